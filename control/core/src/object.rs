@@ -1,0 +1,242 @@
+//! The objects that routing depends on, each reduced to what routing reads of it.
+//!
+//! These are the edge's promise to the graph: whoever builds one (a watch, a directory of YAML) has parsed it.
+
+use crate::ingressroute;
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+
+/// `namespace/name`: which object of a kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+/// The kinds of object that routing depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    IngressRoute,
+    Service,
+    EndpointSlice,
+    Endpoints,
+    Secret,
+    TlsCertificateDelegation,
+}
+
+/// Which object, of any kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    pub kind: Kind,
+    pub name: Name,
+}
+
+/// One parsed object of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    IngressRoute(IngressRoute),
+    Service(Service),
+    EndpointSlice(EndpointSlice),
+    Endpoints(Endpoints),
+    Secret(Secret),
+    TlsCertificateDelegation(TlsCertificateDelegation),
+}
+
+/// `contour.heptio.com/v1beta1` IngressRoute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngressRoute {
+    pub name: Name,
+    /// `metadata.generation`, 0 where the source has none.
+    pub generation: i64,
+    pub spec: ingressroute::Spec,
+}
+
+/// `v1` Service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    pub name: Name,
+    pub ports: Vec<ServicePort>,
+    /// `spec.externalName`, of a Service of type ExternalName.
+    pub external_name: Option<String>,
+    /// Circuit breaker thresholds from the Service's `contour.heptio.com/max-*` annotations.
+    pub limits: Limits,
+}
+
+/// One entry of a Service's `spec.ports`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePort {
+    /// Empty where the port has no name.
+    pub name: String,
+    pub port: u16,
+    /// From the `contour.heptio.com/upstream-protocol.*` annotations, which name ports by name or number.
+    pub protocol: Protocol,
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    #[default]
+    Http1,
+    /// HTTP/2 over TLS.
+    H2,
+    /// HTTP/2 in the clear, with prior knowledge.
+    H2c,
+    /// HTTP/1.1 over TLS.
+    Tls,
+}
+
+/// Circuit breaker thresholds; none leaves Envoy's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Limits {
+    pub max_connections: Option<u32>,
+    pub max_pending_requests: Option<u32>,
+    pub max_requests: Option<u32>,
+    pub max_retries: Option<u32>,
+}
+
+/// `discovery.k8s.io/v1` EndpointSlice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSlice {
+    pub name: Name,
+    /// The Service it belongs to: label `kubernetes.io/service-name`, same namespace.
+    pub service: Arc<str>,
+    /// Port name (empty: unnamed) to number.
+    pub ports: BTreeMap<String, u16>,
+    pub endpoints: Vec<SliceEndpoint>,
+}
+
+/// One endpoint of a slice, with its addresses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SliceEndpoint {
+    pub addresses: Vec<Address>,
+    /// `conditions.ready`, true where unset.
+    pub ready: bool,
+}
+
+/// Where an endpoint listens: an address, or for slices of addressType FQDN a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    Ip(IpAddr),
+    Fqdn(String),
+}
+
+/// `v1` Endpoints: read for a Service that has no EndpointSlice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoints {
+    /// Also the name of the Service.
+    pub name: Name,
+    pub subsets: Vec<EndpointSubset>,
+}
+
+/// One subset: every address serves every port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSubset {
+    pub addresses: Vec<IpAddr>,
+    pub ports: BTreeMap<String, u16>,
+}
+
+/// `v1` Secret, as far as TLS needs it. Its Debug form tells sizes only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    pub name: Name,
+    /// `type`, such as `kubernetes.io/tls`.
+    pub type_: String,
+    /// Decoded `data` (and `stringData`): keys to bytes.
+    pub data: BTreeMap<String, Vec<u8>>,
+}
+
+/// `contour.heptio.com/v1beta1` TLSCertificateDelegation: lives in the Secret's namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsCertificateDelegation {
+    pub name: Name,
+    pub delegations: Vec<CertificateDelegation>,
+}
+
+/// One Secret, and the namespaces that may use it. `"*"` anywhere in the list means every namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CertificateDelegation {
+    pub secret_name: String,
+    pub target_namespaces: Vec<String>,
+}
+
+// === impl Name ===
+
+impl Name {
+    /// The object `name` in `namespace`.
+    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// As Kubernetes spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IngressRoute => "IngressRoute",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Endpoints => "Endpoints",
+            Self::Secret => "Secret",
+            Self::TlsCertificateDelegation => "TLSCertificateDelegation",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl ObjectId ===
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+// === impl Object ===
+
+impl Object {
+    /// What names this object.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        let (kind, name) = match self {
+            Self::IngressRoute(o) => (Kind::IngressRoute, &o.name),
+            Self::Service(o) => (Kind::Service, &o.name),
+            Self::EndpointSlice(o) => (Kind::EndpointSlice, &o.name),
+            Self::Endpoints(o) => (Kind::Endpoints, &o.name),
+            Self::Secret(o) => (Kind::Secret, &o.name),
+            Self::TlsCertificateDelegation(o) => (Kind::TlsCertificateDelegation, &o.name),
+        };
+        ObjectId {
+            kind,
+            name: name.clone(),
+        }
+    }
+}
+
+// === impl Secret ===
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: BTreeMap<_, _> = self.data.iter().map(|(key, value)| (key, value.len())).collect();
+        f.debug_struct("Secret")
+            .field("name", &self.name)
+            .field("type", &self.type_)
+            .field("sizes", &sizes)
+            .finish()
+    }
+}

@@ -1,0 +1,298 @@
+//! The routing table: what the proxies are to do, in terms that no protocol has shaped.
+//!
+//! ```text
+//! Host -> Vhost -> prefix -> HostRoute::Plain   -> Template + clusters
+//!                         -> HostRoute::Switch  -> Switch -> branch -> prefix -> Target::Leaf   -> Template + clusters
+//!                                                                            -> Target::Switch -> Switch -> ...
+//! ```
+//!
+//! Values are behind `Arc` and compared by content: what did not change is the same value, at the same place.
+
+use crate::object::{Address, Limits, Name, Protocol};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Everything the proxies are to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// By fqdn, in lower case: one for each root that may serve.
+    pub hosts: BTreeMap<Arc<str>, Arc<Host>>,
+    /// Those that hosts name, and those that they reach.
+    pub switches: BTreeMap<SwitchKey, Arc<Switch>>,
+    /// Every cluster that any IngressRoute names, reached or not: an orphan is kept warm.
+    pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+    /// One for each cluster whose discovery is [`Discovery::Eds`].
+    pub endpoints: BTreeMap<ClusterName, Arc<Vec<Endpoint>>>,
+    /// Certificates that hosts with TLS present.
+    pub certificates: BTreeMap<Name, Arc<Certificate>>,
+}
+
+/// A host name, owned by one root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    pub fqdn: Arc<str>,
+    pub root: Name,
+    /// What plain HTTP does. With TLS: redirects, but for what permits insecure requests.
+    pub http: Vhost,
+    pub tls: Option<HostTls>,
+}
+
+/// What a host does with TLS connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostTls {
+    /// Decrypt and route HTTP.
+    Terminate { tls: EdgeTls, vhost: Vhost },
+    /// Decrypt and proxy the bytes.
+    TerminateTcp { tls: EdgeTls, proxy: TcpProxy },
+    /// Proxy the connection undecrypted, by SNI.
+    Passthrough { proxy: TcpProxy },
+}
+
+/// How a host's TLS is terminated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EdgeTls {
+    /// A key of [`Table::certificates`].
+    pub certificate: Name,
+    pub minimum: TlsVersion,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsVersion {
+    #[default]
+    V1_1,
+    V1_2,
+    V1_3,
+}
+
+/// Where decrypted or undecrypted bytes go. No clusters: the connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TcpProxy {
+    pub clusters: Vec<WeightedCluster>,
+}
+
+/// The HTTP routes of a host on one port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Vhost {
+    /// By normalised prefix (see [`crate::path`]): the longest by whole segments wins.
+    pub routes: BTreeMap<Arc<str>, HostRoute>,
+    /// What a leaf below this vhost's switches may be: those in use, and those that delegates standing by in
+    /// the namespaces that it delegates to would use, so that switching to one changes no route.
+    pub templates: BTreeSet<Template>,
+}
+
+/// What a vhost does with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostRoute {
+    /// Routed by the proxy alone.
+    Plain {
+        template: Template,
+        clusters: Vec<WeightedCluster>,
+        rewrite: Option<Arc<str>>,
+    },
+    /// Handed to the filter.
+    Switch(SwitchKey),
+    /// 301 to the same URL with https.
+    HttpsRedirect,
+    /// 503: the route is wrong; the status of its object says how.
+    Unavailable,
+}
+
+/// Names a switch; what the proxy's route is called, too.
+///
+/// `fqdn/prefix` on a host, `fqdn namespace/name/match` below one, both after `http://` where they differ for the
+/// plain port of a host with TLS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SwitchKey(pub Arc<str>);
+
+/// A delegating route: a prefix, its branches, and the one that is active.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Switch {
+    /// The root that it hangs from.
+    pub root: Name,
+    /// The IngressRoute that it stands in (a root, or one below).
+    pub owner: Name,
+    /// The prefix that it handles, as its owner sees paths.
+    pub prefix: Arc<str>,
+    /// What the prefix is to those below it; the same where nothing is rewritten.
+    pub mount: Arc<str>,
+    /// A key of `branches`, as are all in `standby`.
+    pub active: Name,
+    pub standby: Vec<Name>,
+    pub preview: Option<Preview>,
+    /// 0 to 100: the share of new sessions for the first standby.
+    pub canary: u8,
+    pub sticky: Option<Sticky>,
+    pub branches: BTreeMap<Name, Branch>,
+}
+
+/// Requests that carry this go to the first standby.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Preview {
+    /// In lower case.
+    pub header: Arc<str>,
+    pub value: Arc<str>,
+}
+
+/// How a session is told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sticky {
+    pub cookie: Arc<str>,
+    /// None: until the browser closes.
+    pub ttl_seconds: Option<u64>,
+}
+
+/// What an IngressRoute serves inside a mount: by prefix, the longest by whole segments wins. No prefix lies
+/// outside the mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Branch {
+    pub routes: BTreeMap<Arc<str>, Target>,
+}
+
+/// What a branch does with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    Leaf(Leaf),
+    /// A key of [`Table::switches`].
+    Switch(SwitchKey),
+    HttpsRedirect,
+    /// 503, and why (for the log, not for the client).
+    Unavailable(Arc<str>),
+}
+
+/// A route with services, below a switch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Leaf {
+    pub template: Template,
+    pub clusters: Vec<WeightedCluster>,
+    pub rewrite: Option<Arc<str>>,
+}
+
+/// All that a proxy's route says, but for the cluster and the path: what leaves have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Template {
+    /// None: Envoy's 15 s.
+    pub timeout: Option<Timeout>,
+    pub retry: Option<Retry>,
+    pub websockets: bool,
+    /// Strategy `Cookie`: hash on the cookie `X-Contour-Session-Affinity`, which the proxy sets.
+    pub session_affinity: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timeout {
+    Infinite,
+    After(Duration),
+}
+
+/// Retried on 5xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Retry {
+    /// At least 1.
+    pub count: u32,
+    pub per_try_timeout: Option<Duration>,
+}
+
+/// One of several clusters, and its share. Weights are relative; they are never all 0.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WeightedCluster {
+    pub cluster: ClusterName,
+    pub weight: u32,
+}
+
+/// `namespace/service/port/digest`: the digest covers the cluster's settings, so other settings are another cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterName(pub Arc<str>);
+
+/// A Service's port, with the settings that a route asks of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub service: Name,
+    pub port: u16,
+    pub discovery: Discovery,
+    pub protocol: Protocol,
+    pub strategy: Strategy,
+    pub health_check: Option<HealthCheck>,
+    pub validation: Option<UpstreamValidation>,
+    pub limits: Limits,
+}
+
+/// How a cluster's endpoints are found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Discovery {
+    /// From [`Table::endpoints`].
+    Eds,
+    /// By resolving names: an ExternalName Service, or slices of addressType FQDN.
+    Dns(BTreeSet<(Arc<str>, u16)>),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strategy {
+    #[default]
+    RoundRobin,
+    WeightedLeastRequest,
+    Random,
+    Cookie,
+}
+
+/// Active HTTP health checking.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HealthCheck {
+    pub path: Arc<str>,
+    pub host: Arc<str>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub unhealthy_threshold: u32,
+    pub healthy_threshold: u32,
+}
+
+/// How an upstream's certificate is verified.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamValidation {
+    /// PEM.
+    pub ca: Arc<[u8]>,
+    pub subject_name: Arc<str>,
+}
+
+/// One ready endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Always [`Address::Ip`] in [`Table::endpoints`].
+    pub address: Address,
+    pub port: u16,
+}
+
+/// A certificate chain and its key, both PEM. Its Debug form tells neither.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Certificate {
+    pub chain: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
+// === impl SwitchKey ===
+
+impl fmt::Display for SwitchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl ClusterName ===
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Certificate ===
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,3 @@
+//! Kubernetes ingress on Envoy: the control binary.
+
+fn main() {}

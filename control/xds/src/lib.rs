@@ -1,0 +1,1 @@
+//! Routing table to Envoy resources, and the delta ADS server.
