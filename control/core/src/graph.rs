@@ -1,7 +1,48 @@
 //! The delegation graph: objects in, a routing table and statuses out, by the roots that a change reaches.
+//!
+//! ```text
+//! [ Objects ] -> [ Compiled ]          an IngressRoute understood alone   (again when it or what it names changes)
+//!                     |
+//!                     v
+//!                 [ View ]             what follows from one root         (again when something it reaches changes)
+//!                  |    |
+//!                  v    v
+//!            [ Table ] [ Standing ]    merged, by what differs
+//!                           |
+//!                           v
+//!                       [ Status ]
+//! ```
+//!
+//! Each stage ends where its outcome is equal to before. Endpoints go from the objects to the table at once. What is
+//! wrong never stops anything: it becomes a 503 where it stands, and a status.
 
+mod commit;
+mod compile;
+mod digest;
+mod endpoints;
+mod fault;
+mod index;
+mod objects;
+mod standing;
+mod tcp;
+mod templates;
+mod tls;
+mod view;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use self::{
+    index::Index,
+    objects::{Objects, is_fqdn, service_of},
+    standing::Standing,
+    templates::Templates,
+    view::Needs,
+    walk::CompiledMap,
+};
 use crate::{
-    object::{Name, Object, ObjectId},
+    object::{Kind, Name, Object, ObjectId},
     status::Status,
     table::{ClusterName, SwitchKey, Table},
 };
@@ -22,7 +63,16 @@ pub struct Settings {
 /// The objects, and what follows from them.
 #[derive(Debug, Default)]
 pub struct Graph {
-    _settings: Settings,
+    settings: Settings,
+    objects: Objects,
+    compiled: CompiledMap,
+    /// By root.
+    outlines: BTreeMap<Name, Outline>,
+    indices: Indices,
+    templates: Templates,
+    /// By IngressRoute: those that roots reach.
+    standings: BTreeMap<Name, Standing>,
+    dirty: Dirty,
     table: Table,
     statuses: BTreeMap<Name, Status>,
 }
@@ -41,29 +91,88 @@ pub struct Change {
     pub derived: usize,
 }
 
+/// What is remembered of a root's view when its values have gone into the table.
+#[derive(Debug, Default)]
+struct Outline {
+    fqdn: Option<Arc<str>>,
+    switches: BTreeSet<SwitchKey>,
+    findings: BTreeMap<Name, BTreeSet<fault::Problem>>,
+    needs: Needs,
+}
+
+/// Who depends on what.
+#[derive(Debug, Default)]
+struct Indices {
+    /// Service to the IngressRoutes that name it.
+    services: Index<Name, Name>,
+    /// CA Secret to the IngressRoutes that name it.
+    ca_secrets: Index<Name, Name>,
+    /// Cluster to the IngressRoutes that have it.
+    clusters: Index<ClusterName, Name>,
+    /// Service to its clusters.
+    service_clusters: Index<Name, ClusterName>,
+    /// fqdn to the roots that claim it.
+    claims: Index<Arc<str>, Name>,
+    roots: RootIndices,
+}
+
+/// What roots depend on: the same fields as [`Needs`].
+#[derive(Debug, Default)]
+struct RootIndices {
+    ingress_routes: Index<Name, Name>,
+    secrets: Index<Name, Name>,
+    certificate_namespaces: Index<Arc<str>, Name>,
+    template_namespaces: Index<Arc<str>, Name>,
+    certificates: Index<Name, Name>,
+}
+
+/// What the next commit has to look at.
+#[derive(Debug, Default)]
+struct Dirty {
+    /// To compile.
+    ingress_routes: BTreeSet<Name>,
+    /// To derive.
+    roots: BTreeSet<Name>,
+    /// Services whose endpoints to list.
+    services: BTreeSet<Name>,
+    certificates: BTreeSet<Name>,
+    statuses: BTreeSet<Name>,
+}
+
+// === impl Graph ===
+
 impl Graph {
     /// An empty graph.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            _settings: settings,
+            settings,
             ..Self::default()
         }
     }
 
     /// Adds or replaces an object. Answers whether that may change anything.
-    pub fn apply(&mut self, _object: Object) -> bool {
-        false
+    pub fn apply(&mut self, object: Object) -> bool {
+        let id = object.id();
+        if self.objects.get(&id) == Some(&object) {
+            return false;
+        }
+        let object = Arc::new(object);
+        let before = self.objects.replace(&id, Some(object.clone()));
+        self.touch(&id, before.as_deref(), Some(&object));
+        true
     }
 
     /// Removes an object. Answers whether it was there.
-    pub fn delete(&mut self, _id: &ObjectId) -> bool {
-        false
+    pub fn delete(&mut self, id: &ObjectId) -> bool {
+        let before = self.objects.replace(id, None);
+        self.touch(id, before.as_deref(), None);
+        before.is_some()
     }
 
     /// Derives what the changes since the last commit reach, and says what came out different.
     pub fn commit(&mut self) -> Change {
-        Change::default()
+        commit::commit(self)
     }
 
     /// What the proxies are to do, as of the last commit.
@@ -81,5 +190,69 @@ impl Graph {
     /// All statuses, by name.
     pub fn statuses(&self) -> impl Iterator<Item = (&Name, &Status)> {
         self.statuses.iter()
+    }
+
+    /// An object as it was last applied.
+    #[must_use]
+    pub fn object(&self, id: &ObjectId) -> Option<&Object> {
+        self.objects.get(id)
+    }
+
+    /// Whether an IngressRoute is a root, as of the last commit.
+    #[must_use]
+    pub fn is_root(&self, name: &Name) -> bool {
+        self.outlines.contains_key(name)
+    }
+
+    /// Marks what depends on an object.
+    fn touch(&mut self, id: &ObjectId, before: Option<&Object>, after: Option<&Object>) {
+        let name = &id.name;
+        match id.kind {
+            Kind::IngressRoute => {
+                self.dirty.ingress_routes.insert(name.clone());
+            }
+            Kind::Service => self.touch_service(name),
+            Kind::EndpointSlice => {
+                self.touch_slice(before);
+                self.touch_slice(after);
+            }
+            Kind::Endpoints => {
+                self.dirty.services.insert(name.clone());
+            }
+            Kind::Secret => self.touch_secret(name),
+            Kind::TlsCertificateDelegation => {
+                let roots = self.indices.roots.certificate_namespaces.get(&name.namespace);
+                self.dirty.roots.extend(roots.cloned());
+            }
+        }
+    }
+
+    fn touch_service(&mut self, name: &Name) {
+        self.dirty.services.insert(name.clone());
+        self.dirty
+            .ingress_routes
+            .extend(self.indices.services.get(name).cloned());
+    }
+
+    /// Where one slice holds names, what all of them hold is part of the cluster; else addresses are not.
+    fn touch_slice(&mut self, slice: Option<&Object>) {
+        if let Some(Object::EndpointSlice(slice)) = slice {
+            let service = service_of(slice);
+            if is_fqdn(slice) || self.objects.slices(&service).any(is_fqdn) {
+                self.touch_service(&service);
+            } else {
+                self.dirty.services.insert(service);
+            }
+        }
+    }
+
+    fn touch_secret(&mut self, name: &Name) {
+        self.dirty
+            .ingress_routes
+            .extend(self.indices.ca_secrets.get(name).cloned());
+        self.dirty
+            .roots
+            .extend(self.indices.roots.secrets.get(name).cloned());
+        self.dirty.certificates.insert(name.clone());
     }
 }

@@ -8,12 +8,14 @@
 //! Everything here is synchronous and pure: one owner applies objects to a [`Graph`], commits, and reads what
 //! changed. There is no Kubernetes client, no protobuf and no runtime below this line.
 
+pub mod duration;
 pub mod graph;
 pub mod ingressroute;
 pub mod object;
 pub mod path;
 pub mod status;
 pub mod table;
+pub mod tree;
 
 pub use self::{
     graph::{Change, Graph, Settings},

@@ -31,6 +31,8 @@ pub struct ObjectId {
 }
 
 /// One parsed object of any kind.
+// It is moved once, from whoever parsed it into the graph: boxing would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     IngressRoute(IngressRoute),

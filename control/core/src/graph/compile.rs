@@ -1,0 +1,376 @@
+//! An IngressRoute as far as it can be understood alone: checked, with its services resolved to clusters.
+//!
+//! What depends on who delegates to it (its bound, cycles, whether its delegates exist) is found out by the walk from
+//! each root.
+
+mod delegate;
+mod services;
+
+use super::{
+    Settings,
+    fault::{Fault, Place, Problem, RouteField, Site},
+    objects::Objects,
+};
+use crate::{
+    duration,
+    ingressroute::{self, RetryPolicy, TimeoutPolicy},
+    object::{IngressRoute, Name},
+    path,
+    table::{
+        Cluster, ClusterName, Leaf, Preview, Retry, Sticky, Template, Timeout, TlsVersion, WeightedCluster,
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// An IngressRoute, understood.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Compiled {
+    /// Of a root alone.
+    pub(crate) root: Option<Root>,
+    /// By normalised match.
+    pub(crate) routes: BTreeMap<Arc<str>, Route>,
+    pub(crate) tcp: Option<Tcp>,
+    /// What is wrong whoever delegates to it.
+    pub(crate) problems: BTreeSet<Problem>,
+    /// Every service that it names and that exists.
+    pub(crate) clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+    /// Services that it names, whether or not they exist.
+    pub(crate) services: BTreeSet<Name>,
+    /// CA Secrets that it names, whether or not they exist.
+    pub(crate) secrets: BTreeSet<Name>,
+}
+
+/// What makes an IngressRoute a root.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Root {
+    /// In lower case. None where the root may not serve, which is a problem of its own.
+    pub(crate) fqdn: Option<Arc<str>>,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// How a root wants its TLS connections handled.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Tls {
+    Terminate {
+        /// As its owner wrote it, for texts.
+        written: String,
+        secret: Name,
+        minimum: TlsVersion,
+    },
+    Passthrough,
+}
+
+/// A route, by itself.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Route {
+    /// Its place in `spec.routes`.
+    pub(crate) index: usize,
+    pub(crate) action: Action,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    Leaf {
+        leaf: Leaf,
+        permit_insecure: bool,
+    },
+    Delegate(Delegate),
+    /// The route is wrong: why.
+    Unavailable(Arc<str>),
+}
+
+/// A delegating route, whose targets may or may not exist.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Delegate {
+    pub(crate) active: Name,
+    /// With their places in `delegate.standby`.
+    pub(crate) standby: Vec<(usize, Name)>,
+    pub(crate) preview: Option<Preview>,
+    /// 0 to 100.
+    pub(crate) canary: u8,
+    pub(crate) sticky: Option<Sticky>,
+    /// What the route's match is to those below it.
+    pub(crate) mount: Arc<str>,
+}
+
+/// A tcpproxy.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Tcp {
+    Services(Vec<WeightedCluster>),
+    Delegate(Name),
+    /// It is wrong: connections are closed.
+    Unavailable,
+}
+
+/// A problem that has been reported makes what has it unavailable: why.
+#[derive(Clone, Debug)]
+struct Refused(Arc<str>);
+
+/// One compilation.
+struct Compiler<'a> {
+    objects: &'a Objects,
+    settings: &'a Settings,
+    name: &'a Name,
+    out: Compiled,
+}
+
+/// Understands an IngressRoute.
+pub(crate) fn compile(objects: &Objects, settings: &Settings, object: &IngressRoute) -> Compiled {
+    let IngressRoute {
+        name,
+        generation: _,
+        spec:
+            ingressroute::Spec {
+                virtualhost,
+                routes,
+                tcpproxy,
+            },
+    } = object;
+    let mut compiler = Compiler {
+        objects,
+        settings,
+        name,
+        out: Compiled::default(),
+    };
+    compiler.out.root = virtualhost.as_ref().map(|v| compiler.root(v));
+    for (index, route) in routes.iter().enumerate() {
+        compiler.route(index, route);
+    }
+    compiler.out.tcp = tcpproxy.as_ref().map(|t| compiler.tcp(t));
+    compiler.out
+}
+
+/// `name`, or `namespace/name`.
+fn qualified(written: &str, own_namespace: &Arc<str>) -> Name {
+    match written.split_once('/') {
+        Some((namespace, name)) => Name::new(namespace, name),
+        None => Name::new(own_namespace.clone(), written),
+    }
+}
+
+/// The host name in lower case, if it is one: labels of letters, digits and inner hyphens.
+fn host_name(fqdn: &str) -> Result<Arc<str>, Fault> {
+    if fqdn.trim().is_empty() {
+        return Err(Fault::FqdnMissing);
+    }
+    if fqdn.contains('*') {
+        return Err(Fault::FqdnWildcard(fqdn.to_owned()));
+    }
+    if fqdn.len() > 253 || !fqdn.split('.').all(is_label) {
+        return Err(Fault::FqdnInvalid(fqdn.to_owned()));
+    }
+    Ok(fqdn.to_ascii_lowercase().into())
+}
+
+fn is_label(label: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+    (1..=63).contains(&label.len())
+        && label.bytes().all(inner)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// Anything but 1.2 and 1.3 is 1.1, as in Contour.
+fn tls_version(version: &str) -> TlsVersion {
+    match version {
+        "1.3" => TlsVersion::V1_3,
+        "1.2" => TlsVersion::V1_2,
+        _ => TlsVersion::V1_1,
+    }
+}
+
+/// Blank leaves Envoy's 15 s. What does not parse is infinite, as in Contour. So is `0s`: Contour's documentation says
+/// so, and manifests were written to that; that its code took `0s` for blank was an accident.
+fn timeout(policy: &TimeoutPolicy) -> Option<Timeout> {
+    let TimeoutPolicy { request } = policy;
+    if request.trim().is_empty() {
+        return None;
+    }
+    let parsed = duration::parse(request).filter(|duration| !duration.is_zero());
+    Some(parsed.map_or(Timeout::Infinite, Timeout::After))
+}
+
+fn retry(policy: &RetryPolicy) -> Retry {
+    let RetryPolicy {
+        count,
+        per_try_timeout,
+    } = policy;
+    let count = count.unwrap_or(1).clamp(1, i64::from(u32::MAX));
+    Retry {
+        count: u32::try_from(count).unwrap_or(1),
+        per_try_timeout: duration::parse(per_try_timeout).filter(|duration| !duration.is_zero()),
+    }
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    fn report(&mut self, place: Place, fault: Fault) {
+        self.out.problems.insert(Problem { place, fault });
+    }
+
+    /// Reports what makes a route unavailable.
+    fn refuse(&mut self, place: Place, fault: Fault) -> Refused {
+        let reason = fault.to_string().into();
+        self.report(place, fault);
+        Refused(reason)
+    }
+
+    fn root(&mut self, virtualhost: &ingressroute::VirtualHost) -> Root {
+        let ingressroute::VirtualHost { fqdn, tls } = virtualhost;
+        let namespaces = &self.settings.root_namespaces;
+        let permitted = namespaces.is_empty() || namespaces.contains(&*self.name.namespace);
+        if !permitted {
+            self.report(Place::Namespace, Fault::RootNamespace);
+        }
+        let fqdn = host_name(fqdn)
+            .map_err(|fault| self.report(Place::Fqdn, fault))
+            .ok();
+        Root {
+            fqdn: fqdn.filter(|_| permitted),
+            tls: tls.as_ref().map(|tls| self.tls(tls)),
+        }
+    }
+
+    /// `tls` without a Secret and without passthrough is a missing Secret, as in Contour 1.5: who asks for TLS is
+    /// never given plain HTTP.
+    fn tls(&self, tls: &ingressroute::Tls) -> Tls {
+        let ingressroute::Tls {
+            secret_name,
+            minimum_protocol_version,
+            passthrough,
+        } = tls;
+        if *passthrough && secret_name.is_empty() {
+            return Tls::Passthrough;
+        }
+        Tls::Terminate {
+            written: secret_name.clone(),
+            secret: qualified(secret_name, &self.name.namespace),
+            minimum: tls_version(minimum_protocol_version),
+        }
+    }
+
+    /// Adds a route. Of several with the same match the first one stands.
+    fn route(&mut self, index: usize, route: &ingressroute::Route) {
+        let match_ = &route.match_;
+        let Some(prefix) = path::normalise(match_) else {
+            return self.report(
+                Place::Route(index, RouteField::Match),
+                Fault::MatchInvalid(match_.clone()),
+            );
+        };
+        if self.out.routes.contains_key(&*prefix) {
+            return self.report(
+                Place::Route(index, RouteField::Match),
+                Fault::MatchRepeated(match_.clone()),
+            );
+        }
+        let prefix: Arc<str> = prefix.into();
+        let action = self.action(index, &prefix, route);
+        let action = action.unwrap_or_else(|Refused(reason)| Action::Unavailable(reason));
+        self.out.routes.insert(prefix, Route { index, action });
+    }
+
+    fn action(
+        &mut self,
+        index: usize,
+        prefix: &Arc<str>,
+        route: &ingressroute::Route,
+    ) -> Result<Action, Refused> {
+        let whole = Place::Route(index, RouteField::Whole);
+        let match_ = route.match_.clone();
+        match (&route.delegate, route.services.is_empty()) {
+            (Some(_), false) => Err(self.refuse(whole, Fault::ServicesAndDelegate(match_))),
+            (None, true) => Err(self.refuse(whole, Fault::NeitherServicesNorDelegate(match_))),
+            (Some(delegate), true) => self
+                .delegate(index, prefix, route, delegate)
+                .map(Action::Delegate),
+            (None, false) => self.leaf(index, route),
+        }
+    }
+
+    fn leaf(&mut self, index: usize, route: &ingressroute::Route) -> Result<Action, Refused> {
+        let rewrite = self.rewrite(index, route);
+        let clusters = self.services(&route.services, &Site::Route(route.match_.clone()), |field| {
+            Place::Route(index, field)
+        });
+        let leaf = Leaf {
+            template: template(route),
+            clusters: clusters?,
+            rewrite: rewrite?,
+        };
+        Ok(Action::Leaf {
+            leaf,
+            permit_insecure: route.permit_insecure && !self.settings.disable_permit_insecure,
+        })
+    }
+
+    /// The normalised `prefixRewrite`, if there is one.
+    fn rewrite(&mut self, index: usize, route: &ingressroute::Route) -> Result<Option<Arc<str>>, Refused> {
+        if route.prefix_rewrite.is_empty() {
+            return Ok(None);
+        }
+        match path::normalise(&route.prefix_rewrite) {
+            Some(rewrite) => Ok(Some(rewrite.into())),
+            None => Err(self.refuse(
+                Place::Route(index, RouteField::PrefixRewrite),
+                Fault::PrefixRewrite(route.match_.clone()),
+            )),
+        }
+    }
+
+    fn tcp(&mut self, tcpproxy: &ingressroute::TcpProxy) -> Tcp {
+        let ingressroute::TcpProxy { services, delegate } = tcpproxy;
+        let tcp = match (delegate, services.is_empty()) {
+            (Some(_), false) => Err(self.refuse_tcp(RouteField::Whole, Fault::TcpServicesAndDelegate)),
+            (None, true) => Err(self.refuse_tcp(RouteField::Whole, Fault::TcpNeitherServicesNorDelegate)),
+            (Some(delegate), true) => self.tcp_delegate(delegate).map(Tcp::Delegate),
+            (None, false) => self
+                .services(services, &Site::TcpProxy, Place::TcpProxy)
+                .map(Tcp::Services),
+        };
+        tcp.unwrap_or(Tcp::Unavailable)
+    }
+
+    fn refuse_tcp(&mut self, field: RouteField, fault: Fault) -> Refused {
+        self.refuse(Place::TcpProxy(field), fault)
+    }
+}
+
+/// All that the proxy's route says but for cluster and path.
+fn template(route: &ingressroute::Route) -> Template {
+    let ingressroute::Route {
+        match_: _,
+        services,
+        delegate: _,
+        enable_websockets,
+        permit_insecure: _,
+        prefix_rewrite: _,
+        timeout_policy,
+        retry_policy,
+    } = route;
+    Template {
+        timeout: timeout_policy.as_ref().and_then(timeout),
+        retry: retry_policy.as_ref().map(retry),
+        websockets: *enable_websockets,
+        session_affinity: services.iter().any(|service| service.strategy == "Cookie"),
+    }
+}
+
+// === impl Compiled ===
+
+impl Compiled {
+    /// What its leaves are like.
+    pub(crate) fn templates(&self) -> BTreeSet<&Template> {
+        let mut templates = BTreeSet::new();
+        for route in self.routes.values() {
+            if let Action::Leaf { leaf, .. } = &route.action {
+                templates.insert(&leaf.template);
+            }
+        }
+        templates
+    }
+}

@@ -1,0 +1,185 @@
+//! A delegating route, by itself.
+//!
+//! What is wrong with `standby`, `preview`, `canary` or `sticky` is reported and left out; the active branch goes on
+//! being served.
+
+use super::{Compiler, Delegate, Refused};
+use crate::{
+    graph::fault::{Fault, Place, RouteField},
+    ingressroute,
+    object::Name,
+    table::{Preview, Sticky},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// A delegating route that is being checked.
+struct Site<'a> {
+    index: usize,
+    match_: &'a str,
+    delegate: &'a ingressroute::Delegate,
+}
+
+/// Whether `name` is a token (RFC 9110), as names of headers and cookies are.
+fn is_token(name: &str) -> bool {
+    let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    !name.is_empty() && name.bytes().all(token)
+}
+
+/// Whether a header can carry `value` and a client would send it as it is.
+fn is_header_value(value: &str) -> bool {
+    let printable = |c: u8| c.is_ascii_graphic() || c == b' ';
+    !value.is_empty() && value.trim() == value && value.bytes().all(printable)
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    pub(super) fn delegate(
+        &mut self,
+        index: usize,
+        prefix: &Arc<str>,
+        route: &ingressroute::Route,
+        delegate: &ingressroute::Delegate,
+    ) -> Result<Delegate, Refused> {
+        let site = Site {
+            index,
+            match_: &route.match_,
+            delegate,
+        };
+        let rewrite = self.rewrite(index, route);
+        let standby = self.standby(&site);
+        let preview = self.preview(&site);
+        let canary = self.canary(&site);
+        let sticky = self.sticky(&site);
+        if delegate.name.is_empty() {
+            return Err(self.refuse(
+                Place::Route(index, RouteField::DelegateField("name")),
+                Fault::DelegateUnnamed(site.match_()),
+            ));
+        }
+        Ok(Delegate {
+            active: self.target(delegate, &delegate.name),
+            standby,
+            preview,
+            canary,
+            sticky,
+            mount: rewrite?.unwrap_or_else(|| prefix.clone()),
+        })
+    }
+
+    pub(super) fn tcp_delegate(&mut self, delegate: &ingressroute::Delegate) -> Result<Name, Refused> {
+        let ingressroute::Delegate {
+            name,
+            namespace: _,
+            standby,
+            preview,
+            canary,
+            sticky,
+        } = delegate;
+        if !standby.is_empty() || preview.is_some() || canary.is_some() || sticky.is_some() {
+            self.report(Place::TcpProxy(RouteField::Delegate), Fault::TcpBranches);
+        }
+        if name.is_empty() {
+            return Err(self.refuse_tcp(RouteField::DelegateField("name"), Fault::TcpDelegateUnnamed));
+        }
+        Ok(self.target(delegate, name))
+    }
+
+    fn target(&self, delegate: &ingressroute::Delegate, name: &str) -> Name {
+        let namespace = match delegate.namespace.as_str() {
+            "" => self.name.namespace.clone(),
+            namespace => namespace.into(),
+        };
+        Name::new(namespace, name)
+    }
+
+    fn standby(&mut self, site: &Site<'_>) -> Vec<(usize, Name)> {
+        let mut known = BTreeSet::from([site.delegate.name.as_str()]);
+        let mut standby = Vec::new();
+        for (index, name) in site.delegate.standby.iter().enumerate() {
+            let place = Place::Route(site.index, RouteField::Standby(index));
+            if name.is_empty() {
+                self.report(place, Fault::StandbyUnnamed(site.match_()));
+            } else if known.insert(name) {
+                standby.push((index, self.target(site.delegate, name)));
+            } else {
+                let (prefix, standby) = (site.match_(), name.clone());
+                self.report(place, Fault::StandbyRepeated { prefix, standby });
+            }
+        }
+        standby
+    }
+
+    fn preview(&mut self, site: &Site<'_>) -> Option<Preview> {
+        let ingressroute::Preview { header, value } = site.delegate.preview.as_ref()?;
+        if site.delegate.standby.is_empty() {
+            self.report(site.place("preview"), Fault::PreviewWithoutStandby(site.match_()));
+            return None;
+        }
+        if !is_token(header) {
+            let (prefix, header) = (site.match_(), header.clone());
+            self.report(
+                site.place("preview.header"),
+                Fault::PreviewHeader { prefix, header },
+            );
+            return None;
+        }
+        if !is_header_value(value) {
+            self.report(site.place("preview.value"), Fault::PreviewValue(site.match_()));
+            return None;
+        }
+        Some(Preview {
+            header: header.to_ascii_lowercase().into(),
+            value: value.as_str().into(),
+        })
+    }
+
+    fn canary(&mut self, site: &Site<'_>) -> u8 {
+        let Some(ingressroute::Canary { percent }) = site.delegate.canary else {
+            return 0;
+        };
+        if site.delegate.standby.is_empty() {
+            self.report(site.place("canary"), Fault::CanaryWithoutStandby(site.match_()));
+            return 0;
+        }
+        match u8::try_from(percent) {
+            Ok(percent) if percent <= 100 => percent,
+            _ => {
+                self.report(site.place("canary.percent"), Fault::CanaryPercent(site.match_()));
+                0
+            }
+        }
+    }
+
+    fn sticky(&mut self, site: &Site<'_>) -> Option<Sticky> {
+        let ingressroute::Sticky { cookie, ttl_seconds } = site.delegate.sticky.as_ref()?;
+        if !is_token(cookie) {
+            let (prefix, cookie) = (site.match_(), cookie.clone());
+            self.report(
+                site.place("sticky.cookie"),
+                Fault::StickyCookie { prefix, cookie },
+            );
+            return None;
+        }
+        let Ok(ttl_seconds) = u64::try_from(ttl_seconds.unwrap_or(0)) else {
+            self.report(site.place("sticky.ttlSeconds"), Fault::StickyTtl(site.match_()));
+            return None;
+        };
+        Some(Sticky {
+            cookie: cookie.as_str().into(),
+            ttl_seconds: Some(ttl_seconds).filter(|ttl| *ttl > 0),
+        })
+    }
+}
+
+// === impl Site ===
+
+impl Site<'_> {
+    fn match_(&self) -> String {
+        self.match_.to_owned()
+    }
+
+    fn place(&self, field: &'static str) -> Place {
+        Place::Route(self.index, RouteField::DelegateField(field))
+    }
+}

@@ -1,0 +1,257 @@
+//! Small random worlds: few names and few paths, so that they collide, shadow, share and go missing often.
+
+use super::*;
+use proptest::{prelude::*, sample::select};
+
+/// Whom delegates delegate to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Anybody, themselves included.
+    Wild,
+    /// Those with higher numbers: no cycles.
+    Layered,
+}
+
+/// What happens to a graph.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Apply(Box<Object>),
+    Delete(ObjectId),
+    Commit,
+}
+
+/// Twice what makes delegation come off.
+const PATHS: [&str; 12] = [
+    "/", "/", "/", "/x", "/x", "/x", "/x/", "/x/y", "/x/y/z", "/y", "/xy", "x",
+];
+const REWRITES: [&str; 4] = ["/", "/x", "/y", "/x/y"];
+const HOSTS: [&str; 6] = ["one.com", "One.com", "two.com", "three.com", "four.com", "*.com"];
+const NAMESPACES: [&str; 2] = ["a", "b"];
+const SERVICES: [&str; 3] = ["home", "away", "gone"];
+const ROOTS: [&str; 3] = ["root1", "root2", "root3"];
+const DELEGATES: [&str; 5] = ["d1", "d2", "d3", "d4", "d5"];
+
+/// Host names that requests ask for.
+pub(super) const FQDNS: [&str; 4] = ["one.com", "two.com", "three.com", "four.com"];
+
+/// Paths that requests ask for.
+pub(super) const REQUESTS: [&str; 12] = [
+    "/",
+    "/x",
+    "/x/y",
+    "/x/y/z",
+    "/x/y/z/deep",
+    "/xy",
+    "/xyz",
+    "/y",
+    "/y/x",
+    "/y/x/y",
+    "/z",
+    "/x/z",
+];
+
+fn service_use() -> impl Strategy<Value = Value> {
+    let weight = prop_oneof![20 => Just(None), 10 => (0..3i64).prop_map(Some), 1 => Just(Some(-1))];
+    let strategy = select(&["", "Random", "Cookie"][..]);
+    let name = prop_oneof![20 => select(&SERVICES[..2]), 1 => Just("gone")];
+    let port = prop_oneof![20 => Just(8080), 1 => Just(8081)];
+    (name, port, weight, strategy).prop_map(
+        |(name, port, weight, strategy)| {
+            json!({"name": name, "port": port, "weight": weight, "strategy": strategy})
+        },
+    )
+}
+
+/// Delegates to one of `targets`, or now and then to a root or to nobody.
+fn delegate_to(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let target = move || prop_oneof![20 => select(targets), 1 => select(&ROOTS[..]), 1 => Just("gone")];
+    let namespace = prop_oneof![3 => Just(""), 1 => select(&NAMESPACES[..])];
+    let standby = prop::collection::vec(target(), 0..3);
+    let canary = prop::option::weighted(0.2, prop_oneof![4 => 0..=100i64, 1 => Just(101)]);
+    (target(), namespace, standby, canary).prop_map(|(name, namespace, standby, canary)| {
+        let mut delegate = json!({"name": name, "namespace": namespace, "standby": standby});
+        if let Some(percent) = canary {
+            delegate["canary"] = json!({"percent": percent});
+        }
+        delegate
+    })
+}
+
+fn route(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let services = || prop::collection::vec(service_use(), 1..3);
+    let action = prop_oneof![
+        6 => services().prop_map(|services| json!({"services": services})),
+        6 => delegate_to(targets).prop_map(|delegate| json!({"delegate": delegate})),
+        1 => (services(), delegate_to(targets)).prop_map(|(s, d)| json!({"services": s, "delegate": d})),
+        1 => Just(json!({})),
+    ];
+    let rewrite = prop::option::weighted(0.3, select(&REWRITES[..]));
+    let timeout = prop::option::weighted(0.2, select(&["1s", "2s", "infinity"][..]));
+    (select(&PATHS[..]), action, rewrite, any::<bool>(), timeout).prop_map(
+        |(match_, mut route, rewrite, permit_insecure, timeout)| {
+            route["match"] = json!(match_);
+            route["permitInsecure"] = json!(permit_insecure);
+            if let Some(rewrite) = rewrite {
+                route["prefixRewrite"] = json!(rewrite);
+            }
+            if let Some(timeout) = timeout {
+                route["timeoutPolicy"] = json!({"request": timeout});
+            }
+            route
+        },
+    )
+}
+
+fn virtualhost(fqdns: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let tls = prop_oneof![
+        4 => Just(None),
+        4 => Just(Some(json!({"secretName": "cert"}))),
+        1 => Just(Some(json!({"secretName": "a/cert"}))),
+        1 => Just(Some(json!({"passthrough": true}))),
+    ];
+    (select(fqdns), tls).prop_map(|(fqdn, tls)| match tls {
+        Some(tls) => json!({"fqdn": fqdn, "tls": tls}),
+        None => json!({"fqdn": fqdn}),
+    })
+}
+
+fn tcpproxy(targets: &'static [&'static str]) -> impl Strategy<Value = Option<Value>> {
+    let tcpproxy = prop_oneof![
+        service_use().prop_map(|service| json!({"services": [service]})),
+        delegate_to(targets).prop_map(|delegate| json!({"delegate": delegate})),
+    ];
+    prop::option::weighted(0.15, tcpproxy)
+}
+
+/// A spec without `virtualhost`.
+fn spec(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let routes = prop::collection::vec(route(targets), 0..5);
+    (routes, tcpproxy(targets)).prop_map(|(routes, tcpproxy)| match tcpproxy {
+        Some(tcpproxy) => json!({"routes": routes, "tcpproxy": tcpproxy}),
+        None => json!({"routes": routes}),
+    })
+}
+
+fn root_of(names: &'static [&'static str], fqdns: &'static [&'static str]) -> impl Strategy<Value = Object> {
+    (select(names), virtualhost(fqdns), spec(&DELEGATES)).prop_map(|(name, virtualhost, mut spec)| {
+        spec["virtualhost"] = virtualhost;
+        ingress_route(name, spec)
+    })
+}
+
+fn any_root() -> impl Strategy<Value = Object> {
+    root_of(&["a/root1", "a/root2", "b/root1", "b/root3"], &HOSTS)
+}
+
+fn delegate_of(shape: Shape, namespace: &'static str, index: usize) -> impl Strategy<Value = Object> {
+    let targets = match shape {
+        Shape::Wild => &DELEGATES[..],
+        Shape::Layered if index + 1 == DELEGATES.len() => &["gone"],
+        Shape::Layered => &DELEGATES[index + 1..],
+    };
+    spec(targets).prop_map(move |spec| ingress_route(&format!("{namespace}/{}", DELEGATES[index]), spec))
+}
+
+fn any_delegate(shape: Shape) -> impl Strategy<Value = Object> {
+    let place = (select(&NAMESPACES[..]), 0..DELEGATES.len());
+    place.prop_flat_map(move |(namespace, index)| delegate_of(shape, namespace, index))
+}
+
+fn any_service() -> impl Strategy<Value = Object> {
+    let external = prop::option::weighted(0.1, Just("upstream.net".to_owned()));
+    (
+        select(&NAMESPACES[..]),
+        select(&SERVICES[..2]),
+        external,
+        any::<bool>(),
+    )
+        .prop_map(|(namespace, service, external_name, named)| {
+            let mut service = service_with(&format!("{namespace}/{service}"), Protocol::Http1);
+            service.external_name = external_name;
+            service.ports[0].name = if named { "http" } else { "web" }.to_owned();
+            Object::Service(service)
+        })
+}
+
+fn any_endpoints() -> impl Strategy<Value = Object> {
+    let place = || (select(&NAMESPACES[..]), select(&SERVICES[..]));
+    let addresses = || prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.2", "10.0.0.3"], 0..3);
+    let names = Just(vec!["one.net", "two.net"]);
+    let slice = (
+        place(),
+        1..3,
+        prop_oneof![3 => addresses().boxed(), 1 => names.boxed()],
+    )
+        .prop_map(|((namespace, service), number, addresses)| {
+            // Which Service a slice belongs to may change.
+            slice(&format!("{namespace}/slice-{number}"), service, &addresses)
+        });
+    let endpoints = (place(), addresses()).prop_map(|((namespace, service), addresses)| {
+        endpoints(&format!("{namespace}/{service}"), &addresses)
+    });
+    prop_oneof![3 => slice, 1 => endpoints]
+}
+
+fn any_secret() -> impl Strategy<Value = Object> {
+    (select(&NAMESPACES[..]), select(&["", "chain", "chain2"][..])).prop_map(|(namespace, chain)| {
+        let data = [("tls.crt", chain), ("tls.key", "key")];
+        secret(&format!("{namespace}/cert"), "kubernetes.io/tls", &data)
+    })
+}
+
+fn any_certificate_delegation() -> impl Strategy<Value = Object> {
+    let targets = prop::sample::subsequence(vec!["a", "b", "*"], 0..3);
+    (select(&NAMESPACES[..]), targets).prop_map(|(namespace, targets)| {
+        certificate_delegation(&format!("{namespace}/consent"), "cert", &targets)
+    })
+}
+
+fn any_object(shape: Shape) -> impl Strategy<Value = Object> {
+    prop_oneof![
+        5 => any_root(),
+        12 => any_delegate(shape),
+        4 => any_service(),
+        3 => any_endpoints(),
+        2 => any_secret(),
+        1 => any_certificate_delegation(),
+    ]
+}
+
+/// Objects with distinct names: two roots and all delegates, services and certificates, and then what may come on top
+/// or in place of these.
+pub(super) fn objects(shape: Shape) -> impl Strategy<Value = Vec<Object>> {
+    let roots = (
+        root_of(&["a/root1"], &["one.com"]),
+        root_of(&["b/root2"], &["two.com"]),
+    );
+    let places = NAMESPACES
+        .iter()
+        .flat_map(|namespace| (0..DELEGATES.len()).map(move |index| (*namespace, index)));
+    let delegates: Vec<_> = places
+        .map(|(namespace, index)| delegate_of(shape, namespace, index))
+        .collect();
+    let extra = prop::collection::vec(any_object(shape), 0..10);
+    (roots, delegates, extra).prop_map(|((one, two), delegates, extra)| {
+        let usual = NAMESPACES.iter().flat_map(|namespace| {
+            let named = |service| super::service(&format!("{namespace}/{service}"));
+            [
+                named("home"),
+                named("away"),
+                tls_secret(&format!("{namespace}/cert")),
+            ]
+        });
+        let all = usual.chain([one, two]).chain(delegates).chain(extra);
+        let all: BTreeMap<_, _> = all.map(|object| (object.id(), object)).collect();
+        all.into_values().collect()
+    })
+}
+
+/// A life of objects that come, change and go.
+pub(super) fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        8 => any_object(Shape::Wild).prop_map(|object| Event::Apply(Box::new(object))),
+        3 => any_object(Shape::Wild).prop_map(|object| Event::Delete(object.id())),
+        2 => Just(Event::Commit),
+    ];
+    prop::collection::vec(event, 1..60)
+}
