@@ -1,1 +1,23 @@
-//! Harness.
+//! What the end-to-end tests, the demo and the benchmarks are made of: the real binary, real Envoys, and servers and
+//! clients of their own at both ends.
+//!
+//! ```text
+//! load, client, raw, tls  -->  envoy  -->  echo
+//!                                ^
+//!                    control (switchyard serve)  <--  manifests
+//! ```
+//!
+//! Everything listens on loopback. A process is ended by the one that started it, by its id.
+
+pub mod client;
+pub mod control;
+pub mod echo;
+pub mod envoy;
+pub mod load;
+pub mod manifests;
+pub mod paths;
+pub mod ports;
+pub mod process;
+pub mod tls;
+pub mod wait;
+pub mod world;

@@ -1,1 +1,8 @@
 //! Routing table to Envoy resources, and the delta ADS server.
+
+pub mod ads;
+pub mod json;
+mod pack;
+pub mod resource;
+pub mod sections;
+pub mod translate;

@@ -19,24 +19,35 @@
 //!
 //! An unknown field or a value out of range is refused; the refusal names its place.
 
+mod check;
+mod error;
+mod read;
+
+pub use error::Error;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(title = "Switchyard filter")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// Tell clients which branch answered, in the response header `x-switchyard-branch`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expose_branch: bool,
-    /// By key: the name of the Envoy route that the switch is, or for one below another what its
-    /// [`Target::Switch`] says.
-    #[serde(default)]
+    /// By key: the name of the Envoy route that the switch is, or for one below another what `switch` says there.
+    #[serde(default, deserialize_with = "read::unique_keys")]
     pub switches: BTreeMap<String, Switch>,
 }
 
 /// A prefix, its branches, and the one that is active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Switch {
     /// For the access log: the root IngressRoute, `namespace/name`.
@@ -59,11 +70,13 @@ pub struct Switch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
     /// What each branch serves. The longest prefix by whole segments wins; no prefix lies outside the mount.
+    #[serde(deserialize_with = "read::unique_keys")]
     pub branches: BTreeMap<String, Vec<Route>>,
 }
 
 /// Requests with this header go to the first standby.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preview {
     /// A header name, in lower case.
@@ -73,14 +86,17 @@ pub struct Preview {
 
 /// A share of new sessions goes to the first standby.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Canary {
     /// 0 to 100.
+    #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     pub percent: u8,
 }
 
 /// A session stays on its branch while that is a branch of the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sticky {
     /// A cookie name.
@@ -92,7 +108,8 @@ pub struct Sticky {
 
 /// One prefix of a branch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", try_from = "read::RouteFields")]
 pub struct Route {
     /// As the branch sees paths: normalised, inside the mount.
     pub prefix: String,
@@ -103,6 +120,7 @@ pub struct Route {
 
 /// What a branch does with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
     /// Forward the request.
@@ -115,6 +133,7 @@ pub enum Target {
 
 /// Which Envoy route a request is sent on to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Leaf {
     /// The value of `x-switchyard-route` that the Envoy route matches.
@@ -129,6 +148,7 @@ pub struct Leaf {
 
 /// A cluster and its share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WeightedCluster {
     pub name: String,
@@ -146,3 +166,13 @@ fn one() -> u32 {
 fn is_one(weight: &u32) -> bool {
     *weight == 1
 }
+
+/// The JSON Schema of [`Config`].
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}
+
+#[cfg(test)]
+mod tests;

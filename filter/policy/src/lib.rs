@@ -1,3 +1,22 @@
 //! What a request gets, decided without a host; and the configuration that says it.
+//!
+//! ```text
+//! bytes of ECDS -> Store -> decide(Request) -> Decision -> Forward -> Mapping, for what the answer says of paths
+//!                  [ Packed | JSON ] -> Switch -> Branch -> Target
+//! ```
+//!
+//! Nothing here can panic on what a client, an upstream or a configuration says: in the filter that would end the
+//! worker's VM and every request in it.
 
+#![deny(clippy::indexing_slicing)]
+
+pub mod answer;
 pub mod config;
+pub mod decide;
+pub mod hash;
+pub mod packed;
+pub mod path;
+pub mod rng;
+pub mod session;
+pub mod store;
+pub mod switch;

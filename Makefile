@@ -1,0 +1,47 @@
+# What there is to do. A fresh machine needs rustup's Rust, make, python3, and root or what the targets then name.
+# Everything else is got once and kept in ${XDG_CACHE_HOME:-~/.cache}/switchyard.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench wasm envoy fuzz lint clean
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 10
+
+help: ## Say what there is to do
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itself and counts what failed
+	cargo build --release -p switchyard -p switchyard-tests --bins
+	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/release/demo
+
+test: wasm envoy ## Every test, on real parts
+	scripts/reproducible.sh
+	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
+	scripts/node.sh >/dev/null
+	filter/node-tests.sh
+	cargo build -p switchyard
+	ENVOY="$$(scripts/envoy.sh)" cargo test -p switchyard-tests
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+bench: wasm envoy ## Measure, on a real Envoy; writes bench/RESULTS.md and bench/results.json
+	cargo build --release -p switchyard -p switchyard-tests --bins
+	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/release/bench
+
+wasm: ## Build the filter: target/wasm/switchyard.wasm
+	./wasm-build.sh
+
+envoy: ## Get Envoy, and print where it is
+	@scripts/envoy.sh
+
+fuzz: ## Run each fuzz target for FUZZ_SECONDS
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+lint: ## Formatting, clippy, licences, sizes
+	scripts/lint.sh
+
+clean: ## Remove what was built here (not the cache)
+	cargo clean
+	rm -rf fuzz/target fuzz/artifacts

@@ -1,0 +1,31 @@
+use std::fmt;
+
+/// What is wrong with a document, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct FieldError {
+    /// As kubectl writes it: `spec.ports[0].port`. Empty: the whole document.
+    pub field: String,
+    /// Does not repeat the field.
+    pub message: String,
+}
+
+// === impl FieldError ===
+
+impl FieldError {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, message } = self;
+        if field.is_empty() {
+            return f.write_str(message);
+        }
+        write!(f, "{field}: {message}")
+    }
+}

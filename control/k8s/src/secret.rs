@@ -1,0 +1,30 @@
+//! `v1` Secret.
+
+use crate::{FieldError, Reading, decode};
+use k8s_openapi::{ByteString, api::core::v1};
+use serde_json::Value;
+use switchyard_core::object;
+
+pub(crate) fn secret(document: Value) -> Result<Reading, FieldError> {
+    let v1::Secret {
+        metadata,
+        type_,
+        data,
+        string_data,
+        immutable: _,
+    } = decode::decode(document)?;
+    let data = data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, ByteString(value))| (key, value));
+    // As the API server merges them: `stringData` wins.
+    let strings = string_data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.into_bytes()));
+    Ok(Reading::whole(object::Object::Secret(object::Secret {
+        name: decode::name(&metadata)?,
+        type_: type_.unwrap_or_else(|| "Opaque".to_owned()),
+        data: data.chain(strings).collect(),
+    })))
+}

@@ -1,0 +1,234 @@
+use crate::{FieldError, Reading, object};
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr};
+use switchyard_core::{
+    Name, Object,
+    object::{Address, Limits, Protocol},
+};
+
+fn reading(document: Value) -> Reading {
+    object(document).unwrap().unwrap()
+}
+
+fn refusal(document: Value) -> String {
+    object(document).unwrap_err().to_string()
+}
+
+fn service(annotations: Value, spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "annotations": annotations}, "spec": spec})
+}
+
+fn ingress_route(spec: Value) -> Value {
+    json!({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute", "metadata": {"name": "r"}, "spec": spec})
+}
+
+fn slice(address_type: &str, address: &str) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "s-1", "labels": {"kubernetes.io/service-name": "s"}},
+        "addressType": address_type,
+        "ports": [{"port": 8080}, {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "any"}],
+        "endpoints": [{"addresses": [address]}, {"addresses": [], "conditions": {"ready": false}}],
+    })
+}
+
+#[test]
+fn what_is_no_object_that_is_read_is_refused_with_the_field() {
+    for (document, want) in [
+        (
+            json!([]),
+            "not a Kubernetes object: a mapping with apiVersion and kind is expected",
+        ),
+        (
+            json!({"kind": "Service"}),
+            "apiVersion: missing: every Kubernetes object has apiVersion and kind",
+        ),
+        (
+            json!({"apiVersion": "v1"}),
+            "kind: missing: every Kubernetes object has apiVersion and kind",
+        ),
+        (
+            json!({"apiVersion": "contour.heptio.com/v1", "kind": "IngressRoute"}),
+            "apiVersion: \"v1\" of IngressRoute is not read, \"v1beta1\" is",
+        ),
+        (
+            json!({"apiVersion": "discovery.k8s.io/v1beta1", "kind": "EndpointSlice"}),
+            "apiVersion: \"v1beta1\" of EndpointSlice is not read, \"v1\" is",
+        ),
+        (
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {}}),
+            "metadata.name: missing",
+        ),
+        (
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a/b"}}),
+            "metadata.name: \"a/b\" is no name: lower case letters, digits, '-' and '.', at most 253 of them",
+        ),
+        (
+            service(json!({}), json!({"ports": [{"port": 0}]})),
+            "spec.ports[0].port: 0 is not in the range 1-65535",
+        ),
+        (
+            service(json!({}), json!({"type": "ExternalName"})),
+            "spec.externalName: missing: a Service of type ExternalName needs it",
+        ),
+        (
+            ingress_route(json!({"routes": [{"match": true}]})),
+            "spec.routes[0].match: invalid type: boolean `true`, expected a string",
+        ),
+        (
+            ingress_route(json!({"routes": [{"services": [{"port": "http"}]}]})),
+            "spec.routes[0].services[0].port: invalid type: string \"http\", expected i64",
+        ),
+        (
+            slice("IPv4", "localhost"),
+            "endpoints[0].addresses[0]: \"localhost\" is no IP address",
+        ),
+    ] {
+        assert_eq!(refusal(document.clone()), want, "{document}");
+    }
+}
+
+#[test]
+fn other_kinds_are_passed_over() {
+    for (api_version, kind) in [
+        ("v1", "ConfigMap"),
+        ("apps/v1", "Deployment"),
+        ("projectcontour.io/v1", "HTTPProxy"),
+    ] {
+        let document = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "o"}});
+        assert_eq!(object(document), Ok(None), "{kind}");
+    }
+}
+
+#[test]
+fn an_unknown_field_is_told_and_has_no_effect() {
+    let reading = reading(ingress_route(
+        json!({"routes": [{"match": "/", "mirror": true}], "strategy": "Random"}),
+    ));
+    let fields: Vec<_> = reading
+        .warnings
+        .iter()
+        .map(|warning| warning.field.as_str())
+        .collect();
+    assert_eq!(fields, ["spec.routes[0].mirror", "spec.strategy"]);
+    let Object::IngressRoute(route) = reading.object else {
+        panic!("{:?}", reading.object)
+    };
+    assert_eq!(route.name, Name::new("default", "r"));
+    assert_eq!(route.spec.routes[0].match_, "/");
+}
+
+#[test]
+fn annotations_prefer_the_newer_prefix_and_warn_of_what_does_not_parse() {
+    let annotations = json!({
+        "contour.heptio.com/max-connections": "1",
+        "projectcontour.io/max-connections": "2",
+        "contour.heptio.com/max-retries": "many",
+        "contour.heptio.com/upstream-protocol.h2": "https, 8443",
+        "contour.heptio.com/upstream-protocol.tls": "8443",
+    });
+    let ports = json!([
+        {"name": "https", "port": 443}, {"name": "admin", "port": 8443},
+        {"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"},
+    ]);
+    let Reading { object, warnings } = reading(service(annotations, json!({"ports": ports})));
+    let Object::Service(service) = object else {
+        panic!("{object:?}")
+    };
+    let spoken: Vec<_> = service
+        .ports
+        .iter()
+        .map(|port| (port.port, port.protocol))
+        .collect();
+    assert_eq!(
+        spoken,
+        [(443, Protocol::H2), (8443, Protocol::Tls), (80, Protocol::Http1)]
+    );
+    assert_eq!(
+        service.limits,
+        Limits {
+            max_connections: Some(2),
+            ..Limits::default()
+        }
+    );
+    let field = "metadata.annotations.contour.heptio.com/max-retries".to_owned();
+    let message = "\"many\" is no number from 0 to 4294967295: it has no effect".to_owned();
+    assert_eq!(warnings, [FieldError { field, message }]);
+}
+
+#[test]
+fn a_slice_gives_tcp_ports_with_numbers_and_counts_as_ready_where_nothing_is_said() {
+    let Object::EndpointSlice(slice) = reading(slice("IPv4", "10.0.0.1")).object else {
+        panic!("no slice")
+    };
+    assert_eq!(&*slice.service, "s");
+    assert_eq!(slice.ports, [(String::new(), 8080)].into());
+    assert_eq!(
+        slice.endpoints[0].addresses,
+        [Address::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)))]
+    );
+    assert_eq!(
+        slice
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.ready)
+            .collect::<Vec<_>>(),
+        [true, false]
+    );
+}
+
+#[test]
+fn a_slice_of_names_keeps_them() {
+    let Object::EndpointSlice(slice) = reading(slice("FQDN", "db.example.com")).object else {
+        panic!("no slice")
+    };
+    assert_eq!(
+        slice.endpoints[0].addresses,
+        [Address::Fqdn("db.example.com".to_owned())]
+    );
+}
+
+#[test]
+fn endpoints_give_each_subset_its_addresses_and_ports() {
+    let document = json!({
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "s", "namespace": "n"},
+        "subsets": [{"addresses": [{"ip": "::1"}], "notReadyAddresses": [{"ip": "10.0.0.9"}], "ports": [{"port": 80}]}],
+    });
+    let Object::Endpoints(endpoints) = reading(document).object else {
+        panic!("no endpoints")
+    };
+    assert_eq!(endpoints.name, Name::new("n", "s"));
+    assert_eq!(endpoints.subsets[0].addresses, ["::1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(endpoints.subsets[0].ports, [(String::new(), 80)].into());
+}
+
+#[test]
+fn string_data_takes_the_place_of_data() {
+    let document = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "kubernetes.io/tls",
+        "data": {"tls.crt": "b2xk", "tls.key": "a2V5"}, "stringData": {"tls.crt": "new"},
+    });
+    let Object::Secret(secret) = reading(document).object else {
+        panic!("no secret")
+    };
+    assert_eq!(secret.type_, "kubernetes.io/tls");
+    let data = [
+        ("tls.crt".to_owned(), b"new".to_vec()),
+        ("tls.key".to_owned(), b"key".to_vec()),
+    ];
+    assert_eq!(secret.data, data.into());
+}
+
+#[test]
+fn a_certificate_delegation_is_read_whole() {
+    let document = json!({
+        "apiVersion": "contour.heptio.com/v1beta1", "kind": "TLSCertificateDelegation", "metadata": {"name": "d"},
+        "spec": {"delegations": [{"secretName": "wildcard", "targetNamespaces": ["a", "*"]}]},
+    });
+    let Object::TlsCertificateDelegation(delegation) = reading(document).object else {
+        panic!("no delegation")
+    };
+    assert_eq!(delegation.delegations[0].secret_name, "wildcard");
+    assert_eq!(delegation.delegations[0].target_namespaces, ["a", "*"]);
+}

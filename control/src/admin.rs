@@ -1,0 +1,163 @@
+//! The admin interface: whether control is well, what the proxies have, and when a switch is live.
+//!
+//! It answers on loopback, in JSON, and changes nothing.
+
+use crate::live::{self, Await, Report, Wanted};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, SystemTime};
+use switchyard_core::Name;
+use switchyard_xds::ads::{Proxy, Server};
+use tokio::sync::{mpsc, watch};
+
+/// The longest that `/live` waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// What the handlers need.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub server: Server,
+    pub engine: mpsc::Sender<Await>,
+    pub ready: watch::Receiver<bool>,
+}
+
+/// The query of `/live`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiveQuery {
+    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+    root: String,
+    /// Its `match`.
+    #[serde(rename = "match")]
+    prefix: String,
+    /// The IngressRoute that is to be active, `namespace/name`.
+    branch: String,
+    /// Milliseconds.
+    #[serde(default = "ten_seconds")]
+    timeout: u64,
+}
+
+/// One entry of `/proxies`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProxyView {
+    node: String,
+    cluster: String,
+    address: Option<String>,
+    connected_seconds: u64,
+    acknowledged: u64,
+    refused: Vec<RefusedView>,
+    silent_seconds: Option<u64>,
+}
+
+/// A resource that a proxy refused.
+#[derive(Debug, Serialize)]
+struct RefusedView {
+    #[serde(rename = "type")]
+    type_url: &'static str,
+    name: String,
+    reason: String,
+}
+
+/// The routes of the admin interface.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/proxies", get(proxies))
+        .route("/live", get(live))
+        .with_state(admin)
+}
+
+fn ten_seconds() -> u64 {
+    10_000
+}
+
+/// Whether proxies are answered.
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if *admin.ready.borrow() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the objects have not all been read yet\n",
+        )
+    }
+}
+
+async fn proxies(State(admin): State<Admin>) -> Json<Vec<ProxyView>> {
+    Json(admin.server.proxies().into_iter().map(ProxyView::from).collect())
+}
+
+async fn live(
+    State(Admin {
+        server,
+        engine,
+        ready: _,
+    }): State<Admin>,
+    Query(LiveQuery {
+        root,
+        prefix,
+        branch,
+        timeout,
+    }): Query<LiveQuery>,
+) -> Result<Json<Report>, (StatusCode, String)> {
+    let wanted = Wanted {
+        owner: name("root", &root)?,
+        prefix,
+        branch: name("branch", &branch)?,
+    };
+    let timeout = Duration::from_millis(timeout).min(LONGEST_WAIT);
+    Ok(Json(live::report(wanted, &engine, &server, timeout).await))
+}
+
+fn name(parameter: &str, text: &str) -> Result<Name, (StatusCode, String)> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(Name::new(namespace, name))
+        }
+        _ => Err((
+            StatusCode::BAD_REQUEST,
+            format!("{parameter}: {text:?} is not namespace/name\n"),
+        )),
+    }
+}
+
+// === impl ProxyView ===
+
+impl From<Proxy> for ProxyView {
+    fn from(
+        Proxy {
+            node_id,
+            cluster,
+            address,
+            connected,
+            acked,
+            nacks,
+            silent_for,
+        }: Proxy,
+    ) -> Self {
+        let refused = nacks.into_iter().map(|nack| RefusedView {
+            type_url: nack.resource_type.type_url(),
+            name: nack.name.to_string(),
+            reason: nack.reason.to_string(),
+        });
+        Self {
+            node: node_id,
+            cluster,
+            address: address.map(|address| address.to_string()),
+            connected_seconds: SystemTime::now()
+                .duration_since(connected)
+                .unwrap_or_default()
+                .as_secs(),
+            acknowledged: acked,
+            refused: refused.collect(),
+            silent_seconds: silent_for.map(|silent| silent.as_secs()),
+        }
+    }
+}

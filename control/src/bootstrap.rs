@@ -1,0 +1,196 @@
+//! Envoy's bootstrap: where it finds control, what it says of itself, and how much it keeps.
+//!
+//! Field names and meanings are those of `envoy.config.bootstrap.v3.Bootstrap`.
+
+use crate::{wasm::Wasm, yaml};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The name of the filter's code, beside the bootstrap.
+pub const WASM_FILE: &str = "switchyard.wasm";
+
+/// What is written, and where.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    pub out: PathBuf,
+    pub node_id: String,
+    pub node_cluster: String,
+    /// Where control serves xDS.
+    pub xds: Endpoint,
+    /// Envoy's admin interface is on loopback; this is its port.
+    pub admin_port: u16,
+    /// Above this many downstream connections, new ones are closed.
+    pub max_downstream_connections: u64,
+}
+
+/// A host and a port. The host may be a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+// === impl Bootstrap ===
+
+impl Bootstrap {
+    /// Writes the bootstrap, and the filter's code beside it.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn write(&self, wasm: &Wasm) -> Result<()> {
+        let folder = self
+            .out
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", folder.display()))?;
+        let code = folder.join(WASM_FILE);
+        fs::write(&code, &wasm.bytes).with_context(|| format!("cannot write {}", code.display()))?;
+        let config = self.config(&code, &wasm.sha256);
+        let json = self.out.extension().is_some_and(|extension| extension == "json");
+        let text = if json {
+            serde_json::to_string_pretty(&config)? + "\n"
+        } else {
+            yaml::to_string(&config)
+        };
+        fs::write(&self.out, text).with_context(|| format!("cannot write {}", self.out.display()))
+    }
+
+    fn config(&self, code: &Path, sha256: &str) -> Value {
+        json!({
+            "node": {
+                "id": self.node_id,
+                "cluster": self.node_cluster,
+                "metadata": {"switchyard": {"wasm": {"path": code, "sha256": sha256}}},
+            },
+            "admin": {"address": address(&Endpoint::loopback(self.admin_port))},
+            "dynamic_resources": {
+                "ads_config": {
+                    "api_type": "DELTA_GRPC",
+                    "transport_api_version": "V3",
+                    "set_node_on_first_message_only": true,
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
+                },
+                "lds_config": {"ads": {}, "resource_api_version": "V3"},
+                "cds_config": {"ads": {}, "resource_api_version": "V3"},
+            },
+            "static_resources": {"clusters": [self.xds_cluster()]},
+            "cluster_manager": {"enable_deferred_cluster_creation": true},
+            "deferred_stat_options": {"enable_deferred_creation_stats": true},
+            "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": unneeded_stats()}}},
+            "overload_manager": self.overload_manager(),
+        })
+    }
+
+    /// An Envoy that lost control tries again within a second, and notices a dead connection.
+    fn xds_cluster(&self) -> Value {
+        let kind = if self.xds.host.parse::<IpAddr>().is_ok() {
+            "STATIC"
+        } else {
+            "STRICT_DNS"
+        };
+        json!({
+            "name": XDS_CLUSTER,
+            "type": kind,
+            "connect_timeout": "1s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {
+                        "connection_keepalive": {"interval": "10s", "timeout": "5s"},
+                    }},
+                },
+            },
+            "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 5}},
+            "load_assignment": {
+                "cluster_name": XDS_CLUSTER,
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(&self.xds)}}]}],
+            },
+        })
+    }
+
+    fn overload_manager(&self) -> Value {
+        json!({
+            "resource_monitors": [{
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": self.max_downstream_connections,
+                },
+            }],
+        })
+    }
+}
+
+const XDS_CLUSTER: &str = "switchyard-xds";
+
+/// Per-cluster statistics that no dashboard reads: most of what a cluster costs in memory. Requests, their codes,
+/// times and errors, connections and membership stay.
+fn unneeded_stats() -> Value {
+    let unneeded = [
+        "circuit_breakers",
+        "lb_",
+        "upstream_cx_(rx|tx)_bytes_buffered",
+        "upstream_flow_control",
+        "upstream_internal_redirect",
+        "retry_or_shadow_abandoned",
+        "assignment_",
+        "init_fetch_timeout",
+        "update_",
+        "version",
+        "default\\.total_match_count",
+        "http2\\.",
+        "bind_errors",
+    ];
+    unneeded
+        .map(|name| json!({"safe_regex": {"regex": format!("cluster\\.[^/]+/.*\\.{name}.*")}}))
+        .into_iter()
+        .collect()
+}
+
+fn address(Endpoint { host, port }: &Endpoint) -> Value {
+    json!({"socket_address": {"address": host, "port_value": port}})
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    fn loopback(port: u16) -> Self {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+}
+
+impl std::str::FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or("must be HOST:PORT")?;
+        let port = port.parse().map_err(|_| format!("{port:?} is no port"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err("must be HOST:PORT, and HOST is missing".to_owned());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! The command line.
+
+use crate::{
+    bootstrap::{Bootstrap, Endpoint},
+    check, serve, switch, translate, tree,
+    wasm::Wasm,
+};
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+/// Kubernetes ingress on Envoy: delegated routes, switched live.
+///
+/// A root IngressRoute owns a host name and delegates its paths to other IngressRoutes. Editing the name of a delegate
+/// switches the traffic at once, and fails no request.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  switchyard check manifests/                       every error, with file and line
+  switchyard bootstrap --out envoy/envoy.json       Envoy's bootstrap, and the filter beside it
+  switchyard serve --manifests manifests/           serve the directory to Envoy, and follow its changes
+  envoy -c envoy/envoy.json                         (in another terminal)
+  switchyard switch manifests/ blue-green-root green
+                                                    switch to green, and wait until it is live on every proxy";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Bootstrap(BootstrapArgs),
+    Check(CheckArgs),
+    Tree(TreeArgs),
+    Translate(TranslateArgs),
+    Switch(switch::Switch),
+    /// Print a completion script for a shell.
+    ///
+    /// For bash: `source <(switchyard completions bash)`.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Write Envoy's bootstrap file, and the filter's code beside it.
+///
+/// The bootstrap tells Envoy where control is, and tells control which code of the filter this Envoy has, so that the
+/// code need not travel. Envoy's admin interface listens on loopback.
+#[derive(Debug, Args)]
+struct BootstrapArgs {
+    /// Where to write it. `switchyard.wasm` is written to the same folder.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What this Envoy calls itself: in `switchyard switch`, and in control's log.
+    #[arg(long, default_value = "envoy")]
+    node_id: String,
+    /// The group of proxies that this Envoy is one of.
+    #[arg(long, default_value = "switchyard")]
+    node_cluster: String,
+    /// Where control serves xDS.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18000")]
+    xds_address: Endpoint,
+    /// The port of Envoy's admin interface, on loopback.
+    #[arg(long, value_name = "PORT", default_value_t = 9901)]
+    admin_port: u16,
+    /// Above this many connections from clients, new ones are refused.
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    max_downstream_connections: u64,
+    /// The filter's code [default: switchyard.wasm beside this program].
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+}
+
+/// Say everything that is wrong in a directory of manifests.
+///
+/// Every error of every object is printed with its file and line. Exits with 1 if there is any.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The directory.
+    dir: PathBuf,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    graph: GraphArgs,
+}
+
+/// Print the delegation tree of a directory of manifests.
+///
+/// Each root, its routes, and the branches below them with their statuses; the active branch is marked.
+#[derive(Debug, Args)]
+struct TreeArgs {
+    /// The directory.
+    dir: PathBuf,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    graph: GraphArgs,
+}
+
+/// Print the configuration that Envoy would be sent.
+///
+/// Everything, or one type of it. Private keys are left out; addresses and ports are the defaults of `serve`.
+#[derive(Debug, Args)]
+struct TranslateArgs {
+    /// The directory.
+    dir: PathBuf,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: translate::Format,
+    /// Only this type.
+    #[arg(long = "type", value_name = "TYPE", value_enum)]
+    kind: Option<translate::Kind>,
+    #[command(flatten)]
+    graph: GraphArgs,
+}
+
+/// What decides which objects count.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GraphArgs {
+    /// The namespaces that roots may live in [default: any].
+    #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',')]
+    root_namespaces: Vec<String>,
+    /// Take no heed of `permitInsecure`: hosts with TLS answer plain HTTP with redirects alone.
+    #[arg(long)]
+    disable_permit_insecure: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    Json,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be done. What a command finds wrong in manifests is no error, but an exit code of 1.
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Serve(serve) => runtime()?.block_on(serve.run()),
+            Command::Bootstrap(bootstrap) => bootstrap.run(),
+            Command::Check(CheckArgs { dir, output, graph }) => check::run(&dir, graph.settings(), output),
+            Command::Tree(TreeArgs { dir, output, graph }) => tree::run(&dir, graph.settings(), output),
+            Command::Translate(TranslateArgs {
+                dir,
+                output,
+                kind,
+                graph,
+            }) => translate::run(&dir, graph.settings(), kind, output),
+            Command::Switch(switch) => runtime()?.block_on(switch.run()),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Self::command(), "switchyard", &mut io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+// === impl BootstrapArgs ===
+
+impl BootstrapArgs {
+    fn run(self) -> Result<ExitCode> {
+        let Self {
+            out,
+            node_id,
+            node_cluster,
+            xds_address,
+            admin_port,
+            max_downstream_connections,
+            wasm,
+        } = self;
+        let wasm = Wasm::read(wasm.as_deref())?;
+        let bootstrap = Bootstrap {
+            out,
+            node_id,
+            node_cluster,
+            xds: xds_address,
+            admin_port,
+            max_downstream_connections,
+        };
+        bootstrap.write(&wasm)?;
+        println!(
+            "wrote {}; start Envoy with: envoy -c {0}",
+            bootstrap.out.display()
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+// === impl GraphArgs ===
+
+impl GraphArgs {
+    /// As the graph takes them.
+    #[must_use]
+    pub fn settings(self) -> switchyard_core::Settings {
+        let Self {
+            root_namespaces,
+            disable_permit_insecure,
+        } = self;
+        switchyard_core::Settings {
+            root_namespaces: root_namespaces.into_iter().collect(),
+            disable_permit_insecure,
+        }
+    }
+}
+
+/// The default of `--admin-address`, and of `--control`.
+pub const ADMIN_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 18001);
+
+/// A number of seconds, or of milliseconds with `ms`.
+///
+/// # Errors
+///
+/// If it is neither.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    switchyard_core::duration::parse(text)
+        .ok_or_else(|| "must be a duration, such as 10s or 500ms".to_owned())
+}

@@ -1,0 +1,18 @@
+//! Kubernetes ingress on Envoy: the control binary, as a library for its tests and its `main`.
+
+pub mod admin;
+pub mod bootstrap;
+pub mod check;
+pub mod cli;
+pub mod edit;
+pub mod engine;
+pub mod live;
+pub mod load;
+pub mod manifests;
+pub mod paint;
+pub mod serve;
+pub mod switch;
+pub mod translate;
+pub mod tree;
+pub mod wasm;
+pub mod yaml;

@@ -1,0 +1,257 @@
+use super::*;
+use std::os::unix::fs::symlink;
+use switchyard_core::Object;
+use tempfile::TempDir;
+
+/// A directory on disk, and what was read of it.
+struct Fixture {
+    folder: TempDir,
+    directory: Directory,
+    now: Instant,
+}
+
+// === impl Fixture ===
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            directory: Directory::new(folder.path()),
+            folder,
+            now: Instant::now(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn told(&mut self, names: &[&str]) -> String {
+        let names = names.iter().map(|name| Arc::from(*name)).collect();
+        described(self.directory.look(Look::Told(names), self.now))
+    }
+
+    fn everything(&mut self) -> String {
+        described(self.directory.look(Look::Everything, self.now))
+    }
+
+    fn poll(&mut self) -> String {
+        described(self.directory.look(Look::Poll, self.now))
+    }
+
+    /// What is looked at again when its time has come.
+    fn later(&mut self) -> String {
+        self.now += GRACE;
+        self.told(&[])
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.directory
+            .problems()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+/// `+name=port` for what is applied, `-name` for what is deleted.
+fn described(Batch { deleted, applied }: Batch) -> String {
+    let applied = applied.iter().map(|object| match object {
+        Object::Service(service) => format!("+{}={}", service.name.name, service.ports[0].port),
+        other => panic!("{other:?}"),
+    });
+    let deleted = deleted.iter().map(|id| format!("-{}", id.name.name));
+    applied.chain(deleted).collect::<Vec<_>>().join(" ")
+}
+
+fn service(name: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: {port}}}]}}\n"
+    )
+}
+
+#[test]
+fn what_is_read_is_what_kubectl_would_apply() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &service("a", 1));
+    at.write("b.yml", &service("b", 2));
+    at.write(
+        "c.json",
+        r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"c"},"spec":{"ports":[{"port":3}]}}"#,
+    );
+    at.write("d.yaml~", &service("d", 4));
+    at.write(".e.yaml", &service("e", 5));
+    fs::create_dir(at.path("f.yaml")).unwrap();
+    assert_eq!(at.everything(), "+a=1 +b=2 +c=3");
+    assert_eq!(at.problems(), [""; 0]);
+}
+
+#[test]
+fn only_what_differs_is_told() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &[service("a", 1), service("b", 2)].join("---\n"));
+    assert_eq!(at.everything(), "+a=1 +b=2");
+    assert_eq!(at.everything(), "");
+    at.write("a.yaml", &[service("a", 1), service("b", 3)].join("---\n"));
+    assert_eq!(at.told(&["a.yaml"]), "+b=3");
+    at.write("a.yaml", &service("a", 1));
+    assert_eq!(at.told(&["a.yaml"]), "-b");
+}
+
+#[test]
+fn a_bad_file_keeps_its_last_good_state_until_it_reads_again() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &service("a", 1));
+    at.write("b.yaml", &service("b", 2));
+    at.everything();
+    let half = [service("a", 9), "kind: [".to_owned()].join("---\n");
+    at.write("a.yaml", &half);
+    at.write("b.yaml", &service("b", 3));
+    assert_eq!(at.told(&["a.yaml", "b.yaml"]), "+b=3");
+    assert_eq!(at.problems().len(), 1);
+    assert!(
+        at.problems()[0].starts_with("a.yaml:6: not YAML"),
+        "{:?}",
+        at.problems()
+    );
+    at.write("a.yaml", &service("a", 9));
+    assert_eq!(at.told(&["a.yaml"]), "+a=9");
+    assert_eq!(at.problems(), [""; 0]);
+}
+
+#[test]
+fn of_a_file_that_was_never_good_what_can_be_read_counts() {
+    let mut at = Fixture::new();
+    at.write(
+        "a.yaml",
+        &[service("a", 1), service("b", 0), service("c", 3)].join("---\n"),
+    );
+    assert_eq!(at.everything(), "+a=1 +c=3");
+}
+
+#[test]
+fn a_file_that_is_moved_away_and_written_anew_is_never_gone() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &service("a", 1));
+    at.everything();
+    fs::rename(at.path("a.yaml"), at.path("a.yaml~")).unwrap();
+    assert_eq!(at.told(&["a.yaml"]), "");
+    at.write("a.yaml", &service("a", 2));
+    assert_eq!(at.told(&["a.yaml"]), "+a=2");
+    assert_eq!(at.later(), "");
+}
+
+#[test]
+fn a_file_that_is_gone_or_empty_for_a_while_takes_its_objects_along() {
+    for remove in [true, false] {
+        let mut at = Fixture::new();
+        at.write("a.yaml", &service("a", 1));
+        at.everything();
+        if remove {
+            fs::remove_file(at.path("a.yaml")).unwrap();
+        } else {
+            at.write("a.yaml", "");
+        }
+        assert_eq!(at.told(&["a.yaml"]), "", "remove: {remove}");
+        assert!(at.directory.due().is_some());
+        assert_eq!(at.later(), "-a", "remove: {remove}");
+        assert_eq!(at.directory.due(), None);
+    }
+}
+
+#[test]
+fn a_renamed_file_keeps_its_objects() {
+    let mut at = Fixture::new();
+    at.write("b.yaml", &service("a", 1));
+    at.everything();
+    for (from, to) in [("b.yaml", "c.yaml"), ("c.yaml", "a.yaml")] {
+        fs::rename(at.path(from), at.path(to)).unwrap();
+        assert_eq!(at.told(&[from, to]), "");
+        assert_eq!(at.problems(), [""; 0]);
+        at.later();
+        assert_eq!(at.directory.entries().count(), 1);
+    }
+}
+
+#[test]
+fn of_one_object_in_two_files_the_first_by_name_counts_and_both_are_named() {
+    let mut at = Fixture::new();
+    at.write("b.yaml", &service("s", 2));
+    assert_eq!(at.everything(), "+s=2");
+    at.write("a.yaml", &["# first\n".to_owned(), service("s", 1)].concat());
+    assert_eq!(at.told(&["a.yaml"]), "+s=1");
+    let want = "b.yaml:3: Service default/s: metadata.name: it stands in a.yaml:4 too, and that one counts: remove one \
+                of the two";
+    assert_eq!(at.problems(), [want]);
+    at.write("b.yaml", &service("s", 3));
+    // The graph finds it equal to what it has.
+    assert_eq!(at.told(&["b.yaml"]), "+s=1");
+    fs::remove_file(at.path("a.yaml")).unwrap();
+    at.told(&["a.yaml"]);
+    assert_eq!(at.later(), "+s=3");
+    assert_eq!(at.problems(), [""; 0]);
+}
+
+#[test]
+fn a_mounted_config_map_changes_when_its_link_is_swapped() {
+    let mut at = Fixture::new();
+    for (version, port) in [("..1", 1), ("..2", 2)] {
+        fs::create_dir(at.path(version)).unwrap();
+        at.write(&format!("{version}/a.yaml"), &service("a", port));
+    }
+    symlink("..1", at.path("..data")).unwrap();
+    symlink("..data/a.yaml", at.path("a.yaml")).unwrap();
+    assert_eq!(at.everything(), "+a=1");
+    symlink("..2", at.path("..tmp")).unwrap();
+    fs::rename(at.path("..tmp"), at.path("..data")).unwrap();
+    assert_eq!(at.everything(), "+a=2");
+}
+
+#[test]
+fn a_poll_leaves_alone_what_was_just_written() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &service("a", 1));
+    at.everything();
+    at.write("a.yaml", &service("a", 22));
+    assert_eq!(at.poll(), "");
+    let past = SystemTime::now() - 2 * SETTLED;
+    fs::File::options()
+        .write(true)
+        .open(at.path("a.yaml"))
+        .unwrap()
+        .set_modified(past)
+        .unwrap();
+    assert_eq!(at.poll(), "+a=22");
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_keeps_everything() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &service("a", 1));
+    at.everything();
+    let away = at.folder.path().with_extension("away");
+    fs::rename(at.folder.path(), &away).unwrap();
+    assert_eq!(at.poll(), "");
+    assert!(
+        at.problems()[0].contains("cannot be listed"),
+        "{:?}",
+        at.problems()
+    );
+    fs::rename(&away, at.folder.path()).unwrap();
+    assert_eq!(at.poll(), "");
+    assert_eq!(at.problems(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_a_bad_file() {
+    let mut at = Fixture::new();
+    at.write("a.yaml", &service("a", 1));
+    at.everything();
+    fs::write(at.path("a.yaml"), b"\xff\xfe").unwrap();
+    assert_eq!(at.told(&["a.yaml"]), "");
+    assert!(at.problems()[0].contains("UTF-8"), "{:?}", at.problems());
+}

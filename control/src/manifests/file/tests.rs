@@ -1,0 +1,96 @@
+use super::*;
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}\n";
+
+fn file(name: &str, text: &str) -> File {
+    read(&name.into(), text)
+}
+
+fn problems(text: &str) -> Vec<String> {
+    file("f.yaml", text)
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn a_list_gives_its_items() {
+    let list = "apiVersion: v1\nkind: List\nitems:\n\
+                - {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 80}]}}\n\
+                - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n\
+                - {apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: 0}]}}\n";
+    let File {
+        entries,
+        problems,
+        others,
+    } = file("f.yaml", list);
+    assert_eq!(
+        entries.keys().map(ToString::to_string).collect::<Vec<_>>(),
+        ["Service default/a"]
+    );
+    assert_eq!(others, 1);
+    let [problem] = &problems[..] else {
+        panic!("{problems:?}")
+    };
+    let want = "f.yaml:6: Service default/b: spec.ports[0].port: 0 is not in the range 1-65535";
+    assert_eq!(problem.to_string(), want);
+}
+
+#[test]
+fn every_error_tells_file_line_object_field_and_what_to_do() {
+    let route =
+        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r, namespace: n}\n";
+    for (text, want) in [
+        (
+            format!("{route}spec:\n  routes:\n  - match: /\n    delegate:\n      name: yes\n"),
+            "f.yaml:8: IngressRoute n/r: spec.routes[0].delegate.name: invalid type: boolean `true`, expected a string: \
+             put it in quotes",
+        ),
+        (
+            format!("{route}spec:\n  routes:\n  - match: /\n    mirror: x\n"),
+            "f.yaml:7: IngressRoute n/r: spec.routes[0].mirror: unknown field: it has no effect",
+        ),
+        (
+            format!("{SERVICE}---\n{SERVICE}"),
+            "f.yaml:8: Service default/s: metadata.name: it stands in line 1 already, and that one counts: remove one \
+             of the two",
+        ),
+        (
+            "a: 1\n".to_owned(),
+            "f.yaml:1: apiVersion: missing: every Kubernetes object has apiVersion and kind",
+        ),
+        (
+            "apiVersion: contour.heptio.com/v1\nkind: IngressRoute\n".to_owned(),
+            "f.yaml:1: IngressRoute: apiVersion: \"v1\" of IngressRoute is not read, \"v1beta1\" is",
+        ),
+    ] {
+        assert_eq!(problems(&text), [want], "{text}");
+    }
+}
+
+#[test]
+fn a_warning_leaves_a_file_good_and_an_error_does_not() {
+    let route = "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r}\n";
+    assert!(file("f.yaml", &format!("{route}spec: {{strategy: Random}}\n")).is_good());
+    assert!(!file("f.yaml", &format!("{route}spec: {{routes: 1}}\n")).is_good());
+}
+
+#[test]
+fn an_empty_file_says_nothing() {
+    for text in ["", "---\n", "# a comment\n", "---\n---\n"] {
+        assert_eq!(file("f.yaml", text), File::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn json_is_read_whatever_it_is_indented_with() {
+    let text = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Service\",\n\t\"metadata\": {\"name\": \"s\"},\n\
+                \t\"spec\": {\"ports\": [{\"port\": 0}]}\n}\n";
+    let File { problems, .. } = file("f.json", text);
+    let want = "f.json:5: Service default/s: spec.ports[0].port: 0 is not in the range 1-65535";
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [want]
+    );
+}

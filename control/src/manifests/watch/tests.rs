@@ -1,0 +1,104 @@
+use super::*;
+use std::{fs, path::PathBuf};
+use switchyard_core::Object;
+use tempfile::TempDir;
+
+/// Much longer than a change takes, much shorter than a poll.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+struct Fixture {
+    folder: TempDir,
+    batches: mpsc::Receiver<Batch>,
+}
+
+// === impl Fixture ===
+
+impl Fixture {
+    /// A directory that is watched, with `a.yaml` in it.
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), service(1)).unwrap();
+        let (sender, batches) = mpsc::channel(64);
+        spawn(folder.path(), sender);
+        let mut fixture = Self { folder, batches };
+        assert_eq!(fixture.next().await, Some(1));
+        fixture
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The port that the Service has next; none when it is deleted.
+    async fn next(&mut self) -> Option<u16> {
+        let batch = tokio::time::timeout(PATIENCE, self.batches.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        batch
+            .applied
+            .iter()
+            .map(|object| match object {
+                Object::Service(service) => service.ports[0].port,
+                other => panic!("{other:?}"),
+            })
+            .next()
+    }
+}
+
+fn service(port: u16) -> String {
+    format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{ports: [{{port: {port}}}]}}\n")
+}
+
+#[tokio::test]
+async fn every_way_to_change_a_file_is_seen_at_once() {
+    let mut at = Fixture::start().await;
+    fs::write(at.path("a.yaml"), service(2)).unwrap();
+    assert_eq!(at.next().await, Some(2), "written in place");
+    fs::write(at.path("new"), service(3)).unwrap();
+    fs::rename(at.path("new"), at.path("a.yaml")).unwrap();
+    assert_eq!(at.next().await, Some(3), "written beside and moved");
+    fs::write(at.path("new"), service(4)).unwrap();
+    fs::remove_file(at.path("a.yaml")).unwrap();
+    fs::hard_link(at.path("new"), at.path("a.yaml")).unwrap();
+    assert_eq!(at.next().await, Some(4), "linked");
+    fs::remove_file(at.path("a.yaml")).unwrap();
+    std::os::unix::fs::symlink("new", at.path("a.yaml")).unwrap();
+    fs::write(at.path("b.yaml"), service(5)).unwrap();
+    fs::remove_file(at.path("a.yaml")).unwrap();
+    assert_eq!(
+        at.next().await,
+        Some(5),
+        "moved to another file, once the first is really gone"
+    );
+    fs::remove_file(at.path("b.yaml")).unwrap();
+    assert_eq!(at.next().await, None, "removed");
+}
+
+#[tokio::test]
+async fn two_changes_within_one_tick_of_the_clock_are_both_seen() {
+    let mut at = Fixture::start().await;
+    for port in (2..=9).cycle().take(40) {
+        fs::write(at.path("a.yaml"), service(port)).unwrap();
+        assert_eq!(at.next().await, Some(port));
+    }
+}
+
+#[tokio::test]
+async fn a_swapped_link_is_seen() {
+    let mut at = Fixture::start().await;
+    for (version, port) in [("..1", 1), ("..2", 2)] {
+        fs::create_dir(at.path(version)).unwrap();
+        fs::write(at.path(version).join("c.yaml"), service(port)).unwrap();
+    }
+    std::os::unix::fs::symlink("..1", at.path("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/c.yaml", at.path("a.json.yaml")).unwrap();
+    fs::remove_file(at.path("a.yaml")).unwrap();
+    // Equal to what was there: the same object from another file.
+    tokio::time::timeout(PATIENCE, at.batches.recv())
+        .await
+        .unwrap_or_default();
+    std::os::unix::fs::symlink("..2", at.path("..tmp")).unwrap();
+    fs::rename(at.path("..tmp"), at.path("..data")).unwrap();
+    while at.next().await != Some(2) {}
+}

@@ -1,0 +1,202 @@
+//! `switchyard serve`: wiring.
+
+use crate::{
+    admin::{self, Admin},
+    cli::{ADMIN_ADDRESS, GraphArgs},
+    engine::Engine,
+    manifests::watch,
+    wasm::Wasm,
+};
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+use switchyard_core::Graph;
+use switchyard_xds::{
+    ads::{self, Server, WasmCode},
+    translate::{Settings, Translator},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tonic::transport::server::TcpIncoming;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+/// How long connected proxies have to leave when control stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serve Envoy's configuration from a directory of manifests, and follow its changes.
+///
+/// Reads IngressRoute, TLSCertificateDelegation, Service, EndpointSlice, Endpoints and Secret from the *.yaml, *.yml and
+/// *.json files of the directory. A file that cannot be read is reported with its line, and what it last said goes on.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The directory of manifests.
+    #[arg(long, value_name = "DIR")]
+    manifests: PathBuf,
+    /// Where to serve xDS.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:18000")]
+    xds_address: SocketAddr,
+    /// Where to answer /healthz, /readyz, /proxies, and `switchyard switch`.
+    #[arg(long, value_name = "IP:PORT", default_value_t = ADMIN_ADDRESS)]
+    admin_address: SocketAddr,
+    /// The address that the proxies listen on.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    listen_address: IpAddr,
+    /// The port that the proxies take plain HTTP on.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    http_port: u16,
+    /// The port that the proxies take TLS on.
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    https_port: u16,
+    /// How many proxies in front of Envoy are trusted to add to x-forwarded-for.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    xff_trusted_hops: u32,
+    /// Where the proxies write their access log, as JSON.
+    #[arg(long, value_name = "FILE", default_value = "/dev/stdout")]
+    access_log: String,
+    /// Tell clients which branch answered, in the response header x-switchyard-branch.
+    #[arg(long)]
+    expose_branch: bool,
+    /// The filter's code [default: switchyard.wasm beside this program].
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+    /// What to log: a level, or levels by module as in `info,switchyard_xds=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log_level: String,
+    /// How to log.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(flatten)]
+    graph: GraphArgs,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+// === impl Serve ===
+
+impl Serve {
+    /// Serves until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot start: an address is taken, the directory or the filter cannot be read.
+    pub async fn run(self) -> Result<ExitCode> {
+        let Self {
+            manifests,
+            xds_address,
+            admin_address,
+            listen_address,
+            http_port,
+            https_port,
+            xff_trusted_hops,
+            access_log,
+            expose_branch,
+            wasm,
+            log_level,
+            log_format,
+            graph,
+        } = self;
+        start_log(&log_level, log_format)?;
+        ensure!(
+            manifests.is_dir(),
+            "--manifests: {} is no directory: make it first, it may be empty",
+            manifests.display()
+        );
+        let Wasm { bytes, sha256 } = Wasm::read(wasm.as_deref())?;
+        let server = Server::new(ads::Config::new(WasmCode {
+            bytes: bytes.into(),
+            sha256,
+        }));
+        let settings = Settings {
+            http: (listen_address, http_port).into(),
+            https: (listen_address, https_port).into(),
+            access_log,
+            expose_branch,
+            xff_trusted_hops,
+            ..Settings::default()
+        };
+        let engine = Engine::new(
+            Graph::new(graph.settings()),
+            Translator::new(settings),
+            server.clone(),
+        );
+        let (batch_sender, batches) = mpsc::channel(64);
+        let (await_sender, awaits) = mpsc::channel(64);
+        let xds = listen(xds_address).await?;
+        let admin = listen(admin_address).await?;
+        watch::spawn(&manifests, batch_sender);
+        let ready = engine.readiness();
+        let engine = tokio::spawn(engine.run(batches, awaits));
+        let router = admin::router(Admin {
+            server: server.clone(),
+            engine: await_sender,
+            ready,
+        });
+        let admin = tokio::spawn(async move { axum::serve(admin, router).await });
+        info!(xds = %xds_address, admin = %admin_address, "Serving");
+        let served = serve_xds(server, xds).await;
+        engine.abort();
+        admin.abort();
+        served.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Serves until a signal ends it, and then for a while more to those that are still connected.
+async fn serve_xds(server: Server, listener: TcpListener) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let closing = server.clone();
+    let stop = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        info!("Stopping");
+        closing.close();
+        drop(stopping);
+    };
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let serving = ads::tonic_server_builder()
+        .add_service(server.service())
+        .serve_with_incoming_shutdown(incoming, stop);
+    // A proxy that does not hang up is left behind.
+    let patience = async {
+        // Dropping the other end is what tells.
+        stopped.await.unwrap_or_default();
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served.context("cannot serve xDS"),
+        () = patience => Ok(()),
+    }
+}
+
+fn start_log(level: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level: {level:?}"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

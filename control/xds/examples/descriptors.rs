@@ -1,0 +1,67 @@
+//! Writes `src/json/descriptors.bin`: of the descriptors that come with envoy-types, those of what is sent.
+//!
+//! ```text
+//! cargo run -p switchyard-xds --example descriptors -- <envoy-types>/src/generated/types.bin > descriptors.bin
+//! ```
+
+use anyhow::Context;
+use prost::Message;
+use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+};
+
+/// The files of the messages that are sent, those inside of an `Any` among them.
+const ROOTS: &[&str] = &[
+    "envoy/config/cluster/v3/cluster.proto",
+    "envoy/config/endpoint/v3/endpoint.proto",
+    "envoy/config/listener/v3/listener.proto",
+    "envoy/config/route/v3/route.proto",
+    "envoy/extensions/access_loggers/file/v3/file.proto",
+    "envoy/extensions/filters/http/rbac/v3/rbac.proto",
+    "envoy/extensions/filters/http/router/v3/router.proto",
+    "envoy/extensions/filters/http/wasm/v3/wasm.proto",
+    "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto",
+    "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
+    "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto",
+    "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",
+    "envoy/extensions/transport_sockets/tls/cert_mappers/sni/v3/config.proto",
+    "envoy/extensions/transport_sockets/tls/cert_selectors/on_demand_secret/v3/config.proto",
+    "envoy/extensions/transport_sockets/tls/v3/secret.proto",
+    "envoy/extensions/transport_sockets/tls/v3/tls.proto",
+    "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
+    "envoy/type/matcher/v3/http_inputs.proto",
+];
+
+fn main() -> anyhow::Result<()> {
+    let path = std::env::args().nth(1).context("which descriptor set?")?;
+    let all = FileDescriptorSet::decode(std::fs::read(path)?.as_slice())?;
+    let files: BTreeMap<_, _> = all.file.iter().map(|file| (file.name(), file)).collect();
+    let needed = needed(&files)?;
+    let file = all.file.iter().filter(|file| needed.contains(file.name())).map(bare).collect();
+    let mut bytes = Vec::new();
+    FileDescriptorSet { file }.encode(&mut bytes)?;
+    std::io::stdout().write_all(&bytes)?;
+    Ok(())
+}
+
+fn needed<'a>(files: &BTreeMap<&'a str, &'a FileDescriptorProto>) -> anyhow::Result<BTreeSet<&'a str>> {
+    let mut needed = BTreeSet::new();
+    let mut todo = ROOTS.to_vec();
+    while let Some(name) = todo.pop() {
+        let (name, file) = files.get_key_value(name).with_context(|| format!("{name} is not there"))?;
+        if needed.insert(*name) {
+            todo.extend(file.dependency.iter().map(String::as_str));
+        }
+    }
+    Ok(needed)
+}
+
+/// Without the comments.
+fn bare(file: &FileDescriptorProto) -> FileDescriptorProto {
+    FileDescriptorProto {
+        source_code_info: None,
+        ..file.clone()
+    }
+}

@@ -1,0 +1,92 @@
+//! What is sent in one response.
+
+use crate::{
+    resource::{Body, Resource, ResourceType},
+    sections::Code,
+};
+use bytes::Bytes;
+use envoy_types::pb::{
+    envoy::service::discovery::v3::{DeltaDiscoveryResponse, Resource as Wire},
+    google::protobuf::Any,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What is sent together. Being a map, it names nothing twice, for which Envoy would refuse the whole response.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    /// `None` says that there is no such resource.
+    pub(super) items: BTreeMap<Arc<str>, Option<Resource>>,
+    /// The generation of the oldest change that the items carry.
+    pub(super) since: u64,
+}
+
+/// A response that is not encoded yet: cheap to make while the store is locked.
+#[derive(Debug)]
+pub struct Answer {
+    pub(super) kind: ResourceType,
+    pub(super) nonce: String,
+    pub(super) generation: u64,
+    pub(super) batch: Arc<Batch>,
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// The two halves of a batch.
+    pub(super) fn halves(&self) -> [Self; 2] {
+        let Self { items, since } = self;
+        let middle = items.len() / 2;
+        let half = |items| Self { items, since: *since };
+        let pair = |(name, resource): (&Arc<str>, &Option<Resource>)| (Arc::clone(name), resource.clone());
+        [
+            half(items.iter().take(middle).map(pair).collect()),
+            half(items.iter().skip(middle).map(pair).collect()),
+        ]
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The response as it travels, for an Envoy that gets the filter's code as `code` says.
+    pub fn encode(self, code: &Code) -> DeltaDiscoveryResponse {
+        let Self {
+            kind,
+            nonce,
+            generation,
+            batch,
+        } = self;
+        let mut response = DeltaDiscoveryResponse {
+            system_version_info: generation.to_string(),
+            type_url: kind.type_url().to_owned(),
+            nonce,
+            ..DeltaDiscoveryResponse::default()
+        };
+        for (name, resource) in &batch.items {
+            match resource {
+                Some(resource) => response.resources.push(to_wire(kind, name, resource, code)),
+                None => response.removed_resources.push(name.to_string()),
+            }
+        }
+        response
+    }
+}
+
+fn to_wire(kind: ResourceType, name: &str, Resource { version, body }: &Resource, code: &Code) -> Wire {
+    Wire {
+        name: name.to_owned(),
+        version: Resource::version_text(*version),
+        resource: Some(Any {
+            type_url: kind.type_url().to_owned(),
+            value: to_bytes(body, code).into(),
+        }),
+        ..Wire::default()
+    }
+}
+
+fn to_bytes(body: &Body, code: &Code) -> Bytes {
+    match body {
+        Body::Encoded(bytes) => bytes.clone(),
+        Body::Sections(sections) => sections.encode(code),
+    }
+}

@@ -1,0 +1,96 @@
+//! What an Envoy says about itself in its first request.
+
+use super::WasmCode;
+use crate::sections::Code;
+use envoy_types::pb::{
+    envoy::config::core::v3::Node,
+    google::protobuf::{Struct, value::Kind},
+};
+
+/// The field of a node's metadata that tells which code of the filter the node has: `{path, sha256}`.
+const METADATA: &str = "switchyard.wasm";
+
+/// How the node gets the filter's code: from its own file, if that is the very code that this server has.
+pub(super) fn code_for(node: &Node, wasm: &WasmCode) -> Code {
+    let inline = || Code::Inline(wasm.bytes.clone());
+    let Some(own) = node
+        .metadata
+        .as_ref()
+        .and_then(|metadata| fields_of(metadata, METADATA))
+    else {
+        return inline();
+    };
+    match (text_of(own, "path"), text_of(own, "sha256")) {
+        (Some(path), Some(sha256)) if sha256.eq_ignore_ascii_case(&wasm.sha256) => Code::File {
+            path: path.to_owned(),
+        },
+        _ => inline(),
+    }
+}
+
+fn fields_of<'s>(parent: &'s Struct, field: &str) -> Option<&'s Struct> {
+    match parent.fields.get(field)?.kind.as_ref()? {
+        Kind::StructValue(fields) => Some(fields),
+        _ => None,
+    }
+}
+
+fn text_of<'s>(parent: &'s Struct, field: &str) -> Option<&'s str> {
+    match parent.fields.get(field)?.kind.as_ref()? {
+        Kind::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use envoy_types::pb::google::protobuf::Value;
+
+    fn mk_text(text: &str) -> Value {
+        Value {
+            kind: Some(Kind::StringValue(text.to_owned())),
+        }
+    }
+
+    fn mk_node(fields: &[(&str, &str)]) -> Node {
+        let fields = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), mk_text(text)))
+            .collect();
+        let own = Value {
+            kind: Some(Kind::StructValue(Struct { fields })),
+        };
+        let metadata = Struct {
+            fields: [(METADATA.to_owned(), own)].into(),
+        };
+        Node {
+            metadata: Some(metadata),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn a_node_uses_its_file_only_if_it_is_the_same_code() {
+        let wasm = WasmCode {
+            bytes: Bytes::from_static(b"\0asm"),
+            sha256: "ab12".to_owned(),
+        };
+        let file = Code::File {
+            path: "/etc/switchyard.wasm".to_owned(),
+        };
+        let inline = Code::Inline(wasm.bytes.clone());
+        for (fields, code) in [
+            (&[("path", "/etc/switchyard.wasm"), ("sha256", "ab12")][..], &file),
+            (&[("path", "/etc/switchyard.wasm"), ("sha256", "AB12")], &file),
+            (&[("path", "/etc/switchyard.wasm"), ("sha256", "ab13")], &inline),
+            (&[("path", "/etc/switchyard.wasm")], &inline),
+            (&[("sha256", "ab12")], &inline),
+            (&[], &inline),
+        ] {
+            assert_eq!(code_for(&mk_node(fields), &wasm), *code, "{fields:?}");
+        }
+        assert_eq!(code_for(&Node::default(), &wasm), inline);
+    }
+}

@@ -1,0 +1,166 @@
+//! One gRPC stream: requests and changes in, responses out.
+
+use super::{
+    Nack, Shared,
+    node::code_for,
+    registry::{Progress, StreamId},
+    session::{Excess, Session},
+};
+use crate::sections::Code;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use futures_util::Stream;
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Instant};
+use tonic::{Status, Streaming};
+
+/// A stream's session, and how the rest of the server sees it.
+#[derive(Debug)]
+struct Connection {
+    shared: Arc<Shared>,
+    session: Session,
+    address: Option<SocketAddr>,
+    /// Who the client is: known from its first request on.
+    node: Option<Identity>,
+    reported: Progress,
+}
+
+#[derive(Debug)]
+struct Identity {
+    id: String,
+    stream: StreamId,
+    code: Code,
+}
+
+/// Answers `requests` until the client leaves or the server closes.
+///
+/// The newest state of the store is looked up when the client is ready for it: a slow client skips what came between,
+/// and nothing queues up for it.
+pub(super) fn serve(
+    shared: Arc<Shared>,
+    mut requests: Streaming<DeltaDiscoveryRequest>,
+    address: Option<SocketAddr>,
+) -> impl Stream<Item = Result<DeltaDiscoveryResponse, Status>> {
+    async_stream::try_stream! {
+        let mut generation = shared.generation.subscribe();
+        let mut closing = shared.closing.subscribe();
+        let mut connection = Connection::new(shared, address);
+        while !*closing.borrow() {
+            generation.mark_unchanged();
+            while let Some(response) = connection.poll() {
+                yield response;
+            }
+            let request = tokio::select! {
+                request = requests.message() => Some(request),
+                _ = generation.changed() => None,
+                _ = closing.changed() => None,
+                () = until(connection.session.deadline(Instant::now())) => None,
+            };
+            match request {
+                None => {}
+                Some(Ok(Some(request))) => connection.on_request(&request)?,
+                Some(Ok(None) | Err(_)) => break,
+            }
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// The most refusals of one client that are shown.
+    const NACKS: usize = 100;
+
+    fn new(shared: Arc<Shared>, address: Option<SocketAddr>) -> Self {
+        let session = Session::new(shared.config.limits);
+        Self {
+            shared,
+            session,
+            address,
+            node: None,
+            reported: Progress::default(),
+        }
+    }
+
+    fn on_request(&mut self, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
+        self.identify(request);
+        self.session
+            .on_request(request, Instant::now())
+            .map_err(|excess: Excess| {
+                tracing::warn!(%excess, address = ?self.address, "Ending a stream");
+                Status::invalid_argument(excess.to_string())
+            })?;
+        if request.error_detail.is_some() {
+            self.on_nack(request);
+        }
+        Ok(())
+    }
+
+    /// Only the first request of a stream has to say who sends it.
+    fn identify(&mut self, request: &DeltaDiscoveryRequest) {
+        if self.node.is_some() {
+            return;
+        }
+        let node = request.node.clone().unwrap_or_default();
+        let registry = &self.shared.registry;
+        self.session.remember(registry.remembered(&node.id));
+        self.node = Some(Identity {
+            stream: registry.open(&node, self.address),
+            code: code_for(&node, &self.shared.config.wasm),
+            id: node.id,
+        });
+    }
+
+    fn on_nack(&mut self, request: &DeltaDiscoveryRequest) {
+        let reason = request.error_detail.as_ref().map_or("", |status| &status.message);
+        let node = self.node.as_ref().map_or("", |node| &node.id);
+        tracing::warn!(
+            node,
+            r#type = request.type_url,
+            reason,
+            "An Envoy refused a response"
+        );
+    }
+
+    fn poll(&mut self) -> Option<DeltaDiscoveryResponse> {
+        let answer = self.session.poll(&self.shared.store(), Instant::now());
+        self.report();
+        let code = &self.node.as_ref()?.code;
+        Some(answer?.encode(code))
+    }
+
+    /// Says how far the client has come, if that is news.
+    fn report(&mut self) {
+        let Some(Identity { id, stream, .. }) = &self.node else {
+            return;
+        };
+        let nacks = self
+            .session
+            .refused()
+            .map(|(kind, name, refusal)| Nack::new(kind, name, refusal));
+        let progress = Progress {
+            settled: self.session.settled(Instant::now()),
+            nacks: nacks.take(Self::NACKS).collect(),
+        };
+        if progress == self.reported {
+            return;
+        }
+        let registry = &self.shared.registry;
+        registry.remember(id, self.session.refused_filters());
+        registry.report(*stream, progress.clone(), self.shared.newest());
+        self.reported = progress;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(Identity { stream, .. }) = &self.node {
+            self.shared.registry.close(*stream);
+        }
+    }
+}

@@ -1,0 +1,592 @@
+//! What one Envoy wants of one resource type, what it has of it, and what it is owed.
+
+use super::{answer::Batch, pending::Pending, store::Shelf};
+use crate::resource::{Body, Resource, ResourceType};
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::SystemTime,
+};
+
+/// One resource type on one stream.
+///
+/// A name moves `changed` -> sent -> `held`. What may not be sent as soon as it changed (see [`super::session`]) rests
+/// in `changed` until it is released, which puts it into `released`; what is gone rests in `gone`, then in `departing`.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    /// The client has asked for the type on this stream.
+    seen: bool,
+    wildcard: bool,
+    /// The names that the client asked for one by one.
+    names: BTreeSet<Arc<str>>,
+    /// What the client has. No version: it has one, or may have, and nobody knows which.
+    held: BTreeMap<Arc<str>, Option<u64>>,
+    /// The filter's configuration as the client accepted it last.
+    good: BTreeMap<Arc<str>, Resource>,
+    refused: BTreeMap<Arc<str>, Refusal>,
+    /// A wildcard is answered even if there is nothing to say: Envoy waits for it when it starts.
+    greeting: bool,
+    /// Everything has to be compared with the store.
+    comparison: Option<Comparison>,
+    /// Names that the client asked for and has no answer to.
+    owed: Pending,
+    changed: Pending,
+    gone: Pending,
+    departing: Pending,
+    released: Option<Batch>,
+    /// Parts of refused responses, to find out which resource is to blame.
+    retries: VecDeque<Batch>,
+    outstanding: Option<Outstanding>,
+}
+
+/// Why a name has not the version that it should have.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    /// What was refused. `None` for a removal.
+    pub(super) version: Option<u64>,
+    pub(super) reason: Arc<str>,
+    pub(super) at: SystemTime,
+    /// The generation of the store that was sent.
+    pub(super) generation: u64,
+}
+
+/// A response without verdict yet.
+#[derive(Debug)]
+struct Outstanding {
+    nonce: String,
+    generation: u64,
+    batch: Arc<Batch>,
+}
+
+/// How to compare what the client has with what there is.
+#[derive(Clone, Copy, Debug)]
+struct Comparison {
+    since: u64,
+    /// What the client has not is its first answer, not a change.
+    first: bool,
+}
+
+// === impl Subscription ===
+
+/// What the client says.
+impl Subscription {
+    /// Takes over the names that `request` adds and drops.
+    ///
+    /// `since` is the generation that an answer must be younger than; `trusted` says whether the client needs no answer
+    /// for a version that it reports and that is the newest.
+    pub(super) fn on_request(
+        &mut self,
+        kind: ResourceType,
+        request: &DeltaDiscoveryRequest,
+        since: u64,
+        trusted: bool,
+    ) {
+        let first = !mem::replace(&mut self.seen, true);
+        if first && request.resource_names_subscribe.is_empty() && kind.empty_means_all() {
+            self.subscribe_all(since);
+        }
+        for name in &request.resource_names_unsubscribe {
+            self.unsubscribe(name, since);
+        }
+        for name in &request.resource_names_subscribe {
+            self.subscribe(name, since);
+        }
+        if first && trusted {
+            self.recall(&request.initial_resource_versions, since);
+        }
+    }
+
+    /// Whatever the client asks for is answered, also if it is known to have the newest version: it may have forgotten.
+    fn subscribe(&mut self, name: &str, since: u64) {
+        if name == "*" {
+            return self.subscribe_all(since);
+        }
+        let name: Arc<str> = name.into();
+        self.held.remove(&name);
+        self.refused.remove(&name);
+        self.owed.add(Arc::clone(&name), since);
+        self.names.insert(name);
+    }
+
+    fn subscribe_all(&mut self, since: u64) {
+        self.wildcard = true;
+        self.greeting = true;
+        self.held.values_mut().for_each(|version| *version = None);
+        self.comparison = Some(Comparison { since, first: true });
+    }
+
+    fn unsubscribe(&mut self, name: &str, since: u64) {
+        if name == "*" {
+            return self.unsubscribe_all();
+        }
+        self.names.remove(name);
+        self.held.remove(name);
+        self.good.remove(name);
+        self.refused.remove(name);
+        for waiting in [
+            &mut self.owed,
+            &mut self.changed,
+            &mut self.gone,
+            &mut self.departing,
+        ] {
+            waiting.remove(name);
+        }
+        // The wildcard still covers the name, so the client waits to hear whether it stays.
+        if self.wildcard {
+            self.owed.add(name.into(), since);
+        }
+    }
+
+    fn unsubscribe_all(&mut self) {
+        self.wildcard = false;
+        self.greeting = false;
+        let Self {
+            names,
+            held,
+            good,
+            refused,
+            owed,
+            changed,
+            gone,
+            departing,
+            ..
+        } = self;
+        held.retain(|name, _| names.contains(name));
+        good.retain(|name, _| names.contains(name));
+        refused.retain(|name, _| names.contains(name));
+        for waiting in [owed, changed, gone, departing] {
+            waiting.retain(|name| names.contains(name));
+        }
+    }
+
+    /// Takes the client's word for what it has, after it lost the stream before.
+    fn recall(&mut self, versions: &HashMap<String, String>, since: u64) {
+        for (name, version) in versions {
+            if self.covers(name) {
+                self.owed.remove(name);
+                self.held
+                    .insert(name.as_str().into(), Resource::parse_version(version));
+            }
+        }
+        if !versions.is_empty() {
+            self.comparison = Some(Comparison { since, first: true });
+        }
+    }
+
+    /// Takes over what the client refused on an earlier stream.
+    pub(super) fn recall_refusals(&mut self, refused: BTreeMap<Arc<str>, Refusal>) {
+        self.refused.extend(refused);
+    }
+
+    /// Takes the verdict on the response with `nonce`. Any other nonce is stale, and its verdict means nothing.
+    pub(super) fn on_verdict(&mut self, nonce: &str, refused: Option<&str>) {
+        let Some(Outstanding {
+            batch, generation, ..
+        }) = self.outstanding.take_if(|sent| sent.nonce == nonce)
+        else {
+            return;
+        };
+        match refused {
+            None => batch
+                .items
+                .iter()
+                .for_each(|(name, resource)| self.accept(name, resource.as_ref())),
+            Some(reason) => self.refuse(&batch, generation, reason),
+        }
+    }
+
+    fn accept(&mut self, name: &Arc<str>, resource: Option<&Resource>) {
+        if !self.covers(name) {
+            return;
+        }
+        let Some(resource) = resource else {
+            self.held.remove(name);
+            self.good.remove(name);
+            return;
+        };
+        self.held.insert(Arc::clone(name), Some(resource.version));
+        if !self.is_good(name, Some(resource)) {
+            self.refused.remove(name);
+        }
+        if matches!(resource.body, Body::Sections(_)) {
+            self.good.insert(Arc::clone(name), resource.clone());
+        }
+    }
+
+    /// Envoy refuses a response as a whole, and what it took of it is unknown: send the halves, down to the one
+    /// resource that it does not want.
+    fn refuse(&mut self, batch: &Batch, generation: u64, reason: &str) {
+        for (name, _) in batch.items.iter().filter(|(_, resource)| resource.is_some()) {
+            if self.covers(name) {
+                self.held.insert(Arc::clone(name), None);
+            }
+        }
+        if batch.items.len() > 1 {
+            batch
+                .halves()
+                .into_iter()
+                .rev()
+                .for_each(|half| self.retries.push_front(half));
+            return;
+        }
+        for (name, resource) in &batch.items {
+            let refusal = Refusal::now(resource.as_ref(), generation, reason);
+            self.refuse_one(name, resource.as_ref(), refusal);
+        }
+    }
+
+    /// A version that was refused is not sent again. If it was the filter's configuration, the last good one is: Envoy
+    /// compares what it gets with what it got last, and would take a bad configuration that it gets twice in a row for
+    /// no change and accept it; until then it refuses every listener that names the filter.
+    fn refuse_one(&mut self, name: &Arc<str>, resource: Option<&Resource>, refusal: Refusal) {
+        if !self.covers(name) {
+            return;
+        }
+        let generation = refusal.generation;
+        if self.is_good(name, resource) {
+            self.good.remove(name);
+        } else {
+            self.refused.insert(Arc::clone(name), refusal);
+        }
+        if resource.is_some() && self.good.contains_key(name) {
+            self.owed.add(Arc::clone(name), generation);
+        }
+    }
+}
+
+/// What the store says.
+impl Subscription {
+    /// Takes over what changed in the store after `cursor`.
+    pub(super) fn read(&mut self, shelf: &Shelf, cursor: u64) {
+        if let Some(comparison) = self.comparison.take() {
+            return self.compare(shelf, comparison);
+        }
+        match shelf.changes_since(cursor) {
+            Some(changes) => changes.for_each(|(generation, name)| self.note(shelf, name, generation)),
+            None => self.compare(
+                shelf,
+                Comparison {
+                    since: cursor + 1,
+                    first: false,
+                },
+            ),
+        }
+    }
+
+    fn note(&mut self, shelf: &Shelf, name: &Arc<str>, generation: u64) {
+        if !self.covers(name) {
+            return;
+        }
+        let newest = shelf.get(name).map(|resource| resource.version);
+        self.forgive(name, newest);
+        if newest.is_some() {
+            self.gone.remove(name);
+            self.departing.remove(name);
+            self.changed.add(Arc::clone(name), generation);
+        } else {
+            self.changed.remove(name);
+            self.gone.add(Arc::clone(name), generation);
+        }
+    }
+
+    /// A refusal stands for as long as what was refused is what there is.
+    fn forgive(&mut self, name: &str, newest: Option<u64>) {
+        if !self.has_refused(name, newest) {
+            self.refused.remove(name);
+        }
+    }
+
+    fn compare(&mut self, shelf: &Shelf, Comparison { since, first }: Comparison) {
+        for (name, resource) in self.wanted_of(shelf) {
+            match self.held.get(name) {
+                Some(version) if *version == Some(resource.version) => {}
+                None if first => self.owed.add(Arc::clone(name), since),
+                _ => {
+                    self.forgive(name, Some(resource.version));
+                    self.changed.add(Arc::clone(name), since);
+                }
+            }
+        }
+        for name in self.held.keys().filter(|name| !shelf.contains(name)) {
+            self.changed.remove(name);
+            self.gone.add(Arc::clone(name), since);
+        }
+    }
+
+    fn wanted_of<'s>(&self, shelf: &'s Shelf) -> Vec<(&'s Arc<str>, &'s Resource)> {
+        if self.wildcard {
+            shelf.iter().collect()
+        } else {
+            self.names
+                .iter()
+                .filter_map(|name| shelf.get_key_value(name))
+                .collect()
+        }
+    }
+}
+
+/// What is sent.
+impl Subscription {
+    /// The next response, if one may be sent: one at a time, so that a verdict is never in doubt.
+    pub(super) fn next_batch(&mut self, kind: ResourceType, shelf: &Shelf) -> Option<Batch> {
+        if self.outstanding.is_some() || !self.seen {
+            return None;
+        }
+        if !is_ordered(kind) && let Some(batch) = self.freeze(shelf) {
+            self.release(batch);
+        }
+        self.next_answer(kind, shelf)
+            .or_else(|| self.next_retry(shelf))
+            .or_else(|| self.next_released())
+    }
+
+    /// Answers what the client asked for, together with what else may go out.
+    fn next_answer(&mut self, kind: ResourceType, shelf: &Shelf) -> Option<Batch> {
+        let since = self.oldest_unsent()?;
+        let owed = self.owed.take().into_iter();
+        let mut items: BTreeMap<_, _> = owed
+            .filter_map(|name| Some((Arc::clone(&name), self.answer_to(&name, shelf)?)))
+            .collect();
+        if !mem::take(&mut self.greeting) && items.is_empty() {
+            return None;
+        }
+        if !is_ordered(kind) && let Some(mut released) = self.next_released() {
+            released.items.append(&mut items);
+            items = released.items;
+        }
+        self.retries
+            .iter_mut()
+            .for_each(|batch| batch.items.retain(|name, _| !items.contains_key(name)));
+        Some(Batch { items, since })
+    }
+
+    /// The resource to answer with; `Some(None)` if there is none, and `None` for no answer at all.
+    ///
+    /// A client that has a filter's configuration and asks again gets what it had: a newer one comes in its turn.
+    fn answer_to(&mut self, name: &Arc<str>, shelf: &Shelf) -> Option<Option<Resource>> {
+        match (shelf.get(name), self.good.get(name)) {
+            (Some(_), Some(good)) => Some(Some(good.clone())),
+            (Some(newest), None) if self.has_refused(name, Some(newest.version)) => None,
+            (newest, _) => {
+                self.changed.remove(name);
+                self.withdraw(name);
+                Some(newest.cloned())
+            }
+        }
+    }
+
+    /// Takes back what was released for `name`.
+    fn withdraw(&mut self, name: &str) {
+        if let Some(mut batch) = self.released.take() {
+            batch.items.remove(name);
+            self.release(batch);
+        }
+    }
+
+    /// The next part of a refused response, without what changed meanwhile.
+    fn next_retry(&mut self, shelf: &Shelf) -> Option<Batch> {
+        while let Some(mut batch) = self.retries.pop_front() {
+            let before = batch.items.len();
+            batch.items.retain(|name, resource| {
+                self.covers(name) && !self.is_released(name) && (resource.is_some() || !shelf.contains(name))
+            });
+            if let (Some(released), true) = (&mut self.released, batch.items.len() < before) {
+                released.since = released.since.min(batch.since);
+            }
+            if !batch.items.is_empty() {
+                return Some(batch);
+            }
+        }
+        None
+    }
+
+    fn next_released(&mut self) -> Option<Batch> {
+        let mut batch = self.released.take()?;
+        batch
+            .items
+            .retain(|name, resource| self.wants(name, resource.as_ref()));
+        (!batch.items.is_empty()).then_some(batch)
+    }
+
+    /// The names that may go now, if no response is out. What came back meanwhile stays.
+    pub(super) fn next_departures(&mut self, shelf: &Shelf) -> Option<Batch> {
+        let since = self.departing.since()?;
+        let mut names = self.departing.take();
+        names.retain(|name| {
+            self.held.contains_key(name) && !shelf.contains(name) && !self.has_refused(name, None)
+        });
+        let items: BTreeMap<_, _> = names.into_iter().map(|name| (name, None)).collect();
+        (!items.is_empty()).then_some(Batch { items, since })
+    }
+
+    /// Takes what changed out of waiting, as it is now.
+    pub(super) fn freeze(&mut self, shelf: &Shelf) -> Option<Batch> {
+        let since = self.changed.since()?;
+        let names = self.changed.take().into_iter();
+        let mut items: BTreeMap<_, _> = names
+            .filter_map(|name| shelf.get(&name).cloned().map(|resource| (name, Some(resource))))
+            .collect();
+        items.retain(|name, resource| self.wants(name, resource.as_ref()));
+        (!items.is_empty()).then_some(Batch { items, since })
+    }
+
+    /// Lets `batch` go out, in place of what was released under the same names and has not gone yet.
+    pub(super) fn release(&mut self, mut batch: Batch) {
+        if let Some(Batch { mut items, since }) = self.released.take() {
+            items.append(&mut batch.items);
+            batch = Batch {
+                items,
+                since: batch.since.min(since),
+            };
+        }
+        self.released = (!batch.items.is_empty()).then_some(batch);
+    }
+
+    /// Takes the names that are gone out of waiting.
+    pub(super) fn freeze_gone(&mut self) -> Pending {
+        self.gone.take()
+    }
+
+    /// Lets the removal of `names` go out.
+    pub(super) fn depart(&mut self, names: Pending) {
+        self.departing.append(names);
+    }
+
+    /// Makes sure that `name` is sent, if the client wants it at all.
+    pub(super) fn push(&mut self, name: &Arc<str>, since: u64) {
+        if self.covers(name) {
+            self.owed.add(Arc::clone(name), since);
+        }
+    }
+
+    pub(super) fn on_sent(&mut self, nonce: String, generation: u64, batch: Arc<Batch>) {
+        self.outstanding = Some(Outstanding {
+            nonce,
+            generation,
+            batch,
+        });
+    }
+}
+
+/// What there is to know.
+impl Subscription {
+    pub(super) fn is_seen(&self) -> bool {
+        self.seen
+    }
+
+    /// How many names the client made the server keep.
+    pub(super) fn size(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn good(&self, name: &str) -> Option<&Resource> {
+        self.good.get(name)
+    }
+
+    pub(super) fn refused(&self) -> &BTreeMap<Arc<str>, Refusal> {
+        &self.refused
+    }
+
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    pub(super) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    pub(super) fn is_departing(&self) -> bool {
+        !self.departing.is_empty()
+    }
+
+    pub(super) fn is_outstanding(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    /// Whether everything that was released was sent, and has its verdict.
+    pub(super) fn is_settled(&self) -> bool {
+        self.released.is_none() && self.retries.is_empty() && self.outstanding.is_none()
+    }
+
+    /// The generation of the oldest change that was not sent.
+    pub(super) fn oldest_unsent(&self) -> Option<u64> {
+        let comparison = self.comparison.map(|comparison| comparison.since);
+        let batches = self.released.iter().chain(&self.retries).map(|batch| batch.since);
+        let greeting = self.greeting.then_some(u64::MAX);
+        batches
+            .chain(comparison)
+            .chain(greeting)
+            .chain(self.owed.since())
+            .chain(self.changed.since())
+            .min()
+    }
+
+    /// The generation of the oldest change without a verdict.
+    pub(super) fn oldest_unsettled(&self) -> Option<u64> {
+        let outstanding = self.outstanding.as_ref().map(|sent| sent.batch.since);
+        outstanding.into_iter().chain(self.oldest_unsent()).min()
+    }
+
+    /// The generation of the oldest removal that was not sent.
+    pub(super) fn oldest_removal(&self) -> Option<u64> {
+        self.gone.since().into_iter().chain(self.departing.since()).min()
+    }
+
+    fn covers(&self, name: &str) -> bool {
+        self.wildcard || self.names.contains(name)
+    }
+
+    /// Whether sending `resource` would tell the client anything, and was not refused before.
+    fn wants(&self, name: &str, resource: Option<&Resource>) -> bool {
+        let version = resource.map(|resource| resource.version);
+        self.covers(name) && self.held.get(name) != Some(&version) && !self.has_refused(name, version)
+    }
+
+    fn has_refused(&self, name: &str, version: Option<u64>) -> bool {
+        self.refused
+            .get(name)
+            .is_some_and(|refusal| refusal.version == version)
+    }
+
+    fn is_good(&self, name: &str, resource: Option<&Resource>) -> bool {
+        let good = self.good.get(name).map(|good| good.version);
+        good.is_some() && good == resource.map(|resource| resource.version)
+    }
+
+    fn is_released(&self, name: &str) -> bool {
+        self.released
+            .as_ref()
+            .is_some_and(|batch| batch.items.contains_key(name))
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// The longest reason that is kept, in bytes. Envoy's can repeat the whole resource.
+    const LONGEST_REASON: usize = 1024;
+
+    pub(super) fn now(resource: Option<&Resource>, generation: u64, reason: &str) -> Self {
+        let reason = reason
+            .get(..reason.floor_char_boundary(Self::LONGEST_REASON))
+            .unwrap_or_default()
+            .into();
+        let version = resource.map(|resource| resource.version);
+        Self {
+            version,
+            reason,
+            at: SystemTime::now(),
+            generation,
+        }
+    }
+}
+
+/// Whether changes of the type wait for others to be accepted.
+pub(super) const fn is_ordered(kind: ResourceType) -> bool {
+    matches!(
+        kind,
+        ResourceType::Listener | ResourceType::Route | ResourceType::Extension
+    )
+}

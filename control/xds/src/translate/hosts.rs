@@ -1,0 +1,225 @@
+//! Hosts: their virtual hosts on each port, and their part in the TLS listener.
+
+use super::{
+    Settings,
+    configuration::Configuration,
+    listener::{self, Https},
+    published::Published,
+    route::Source,
+};
+use crate::{pack, resource::ResourceType};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
+use switchyard_core::{
+    object::Name,
+    table::{EdgeTls, Host, HostTls, Table, Template, TlsVersion, Vhost},
+};
+
+/// Of requests for a host that the route configuration does not have.
+const NOT_FOUND: u32 = 404;
+/// The same over TLS, where the connection was made for another host (RFC 9110, 15.5.20): this one may ask for a
+/// higher version.
+const MISDIRECTED: u32 = 421;
+
+/// All hosts, as they were last translated.
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    http: Configuration,
+    secure: BTreeMap<TlsVersion, Configuration>,
+    https: Https,
+    templates: BTreeMap<Arc<str>, HostTemplates>,
+    /// Those of `templates` that have retired ones.
+    retiring: BTreeSet<Arc<str>>,
+    /// What each host presents, and who presents it.
+    certificates: BTreeMap<Arc<str>, Name>,
+    presenters: BTreeMap<Name, BTreeSet<Arc<str>>>,
+}
+
+/// The templates of a host's vhosts.
+#[derive(Debug, Default)]
+struct HostTemplates {
+    http: Templates,
+    secure: Templates,
+}
+
+/// The templates of a vhost.
+#[derive(Debug, Default)]
+struct Templates {
+    used: BTreeSet<Template>,
+    /// Those that the vhost no longer has, and since which generation.
+    retired: BTreeMap<Template, u64>,
+}
+
+// === impl Hosts ===
+
+impl Hosts {
+    /// Takes in what became of a host.
+    pub(super) fn set(&mut self, settings: &Settings, fqdn: &Arc<str>, host: Option<&Host>, generation: u64) {
+        let tls = host.and_then(|host| host.tls.as_ref());
+        self.https.set(settings, fqdn, tls);
+        self.present(fqdn, tls.and_then(edge_tls).map(|tls| &tls.certificate));
+        let Some(host) = host else {
+            self.forget(fqdn);
+            return;
+        };
+        let templates = self.templates.entry(fqdn.clone()).or_default();
+        if templates.set(host, generation) {
+            self.retiring.insert(fqdn.clone());
+        }
+        self.route(settings, fqdn, host);
+    }
+
+    /// The certificate that a host presents.
+    pub(super) fn certificate(&self, fqdn: &str) -> Option<&Name> {
+        self.certificates.get(fqdn)
+    }
+
+    /// `hosts`, and those that present one of `certificates`.
+    pub(super) fn presenting(&self, hosts: &BTreeSet<Arc<str>>, certificates: &BTreeSet<Name>) -> BTreeSet<Arc<str>> {
+        let presenters = certificates.iter().filter_map(|name| self.presenters.get(name)).flatten();
+        hosts.iter().chain(presenters).cloned().collect()
+    }
+
+    /// Lets go of templates that were retired at `acked` or before.
+    pub(super) fn prune(&mut self, settings: &Settings, table: &Table, acked: u64) {
+        for fqdn in std::mem::take(&mut self.retiring) {
+            let left = self.templates.get_mut(&fqdn).is_some_and(|templates| templates.prune(acked));
+            if let Some(host) = table.hosts.get(&fqdn) {
+                self.route(settings, &fqdn, host);
+            }
+            if left {
+                self.retiring.insert(fqdn);
+            }
+        }
+    }
+
+    /// Publishes the route configurations and listeners that changed.
+    pub(super) fn publish(&mut self, settings: &Settings, published: &mut Published) {
+        self.http.publish(listener::HTTP, NOT_FOUND, published);
+        for minimum in [TlsVersion::V1_1, TlsVersion::V1_2, TlsVersion::V1_3] {
+            let configuration = self.secure.entry(minimum).or_default();
+            configuration.publish(listener::routes_name(minimum), MISDIRECTED, published);
+        }
+        let http = || super::encoded(&listener::http(settings));
+        published.set(ResourceType::Listener, &listener::HTTP.into(), pack::version(settings), http);
+        let name = listener::HTTPS.into();
+        if self.https.is_empty() {
+            published.remove(ResourceType::Listener, &name);
+        } else {
+            let https = || super::encoded(&self.https.listener(settings));
+            published.set(ResourceType::Listener, &name, self.https.version(settings), https);
+        }
+    }
+
+    fn present(&mut self, fqdn: &Arc<str>, certificate: Option<&Name>) {
+        let before = match certificate {
+            Some(name) => self.certificates.insert(fqdn.clone(), name.clone()),
+            None => self.certificates.remove(fqdn),
+        };
+        if let Some(before) = before {
+            self.absent(fqdn, before);
+        }
+        if let Some(name) = certificate {
+            self.presenters.entry(name.clone()).or_default().insert(fqdn.clone());
+        }
+    }
+
+    fn absent(&mut self, fqdn: &Arc<str>, certificate: Name) {
+        if let Entry::Occupied(mut presenters) = self.presenters.entry(certificate) {
+            presenters.get_mut().remove(fqdn);
+            if presenters.get().is_empty() {
+                presenters.remove();
+            }
+        }
+    }
+
+    fn forget(&mut self, fqdn: &Arc<str>) {
+        self.templates.remove(fqdn);
+        self.retiring.remove(fqdn);
+        self.http.remove(fqdn);
+        self.remove_secure(fqdn, None);
+    }
+
+    fn route(&mut self, settings: &Settings, fqdn: &Arc<str>, host: &Host) {
+        let none = HostTemplates::default();
+        let HostTemplates { http, secure } = self.templates.get(fqdn).unwrap_or(&none);
+        self.http.set(fqdn, &source(host, &host.http, http));
+        let terminated = host.tls.as_ref().and_then(terminated);
+        if let Some((tls, vhost)) = terminated {
+            let configuration = self.secure.entry(settings.minimum(tls)).or_default();
+            configuration.set(fqdn, &source(host, vhost, secure));
+        }
+        self.remove_secure(fqdn, terminated.map(|(tls, _)| settings.minimum(tls)));
+    }
+
+    /// Removes a host from the route configurations of all versions but one.
+    fn remove_secure(&mut self, fqdn: &Arc<str>, but: Option<TlsVersion>) {
+        for (minimum, configuration) in &mut self.secure {
+            if Some(*minimum) != but {
+                configuration.remove(fqdn);
+            }
+        }
+    }
+}
+
+fn source<'a>(host: &'a Host, vhost: &'a Vhost, templates: &'a Templates) -> Source<'a> {
+    Source {
+        fqdn: &host.fqdn,
+        root: &host.root,
+        vhost,
+        retired: templates.retired.keys().collect(),
+        redirects: host.tls.as_ref().and_then(terminated).is_some_and(|(_, secure)| !std::ptr::eq(secure, vhost)),
+    }
+}
+
+fn edge_tls(tls: &HostTls) -> Option<&EdgeTls> {
+    match tls {
+        HostTls::Terminate { tls, vhost: _ } | HostTls::TerminateTcp { tls, proxy: _ } => Some(tls),
+        HostTls::Passthrough { proxy: _ } => None,
+    }
+}
+
+fn terminated(tls: &HostTls) -> Option<(&EdgeTls, &Vhost)> {
+    match tls {
+        HostTls::Terminate { tls, vhost } => Some((tls, vhost)),
+        HostTls::TerminateTcp { .. } | HostTls::Passthrough { .. } => None,
+    }
+}
+
+// === impl HostTemplates ===
+
+impl HostTemplates {
+    /// Answers whether any is retired.
+    fn set(&mut self, host: &Host, generation: u64) -> bool {
+        let none = BTreeSet::new();
+        let secure = host.tls.as_ref().and_then(terminated).map(|(_, vhost)| &vhost.templates);
+        self.http.set(&host.http.templates, generation);
+        self.secure.set(secure.unwrap_or(&none), generation);
+        self.retire_any()
+    }
+
+    /// Answers whether any is left that is retired.
+    fn prune(&mut self, acked: u64) -> bool {
+        self.http.retired.retain(|_, since| *since > acked);
+        self.secure.retired.retain(|_, since| *since > acked);
+        self.retire_any()
+    }
+
+    fn retire_any(&self) -> bool {
+        !(self.http.retired.is_empty() && self.secure.retired.is_empty())
+    }
+}
+
+// === impl Templates ===
+
+impl Templates {
+    fn set(&mut self, now: &BTreeSet<Template>, generation: u64) {
+        self.retired.retain(|template, _| !now.contains(template));
+        for gone in self.used.difference(now) {
+            self.retired.insert(gone.clone(), generation);
+        }
+        self.used.clone_from(now);
+    }
+}

@@ -1,0 +1,278 @@
+//! Vhosts to `VirtualHost`.
+//!
+//! ```text
+//! VirtualHost.matcher
+//!   x-switchyard-route: forward -> route of a template: cluster from x-switchyard-cluster, path from filter state
+//!   (no header)
+//!     :path /shop  -> [ route /shop, route / ]
+//!     :path /      -> [ route / ]
+//! ```
+//!
+//! A match tree, since Envoy walks a list of routes one by one. Its prefixes are strings, and it does not fall back
+//! from one whose routes do not match; so each has its own route, by whole segments, and then that of the nearest
+//! prefix around it. What is not the own route's is that one's: a path in neither is in no prefix between the two.
+//!
+//! The filter is off but for switches. A switch's own route leads nowhere: the filter sets the header that makes Envoy
+//! select a template's route in its stead, and where the filter did not, nothing is served.
+
+mod action;
+mod template;
+
+pub use template::{HTTPS_REDIRECT, template_name};
+
+use crate::pack;
+use envoy_types::pb::{
+    envoy::{
+        config::{
+            core::v3::Metadata,
+            route::v3::{
+                FilterConfig, Route, RouteConfiguration, RouteList, RouteMatch, VirtualHost, route::Action,
+                route_match::PathSpecifier,
+            },
+        },
+        r#type::matcher::v3::HttpRequestHeaderMatchInput,
+    },
+    google::protobuf::{Any, Struct, Value, value::Kind},
+    xds::r#type::matcher::v3::{
+        Matcher,
+        matcher::{
+            MatcherTree, MatcherType, OnMatch,
+            matcher_tree::{MatchMap, TreeType},
+            on_match,
+        },
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+use switchyard_core::{
+    object::Name,
+    table::{HostRoute, SwitchKey, Template, Vhost},
+};
+
+/// Chooses the route of a template. Set by the filter; taken from what clients send.
+pub(super) const ROUTE_HEADER: &str = "x-switchyard-route";
+/// Chooses the cluster that a template's route sends to. Set by the filter; taken from what clients send.
+pub(super) const CLUSTER_HEADER: &str = "x-switchyard-cluster";
+/// The HTTP filter, its configuration's resource, and the namespace of route metadata.
+pub(crate) const FILTER: &str = "switchyard";
+
+/// One vhost of one host, with all that its routes depend on.
+#[derive(Debug, Hash)]
+pub(super) struct Source<'a> {
+    pub(super) fqdn: &'a str,
+    pub(super) root: &'a Name,
+    pub(super) vhost: &'a Vhost,
+    /// Those that no leaf uses any more, and that a proxy may still be told to.
+    pub(super) retired: BTreeSet<&'a Template>,
+    /// Leaves may redirect to https.
+    pub(super) redirects: bool,
+}
+
+// === impl Source ===
+
+impl Source<'_> {
+    pub(super) fn virtual_host(&self) -> VirtualHost {
+        let Self {
+            fqdn,
+            root,
+            vhost,
+            retired,
+            redirects,
+        } = self;
+        let Vhost { routes, templates } = vhost;
+        let templates: BTreeSet<_> = templates.iter().chain(retired.iter().copied()).collect();
+        let prefixes = Prefixes {
+            fqdn,
+            routes,
+            websockets: templates.iter().any(|template| template.websockets),
+        };
+        let by_path = prefixes.matcher();
+        let matcher = if templates.is_empty() && !prefixes.have_switch() {
+            by_path
+        } else {
+            by_header(template::routes(&templates, *redirects), by_path)
+        };
+        VirtualHost {
+            name: (*fqdn).to_owned(),
+            domains: vec![(*fqdn).to_owned()],
+            matcher: Some(matcher),
+            metadata: Some(metadata("root", &format!("{}/{}", root.namespace, root.name))),
+            ..Default::default()
+        }
+    }
+}
+
+/// The routes of a vhost that are chosen by path.
+struct Prefixes<'a> {
+    fqdn: &'a str,
+    routes: &'a BTreeMap<Arc<str>, HostRoute>,
+    /// Whether a leaf below a switch may take them.
+    websockets: bool,
+}
+
+// === impl Prefixes ===
+
+impl Prefixes<'_> {
+    fn have_switch(&self) -> bool {
+        self.routes.values().any(|route| matches!(route, HostRoute::Switch(_)))
+    }
+
+    fn matcher(&self) -> Matcher {
+        let root = std::iter::once("/");
+        let others = self.routes.keys().map(AsRef::as_ref).filter(|prefix| is_matchable(prefix));
+        let map = root.chain(others).map(|prefix| (prefix.to_owned(), self.at(prefix))).collect();
+        tree(":path", TreeType::PrefixMatchMap(MatchMap { map }), None)
+    }
+
+    fn at(&self, prefix: &str) -> OnMatch {
+        let enclosing = self.nearest_enclosing(prefix);
+        on_routes(std::iter::once(prefix).chain(enclosing).map(|prefix| self.route(prefix)).collect())
+    }
+
+    /// The longest prefix that `prefix` lies in, but for itself.
+    fn nearest_enclosing<'p>(&self, prefix: &'p str) -> Option<&'p str> {
+        if prefix == "/" {
+            return None;
+        }
+        let parents = std::iter::successors(prefix.rsplit_once('/'), |(parent, _)| parent.rsplit_once('/'));
+        parents.map(|(parent, _)| parent).find(|parent| self.routes.contains_key(*parent)).or(Some("/"))
+    }
+
+    fn route(&self, prefix: &str) -> Route {
+        let Some(route) = self.routes.get(prefix) else {
+            return filterless("not-found", path_match(prefix), action::respond(404));
+        };
+        let name = format!("{}{prefix}", self.fqdn);
+        let action = match route {
+            HostRoute::Switch(SwitchKey(key)) => return self.switch(key, prefix),
+            HostRoute::Plain {
+                template,
+                clusters,
+                rewrite,
+            } => action::plain(template, clusters, prefix, rewrite.as_deref()),
+            HostRoute::HttpsRedirect => action::redirect_to_https(),
+            HostRoute::Unavailable => action::respond(503),
+        };
+        filterless(&name, path_match(prefix), action)
+    }
+
+    /// Whether a connection is upgraded is settled before the filter runs, so where any leaf takes WebSockets the
+    /// switch does, and the templates of the others turn them away.
+    fn switch(&self, key: &str, prefix: &str) -> Route {
+        Route {
+            name: key.to_owned(),
+            r#match: Some(path_match(prefix)),
+            action: Some(action::nowhere(self.websockets)),
+            ..Default::default()
+        }
+    }
+}
+
+/// A route configuration without its hosts, but for the one that answers `status` for all others.
+pub(super) fn configuration(name: &str, status: u32) -> RouteConfiguration {
+    let others = VirtualHost {
+        name: "*".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![filterless("no-host", path_match("/"), action::respond(status))],
+        ..Default::default()
+    };
+    let headers = vec![ROUTE_HEADER.to_owned(), CLUSTER_HEADER.to_owned()];
+    RouteConfiguration {
+        name: name.to_owned(),
+        virtual_hosts: vec![others],
+        internal_only_headers: headers.clone(),
+        request_headers_to_remove: headers,
+        ignore_port_in_host_matching: true,
+        ..Default::default()
+    }
+}
+
+/// A path holds neither, so a prefix that does matches none, and Envoy refuses it.
+fn is_matchable(prefix: &str) -> bool {
+    prefix != "/" && !prefix.contains(['?', '#'])
+}
+
+/// Matches whole segments.
+fn path_match(prefix: &str) -> RouteMatch {
+    let specifier = if prefix == "/" {
+        PathSpecifier::Prefix(prefix.to_owned())
+    } else {
+        PathSpecifier::PathSeparatedPrefix(prefix.to_owned())
+    };
+    RouteMatch {
+        path_specifier: Some(specifier),
+        ..Default::default()
+    }
+}
+
+/// A route that needs nothing of the filter, and does not pay for it.
+fn filterless(name: &str, r#match: RouteMatch, action: Action) -> Route {
+    Route {
+        name: name.to_owned(),
+        r#match: Some(r#match),
+        action: Some(action),
+        typed_per_filter_config: filter_off(),
+        ..Default::default()
+    }
+}
+
+fn filter_off() -> HashMap<String, Any> {
+    let off = FilterConfig {
+        disabled: true,
+        ..Default::default()
+    };
+    HashMap::from([(FILTER.to_owned(), pack::any(&off))])
+}
+
+fn by_header(templates: HashMap<String, OnMatch>, otherwise: Matcher) -> Matcher {
+    let otherwise = OnMatch {
+        on_match: Some(on_match::OnMatch::Matcher(Box::new(otherwise))),
+        ..Default::default()
+    };
+    let map = MatchMap { map: templates };
+    tree(ROUTE_HEADER, TreeType::ExactMatchMap(map), Some(otherwise))
+}
+
+fn tree(header: &str, tree_type: TreeType, on_no_match: Option<OnMatch>) -> Matcher {
+    let input = HttpRequestHeaderMatchInput {
+        header_name: header.to_owned(),
+    };
+    let tree = MatcherTree {
+        input: Some(pack::xds_extension("header", &input)),
+        tree_type: Some(tree_type),
+    };
+    Matcher {
+        matcher_type: Some(MatcherType::MatcherTree(tree)),
+        on_no_match: on_no_match.map(Box::new),
+    }
+}
+
+/// The first of the routes that matches, or 404.
+fn on_routes(mut routes: Vec<Route>) -> OnMatch {
+    let action = match routes.pop() {
+        Some(route) if routes.is_empty() => pack::xds_extension("route", &route),
+        last => {
+            routes.extend(last);
+            pack::xds_extension("routes", &RouteList { routes })
+        }
+    };
+    OnMatch {
+        on_match: Some(on_match::OnMatch::Action(action)),
+        ..Default::default()
+    }
+}
+
+fn metadata(field: &str, value: &str) -> Metadata {
+    let value = Value {
+        kind: Some(Kind::StringValue(value.to_owned())),
+    };
+    let fields = Struct {
+        fields: HashMap::from([(field.to_owned(), value)]),
+    };
+    Metadata {
+        filter_metadata: HashMap::from([(FILTER.to_owned(), fields)]),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,316 @@
+//! What a request gets.
+
+use crate::{
+    answer::Mapping,
+    config::{Leaf, Target, WeightedCluster},
+    path,
+    rng::Rng,
+    session,
+    store::{Store, Unusable},
+    switch::{Branch, Switch},
+};
+use std::{borrow::Cow, rc::Rc};
+
+/// Switches that a request may pass. Control delegates at most 64 deep; a configuration that leads in a circle ends.
+const MAX_SWITCHES: usize = 128;
+
+/// A request, as far as it matters.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The Envoy route that the request is on, which is the key of its switch.
+    pub route_name: &'a str,
+    /// All of its headers, names in lower case, those that start with `:` among them.
+    pub headers: &'a [(String, Vec<u8>)],
+}
+
+/// What a request gets, and what the access log is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub trail: Trail,
+    pub outcome: Result<Forward, Refusal>,
+}
+
+/// The way that a request took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// The root IngressRoute, `namespace/name`.
+    pub root: String,
+    /// The branch taken at each switch, from the root's on, joined with `, `.
+    pub branches: String,
+    /// The prefix of the route that it ended at, as its branch sees it. Empty where it came to none.
+    pub leaf: String,
+}
+
+/// Send the request on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The value of `x-switchyard-route`.
+    pub route: String,
+    /// The value of `x-switchyard-cluster`. None: the route needs no cluster.
+    pub cluster: Option<String>,
+    /// The path to ask the upstream for, without the query, which stays. None: the same.
+    pub path: Option<String>,
+    /// Of each session that starts with this request, the value of its `Set-Cookie`.
+    pub set_cookies: Vec<String>,
+    /// None: the upstream sees the paths that the client sees.
+    pub mapping: Option<Mapping>,
+}
+
+/// Do not send the request on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// To an upstream below a rewrite it could mean a path outside of what was given to that.
+    #[error("the path is not UTF-8, or climbs with `..`")]
+    BadPath,
+    #[error("no route for the path")]
+    NoRoute,
+    /// A route that the configuration says is out of order, and why.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("no switch {0:?}")]
+    NoSwitch(String),
+    #[error("switch {0:?}: {1}")]
+    BadSwitch(String, Unusable),
+    #[error("more than {MAX_SWITCHES} switches in a row")]
+    TooDeep,
+}
+
+/// A request under way from switch to switch.
+struct Walk<'a> {
+    request: Request<'a>,
+    /// As the level that was reached sees it.
+    path: Cow<'a, str>,
+    mapping: Mapping,
+    trail: Trail,
+    set_cookies: Vec<String>,
+}
+
+/// What chose a branch.
+enum Choice {
+    /// Of this request alone.
+    Preview,
+    /// The session that it belongs to.
+    Session,
+    /// Where new sessions go.
+    New,
+}
+
+/// Decides a request.
+#[must_use]
+pub fn decide(store: &Store, request: Request<'_>, rng: &mut Rng) -> Decision {
+    let mut walk = Walk::new(request);
+    let outcome = walk.run(store, rng);
+    Decision {
+        trail: walk.trail,
+        outcome,
+    }
+}
+
+// === impl Request ===
+
+impl<'a> Request<'a> {
+    /// The host that was asked for; empty where there is none.
+    #[must_use]
+    pub fn authority(&self) -> &'a str {
+        let value = self.values(":authority").next();
+        value
+            .and_then(|value| str::from_utf8(value).ok())
+            .unwrap_or_default()
+    }
+
+    fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let named = self.headers.iter().filter(move |(header, _)| header == name);
+        named.map(|(_, value)| value.as_slice())
+    }
+
+    /// The path, without the query.
+    fn path(&self) -> Result<&'a str, Refusal> {
+        let target = self.values(":path").next().unwrap_or_default();
+        let target = str::from_utf8(target).map_err(|_| Refusal::BadPath)?;
+        Ok(target.split(['?', '#']).next().unwrap_or_default())
+    }
+
+    /// Whether the client speaks TLS, to Envoy or to what is in front of it.
+    fn is_https(&self) -> bool {
+        let forwarded = self.values("x-forwarded-proto").next();
+        forwarded.or_else(|| self.values(":scheme").next()) == Some(b"https".as_slice())
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u32 {
+        match self {
+            Self::BadPath => 400,
+            Self::NoRoute => 404,
+            Self::Unavailable(_) | Self::NoSwitch(_) | Self::BadSwitch(..) | Self::TooDeep => 503,
+        }
+    }
+
+    /// Whether the configuration is not what control makes.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::NoSwitch(_) | Self::BadSwitch(..) | Self::TooDeep => true,
+            Self::BadPath | Self::NoRoute | Self::Unavailable(_) => false,
+        }
+    }
+}
+
+// === impl Walk ===
+
+impl<'a> Walk<'a> {
+    fn new(request: Request<'a>) -> Self {
+        Self {
+            request,
+            path: Cow::Borrowed(""),
+            mapping: Mapping::identity(),
+            trail: Trail::default(),
+            set_cookies: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, store: &Store, rng: &mut Rng) -> Result<Forward, Refusal> {
+        let asked = self.request.path()?;
+        if path::climbs(asked) {
+            return Err(Refusal::BadPath);
+        }
+        self.path = Cow::Borrowed(asked);
+        let mut key = self.request.route_name.to_owned();
+        for _ in 0..MAX_SWITCHES {
+            let switch = find(store, key)?;
+            let branch = self.enter(&switch, rng)?;
+            let (prefix, target) = branch.route(&self.path).ok_or(Refusal::NoRoute)?;
+            match target {
+                Target::Leaf(leaf) => return Ok(self.arrive(asked, prefix, leaf, rng)),
+                Target::Switch(below) => key = below.clone(),
+                Target::Unavailable(reason) => return Err(self.stop(prefix, reason)),
+            }
+        }
+        Err(Refusal::TooDeep)
+    }
+
+    /// Takes a branch of the switch, and the path and mapping to what it is below.
+    fn enter(&mut self, switch: &Switch, rng: &mut Rng) -> Result<Rc<Branch>, Refusal> {
+        if !path::contains(&switch.prefix, &self.path) {
+            return Err(Refusal::NoRoute);
+        }
+        let (branch, choice) = choose(switch, self.request, rng);
+        self.note(switch, &branch.name);
+        if let (Some(sticky), Choice::New) = (&switch.sticky, choice) {
+            let prefix = self.mapping.visible(&switch.prefix);
+            let cookie = session::set_cookie(sticky, &branch.token, &prefix, self.request.is_https());
+            self.set_cookies.push(cookie);
+        }
+        self.rewrite(&switch.prefix, &switch.mount);
+        Ok(Rc::clone(branch))
+    }
+
+    fn note(&mut self, switch: &Switch, branch: &str) {
+        let Trail {
+            root,
+            branches,
+            leaf: _,
+        } = &mut self.trail;
+        if branches.is_empty() {
+            root.clone_from(&switch.root);
+        } else {
+            branches.push_str(", ");
+        }
+        branches.push_str(branch);
+    }
+
+    fn rewrite(&mut self, prefix: &str, to: &str) {
+        if prefix == to {
+            return;
+        }
+        if let Some(path) = path::rebase(&self.path, prefix, to) {
+            self.path = Cow::Owned(path);
+            let mapping = std::mem::replace(&mut self.mapping, Mapping::identity());
+            self.mapping = mapping.then(prefix, to);
+        }
+    }
+
+    fn arrive(&mut self, asked: &str, prefix: &str, leaf: &Leaf, rng: &mut Rng) -> Forward {
+        let Leaf {
+            route,
+            clusters,
+            rewrite,
+        } = leaf;
+        prefix.clone_into(&mut self.trail.leaf);
+        if let Some(rewrite) = rewrite {
+            self.rewrite(prefix, rewrite);
+        }
+        Forward {
+            route: route.clone(),
+            cluster: pick(clusters, rng).map(str::to_owned),
+            path: (self.path != asked).then(|| self.path.clone().into_owned()),
+            set_cookies: std::mem::take(&mut self.set_cookies),
+            mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
+        }
+    }
+
+    fn stop(&mut self, prefix: &str, reason: &str) -> Refusal {
+        prefix.clone_into(&mut self.trail.leaf);
+        Refusal::Unavailable(reason.to_owned())
+    }
+}
+
+fn find(store: &Store, key: String) -> Result<Rc<Switch>, Refusal> {
+    match store.switch(&key) {
+        Ok(Some(switch)) => Ok(switch),
+        Ok(None) => Err(Refusal::NoSwitch(key)),
+        Err(error) => Err(Refusal::BadSwitch(key, error)),
+    }
+}
+
+/// The branch that a request gets: a preview's, its session's, a canary's share, else the active one.
+fn choose<'s>(switch: &'s Switch, request: Request<'_>, rng: &mut Rng) -> (&'s Rc<Branch>, Choice) {
+    if let Some(standby) = switch.standby.first().filter(|_| is_preview(switch, request)) {
+        return (standby, Choice::Preview);
+    }
+    if let Some(branch) = session_branch(switch, request) {
+        return (branch, Choice::Session);
+    }
+    let is_canary = switch.canary > 0 && rng.below(100) < u64::from(switch.canary);
+    let standby = switch.standby.first().filter(|_| is_canary);
+    (standby.unwrap_or(&switch.active), Choice::New)
+}
+
+fn is_preview(switch: &Switch, request: Request<'_>) -> bool {
+    switch.preview.as_ref().is_some_and(|preview| {
+        request
+            .headers
+            .iter()
+            .any(|(name, value)| *name == preview.header && value == preview.value.as_bytes())
+    })
+}
+
+fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
+    let sticky = switch.sticky.as_ref()?;
+    switch.branches().find(|branch| {
+        let mut tokens = session::cookies(request.headers, &sticky.cookie);
+        tokens.any(|token| token == branch.token.as_bytes())
+    })
+}
+
+/// One of the clusters, by weight.
+fn pick<'c>(clusters: &'c [WeightedCluster], rng: &mut Rng) -> Option<&'c str> {
+    if let [only] = clusters {
+        return Some(&only.name);
+    }
+    let total = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+    let mut left = rng.below(total);
+    let picked = clusters.iter().find(|cluster| {
+        let is_hit = left < u64::from(cluster.weight);
+        left = left.saturating_sub(u64::from(cluster.weight));
+        is_hit
+    });
+    picked.map(|cluster| cluster.name.as_str())
+}
+
+#[cfg(test)]
+mod tests;

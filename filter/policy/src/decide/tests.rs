@@ -1,0 +1,352 @@
+use super::*;
+use std::collections::BTreeMap;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+/// Blue is active, green stands by: mounted at `/`, below `/shop`.
+const SHOP: &str = r#""root": "default/root", "prefix": "/shop", "mount": "/",
+    "active": "default/blue", "standby": ["default/green"],
+    "branches": {
+        "default/blue": [{"prefix": "/", "leaf": {"route": "plain", "clusters": [{"name": "blue"}]}}],
+        "default/green": [{"prefix": "/", "leaf": {"route": "plain", "clusters": [{"name": "green"}]}}]
+    }"#;
+
+fn store(switches: &[(&str, &str)]) -> Store {
+    let switches: Vec<_> = switches
+        .iter()
+        .map(|(key, fields)| format!("{key:?}: {{{fields}}}"))
+        .collect();
+    let json = format!(r#"{{"switches": {{{}}}}}"#, switches.join(","));
+    Store::new(json.into_bytes(), Rc::default()).unwrap()
+}
+
+/// A switch `s` on `/` with one branch.
+fn branch(routes: &str) -> Store {
+    store(&[("s", &one_branch("/", "b", routes))])
+}
+
+fn one_branch(prefix: &str, name: &str, routes: &str) -> String {
+    format!(r#""prefix": {prefix:?}, "active": {name:?}, "branches": {{{name:?}: [{routes}]}}"#)
+}
+
+fn leaf(prefix: &str, route: &str) -> String {
+    format!(r#"{{"prefix": {prefix:?}, "leaf": {{"route": {route:?}}}}}"#)
+}
+
+fn ask_with(store: &Store, path: &str, headers: &[(&str, &str)], rng: &mut Rng) -> Decision {
+    let headers: Vec<_> = [(":path", path), (":authority", "bar.com")]
+        .iter()
+        .chain(headers)
+        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    let request = Request {
+        route_name: "s",
+        headers: &headers,
+    };
+    decide(store, request, rng)
+}
+
+fn ask(store: &Store, path: &str, headers: &[(&str, &str)]) -> Decision {
+    ask_with(store, path, headers, &mut Rng::new(1))
+}
+
+fn forward(store: &Store, path: &str, headers: &[(&str, &str)]) -> Forward {
+    ask(store, path, headers).outcome.unwrap()
+}
+
+fn refusal(store: &Store, path: &str) -> Refusal {
+    ask(store, path, &[]).outcome.unwrap_err()
+}
+
+/// How often each cluster was picked.
+fn count(store: &Store, times: usize) -> BTreeMap<String, usize> {
+    let mut rng = Rng::new(3);
+    let mut counts = BTreeMap::new();
+    for _ in 0..times {
+        let Forward { cluster, .. } = ask_with(store, "/shop", &[], &mut rng).outcome.unwrap();
+        *counts.entry(cluster.unwrap()).or_default() += 1;
+    }
+    counts
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_active_branch_gets_the_request() {
+    let store = store(&[("s", SHOP)]);
+    let got = ask(&store, "/shop/cart?x=/shop/y", &[]);
+    let trail = Trail {
+        root: "default/root".to_owned(),
+        branches: "default/blue".to_owned(),
+        leaf: "/".to_owned(),
+    };
+    let forward = Forward {
+        route: "plain".to_owned(),
+        cluster: Some("blue".to_owned()),
+        path: Some("/cart".to_owned()),
+        set_cookies: Vec::new(),
+        mapping: Some(Mapping::identity().then("/shop", "/")),
+    };
+    assert_eq!(
+        got,
+        Decision {
+            trail,
+            outcome: Ok(forward)
+        }
+    );
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_longest_prefix_by_whole_segments_wins() {
+    let routes = [leaf("/", "root"), leaf("/a", "a"), leaf("/a/b/c", "abc")].join(",");
+    let store = branch(&routes);
+    for (path, want) in [
+        ("/", "root"),
+        ("/x", "root"),
+        ("/ab", "root"),
+        ("/a", "a"),
+        ("/a/", "a"),
+        ("/a?b/c", "a"),
+        ("/a/b", "a"),
+        ("/a/b/cd", "a"),
+        ("/a/b/c", "abc"),
+        ("/a/b/c/d/e", "abc"),
+        ("//a", "root"),
+    ] {
+        let Forward {
+            route,
+            path: sent,
+            mapping,
+            ..
+        } = forward(&store, path, &[]);
+        assert_eq!((route.as_str(), sent, mapping), (want, None, None), "{path}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn rewrites_compose_down_the_delegation() {
+    let store = store(&[
+        (
+            "s",
+            &format!(
+                r#"{}, "mount": "/""#,
+                one_branch("/shop", "a/top", r#"{"prefix": "/cart", "switch": "below"}"#)
+            ),
+        ),
+        (
+            "below",
+            &format!(
+                r#"{}, "mount": "/c""#,
+                one_branch(
+                    "/cart",
+                    "b/cart",
+                    r#"{"prefix": "/c", "leaf": {"route": "r"}}, {"prefix": "/c/v1", "leaf": {"route": "r", "rewrite": "/api/"}}"#
+                )
+            ),
+        ),
+    ]);
+    for (path, sent, mapped, leaf) in [
+        ("/shop/cart", "/c", "/shop/cart", "/c"),
+        ("/shop/cart/", "/c/", "/shop/cart", "/c"),
+        ("/shop/cart/x?y=1", "/c/x", "/shop/cart", "/c"),
+        ("/shop/cart/v1", "/api/", "/shop/cart/v1", "/c/v1"),
+        ("/shop/cart/v1//x", "/api/x", "/shop/cart/v1", "/c/v1"),
+        ("/shop/cart/v12", "/c/v12", "/shop/cart", "/c"),
+    ] {
+        let Decision { trail, outcome } = ask(&store, path, &[]);
+        let Forward {
+            path: got, mapping, ..
+        } = outcome.unwrap();
+        let upstream = if leaf == "/c" { "/c" } else { "/api" };
+        assert_eq!(got.as_deref(), Some(sent), "{path}");
+        assert_eq!(mapping.unwrap().visible(upstream), mapped, "{path}");
+        assert_eq!(
+            (trail.branches.as_str(), trail.leaf.as_str()),
+            ("a/top, b/cart", leaf),
+            "{path}"
+        );
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_cannot_be_served_is_refused() {
+    let routes = [
+        leaf("/ok", "ok"),
+        r#"{"prefix": "/bad", "unavailable": "service is missing"}"#.to_owned(),
+    ];
+    let store = branch(&routes.join(","));
+    for (path, want) in [
+        ("/", Refusal::NoRoute),
+        ("/okay", Refusal::NoRoute),
+        ("*", Refusal::NoRoute),
+        ("", Refusal::NoRoute),
+        ("/bad/x", Refusal::Unavailable("service is missing".to_owned())),
+        ("/ok/../bad", Refusal::BadPath),
+        ("/ok/%2E%2e%2fbad", Refusal::BadPath),
+    ] {
+        assert_eq!(refusal(&store, path), want, "{path}");
+    }
+    let unknown = Request {
+        route_name: "t",
+        headers: &[],
+    };
+    let refused = decide(&store, unknown, &mut Rng::new(1)).outcome.unwrap_err();
+    assert_eq!(refused, Refusal::NoSwitch("t".to_owned()));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn statuses_are_the_ones_that_envoy_would_give() {
+    for (refusal, want) in [
+        (Refusal::BadPath, 400),
+        (Refusal::NoRoute, 404),
+        (Refusal::Unavailable(String::new()), 503),
+        (Refusal::NoSwitch(String::new()), 503),
+        (Refusal::TooDeep, 503),
+    ] {
+        assert_eq!(refusal.status(), want, "{refusal:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_circle_that_was_sent_packed_ends() {
+    let json = format!(
+        "{{{}}}",
+        one_branch("/", "b", r#"{"prefix": "/", "switch": "s"}"#)
+    );
+    let bucket = crate::packed::encode_bucket([("s", json.as_bytes())]).unwrap();
+    let bytes = crate::packed::assemble(crate::packed::Flags::default(), &[bucket]).unwrap();
+    let store = Store::new(bytes, Rc::default()).unwrap();
+    assert_eq!(refusal(&store, "/x"), Refusal::TooDeep);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_preview_goes_to_the_first_standby_and_starts_no_session() {
+    let store = store(&[(
+        "s",
+        &format!(
+            r#"{SHOP}, "preview": {{"header": "x-preview", "value": "yes"}}, "sticky": {{"cookie": "c"}}"#
+        ),
+    )]);
+    for (headers, want) in [
+        (&[("x-preview", "yes")][..], "green"),
+        (&[("x-preview", "no"), ("x-preview", "yes")], "green"),
+        (&[("x-preview", "Yes")], "blue"),
+        (&[("x-preview", "yes, yes")], "blue"),
+        (&[], "blue"),
+    ] {
+        let Forward {
+            cluster, set_cookies, ..
+        } = forward(&store, "/shop", headers);
+        assert_eq!(cluster.as_deref(), Some(want), "{headers:?}");
+        assert_eq!(set_cookies.is_empty(), want == "green", "{headers:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_session_stays_on_its_branch() {
+    let store = store(&[("s", &format!(r#"{SHOP}, "sticky": {{"cookie": "c"}}"#))]);
+    let (blue, green) = (session::token("default/blue"), session::token("default/green"));
+    for (cookies, want, starts) in [
+        (&[][..], "blue", true),
+        (&[format!("c={green}")], "green", false),
+        (&[format!("c={blue}")], "blue", false),
+        (&[format!("a=1; c={green};b=2")], "green", false),
+        (&["c=0".to_owned(), format!("c={green}")], "green", false),
+        (&[format!("cc={green}")], "blue", true),
+        (&["c=default/green".to_owned()], "blue", true),
+        (&["c".to_owned()], "blue", true),
+    ] {
+        let headers: Vec<_> = cookies.iter().map(|cookie| ("cookie", cookie.as_str())).collect();
+        let Forward {
+            cluster, set_cookies, ..
+        } = forward(&store, "/shop", &headers);
+        assert_eq!(cluster.as_deref(), Some(want), "{cookies:?}");
+        assert_eq!(!set_cookies.is_empty(), starts, "{cookies:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_new_session_is_told_by_a_cookie_of_the_prefix_that_the_client_sees() {
+    let below = format!(
+        r#"{}, "sticky": {{"cookie": "c", "ttlSeconds": 60}}"#,
+        one_branch("/cart", "x/y", &leaf("/cart", "r"))
+    );
+    let top = one_branch("/shop", "t", r#"{"prefix": "/cart", "switch": "below"}"#);
+    let store = store(&[("s", &format!(r#"{top}, "mount": "/""#)), ("below", &below)]);
+    let token = session::token("x/y");
+    for (scheme, secure) in [("http", ""), ("https", "; Secure")] {
+        let Forward { set_cookies, .. } = forward(&store, "/shop/cart", &[("x-forwarded-proto", scheme)]);
+        let want = format!("c={token}; Path=/shop/cart; Max-Age=60; HttpOnly; SameSite=Lax{secure}");
+        assert_eq!(set_cookies, [want]);
+    }
+    // Sessions outlive releases.
+    assert_eq!(token, "796cd714aeecf1d0");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_canary_gets_its_share_of_new_sessions() {
+    for (percent, want) in [(0, 0..=0), (10, 800..=1200), (100, 10_000..=10_000)] {
+        let store = store(&[("s", &format!(r#"{SHOP}, "canary": {{"percent": {percent}}}"#))]);
+        let green = count(&store, 10_000).get("green").copied().unwrap_or_default();
+        assert!(want.contains(&green), "{percent}%: {green}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn clusters_get_their_weights() {
+    let clusters = r#"[{"name": "a"}, {"name": "none", "weight": 0}, {"name": "b", "weight": 3}]"#;
+    let routes = format!(r#"{{"prefix": "/", "leaf": {{"route": "r", "clusters": {clusters}}}}}"#);
+    let counts = count(&branch(&routes), 10_000);
+    assert_eq!(counts.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert!((2300..2700).contains(counts.get("a").unwrap()), "{counts:?}");
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use super::{Rng, *};
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+    use std::collections::BTreeSet;
+
+    fn path_of(segments: &'static str) -> impl Strategy<Value = String> {
+        let segment = proptest::string::string_regex(segments).unwrap();
+        prop::collection::vec(segment, 0..5).prop_map(|segments| format!("/{}", segments.join("/")))
+    }
+
+    /// By the words of the rule, prefix by prefix.
+    fn longest<'p>(prefixes: &'p BTreeSet<String>, path: &str) -> Option<&'p str> {
+        let within = |prefix: &&String| {
+            prefix.as_str() == "/" || path == prefix.as_str() || path.starts_with(&format!("{prefix}/"))
+        };
+        prefixes
+            .iter()
+            .filter(within)
+            .max_by_key(|prefix| prefix.len())
+            .map(String::as_str)
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_prefix_is_the_one_that_a_slow_reading_finds(
+            prefixes in prop::collection::btree_set(path_of("[ab]{1,2}"), 0..12),
+            paths in prop::collection::vec(path_of("[ab]{0,2}"), 1..20),
+        ) {
+            let routes: Vec<_> = prefixes.iter().map(|prefix| leaf(prefix, prefix)).collect();
+            let store = branch(&routes.join(","));
+            for path in paths {
+                let got = ask(&store, &path, &[]).outcome.ok().map(|forward| forward.route);
+                prop_assert_eq!(got.as_deref(), longest(&prefixes, &path), "{}", path);
+            }
+        }
+
+        #[test]
+        fn no_request_does_harm(
+            path: Vec<u8>,
+            headers: Vec<(String, Vec<u8>)>,
+            cookie: Vec<u8>,
+            route_name in prop_oneof![Just("s".to_owned()), any::<String>()],
+        ) {
+            let store = store(&[("s", &format!(r#"{SHOP}, "sticky": {{"cookie": "c"}}"#))]);
+            let mut headers = headers;
+            let path = [b"/shop/".to_vec(), path].concat();
+            headers.extend([(":path".to_owned(), path), ("cookie".to_owned(), cookie)]);
+            let _decision = decide(&store, Request { route_name: &route_name, headers: &headers }, &mut Rng::new(1));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Many switches in one piece of bytes, of which a reader touches only what a request needs.
+//!
+//! ```text
+//! "SWYD"  version u8  flags u8  0 u16  bucket count u32        all numbers little-endian
+//! end of each bucket, u32, from the start of the first
+//! bucket: entry ...
+//! entry:  key length u32  section length u32  section hash u64  key  section
+//! ```
+//!
+//! A frozen hash table: [`bucket_of`] says where a key is, so that taking in an update is a copy, not a parse, and the
+//! sender can keep the buckets that no change touched. A section is the JSON of one [`crate::config::Switch`].
+//!
+//! The reader checks every bound: bytes that no sender made give no sections, or odd ones, never a panic or a loop.
+
+use crate::hash::hash;
+use std::ops::Range;
+
+/// What the bytes start with; JSON starts otherwise.
+const MAGIC: [u8; 4] = *b"SWYD";
+const VERSION: u8 = 1;
+const EXPOSE_BRANCH: u8 = 1;
+const HEADER_LEN: usize = 12;
+/// Entries to aim for in a bucket: few enough to scan, enough to keep the table small.
+const BUCKET_ENTRIES: usize = 8;
+
+/// What holds for all sections of a packed configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// As [`crate::config::Config::expose_branch`].
+    pub expose_branch: bool,
+}
+
+/// A packed configuration, read in place.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    bytes: Vec<u8>,
+    flags: Flags,
+    buckets: u32,
+}
+
+/// One switch of a packed configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section<'a> {
+    /// [`hash`] of `json`, as the sender said it.
+    pub hash: u64,
+    pub json: &'a [u8],
+}
+
+/// Why bytes are no packed configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("neither JSON nor a packed configuration")]
+    Magic,
+    #[error("packed configuration of version {0}, and only {VERSION} is known")]
+    Version(u8),
+    #[error("packed configuration with flags that are not known")]
+    Flags,
+    #[error("packed configuration cut short or overlong")]
+    Length,
+}
+
+/// Why sections cannot be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unpackable {
+    #[error("more than 4 GiB")]
+    TooLarge,
+    #[error("{0} buckets, which is no power of two")]
+    Buckets(usize),
+}
+
+// === impl Flags ===
+
+impl Flags {
+    fn to_byte(self) -> u8 {
+        let Self { expose_branch } = self;
+        if expose_branch { EXPOSE_BRANCH } else { 0 }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        (byte & !EXPOSE_BRANCH == 0).then_some(Self {
+            expose_branch: byte & EXPOSE_BRANCH != 0,
+        })
+    }
+}
+
+// === impl Packed ===
+
+impl Packed {
+    /// Reads the header and no more: the cost does not depend on how many sections there are.
+    ///
+    /// # Errors
+    /// The bytes are no packed configuration, of a version that is not known, or not all there.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, Malformed> {
+        let [m0, m1, m2, m3, version, flags, _, _] = array(&bytes, 0).ok_or(Malformed::Magic)?;
+        if [m0, m1, m2, m3] != MAGIC {
+            return Err(Malformed::Magic);
+        }
+        if version != VERSION {
+            return Err(Malformed::Version(version));
+        }
+        let flags = Flags::from_byte(flags).ok_or(Malformed::Flags)?;
+        let buckets = u32_at(&bytes, 8).filter(|count| count.is_power_of_two());
+        let buckets = buckets.ok_or(Malformed::Length)?;
+        let packed = Self {
+            bytes,
+            flags,
+            buckets,
+        };
+        if packed.bucket(buckets - 1).map(|range| range.end) == Some(packed.bytes.len()) {
+            Ok(packed)
+        } else {
+            Err(Malformed::Length)
+        }
+    }
+
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    /// The section of a switch.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<Section<'_>> {
+        let mut entries = self.bytes.get(self.bucket(bucket_of(key, self.buckets))?)?;
+        while let Some((found, section, rest)) = first_entry(entries) {
+            if found == key.as_bytes() {
+                return Some(section);
+            }
+            entries = rest;
+        }
+        None
+    }
+
+    fn bucket(&self, at: u32) -> Option<Range<usize>> {
+        let start = match at.checked_sub(1) {
+            None => 0,
+            Some(before) => self.end_of(before)?,
+        };
+        let data = HEADER_LEN.checked_add(to_usize(self.buckets)?.checked_mul(4)?)?;
+        Some(data.checked_add(start)?..data.checked_add(self.end_of(at)?)?)
+    }
+
+    fn end_of(&self, bucket: u32) -> Option<usize> {
+        let at = HEADER_LEN.checked_add(to_usize(bucket)?.checked_mul(4)?)?;
+        to_usize(u32_at(&self.bytes, at)?)
+    }
+}
+
+/// How many buckets to use for `sections` sections: a power of two.
+#[must_use]
+pub fn bucket_count(sections: usize) -> u32 {
+    let wanted = sections.div_ceil(BUCKET_ENTRIES).next_power_of_two();
+    u32::try_from(wanted).unwrap_or(1 << 31)
+}
+
+/// The bucket of a key, of `count` (a power of two).
+#[must_use]
+pub fn bucket_of(key: &str, count: u32) -> u32 {
+    let low = hash(key.as_bytes()) & u64::from(count.saturating_sub(1));
+    u32::try_from(low).unwrap_or_default()
+}
+
+/// One bucket: the entries (key, JSON) whose [`bucket_of`] it is. The same entries in the same order give the same
+/// bytes.
+///
+/// # Errors
+/// A key or section of more than 4 GiB.
+pub fn encode_bucket<'a>(
+    entries: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Vec<u8>, Unpackable> {
+    let mut bucket = Vec::new();
+    for (key, json) in entries {
+        bucket.extend(len(key.as_bytes())?.to_le_bytes());
+        bucket.extend(len(json)?.to_le_bytes());
+        bucket.extend(hash(json).to_le_bytes());
+        bucket.extend(key.as_bytes());
+        bucket.extend(json);
+    }
+    Ok(bucket)
+}
+
+/// The whole: all buckets, in order, as many as [`bucket_of`] was asked for.
+///
+/// # Errors
+/// More than 4 GiB of them, or not a power of two.
+pub fn assemble(flags: Flags, buckets: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Unpackable> {
+    let mut bytes = Vec::with_capacity(assembled_len(buckets));
+    assemble_into(flags, buckets, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// How many bytes [`assemble`] makes of these.
+#[must_use]
+pub fn assembled_len(buckets: &[impl AsRef<[u8]>]) -> usize {
+    let total: usize = buckets.iter().map(|bucket| bucket.as_ref().len()).sum();
+    HEADER_LEN + 4 * buckets.len() + total
+}
+
+/// As [`assemble`], after what is there.
+///
+/// # Errors
+/// More than 4 GiB of buckets, or not a power of two.
+pub fn assemble_into(
+    flags: Flags,
+    buckets: &[impl AsRef<[u8]>],
+    bytes: &mut Vec<u8>,
+) -> Result<(), Unpackable> {
+    let count = u32::try_from(buckets.len()).map_err(|_| Unpackable::TooLarge)?;
+    if !count.is_power_of_two() {
+        return Err(Unpackable::Buckets(buckets.len()));
+    }
+    bytes.extend(MAGIC);
+    bytes.extend([VERSION, flags.to_byte(), 0, 0]);
+    bytes.extend(count.to_le_bytes());
+    let mut end = 0_u32;
+    for bucket in buckets {
+        end = end
+            .checked_add(len(bucket.as_ref())?)
+            .ok_or(Unpackable::TooLarge)?;
+        bytes.extend(end.to_le_bytes());
+    }
+    for bucket in buckets {
+        bytes.extend(bucket.as_ref());
+    }
+    Ok(())
+}
+
+/// The first entry of a bucket: its key, its section, and the bytes after it, which are fewer.
+fn first_entry(bytes: &[u8]) -> Option<(&[u8], Section<'_>, &[u8])> {
+    let key_len = to_usize(u32_at(bytes, 0)?)?;
+    let json_len = to_usize(u32_at(bytes, 4)?)?;
+    let hash = u64::from_le_bytes(array(bytes, 8)?);
+    let (key, rest) = bytes.get(16..)?.split_at_checked(key_len)?;
+    let (json, rest) = rest.split_at_checked(json_len)?;
+    Some((key, Section { hash, json }, rest))
+}
+
+fn len(bytes: &[u8]) -> Result<u32, Unpackable> {
+    u32::try_from(bytes.len()).map_err(|_| Unpackable::TooLarge)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_le_bytes)
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+fn to_usize(number: u32) -> Option<usize> {
+    usize::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests;

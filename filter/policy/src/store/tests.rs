@@ -1,0 +1,104 @@
+use super::*;
+use crate::packed::{Flags, assemble, encode_bucket};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+/// A switch whose only branch has that name.
+fn section(branch: &str) -> String {
+    format!(r#"{{"prefix": "/", "active": {branch:?}, "branches": {{{branch:?}: []}}}}"#)
+}
+
+/// One bucket of sections.
+fn packed(sections: &[(&str, &str)]) -> Vec<u8> {
+    let entries = sections.iter().map(|(key, json)| (*key, json.as_bytes()));
+    assemble(Flags { expose_branch: true }, &[encode_bucket(entries).unwrap()]).unwrap()
+}
+
+fn store(sections: &[(&str, &str)], cache: &Rc<RefCell<Cache>>) -> Store {
+    Store::new(packed(sections), Rc::clone(cache)).unwrap()
+}
+
+fn active(store: &Store, key: &str) -> Rc<Switch> {
+    store.switch(key).unwrap().unwrap()
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn json_and_packed_say_the_same() {
+    let json = format!(
+        r#" {{"exposeBranch": true, "switches": {{"s": {}}}}}"#,
+        section("blue")
+    );
+    for bytes in [json.into_bytes(), packed(&[("s", &section("blue"))])] {
+        let store = Store::new(bytes, Rc::default()).unwrap();
+        assert!(store.expose_branch());
+        assert_eq!(active(&store, "s").active.name, "blue");
+        assert!(store.switch("t").unwrap().is_none());
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn bytes_that_are_no_configuration_are_refused() {
+    for (bytes, want) in [
+        (&b""[..], "neither JSON nor a packed configuration"),
+        (b"[]", "neither JSON nor a packed configuration"),
+        (b"{\"switches\": 1}", "switches: invalid type"),
+    ] {
+        let error = Store::new(bytes.to_vec(), Rc::default()).unwrap_err().to_string();
+        assert!(error.starts_with(want), "{error}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_section_that_control_never_sends_spoils_no_other() {
+    let cache = Rc::default();
+    let store = store(
+        &[
+            ("bad", "{"),
+            ("worse", r#"{"prefix": "/", "active": "x", "branches": {}}"#),
+            ("good", &section("blue")),
+        ],
+        &cache,
+    );
+    assert!(store.switch("bad").is_err());
+    assert!(store.switch("worse").is_err());
+    assert_eq!(active(&store, "good").active.name, "blue");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn an_update_decodes_again_only_what_changed() {
+    let cache = Rc::default();
+    let (blue, green) = (section("blue"), section("green"));
+    let old = store(&[("a", &blue), ("b", &blue)], &cache);
+    let (a, b) = (active(&old, "a"), active(&old, "b"));
+    let new = store(&[("a", &blue), ("b", &green)], &cache);
+    assert!(Rc::ptr_eq(&a, &active(&new, "a")));
+    assert_eq!(active(&new, "b").active.name, "green");
+    // A stream that began before the update goes on with what it began with.
+    assert_eq!(
+        (b.active.name.as_str(), active(&old, "b").active.name.as_str()),
+        ("blue", "blue")
+    );
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_no_configuration_means_any_more_goes_while_others_are_decoded() {
+    let cache = Rc::default();
+    let blue = section("blue");
+    let keys: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    let sections: Vec<_> = keys.iter().map(|key| (key.as_str(), blue.as_str())).collect();
+    let (gone, kept) = sections.split_at(10);
+    let old = store(gone, &cache);
+    for key in keys.iter().take(10) {
+        active(&old, key);
+    }
+    let new = store(kept, &cache);
+    for key in keys.iter().skip(10) {
+        active(&new, key);
+    }
+    let cached: Vec<_> = cache.borrow().decoded.keys().cloned().collect();
+    let stale = cached
+        .iter()
+        .filter(|key| gone.iter().any(|(gone, _)| gone == key))
+        .count();
+    assert!(stale <= 1, "{cached:?}");
+    assert_eq!(cached.len() - stale, 10);
+}

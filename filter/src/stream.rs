@@ -1,0 +1,185 @@
+//! One request and its answer.
+
+use crate::host;
+use proxy_wasm::{
+    traits::{Context, HttpContext},
+    types::Action,
+};
+use std::{cell::RefCell, rc::Rc};
+use switchyard_policy::{
+    answer::Mapping,
+    decide::{Decision, Forward, Refusal, Request, Trail, decide},
+    rng::Rng,
+    store::Store,
+};
+
+/// What the Envoy route that a request is sent on to matches.
+const ROUTE: &str = "x-switchyard-route";
+/// What that route takes its cluster from.
+const CLUSTER: &str = "x-switchyard-cluster";
+/// Tells a client which branch answered, where the configuration says so.
+const BRANCH: &str = "x-switchyard-branch";
+
+/// A request, from its headers to those of its answer.
+pub(crate) struct Stream {
+    store: Option<Rc<Store>>,
+    rng: Rc<RefCell<Rng>>,
+    /// None: the answer passes as it is, and its headers are not looked at.
+    answer: Option<Answer>,
+}
+
+/// What the answer to a request is to say.
+struct Answer {
+    /// The host that was asked for.
+    authority: String,
+    mapping: Option<Mapping>,
+    set_cookies: Vec<String>,
+    branches: Option<String>,
+}
+
+// === impl Stream ===
+
+impl Stream {
+    pub(crate) fn new(store: Option<Rc<Store>>, rng: Rc<RefCell<Rng>>) -> Self {
+        Self {
+            store,
+            rng,
+            answer: None,
+        }
+    }
+
+    fn decide(&mut self, store: &Store) -> Action {
+        let route_name = host::route_name();
+        let headers = host::request_headers();
+        let request = Request {
+            route_name: &route_name,
+            headers: &headers,
+        };
+        let Decision { trail, outcome } = decide(store, request, &mut self.rng.borrow_mut());
+        note(&trail);
+        let branches = store.expose_branch().then_some(trail.branches);
+        match outcome {
+            Ok(forward) => {
+                self.answer = send_on(forward, request, branches);
+                Action::Continue
+            }
+            Err(refusal) => {
+                refuse(&refusal, branches.as_deref());
+                Action::Pause
+            }
+        }
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        let Some(store) = self.store.clone() else {
+            host::respond(503, Vec::new());
+            return Action::Pause;
+        };
+        self.decide(&store)
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let Some(answer) = self.answer.take() {
+            answer.apply();
+        }
+        Action::Continue
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn apply(self) {
+        let Self {
+            authority,
+            mapping,
+            set_cookies,
+            branches,
+        } = self;
+        if let Some(mapping) = mapping {
+            map_back(&mapping, &authority);
+        }
+        for cookie in set_cookies {
+            host::add_response_header("set-cookie", cookie.as_bytes());
+        }
+        if let Some(branches) = branches {
+            host::set_response_header(BRANCH, Some(branches.as_bytes()));
+        }
+    }
+}
+
+/// For the access log.
+fn note(Trail { root, branches, leaf }: &Trail) {
+    host::set_filter_state("switchyard_root", root);
+    host::set_filter_state("switchyard_branch", branches);
+    host::set_filter_state("switchyard_leaf", leaf);
+}
+
+/// Makes Envoy select the leaf's route, and says what is left to do on the answer.
+fn send_on(forward: Forward, request: Request<'_>, branches: Option<String>) -> Option<Answer> {
+    let Forward {
+        route,
+        cluster,
+        path,
+        set_cookies,
+        mapping,
+    } = forward;
+    if let Some(path) = path {
+        host::set_filter_state("switchyard_path", &path);
+    }
+    if cluster.is_some() || request.headers.iter().any(|(name, _)| name == CLUSTER) {
+        host::set_request_header(CLUSTER, cluster.as_deref());
+    }
+    host::set_request_header(ROUTE, Some(&route));
+    let is_needed = mapping.is_some() || !set_cookies.is_empty() || branches.is_some();
+    is_needed.then(|| Answer {
+        authority: request.authority().to_owned(),
+        mapping,
+        set_cookies,
+        branches,
+    })
+}
+
+fn refuse(refusal: &Refusal, branches: Option<&str>) {
+    let reason = refusal.to_string();
+    if refusal.is_fault() {
+        host::log_error(&format!("switchyard: request refused: {reason}"));
+    }
+    host::set_filter_state("switchyard_reason", &reason);
+    let exposed = branches.filter(|branches| !branches.is_empty());
+    host::respond(
+        refusal.status(),
+        exposed.map(|branches| (BRANCH, branches)).into_iter().collect(),
+    );
+}
+
+/// Puts the paths in the answer's headers as the client sees them.
+fn map_back(mapping: &Mapping, authority: &str) {
+    let headers = host::response_headers();
+    let is_place = |name: &str| name == "location" || name == "content-location";
+    for (name, value) in headers.iter().filter(|(name, _)| is_place(name)) {
+        if let Some(mapped) = mapping.location(value, authority) {
+            host::set_response_header(name, Some(mapped.as_bytes()));
+        }
+    }
+    map_cookies(mapping, headers);
+}
+
+/// All of them are set anew where one of them changes: the host can replace only all headers of a name.
+fn map_cookies(mapping: &Mapping, headers: host::Headers) {
+    let cookies = headers.into_iter().filter(|(name, _)| name == "set-cookie");
+    let cookies: Vec<_> = cookies
+        .map(|(_, value)| (mapping.set_cookie(&value), value))
+        .collect();
+    if cookies.iter().all(|(mapped, _)| mapped.is_none()) {
+        return;
+    }
+    host::set_response_header("set-cookie", None);
+    for (mapped, value) in cookies {
+        host::add_response_header("set-cookie", &mapped.unwrap_or(value));
+    }
+}

@@ -1,0 +1,82 @@
+//! Whatever a client asks and an upstream answers: nothing panics, and no path leaves what it was given.
+
+#![no_main]
+
+use libfuzzer_sys::{
+    arbitrary::{self, Arbitrary},
+    fuzz_target,
+};
+use std::rc::Rc;
+use switchyard_policy::{
+    answer::Mapping,
+    decide::{Request, decide},
+    path,
+    rng::Rng,
+    store::Store,
+};
+
+/// Every rewrite there is: of a switch, of one below it, and of a leaf.
+const CONFIG: &[u8] = include_bytes!("../corpus/filter_config/rewrites.json");
+
+thread_local! {
+    static STORE: Store = Store::new(CONFIG.to_vec(), Rc::default()).expect("the configuration is good");
+}
+
+#[derive(Arbitrary, Debug)]
+struct Exchange<'a> {
+    /// What follows the prefix of the switch.
+    target: &'a [u8],
+    cookie: &'a [u8],
+    authority: &'a str,
+    location: &'a [u8],
+    set_cookie: &'a [u8],
+    prefix: &'a str,
+    mount: &'a str,
+}
+
+fuzz_target!(|exchange: Exchange<'_>| {
+    let Exchange {
+        target,
+        cookie,
+        authority,
+        location,
+        set_cookie,
+        prefix,
+        mount,
+    } = exchange;
+    let headers = [
+        (":path".to_owned(), [b"/shop", target].concat()),
+        (":authority".to_owned(), authority.as_bytes().to_vec()),
+        ("cookie".to_owned(), cookie.to_vec()),
+    ];
+    let request = Request {
+        route_name: "s",
+        headers: &headers,
+    };
+    let decision = STORE.with(|store| decide(store, request, &mut Rng::new(0)));
+    if let Ok(forward) = decision.outcome {
+        let sent = forward.path.expect("every path is rewritten");
+        assert!(
+            path::contains("/app", &sent) || path::contains("/api", &sent),
+            "{sent}"
+        );
+        assert!(!path::climbs(&sent), "{sent}");
+        answer(
+            &forward.mapping.expect("is rewritten"),
+            authority,
+            location,
+            set_cookie,
+        );
+    }
+    answer(
+        &Mapping::identity().then(prefix, mount),
+        authority,
+        location,
+        set_cookie,
+    );
+});
+
+fn answer(mapping: &Mapping, authority: &str, location: &[u8], set_cookie: &[u8]) {
+    let _mapped = mapping.location(location, authority);
+    let _mapped = mapping.set_cookie(set_cookie);
+}

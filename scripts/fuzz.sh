@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# fuzz.sh [SECONDS]: runs each fuzz target that long (10 s if not said). Fails on the first crash.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+seconds=${1:-10}
+[ -f fuzz/Cargo.toml ] || { echo "no fuzz targets"; exit 0; }
+
+cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal >&2 ||
+    fail "nightly Rust is missing: rustup toolchain install nightly --profile minimal"
+PATH="$(scripts/cargo-tool.sh cargo-fuzz 0.13.2):$PATH"
+
+for target in $(cargo +nightly fuzz list); do
+    echo "fuzz: $target, $seconds s"
+    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=4096 -print_final_stats=0 -verbosity=0
+done

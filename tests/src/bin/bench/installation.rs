@@ -1,0 +1,89 @@
+//! Installations of a size, for the benchmarks.
+
+use anyhow::{Context, Result};
+use std::fmt::Write;
+use switchyard_tests::{
+    echo::Echo,
+    envoy::Envoy,
+    manifests::{leaf, service},
+    world::{Builder, Source, World},
+};
+
+/// Blue and green, and what each benchmark adds.
+pub(crate) struct Installation {
+    pub(crate) world: World,
+    _backends: [Echo; 2],
+}
+
+// === impl Installation ===
+
+impl Installation {
+    /// `manifests`: files and what is in them. Envoy has `workers`.
+    pub(crate) async fn start(name: &str, workers: usize, manifests: &[(String, String)]) -> Result<Self> {
+        let backends = [Echo::start("blue").await?, Echo::start("green").await?];
+        let mut builder = Builder::named(Source::Directory, name)?
+            .workers(workers)
+            .dispatcher_stats();
+        for Echo { name, address, .. } in &backends {
+            let objects = leaf("default", name, "/", name) + &service("default", name, &[*address]);
+            builder = builder.manifest(&format!("{name}.yaml"), &objects)?;
+        }
+        for (file, objects) in manifests {
+            builder = builder.manifest(file, objects)?;
+        }
+        Ok(Self {
+            world: builder.start().await?,
+            _backends: backends,
+        })
+    }
+
+    pub(crate) fn envoy(&self) -> Result<&Envoy> {
+        self.world.envoys.first().context("an Envoy")
+    }
+}
+
+/// A root that owns `fqdn` and delegates all of it to `branch`, with the other branch standing by.
+pub(crate) fn switch(name: &str, fqdn: &str, branch: &str) -> String {
+    let standby = if branch == "blue" { "green" } else { "blue" };
+    format!(
+        "---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata:
+  namespace: default
+  name: {name}
+spec:
+  virtualhost:
+    fqdn: {fqdn}
+  routes:
+  - match: /
+    delegate:
+      name: {branch}
+      standby: [{standby}]
+"
+    )
+}
+
+/// A root that owns `fqdn` and routes these prefixes of it to blue.
+pub(crate) fn plain(name: &str, fqdn: &str, prefixes: impl Iterator<Item = String>) -> Result<String> {
+    let mut root = format!(
+        "---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata:
+  namespace: default
+  name: {name}
+spec:
+  virtualhost:
+    fqdn: {fqdn}
+  routes:
+"
+    );
+    for prefix in prefixes {
+        write!(
+            root,
+            "  - match: {prefix}\n    services:\n    - name: blue\n      port: 80\n"
+        )?;
+    }
+    Ok(root)
+}

@@ -1,0 +1,105 @@
+//! What was measured, as a page and as JSON.
+
+use anyhow::Result;
+use serde::Serialize;
+use std::{fmt::Write, fs};
+use switchyard_tests::paths;
+
+/// One measured figure, and the bar that it is held against.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) figure: &'static str,
+    pub(crate) value: f64,
+    /// The most that it may be.
+    pub(crate) bar: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) holds: bool,
+    /// How it was measured, and what else was seen.
+    #[serde(skip)]
+    pub(crate) method: String,
+}
+
+// === impl Figure ===
+
+impl Figure {
+    pub(crate) fn new(
+        figure: &'static str,
+        value: f64,
+        bar: f64,
+        unit: &'static str,
+        method: String,
+    ) -> Self {
+        let value = (value * 1000.0).round() / 1000.0;
+        let holds = value <= bar;
+        println!(
+            "{} {figure}: {value} {unit} (bar {bar})",
+            if holds { "ok  " } else { "MISS" }
+        );
+        Self {
+            figure,
+            value,
+            bar,
+            unit,
+            holds,
+            method,
+        }
+    }
+}
+
+/// The middle of some values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value that this share of the values does not exceed; 0 of none.
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+pub(crate) fn write(figures: &[Figure]) -> Result<()> {
+    let dir = paths::repository().join("bench");
+    fs::write(
+        dir.join("results.json"),
+        serde_json::to_string_pretty(figures)? + "\n",
+    )?;
+    fs::write(dir.join("RESULTS.md"), page(figures)?)?;
+    Ok(())
+}
+
+fn page(figures: &[Figure]) -> Result<String> {
+    let mut page = format!(
+        "# What was measured\n\nWritten by `make bench`, on {} ({} cores).\n\n",
+        processor()?,
+        std::thread::available_parallelism()?
+    );
+    page += "| figure | value | bar | holds |\n|---|---|---|---|\n";
+    for Figure {
+        figure,
+        value,
+        bar,
+        unit,
+        holds,
+        ..
+    } in figures
+    {
+        let holds = if *holds { "yes" } else { "**no**" };
+        writeln!(page, "| {figure} | {value} {unit} | {bar} {unit} | {holds} |")?;
+    }
+    page += "\n## How\n";
+    for Figure { figure, method, .. } in figures {
+        write!(page, "\n**{figure}.** {method}\n")?;
+    }
+    Ok(page)
+}
+
+fn processor() -> Result<String> {
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or_default();
+    Ok(model.trim_start_matches([' ', '\t', ':']).to_owned())
+}

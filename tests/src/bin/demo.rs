@@ -1,0 +1,130 @@
+//! The demo: two backends, control, an Envoy, and what to try on them.
+//!
+//! With `SELFTEST=1` it switches by itself under load, tells what it counted, and ends.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    env, fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+use switchyard_tests::{
+    echo::Echo,
+    load::{Load, Samples},
+    paths,
+    world::{Builder, Source, World},
+};
+use tokio::{signal, time::sleep};
+
+const HOST: &str = "blue-green.bar.com";
+const ROOT: &str = "default/blue-green-root";
+/// As deploy/demo's EndpointSlices have them.
+const BACKENDS: [(&str, u16); 2] = [("blue", 9101), ("green", 9102)];
+const HTTP_PORT: u16 = 8080;
+const TOGGLES: usize = 40;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut backends = Vec::new();
+    for (name, port) in BACKENDS {
+        backends.push(Echo::start_at(name, ([127, 0, 0, 1], port).into()).await?);
+    }
+    let world = start().await?;
+    if env::var("SELFTEST").is_ok_and(|value| value == "1") {
+        return selftest(&world).await;
+    }
+    println!("{}", what_to_try(&world));
+    signal::ctrl_c().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start() -> Result<World> {
+    let mut builder = Builder::named(Source::Directory, "demo")?;
+    copy(
+        &paths::repository().join("deploy/demo"),
+        &builder.control.manifests,
+    )?;
+    builder.control.http = preferred(HTTP_PORT)?;
+    let world = builder.flag("--expose-branch").start().await?;
+    world.served_by(HOST, "/", "blue").await?;
+    Ok(world)
+}
+
+/// This port, or another if it is taken.
+fn preferred(port: u16) -> Result<SocketAddr> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    if TcpListener::bind(address).is_ok() {
+        return Ok(address);
+    }
+    switchyard_tests::control::loopback()
+}
+
+/// The manifests, in a folder of the demo's own: edits leave the repository's as they are.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            fs::copy(&path, to.join(path.file_name().context("a file's name")?))?;
+        }
+    }
+    Ok(())
+}
+
+fn what_to_try(world: &World) -> String {
+    let http = world.http();
+    let admin = world.control.options.admin;
+    let manifests = world.manifests().display();
+    let switchyard =
+        paths::switchyard().map_or_else(|_| "switchyard".into(), |path| path.display().to_string());
+    format!(
+        "
+It runs. Blue serves {HOST}:
+
+  curl -H 'Host: {HOST}' http://{http}/hello
+
+Switch to green, and ask again:
+
+  {switchyard} switch {manifests} {ROOT} green --control http://{admin}
+
+Or edit `delegate.name` by hand; saving the file switches:
+
+  {manifests}
+
+Ctrl-C ends it all."
+    )
+}
+
+async fn selftest(world: &World) -> Result<ExitCode> {
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    for branch in ["green", "blue"].into_iter().cycle().take(TOGGLES) {
+        sleep(Duration::from_millis(100)).await;
+        world.switch(&[ROOT, branch]).await?;
+    }
+    let samples = load.stop().await;
+    let failed = samples.failures().count();
+    println!(
+        "{} requests over {TOGGLES} switches, {failed} failed",
+        samples.0.len()
+    );
+    for (outcome, count) in samples.tally() {
+        println!("{count:8}  {outcome}");
+    }
+    both_served(&samples)?;
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn both_served(samples: &Samples) -> Result<()> {
+    for (name, _) in BACKENDS {
+        ensure!(
+            samples.0.iter().any(|sample| sample.outcome.backend() == name),
+            "{name} answered nothing"
+        );
+    }
+    Ok(())
+}

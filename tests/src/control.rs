@@ -1,0 +1,147 @@
+//! The control binary: serving, and its other commands.
+
+use anyhow::{Result, ensure};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Output,
+};
+use tokio::process::Command;
+
+use crate::{paths, ports, process::Process};
+
+/// How `switchyard serve` is started; it can be, again and again.
+#[derive(Clone, Debug)]
+pub struct ControlOptions {
+    pub manifests: PathBuf,
+    pub xds: SocketAddr,
+    pub admin: SocketAddr,
+    /// Where Envoy listens for HTTP, and for TLS.
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub wasm: PathBuf,
+    pub log: PathBuf,
+    /// Further flags.
+    pub flags: Vec<String>,
+}
+
+/// A running `switchyard serve`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Control {
+    pub process: Process,
+    pub options: ControlOptions,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+// === impl ControlOptions ===
+
+impl ControlOptions {
+    /// Serves a directory, on ports that are free.
+    pub fn new(manifests: &Path, log: &Path) -> Result<Self> {
+        Ok(Self {
+            manifests: manifests.to_owned(),
+            xds: loopback()?,
+            admin: loopback()?,
+            http: loopback()?,
+            https: loopback()?,
+            wasm: paths::wasm()?,
+            log: log.to_owned(),
+            flags: Vec::new(),
+        })
+    }
+}
+
+// === impl Control ===
+
+impl Control {
+    pub fn start(options: &ControlOptions) -> Result<Self> {
+        let ControlOptions {
+            manifests,
+            xds,
+            admin,
+            http,
+            https,
+            wasm,
+            log,
+            flags,
+        } = options;
+        let mut command = Command::new(paths::switchyard()?);
+        command
+            .arg("serve")
+            .arg("--manifests")
+            .arg(manifests)
+            .arg("--wasm")
+            .arg(wasm)
+            .args(["--xds-address", &xds.to_string()])
+            .args(["--admin-address", &admin.to_string()])
+            .args(["--listen-address", &http.ip().to_string()])
+            .args(["--http-port", &http.port().to_string()])
+            .args(["--https-port", &https.port().to_string()])
+            .args(flags);
+        Ok(Self {
+            process: Process::spawn(command, log)?,
+            options: options.clone(),
+        })
+    }
+
+    /// Kills it and starts it anew.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { process, options } = self;
+        process.kill().await?;
+        Self::start(&options)
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// An error with what it wrote, unless it ended well.
+    pub fn succeeded(self) -> Result<Self> {
+        ensure!(self.code == Some(0), "{self:?}");
+        Ok(self)
+    }
+
+    /// Both outputs, as a person at a terminal reads them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl From<Output> for Outcome {
+    fn from(
+        Output {
+            status,
+            stdout,
+            stderr,
+        }: Output,
+    ) -> Self {
+        Self {
+            code: status.code(),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }
+    }
+}
+
+/// Runs `switchyard` with these arguments to its end.
+pub async fn switchyard(arguments: &[&str]) -> Result<Outcome> {
+    let output = Command::new(paths::switchyard()?)
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    Ok(output.into())
+}
+
+/// An address on loopback that nothing listens on.
+pub fn loopback() -> Result<SocketAddr> {
+    Ok(([127, 0, 0, 1], ports::free()?).into())
+}

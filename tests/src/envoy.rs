@@ -1,0 +1,124 @@
+//! A running Envoy, and what its admin interface tells.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::process::Command;
+
+use crate::{
+    client::{get, once},
+    paths,
+    process::Process,
+};
+
+/// How an Envoy is started; it can be, again and again.
+#[derive(Clone, Debug)]
+pub struct EnvoyOptions {
+    pub bootstrap: PathBuf,
+    /// Where the bootstrap puts the admin interface.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub concurrency: usize,
+    pub log: PathBuf,
+}
+
+/// A running Envoy. Dropping it kills it.
+#[derive(Debug)]
+pub struct Envoy {
+    pub process: Process,
+    pub options: EnvoyOptions,
+}
+
+// === impl Envoy ===
+
+impl Envoy {
+    pub fn start(options: &EnvoyOptions) -> Result<Self> {
+        let mut command = Command::new(paths::envoy()?);
+        command
+            .arg("--config-path")
+            .arg(&options.bootstrap)
+            .args(["--use-dynamic-base-id", "--log-level", "info"])
+            .args(["--concurrency", &options.concurrency.to_string()]);
+        Ok(Self {
+            process: Process::spawn(command, &options.log)?,
+            options: options.clone(),
+        })
+    }
+
+    /// Kills it and starts it anew.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { process, options } = self;
+        process.kill().await?;
+        Self::start(&options)
+    }
+
+    /// What the admin interface answers.
+    pub async fn admin(&self, path: &str) -> Result<String> {
+        let answer = once(self.options.admin, get("admin", path)).await?;
+        Ok(String::from_utf8(answer.body.into())?)
+    }
+
+    /// A counter or a gauge, by its full name; 0 while it does not exist.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        let stats = self
+            .admin(&format!("/stats?filter=^{}$", regex_escape(name)))
+            .await?;
+        let Some((_, value)) = stats.trim().rsplit_once(": ") else {
+            return Ok(0);
+        };
+        value.parse().with_context(|| stats)
+    }
+
+    /// All of its configuration, endpoints too.
+    pub async fn config_dump(&self) -> Result<Value> {
+        Ok(serde_json::from_str(
+            &self.admin("/config_dump?include_eds").await?,
+        )?)
+    }
+
+    /// CPU that a worker thread has used since it started.
+    pub fn worker_cpu(&self, worker: usize) -> Result<Duration> {
+        let name = format!("wrk:worker_{worker}\n");
+        for task in fs::read_dir(format!("/proc/{}/task", self.process.pid()))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))? == name {
+                return on_cpu(&fs::read_to_string(task.join("schedstat"))?);
+            }
+        }
+        bail!("no thread {name}")
+    }
+
+    /// Memory that is resident, in bytes.
+    pub fn resident(&self) -> Result<u64> {
+        resident(self.process.pid())
+    }
+}
+
+/// Memory of a process that is resident, in bytes.
+pub fn resident(pid: i32) -> Result<u64> {
+    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes * 1024)
+}
+
+/// The first field of a `schedstat`: nanoseconds on a CPU.
+fn on_cpu(schedstat: &str) -> Result<Duration> {
+    let nanoseconds = schedstat.split(' ').next().context("an empty schedstat")?;
+    Ok(Duration::from_nanos(nanoseconds.parse()?))
+}
+
+fn regex_escape(name: &str) -> String {
+    name.replace('.', "\\.")
+}
+
+#[cfg(test)]
+mod tests;

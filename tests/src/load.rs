@@ -1,0 +1,204 @@
+//! Load: a fixed number of connections, each sending its next request when it has the answer to the last.
+
+use anyhow::Result;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::client::{Connection, get};
+
+/// However it is used, load ends after this long.
+const LONGEST: Duration = Duration::from_secs(180);
+/// ... and after this many requests on each connection.
+const MOST: usize = 500_000;
+/// An answer that takes longer is a failure.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What to send, and how.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub server: SocketAddr,
+    pub host: String,
+    pub path: String,
+    pub connections: usize,
+    /// Between an answer and the next request.
+    pub pause: Duration,
+}
+
+/// Load under way.
+#[derive(Debug)]
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    connections: JoinSet<Vec<Sample>>,
+}
+
+/// One request and what came of it.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub connection: usize,
+    pub sent: Instant,
+    pub done: Instant,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    Answered {
+        status: u16,
+        backend: String,
+    },
+    /// No answer: the connection failed, and how.
+    Failed(String),
+}
+
+/// All requests of a run.
+#[derive(Clone, Debug)]
+pub struct Samples(pub Vec<Sample>);
+
+// === impl Load ===
+
+impl Load {
+    /// 32 connections, with 2 ms between requests so that others on the machine get to run.
+    #[must_use]
+    pub fn new(server: SocketAddr, host: &str, path: &str) -> Self {
+        Self {
+            server,
+            host: host.to_owned(),
+            path: path.to_owned(),
+            connections: 32,
+            pause: Duration::from_millis(2),
+        }
+    }
+
+    /// Begins; returns once every connection has been opened.
+    pub async fn start(&self) -> Result<Running> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut connections = JoinSet::new();
+        for number in 0..self.connections {
+            let connection = Connection::open(self.server).await?;
+            connections.spawn(self.clone().run(number, connection, Arc::clone(&stop)));
+        }
+        Ok(Running { stop, connections })
+    }
+
+    async fn run(self, number: usize, connection: Connection, stop: Arc<AtomicBool>) -> Vec<Sample> {
+        let begun = Instant::now();
+        let mut connection = Ok(connection);
+        let mut samples = Vec::new();
+        while samples.len() < MOST && begun.elapsed() < LONGEST && !stop.load(Ordering::Relaxed) {
+            let sent = Instant::now();
+            let outcome = self.request(&mut connection).await;
+            let reopen = !outcome.is_answered();
+            samples.push(Sample {
+                connection: number,
+                sent,
+                done: Instant::now(),
+                outcome,
+            });
+            if reopen {
+                connection = Connection::open(self.server).await;
+            }
+            sleep(self.pause).await;
+        }
+        samples
+    }
+
+    async fn request(&self, connection: &mut Result<Connection>) -> Outcome {
+        let answer = match connection {
+            Ok(connection) => timeout(ANSWER_WITHIN, connection.send(get(&self.host, &self.path))).await,
+            Err(error) => return Outcome::Failed(format!("{error:#}")),
+        };
+        match answer {
+            Ok(Ok(answer)) => Outcome::Answered {
+                status: answer.status,
+                backend: answer.backend().to_owned(),
+            },
+            Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
+            Err(_) => Outcome::Failed(format!("no answer within {ANSWER_WITHIN:?}")),
+        }
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Ends it: requests under way are finished first.
+    pub async fn stop(self) -> Samples {
+        self.stop.store(true, Ordering::Relaxed);
+        Samples(self.connections.join_all().await.into_iter().flatten().collect())
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self, Self::Answered { .. })
+    }
+
+    /// An answer with a 2xx.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Answered { status: 200..300, .. })
+    }
+
+    /// The backend that answered; empty if none did.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        match self {
+            Self::Answered { backend, .. } => backend,
+            Self::Failed(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { status, backend } => write!(f, "{status} {backend}"),
+            Self::Failed(error) => f.write_str(error),
+        }
+    }
+}
+
+// === impl Samples ===
+
+impl Samples {
+    /// Those that were not answered with a 2xx.
+    pub fn failures(&self) -> impl Iterator<Item = &Sample> {
+        self.0.iter().filter(|sample| !sample.outcome.is_success())
+    }
+
+    /// How often each outcome came.
+    #[must_use]
+    pub fn tally(&self) -> BTreeMap<String, usize> {
+        let mut tally = BTreeMap::new();
+        for sample in &self.0 {
+            *tally.entry(sample.outcome.to_string()).or_default() += 1;
+        }
+        tally
+    }
+
+    /// An error that tallies the outcomes, unless every request was answered with a 2xx.
+    pub fn all_succeeded(&self) -> Result<()> {
+        anyhow::ensure!(!self.0.is_empty(), "nothing was sent");
+        anyhow::ensure!(
+            self.failures().next().is_none(),
+            "failed requests: {:#?}",
+            self.tally()
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! Manifests that every scenario needs; what a scenario is about, it writes out itself.
+
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// A Service with port 80, and the EndpointSlice of its backends. (JSON is YAML, too.)
+#[must_use]
+pub fn service(namespace: &str, name: &str, backends: &[SocketAddr]) -> String {
+    annotated_service(namespace, name, backends, &[])
+}
+
+/// The same, with annotations.
+#[must_use]
+pub fn annotated_service(
+    namespace: &str,
+    name: &str,
+    backends: &[SocketAddr],
+    annotations: &[(&str, &str)],
+) -> String {
+    let annotations: serde_json::Map<_, _> = annotations
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+        .collect();
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"namespace": namespace, "name": name, "annotations": annotations},
+        "spec": {"ports": [{"port": 80}]},
+    });
+    let slices = backends
+        .iter()
+        .enumerate()
+        .map(|(n, backend)| slice(namespace, name, n, *backend));
+    std::iter::once(service)
+        .chain(slices)
+        .map(|object| format!("---\n{object:#}\n"))
+        .collect()
+}
+
+/// Backends on one machine differ in their port: a slice for each.
+fn slice(namespace: &str, service: &str, number: usize, backend: SocketAddr) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "namespace": namespace,
+            "name": format!("{service}-{number}"),
+            "labels": {"kubernetes.io/service-name": service},
+        },
+        "addressType": "IPv4",
+        "ports": [{"port": backend.port(), "protocol": "TCP"}],
+        "endpoints": [{"addresses": [backend.ip()]}],
+    })
+}
+
+/// A `kubernetes.io/tls` Secret.
+#[must_use]
+pub fn tls_secret(namespace: &str, name: &str, certificate: &crate::tls::Certificate) -> String {
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": namespace, "name": name},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": certificate.chain, "tls.key": certificate.key},
+    });
+    format!("---\n{secret:#}\n")
+}
+
+/// An IngressRoute that sends a prefix to a service: what a branch is in most scenarios.
+#[must_use]
+pub fn leaf(namespace: &str, name: &str, prefix: &str, service: &str) -> String {
+    format!(
+        "---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata:
+  namespace: {namespace}
+  name: {name}
+spec:
+  routes:
+  - match: {prefix}
+    services:
+    - name: {service}
+      port: 80
+"
+    )
+}
+
+/// A root that hands `/` to another IngressRoute in its own namespace.
+#[must_use]
+pub fn root(namespace: &str, name: &str, fqdn: &str, delegate: &str) -> String {
+    format!(
+        "---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata:
+  namespace: {namespace}
+  name: {name}
+spec:
+  virtualhost:
+    fqdn: {fqdn}
+  routes:
+  - match: /
+    delegate:
+      name: {delegate}
+"
+    )
+}

@@ -1,0 +1,90 @@
+//! A child process, with a log of its own.
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::wait::PATIENCE;
+
+/// A running program. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    pid: Pid,
+    log: PathBuf,
+}
+
+// === impl Process ===
+
+impl Process {
+    /// Starts `command`; what it writes goes to `log`, after what is there.
+    pub fn spawn(mut command: Command, log: &Path) -> Result<Self> {
+        let out = File::options().create(true).append(true).open(log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{:?}", command.as_std()))?;
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .context("it ended at once")?;
+        Ok(Self {
+            child,
+            pid,
+            log: log.to_owned(),
+        })
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// What it wrote so far.
+    pub fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
+    }
+
+    /// An error with the end of the log, if it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} ended: {status}\n{}", self.log.display(), self.log_end()?),
+            None => Ok(()),
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid, signal)?)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn terminate(mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .context("it does not end on SIGTERM")??;
+        Ok(())
+    }
+
+    /// Ends it with no warning.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    fn log_end(&self) -> Result<String> {
+        let log = self.log()?;
+        let lines: Vec<_> = log.lines().collect();
+        Ok(lines[lines.len().saturating_sub(20)..].join("\n"))
+    }
+}

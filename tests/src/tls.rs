@@ -1,0 +1,103 @@
+//! Certificates for tests, and both ends of TLS.
+
+use anyhow::Result;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+
+/// A certificate authority, made anew for each test.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+}
+
+/// A certificate and its key.
+pub struct Certificate {
+    /// PEM.
+    pub chain: String,
+    /// PEM.
+    pub key: String,
+    chain_der: CertificateDer<'static>,
+    key_der: PrivateKeyDer<'static>,
+}
+
+// === impl Authority ===
+
+impl Authority {
+    pub fn new() -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new([])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Ok(Self {
+            certificate: params.self_signed(&key)?,
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    /// PEM.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// A certificate for a host name.
+    pub fn issue(&self, host: &str) -> Result<Certificate> {
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new([host.to_owned()])?.signed_by(&key, &self.issuer)?;
+        Ok(Certificate {
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+            chain_der: certificate.der().clone(),
+            key_der: PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?,
+        })
+    }
+
+    /// A TLS connection to a host that this authority vouches for, in any version that the server accepts.
+    pub async fn connect(&self, server: SocketAddr, host: &str) -> Result<TlsStream<TcpStream>> {
+        self.connect_with(server, host, rustls::ALL_VERSIONS).await
+    }
+
+    /// The same, in one of these versions.
+    pub async fn connect_with(
+        &self,
+        server: SocketAddr,
+        host: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone())?;
+        let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_protocol_versions(versions)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(server).await?;
+        let name = ServerName::try_from(host.to_owned())?;
+        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+    }
+}
+
+// === impl Certificate ===
+
+impl Certificate {
+    /// A server's end that presents it.
+    pub fn acceptor(&self) -> Result<TlsAcceptor> {
+        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.chain_der.clone()], self.key_der.clone_key())?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Whether the server at the other end of a connection presented this one.
+    #[must_use]
+    pub fn was_presented(&self, stream: &TlsStream<TcpStream>) -> bool {
+        let (_, connection) = stream.get_ref();
+        connection.peer_certificates().and_then(<[_]>::first) == Some(&self.chain_der)
+    }
+}

@@ -1,0 +1,155 @@
+//! Parts that fail, stand still, refuse, or are missing.
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use std::fs;
+use switchyard_tests::{
+    client::{Connection, get},
+    control::switchyard,
+    load::Load,
+    wait::until,
+    world::{Source, World},
+};
+use tokio::time::{Duration, timeout};
+
+use crate::{
+    fixture::{BlueGreen, HOST, ROOT},
+    scenarios,
+};
+
+scenarios![
+    control_restarts_under_load_and_no_request_fails,
+    envoy_restarts_and_is_served_from_control_again,
+    a_proxy_that_stands_still_is_named_and_holds_up_no_other,
+    a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_503,
+    a_proxy_that_refuses_is_named_with_its_reason,
+];
+
+async fn control_restarts_under_load_and_no_request_fails(source: Source) -> Result<()> {
+    let BlueGreen { mut world, .. } = BlueGreen::start(source).await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    for branch in ["green", "blue"] {
+        world.control = world.control.restart().await?;
+        until_switched(&world, branch).await?;
+    }
+    load.stop().await.all_succeeded()
+}
+
+/// Right after a restart, `switch` may find no control to ask, or no proxy connected to it yet.
+async fn until_switched(world: &World, branch: &str) -> Result<()> {
+    until("the switch is live", async || {
+        world.switch(&[ROOT, branch]).await?;
+        Ok(())
+    })
+    .await?;
+    world.served_by(HOST, "/", branch).await?;
+    Ok(())
+}
+
+async fn envoy_restarts_and_is_served_from_control_again(source: Source) -> Result<()> {
+    let BlueGreen { mut world, .. } = BlueGreen::start(source).await?;
+    world.switch(&[ROOT, "green"]).await?;
+    let envoy = world.envoys.pop().context("an Envoy")?;
+    world.envoys.push(envoy.restart().await?);
+    world.live().await?;
+    world.served_by(HOST, "/", "green").await?;
+    world.switch(&[ROOT, "blue"]).await?;
+    world.served_by(HOST, "/", "blue").await?;
+    Ok(())
+}
+
+async fn a_proxy_that_stands_still_is_named_and_holds_up_no_other(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| Ok(builder.envoys(2))).await?;
+    world
+        .envoys
+        .first()
+        .context("an Envoy")?
+        .process
+        .signal(Signal::STOP)?;
+    let mut other = connection_that_answers(world).await?;
+
+    let outcome = world.try_switch(&[ROOT, "green"]).await?;
+    ensure!(outcome.code == Some(1), "{outcome:?}");
+    ensure!(outcome.text().contains("1/2"), "{outcome:?}");
+    ensure!(outcome.text().contains("envoy-0"), "{outcome:?}");
+    let answer = other.send(get(HOST, "/")).await?;
+    ensure!(answer.backend() == "green", "{answer:?}");
+
+    world
+        .envoys
+        .first()
+        .context("an Envoy")?
+        .process
+        .signal(Signal::CONT)?;
+    world.switch(&[ROOT, "blue"]).await?;
+    Ok(())
+}
+
+/// The kernel spreads connections over both Envoys: tries until one falls to the Envoy that runs.
+async fn connection_that_answers(world: &World) -> Result<Connection> {
+    until("one Envoy answers", async || {
+        let mut connection = Connection::open(world.http()).await?;
+        timeout(Duration::from_millis(500), connection.send(get(HOST, "/"))).await??;
+        Ok(connection)
+    })
+    .await
+}
+
+async fn a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_503(
+    source: Source,
+) -> Result<()> {
+    let other = "apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {namespace: default, name: other}
+spec:
+  virtualhost: {fqdn: other.bar.com}
+  routes:
+  - match: /
+    services: [{name: green, port: 80}]
+";
+    let BlueGreen { world, .. } =
+        &BlueGreen::start_with(source, |builder| builder.manifest("other.yaml", other)).await?;
+    let outcome = world.try_switch(&[ROOT, "nowhere"]).await?;
+    ensure!(
+        outcome.code == Some(1) && outcome.text().contains("nowhere"),
+        "{outcome:?}"
+    );
+    world.served_by(HOST, "/", "blue").await?;
+
+    world.try_switch(&[ROOT, "nowhere", "--force"]).await?;
+    world.status(HOST, "/", 503).await?;
+    world.served_by("other.bar.com", "/", "green").await?;
+    let dir = world.manifests().to_str().context("a path that is text")?;
+    let status = switchyard(&["check", dir]).await?;
+    ensure!(
+        status.code == Some(1) && status.text().contains("default/nowhere"),
+        "{status:?}"
+    );
+
+    world.switch(&[ROOT, "blue"]).await?;
+    world.served_by(HOST, "/", "blue").await?;
+    Ok(())
+}
+
+/// The filter that lies beside an Envoy's bootstrap is damaged after the bootstrap told its hash.
+async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result<()> {
+    let BlueGreen { mut world, .. } = BlueGreen::start(source).await?;
+    let damaged = fs::read_dir(world.dir.join("envoy-0"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        .context("no .wasm beside the bootstrap")?;
+    fs::write(damaged, b"not wasm")?;
+    world.control = world.control.restart().await?;
+    let envoy = world.envoys.pop().context("an Envoy")?;
+    world.envoys.push(envoy.restart().await?);
+    let text = until("the refusal is told", async || {
+        let outcome = world.try_switch(&[ROOT, "green"]).await?;
+        ensure!(outcome.code == Some(1), "{outcome:?}");
+        let text = outcome.text();
+        ensure!(text.contains("Unable to create Wasm"), "{text}");
+        Ok(text)
+    })
+    .await?;
+    ensure!(text.contains("envoy-0"), "{text}");
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The installation that most scenarios begin with.
+
+use anyhow::Result;
+use switchyard_tests::{
+    echo::Echo,
+    manifests::{leaf, root, service},
+    world::{Builder, Source, World},
+};
+
+pub(crate) const HOST: &str = "blue-green.bar.com";
+pub(crate) const ROOT: &str = "default/blue-green-root";
+
+/// A root, `blue-green-root`, that delegates all of [`HOST`] to `blue`, while `green` stands by.
+pub(crate) struct BlueGreen {
+    pub(crate) world: World,
+    pub(crate) blue: Echo,
+    pub(crate) green: Echo,
+}
+
+impl BlueGreen {
+    pub(crate) async fn start(source: Source) -> Result<Self> {
+        Self::start_with(source, Ok).await
+    }
+
+    /// The same, with more asked for; the first requests are answered already.
+    pub(crate) async fn start_with(
+        source: Source,
+        more: impl FnOnce(Builder) -> Result<Builder>,
+    ) -> Result<Self> {
+        let (blue, green) = (Echo::start("blue").await?, Echo::start("green").await?);
+        let builder = Builder::new(source)?
+            .manifest("root.yaml", &root("default", "blue-green-root", HOST, "blue"))?
+            .manifest("blue.yaml", &branch("blue", &blue))?
+            .manifest("green.yaml", &branch("green", &green))?;
+        let world = more(builder)?.start().await?;
+        world.served_by(HOST, "/", "blue").await?;
+        Ok(Self { world, blue, green })
+    }
+}
+
+/// An IngressRoute and a Service, both of the backend's name.
+pub(crate) fn branch(name: &str, backend: &Echo) -> String {
+    leaf("default", name, "/", name) + &service("default", name, &[backend.address])
+}

@@ -1,0 +1,31 @@
+//! End to end: the real binary, the real filter, real Envoys.
+//!
+//! A scenario is a function of the [`Source`] that objects come from; [`scenarios!`] makes a test of it for each
+//! source. What a run leaves (manifests, bootstraps, logs) stays under `target/<profile>/e2e/<test>`.
+
+mod delegation;
+mod failures;
+mod fixture;
+mod headers;
+mod logs;
+mod protocols;
+mod reload;
+mod sessions;
+mod static_mode;
+mod switching;
+mod tls;
+
+/// Makes a test of each scenario, for each source.
+macro_rules! scenarios {
+    ($($scenario:ident,)*) => {
+        mod directory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() -> anyhow::Result<()> {
+                    super::$scenario(switchyard_tests::world::Source::Directory).await
+                }
+            )*
+        }
+    };
+}
+use scenarios;

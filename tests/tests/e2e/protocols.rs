@@ -1,0 +1,236 @@
+//! What is more than a short request: websockets, gRPC, large bodies, each with a switch in its midst.
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{Request, body::Frame, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use switchyard_tests::{
+    client::{Body, Connection, Http2, empty, get},
+    echo::Echo,
+    manifests::annotated_service,
+    world::{Source, World},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
+    sync::mpsc,
+};
+
+use crate::{
+    fixture::{BlueGreen, HOST, ROOT},
+    scenarios,
+};
+
+scenarios![
+    a_websocket_stays_open_through_a_switch,
+    a_grpc_stream_goes_on_through_a_switch,
+    a_large_body_is_streamed_through_a_switch_in_bounded_memory,
+];
+
+type WebSocket = BufStream<TokioIo<Upgraded>>;
+
+async fn a_websocket_stays_open_through_a_switch(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
+        builder
+            .manifest("blue-ws.yaml", &websockets("blue"))?
+            .manifest("green-ws.yaml", &websockets("green"))
+    })
+    .await?;
+    world.write("root.yaml", &root_with_websockets("blue-ws"))?;
+    world.served_by(HOST, "/ws", "blue").await?;
+
+    let (backend, mut old) = open_websocket(world).await?;
+    ensure!(backend == "blue", "{backend}");
+    world.switch(&[ROOT, "green-ws"]).await?;
+    world.served_by(HOST, "/ws", "green").await?;
+    let (backend, mut new) = open_websocket(world).await?;
+    ensure!(backend == "green", "{backend}");
+    for text in ["to the old branch", "and once more"] {
+        echoes(&mut old, text).await?;
+        echoes(&mut new, text).await?;
+    }
+    Ok(())
+}
+
+fn websockets(service: &str) -> String {
+    format!(
+        "apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {{namespace: default, name: {service}-ws}}
+spec:
+  routes:
+  - match: /
+    enableWebsockets: true
+    services:
+    - name: {service}
+      port: 80
+"
+    )
+}
+
+fn root_with_websockets(delegate: &str) -> String {
+    switchyard_tests::manifests::root("default", "blue-green-root", HOST, delegate)
+}
+
+/// The backend that accepted, and the connection.
+async fn open_websocket(world: &World) -> Result<(String, WebSocket)> {
+    let request = get(HOST, "/ws")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let answer = Connection::open(world.http())
+        .await?
+        .start(request, empty())
+        .await?;
+    ensure!(answer.status() == 101, "{answer:?}");
+    let mut socket = BufStream::new(TokioIo::new(hyper::upgrade::on(answer).await?));
+    let mut backend = String::new();
+    socket.read_line(&mut backend).await?;
+    Ok((backend.trim().to_owned(), socket))
+}
+
+async fn echoes(socket: &mut WebSocket, text: &str) -> Result<()> {
+    socket.write_all(text.as_bytes()).await?;
+    socket.flush().await?;
+    let mut back = vec![0; text.len()];
+    socket.read_exact(&mut back).await?;
+    ensure!(back == text.as_bytes(), "{back:?}");
+    Ok(())
+}
+
+async fn a_grpc_stream_goes_on_through_a_switch(source: Source) -> Result<()> {
+    let h2c = |name: &str, echo: &Echo| {
+        let annotation = [("contour.heptio.com/upstream-protocol.h2c", "80")];
+        annotated_service("default", name, &[echo.address], &annotation)
+    };
+    let BlueGreen { world, blue, green } = &BlueGreen::start(source).await?;
+    world.write(
+        "blue.yaml",
+        &(switchyard_tests::manifests::leaf("default", "blue", "/", "blue") + &h2c("blue", blue)),
+    )?;
+    world.write(
+        "green.yaml",
+        &(switchyard_tests::manifests::leaf("default", "green", "/", "green") + &h2c("green", green)),
+    )?;
+
+    let mut client = Http2::open(world.http()).await?;
+    let (old_messages, mut old) = grpc_once_live(&mut client).await?;
+    ensure!(backend(&old) == "blue", "{old:?}");
+    exchange(&old_messages, &mut old, b"one").await?;
+    world.switch(&[ROOT, "green"]).await?;
+    world.served_by(HOST, "/", "green").await?;
+    let (new_messages, mut new) = grpc(&mut client).await?;
+    ensure!(backend(&new) == "green", "{new:?}");
+    exchange(&new_messages, &mut new, b"two").await?;
+    exchange(&old_messages, &mut old, b"three").await?;
+    finishes(old_messages, old).await?;
+    finishes(new_messages, new).await
+}
+
+type Answer = hyper::Response<hyper::body::Incoming>;
+
+/// A call whose messages are what is sent to the channel.
+async fn grpc(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
+    let (sender, receiver) = mpsc::channel(4);
+    let request = Request::post(format!("http://{HOST}/echo.Echo/Stream"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    Ok((sender, client.start(request, channel_body(receiver)).await?))
+}
+
+/// The same, once the route to a backend that speaks HTTP/2 is there.
+async fn grpc_once_live(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
+    switchyard_tests::wait::until("gRPC is answered", async || {
+        let (messages, answer) = grpc(client).await?;
+        ensure!(
+            answer
+                .headers()
+                .get("content-type")
+                .is_some_and(|kind| kind == "application/grpc"),
+            "{answer:?}"
+        );
+        ensure!(answer.headers().contains_key("x-echo-backend"), "{answer:?}");
+        Ok((messages, answer))
+    })
+    .await
+}
+
+fn backend(answer: &Answer) -> &str {
+    answer
+        .headers()
+        .get("x-echo-backend")
+        .and_then(|name| name.to_str().ok())
+        .unwrap_or_default()
+}
+
+async fn exchange(messages: &mpsc::Sender<Bytes>, answer: &mut Answer, text: &[u8]) -> Result<()> {
+    let length = u32::try_from(text.len())?.to_be_bytes();
+    let message = Bytes::from([&[0], &length[..], text].concat());
+    messages.send(message.clone()).await?;
+    let frame = answer.frame().await.context("the stream ended")??;
+    ensure!(frame.data_ref() == Some(&message), "{frame:?}");
+    Ok(())
+}
+
+async fn finishes(messages: mpsc::Sender<Bytes>, mut answer: Answer) -> Result<()> {
+    drop(messages);
+    while let Some(frame) = answer.frame().await {
+        if let Ok(trailers) = frame?.into_trailers() {
+            ensure!(
+                trailers.get("grpc-status").is_some_and(|status| status == "0"),
+                "{trailers:?}"
+            );
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no trailers")
+}
+
+fn channel_body(receiver: mpsc::Receiver<Bytes>) -> Body {
+    let frames = stream::unfold(receiver, |mut receiver| async {
+        let bytes = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(Frame::data(bytes)), receiver))
+    });
+    BodyExt::boxed(StreamBody::new(Box::pin(frames)))
+}
+
+const CHUNK: usize = 64 * 1024;
+/// 50 MB in all.
+const CHUNKS: usize = 50_000_000 / CHUNK;
+/// What Envoy may need for it: buffers of its own, never the body.
+const MEMORY: u64 = 20_000_000;
+
+async fn a_large_body_is_streamed_through_a_switch_in_bounded_memory(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    let envoy = world.envoys.first().context("an Envoy")?;
+    let before = envoy.resident()?;
+    let (sender, receiver) = mpsc::channel(1);
+    let mut connection = Connection::open(world.http()).await?;
+    let request = Request::post("/upload").header("host", HOST);
+    let upload = tokio::spawn(async move { connection.send_body(request, channel_body(receiver)).await });
+    let mut highest = before;
+    for number in 0..CHUNKS {
+        sender.send(Bytes::from(vec![b'x'; CHUNK])).await?;
+        if number == CHUNKS / 2 {
+            world.switch(&[ROOT, "green"]).await?;
+            world.served_by(HOST, "/", "green").await?;
+        }
+        highest = highest.max(envoy.resident()?);
+    }
+    drop(sender);
+    let answer = upload.await??;
+    let seen = answer.seen()?;
+    ensure!(
+        seen.backend == "blue" && seen.body_bytes == (CHUNK * CHUNKS) as u64,
+        "{seen:?}"
+    );
+    ensure!(
+        highest - before < MEMORY,
+        "Envoy grew by {} bytes",
+        highest - before
+    );
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The switch itself: nothing fails, and what returned is live.
+
+use anyhow::{Result, ensure};
+use std::time::Duration;
+use switchyard_tests::{
+    client::{Connection, get},
+    echo::Echo,
+    load::{Load, Sample, Samples},
+    world::Source,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    fixture::{BlueGreen, HOST, ROOT, branch},
+    scenarios,
+};
+
+scenarios![
+    toggles_fail_no_request_and_are_live_when_they_return,
+    a_request_under_way_is_finished_by_the_branch_it_began_on,
+    a_switch_to_a_branch_and_back_is_two_switches,
+    a_branch_that_changes_while_it_stands_by_is_served_changed,
+];
+
+const TOGGLES: usize = 200;
+/// From the return of `switch` on, the old branch may answer what is sent for so long; no longer.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// One run of `switchyard switch`.
+struct Toggle {
+    begun: Instant,
+    returned: Instant,
+    branch: &'static str,
+}
+
+async fn toggles_fail_no_request_and_are_live_when_they_return(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    let mut toggles = Vec::new();
+    for (number, branch) in ["green", "blue"].into_iter().cycle().take(TOGGLES).enumerate() {
+        let begun = Instant::now();
+        world.switch(&[ROOT, branch]).await?;
+        toggles.push(Toggle {
+            begun,
+            returned: Instant::now(),
+            branch,
+        });
+        // Most toggles come as fast as they can; after every fifth, the grace passes and the branch is judged.
+        if number % 5 == 0 {
+            sleep(GRACE + Duration::from_millis(50)).await;
+        }
+    }
+    let samples = load.stop().await;
+    samples.all_succeeded()?;
+    judged(&samples, &toggles)
+}
+
+/// No request that was sent after a toggle's grace is answered by the branch before it, until the next toggle begins.
+fn judged(samples: &Samples, toggles: &[Toggle]) -> Result<()> {
+    let late: Vec<_> = samples
+        .0
+        .iter()
+        .filter(|sample| is_late(sample, toggles))
+        .collect();
+    let settled = samples
+        .0
+        .iter()
+        .filter(|sample| settled(sample, toggles).is_some())
+        .count();
+    ensure!(
+        settled > TOGGLES,
+        "only {settled} of {} requests fell where the branch is certain",
+        samples.0.len()
+    );
+    ensure!(
+        late.is_empty(),
+        "{} answers from the old branch, the first: {:?}",
+        late.len(),
+        late.first()
+    );
+    Ok(())
+}
+
+fn is_late(sample: &Sample, toggles: &[Toggle]) -> bool {
+    settled(sample, toggles).is_some_and(|branch| sample.outcome.backend() != branch)
+}
+
+/// The branch that must answer, where only one may.
+fn settled(sample: &Sample, toggles: &[Toggle]) -> Option<&'static str> {
+    let past = toggles.partition_point(|toggle| toggle.begun <= sample.done);
+    let last = toggles.get(past.checked_sub(1)?)?;
+    (last.returned + GRACE < sample.sent).then_some(last.branch)
+}
+
+async fn a_request_under_way_is_finished_by_the_branch_it_began_on(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    let mut slow = Connection::open(world.http()).await?;
+    let asked = get(HOST, "/").header("echo-delay-ms", "1500");
+    let answer = tokio::spawn(async move { slow.send(asked).await });
+    sleep(Duration::from_millis(300)).await; // long enough to reach the backend, far too short for the answer
+    world.switch(&[ROOT, "green"]).await?;
+    world.served_by(HOST, "/", "green").await?;
+    ensure!(!answer.is_finished(), "the answer came before the switch");
+    let answer = answer.await??;
+    ensure!(answer.status == 200 && answer.backend() == "blue", "{answer:?}");
+    Ok(())
+}
+
+async fn a_switch_to_a_branch_and_back_is_two_switches(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    let mut connection = Connection::open(world.http()).await?;
+    for branch in ["green", "blue", "green", "blue"] {
+        world.switch(&[ROOT, branch]).await?;
+        world.served_by(HOST, "/", branch).await?;
+        let answer = connection.send(get(HOST, "/")).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+    }
+    Ok(())
+}
+
+async fn a_branch_that_changes_while_it_stands_by_is_served_changed(source: Source) -> Result<()> {
+    let BlueGreen { world, blue, .. } = &BlueGreen::start(source).await?;
+    let third = Echo::start("third").await?;
+    world.write("green.yaml", &branch("green", &third))?;
+    world.switch(&[ROOT, "green"]).await?;
+    world.served_by(HOST, "/", "third").await?;
+    world.switch(&[ROOT, "blue"]).await?;
+    world.served_by(HOST, "/", &blue.name).await?;
+    Ok(())
+}
