@@ -134,27 +134,32 @@ impl Bootstrap {
 const XDS_CLUSTER: &str = "switchyard-xds";
 
 /// Per-cluster statistics that no dashboard reads: most of what a cluster costs in memory. Requests, their codes,
-/// times and errors, connections and membership stay.
+/// times and retries, connections, circuit breakers and membership stay.
+const UNNEEDED_STATS: [&str; 17] = [
+    "assignment_",
+    "bind_errors",
+    "circuit_breakers\\.high",
+    "default\\.",
+    "external\\.",
+    "http[12]\\.",
+    "init_fetch_timeout",
+    "internal\\.",
+    "lb_(local|recalculate|subsets|zone)",
+    "max_host_weight",
+    "original_dst",
+    "retry_or_shadow_abandoned",
+    "update_",
+    "upstream_(flow_control|http3|internal_redirect)",
+    "upstream_cx_(connect_with_0_rtt|http|pool_overflow|preconnect|rx_bytes_buffered|tx_bytes_buffered)",
+    "upstream_rq_(0rtt|retry_backoff)",
+    "version",
+];
+
+/// One expression, as each is tried on the name of every statistic. Statistics know clusters as
+/// `namespace_service_port`, which leaves out those of the bootstrap.
 fn unneeded_stats() -> Value {
-    let unneeded = [
-        "circuit_breakers",
-        "lb_",
-        "upstream_cx_(rx|tx)_bytes_buffered",
-        "upstream_flow_control",
-        "upstream_internal_redirect",
-        "retry_or_shadow_abandoned",
-        "assignment_",
-        "init_fetch_timeout",
-        "update_",
-        "version",
-        "default\\.total_match_count",
-        "http2\\.",
-        "bind_errors",
-    ];
-    unneeded
-        .map(|name| json!({"safe_regex": {"regex": format!("cluster\\.[^/]+/.*\\.{name}.*")}}))
-        .into_iter()
-        .collect()
+    let names = UNNEEDED_STATS.join("|");
+    json!([{"safe_regex": {"regex": format!("cluster\\.[^.]+_[0-9]+\\.({names}).*")}}])
 }
 
 fn address(Endpoint { host, port }: &Endpoint) -> Value {

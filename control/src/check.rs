@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::{path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 use switchyard_core::{Settings, status::State};
 
 /// Checks a directory.
@@ -20,7 +20,7 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
     let loaded = load(dir, settings)?;
     let problems = loaded.problems();
     match output {
-        Output::Text => print!("{}", to_text(&loaded, &problems, Paint::of_stdout())),
+        Output::Text => print!("{}", to_text(&loaded, &problems, Paint::of(&io::stdout()))),
         Output::Json => println!("{:#}", to_json(&problems)),
     }
     let good = !problems.iter().any(Problem::is_error);

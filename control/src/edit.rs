@@ -1,15 +1,16 @@
 //! Editing one delegate in the text of its file: nothing else of the text changes.
 
-use crate::manifests::{Node, Span};
-use anyhow::{Context, Result, bail, ensure};
-use std::{fs, io::Write, ops::Range, path::Path};
+use crate::manifests::{Node, Span, resolve};
+use anyhow::{Context, Result, ensure};
+use std::{fs, io::Write, path::Path};
 
 /// What replaces what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// In characters of the text.
-    pub span: Range<usize>,
-    pub value: String,
+    /// Where the value begins, or a tag or an anchor before it: in characters of the text.
+    pub start: usize,
+    pub old: String,
+    pub new: String,
 }
 
 /// The changes that make `branch` the active one of a delegate: its name becomes `branch`. If `branch` was a standby,
@@ -23,24 +24,23 @@ pub fn activate(delegate: &Node, branch: &str) -> Result<Vec<Change>> {
     let active = name.text().context("delegate.name is no string")?;
     let standby = delegate.get("standby").map(Node::items).unwrap_or_default();
     let same = standby.iter().filter(|entry| entry.text() == Some(branch));
-    let swapped = same.map(|entry| change(entry, active));
-    std::iter::once(change(name, branch)).chain(swapped).collect()
+    let swapped = same.map(|entry| change(entry, branch, active));
+    std::iter::once(change(name, active, branch))
+        .chain(swapped)
+        .collect()
 }
 
-fn change(node: &Node, value: &str) -> Result<Change> {
-    let Span { start, end, position } = node.span;
+fn change(node: &Node, old: &str, new: &str) -> Result<Change> {
+    let Span { start, position } = node.span;
     let line = position.line;
     ensure!(
         !node.aliased,
         "line {line}: an alias (*) brings the value here: write it out, or edit the file by hand"
     );
-    ensure!(
-        start < end,
-        "line {line}: the value's place in the file is not known: edit the file by hand"
-    );
     Ok(Change {
-        span: start..end,
-        value: value.to_owned(),
+        start,
+        old: old.to_owned(),
+        new: new.to_owned(),
     })
 }
 
@@ -48,49 +48,58 @@ fn change(node: &Node, value: &str) -> Result<Change> {
 ///
 /// # Errors
 ///
-/// If a place does not hold a plain or quoted value of one line.
+/// If a value is not written in one piece: over several lines, or with escapes.
 pub fn apply(text: &str, changes: &[Change]) -> Result<String> {
     let mut changes: Vec<_> = changes.iter().collect();
-    changes.sort_by_key(|change| change.span.start);
-    let offsets: Vec<_> = text
-        .char_indices()
-        .map(|(offset, _)| offset)
-        .chain([text.len()])
-        .collect();
+    changes.sort_by_key(|change| change.start);
     let mut edited = String::with_capacity(text.len());
+    let mut rest = text;
     let mut done = 0;
-    for Change { span, value } in changes {
-        let place = offsets
-            .get(span.start)
-            .zip(offsets.get(span.end))
-            .context("the text is not what was read")?;
-        let (start, end) = (*place.0, *place.1);
-        let before = text.get(done..start).context("two changes at one place")?;
-        let old = text.get(start..end).context("the text is not what was read")?;
-        edited.push_str(before);
-        edited.push_str(&replace(old, value)?);
-        done = end;
+    for Change { start, old, new } in changes {
+        let skipped = start.checked_sub(done).context("two changes at one place")?;
+        let offset = rest.char_indices().nth(skipped).map(|(offset, _)| offset);
+        let (before, place) = rest
+            .split_at_checked(offset.unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
+        let (kept, after) = split_value(place, old)?;
+        let quoted = kept.ends_with(['"', '\'']);
+        let new = if quoted { new.clone() } else { plain(new) };
+        edited.extend([before, kept, &new]);
+        rest = after;
+        done = start + kept.chars().count() + old.chars().count();
     }
-    edited.push_str(text.get(done..).unwrap_or_default());
+    edited.push_str(rest);
     Ok(edited)
 }
 
-/// The value in the style of what it replaces.
-fn replace(old: &str, value: &str) -> Result<String> {
-    ensure!(
-        !old.starts_with(['*', '&', '!', '|', '>']),
-        "{old:?} is not written out there: edit the file by hand"
-    );
-    let kept = old.trim_end();
-    let space = old.strip_prefix(kept).unwrap_or_default();
-    let quote = ["\"", "'"]
-        .into_iter()
-        .find(|quote| kept.starts_with(quote))
-        .unwrap_or_default();
-    if kept.contains(['\n', '\r']) {
-        bail!("{old:?} goes over several lines: edit the file by hand");
+/// Text around a value that it begins with, but for a tag, an anchor and a quote.
+fn split_value<'t>(text: &'t str, value: &str) -> Result<(&'t str, &'t str)> {
+    let bare = without_properties(text);
+    let inside = bare.strip_prefix(['"', '\'']).unwrap_or(bare);
+    let after = inside.strip_prefix(value);
+    let after = after
+        .with_context(|| format!("{value:?} is not written in one piece there: edit the file by hand"))?;
+    let before = text.len() - inside.len();
+    Ok((text.get(..before).unwrap_or_default(), after))
+}
+
+/// A value to stand without quotes; with them, if YAML took it for something else than text: `2026`, `on`.
+fn plain(value: &str) -> String {
+    if resolve(value).is_string() {
+        value.to_owned()
+    } else {
+        format!("{value:?}")
     }
-    Ok(format!("{quote}{value}{quote}{space}"))
+}
+
+/// What follows `!tag` and `&anchor`.
+fn without_properties(text: &str) -> &str {
+    let mut rest = text;
+    while rest.starts_with(['!', '&']) {
+        let (_, after) = rest.split_once(char::is_whitespace).unwrap_or(("", ""));
+        rest = after.trim_start();
+    }
+    rest
 }
 
 /// Puts text in the place of a file at once: readers see the old or the new. A link is followed, the mode is kept.
@@ -179,13 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_yaml_takes_for_something_else_gets_quotes() {
+        let text = "spec: {routes: [{delegate: {name: blue}}]}\n";
+        let Documents { documents, .. } = documents(text, false);
+        let routes = documents[0].get("spec").unwrap().get("routes").unwrap();
+        let delegate = routes.items()[0].get("delegate").unwrap();
+        for (branch, want) in [("2026", "\"2026\""), ("n", "\"n\""), ("v2", "v2")] {
+            let edited = apply(text, &activate(delegate, branch).unwrap()).unwrap();
+            assert_eq!(edited, text.replace("blue", want));
+        }
+    }
+
+    #[test]
     fn what_is_not_written_out_is_left_to_people() {
         for text in [
             "x: &n blue\n---\ny: &n blue\nspec: {routes: [{delegate: {name: *n}}]}\n",
             "d: &d {name: blue}\nspec: {routes: [{delegate: *d}]}\n",
             "d: &d {name: blue}\nspec: {routes: [{delegate: {<<: *d}}]}\n",
             "spec: {routes: [{delegate: {name: \"bl\\\n  ue\"}}]}\n",
-            "spec:\n  routes:\n  - delegate:\n      name: |-\n        blue\n",
+            "spec: {routes: [{delegate: {name: \"bl\\x75e\"}}]}\n",
         ] {
             assert!(try_edit(text).is_err(), "{text}");
         }

@@ -7,16 +7,15 @@
 //!
 //! One task, synchronous inside: nothing else ever sees the graph between an edit and its commit.
 
+mod journal;
+
+use self::journal::Journal;
 use crate::live::Await;
-use std::{collections::BTreeMap, time::Duration};
-use switchyard_core::{
-    Change, Graph, Name, Object, ObjectId, Status,
-    status::State,
-    table::{Switch, SwitchKey},
-};
+use std::time::Duration;
+use switchyard_core::{Change, Graph, Object, ObjectId};
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::info;
 
 /// How often unused resources are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
@@ -38,8 +37,7 @@ pub struct Engine {
     generation: u64,
     /// The generation that the last pruning was for.
     pruned: u64,
-    /// Of every switch, to tell a move from other changes.
-    active: BTreeMap<SwitchKey, Name>,
+    journal: Journal,
     waiting: Vec<Await>,
     /// Whether proxies are answered.
     ready: watch::Sender<bool>,
@@ -58,7 +56,7 @@ impl Engine {
             server,
             generation,
             pruned: 0,
-            active: BTreeMap::new(),
+            journal: Journal::default(),
             waiting: Vec::new(),
             ready: watch::Sender::new(false),
         }
@@ -84,7 +82,10 @@ impl Engine {
                     self.waiting.push(request);
                     self.answer();
                 }
-                _ = prune.tick() => self.prune(),
+                _ = prune.tick() => {
+                    self.journal.connected(&self.server.proxies());
+                    self.prune();
+                }
             }
         }
     }
@@ -95,9 +96,16 @@ impl Engine {
         while let Ok(batch) = more.try_recv() {
             self.apply(batch);
         }
-        self.commit();
-        self.server.ready();
-        self.ready.send_replace(true);
+        let change = self.commit();
+        if !self.ready.send_replace(true) {
+            self.server.ready();
+            let table = self.graph.table();
+            let (hosts, switches) = (table.hosts.len(), table.switches.len());
+            info!(
+                ingressroutes = change.statuses.len(),
+                hosts, switches, "Everything is read: answering proxies"
+            );
+        }
     }
 
     fn apply(&mut self, Batch { deleted, applied }: Batch) {
@@ -109,14 +117,15 @@ impl Engine {
         }
     }
 
-    fn commit(&mut self) {
+    fn commit(&mut self) -> Change {
         let change = self.graph.commit();
         let update = self
             .translator
             .update(self.graph.table(), &change, self.generation + 1);
         self.publish(update);
-        self.tell(&change);
+        self.journal.committed(&self.graph, &change, self.generation);
         self.answer();
+        change
     }
 
     fn prune(&mut self) {
@@ -140,36 +149,5 @@ impl Engine {
         let generation = self.generation;
         self.waiting
             .retain_mut(|request| !request.answer(switches.values().map(AsRef::as_ref), generation));
-    }
-
-    /// Logs what an operator would ask about.
-    fn tell(&mut self, change: &Change) {
-        for name in &change.statuses {
-            tell_status(name, self.graph.status(name));
-        }
-        for key in &change.switches {
-            match self.graph.table().switches.get(key).cloned() {
-                Some(switch) => self.tell_switch(key, &switch),
-                None => drop(self.active.remove(key)),
-            }
-        }
-    }
-
-    fn tell_switch(&mut self, key: &SwitchKey, switch: &Switch) {
-        let before = self.active.insert(key.clone(), switch.active.clone());
-        if let Some(before) = before.filter(|before| *before != switch.active) {
-            let generation = self.generation;
-            info!(switch = %key, from = %before, to = %switch.active, generation, "Switched");
-        }
-    }
-}
-
-fn tell_status(name: &Name, status: Option<&Status>) {
-    match status {
-        None => info!(ingressroute = %name, "Gone"),
-        Some(status) if status.state == State::Invalid => {
-            warn!(ingressroute = %name, description = status.description(), "Invalid");
-        }
-        Some(status) => info!(ingressroute = %name, description = status.description(), "{}", status.state),
     }
 }

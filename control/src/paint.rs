@@ -19,16 +19,16 @@ pub enum Style {
 // === impl Paint ===
 
 impl Paint {
-    /// Colours if standard output is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
+    /// Colours if the output is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
     #[must_use]
-    pub fn of_stdout() -> Self {
-        Self(std::io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+    pub fn of(output: &impl IsTerminal) -> Self {
+        Self(output.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
     }
 
-    /// No colours.
+    /// Whether there are colours.
     #[must_use]
-    pub fn none() -> Self {
-        Self(false)
+    pub fn is_on(self) -> bool {
+        self.0
     }
 
     /// The text in a style.

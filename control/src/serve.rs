@@ -5,11 +5,13 @@ use crate::{
     cli::{ADMIN_ADDRESS, GraphArgs},
     engine::Engine,
     manifests::watch,
+    paint::Paint,
     wasm::Wasm,
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -193,7 +195,8 @@ fn start_log(level: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level: {level:?}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(Paint::of(&io::stderr()).is_on())
+        .with_writer(io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

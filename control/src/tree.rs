@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::{path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 use switchyard_core::{
     Graph, Name, Settings,
     status::State,
@@ -32,7 +32,7 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
             "{}",
             Printer {
                 graph: &loaded.graph,
-                paint: Paint::of_stdout()
+                paint: Paint::of(&io::stdout())
             }
             .tree(&tree)
         ),

@@ -56,7 +56,7 @@ impl Stream {
             headers: &headers,
         };
         let Decision { trail, outcome } = decide(store, request, &mut self.rng.borrow_mut());
-        note(&trail);
+        note(&route_name, &trail);
         let branches = store.expose_branch().then_some(trail.branches);
         match outcome {
             Ok(forward) => {
@@ -112,8 +112,9 @@ impl Answer {
     }
 }
 
-/// For the access log.
-fn note(Trail { root, branches, leaf }: &Trail) {
+/// For the access log. Later the route's name is that of the one that the request is sent on to.
+fn note(route_name: &str, Trail { root, branches, leaf }: &Trail) {
+    host::set_filter_state("switchyard_route", route_name);
     host::set_filter_state("switchyard_root", root);
     host::set_filter_state("switchyard_branch", branches);
     host::set_filter_state("switchyard_leaf", leaf);

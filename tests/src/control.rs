@@ -92,10 +92,10 @@ impl Control {
     }
 
     /// Kills it and starts it anew.
-    pub async fn restart(self) -> Result<Self> {
-        let Self { process, options } = self;
-        process.kill().await?;
-        Self::start(&options)
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill().await?;
+        *self = Self::start(&self.options)?;
+        Ok(())
     }
 }
 

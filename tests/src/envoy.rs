@@ -51,10 +51,10 @@ impl Envoy {
     }
 
     /// Kills it and starts it anew.
-    pub async fn restart(self) -> Result<Self> {
-        let Self { process, options } = self;
-        process.kill().await?;
-        Self::start(&options)
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill().await?;
+        *self = Self::start(&self.options)?;
+        Ok(())
     }
 
     /// What the admin interface answers.

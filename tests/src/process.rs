@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// Ends it with no warning.
-    pub async fn kill(mut self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 

@@ -238,26 +238,56 @@ impl Directory {
             return;
         }
         kept.others = others;
-        let old = std::mem::replace(&mut kept.entries, entries);
-        let differs =
-            |id: &&ObjectId| old.get(*id).map(|e| &e.object) != kept.entries.get(*id).map(|e| &e.object);
-        touched.extend(old.keys().chain(kept.entries.keys()).filter(differs).cloned());
-        for id in old.keys().filter(|id| !kept.entries.contains_key(*id)) {
-            displace(&mut self.places, id, name);
-        }
-        for id in kept.entries.keys() {
-            self.places.entry(id.clone()).or_default().insert(name.clone());
-        }
+        let ids: BTreeSet<_> = kept.entries.keys().chain(entries.keys()).cloned().collect();
+        self.edit(&ids, touched, |directory| {
+            let old = std::mem::replace(
+                &mut directory.files.entry(name.clone()).or_default().entries,
+                entries,
+            );
+            for id in old.keys() {
+                displace(&mut directory.places, id, name);
+            }
+            let new = directory
+                .files
+                .get(name)
+                .into_iter()
+                .flat_map(|kept| kept.entries.keys());
+            for id in new {
+                directory
+                    .places
+                    .entry(id.clone())
+                    .or_default()
+                    .insert(name.clone());
+            }
+        });
     }
 
     fn forget(&mut self, name: &Arc<str>, touched: &mut BTreeSet<ObjectId>) {
-        let Some(kept) = self.files.remove(name) else {
-            return;
-        };
-        for id in kept.entries.into_keys() {
-            displace(&mut self.places, &id, name);
-            touched.insert(id);
-        }
+        let Some(kept) = self.files.get(name) else { return };
+        let ids: BTreeSet<_> = kept.entries.keys().cloned().collect();
+        self.edit(&ids, touched, |directory| {
+            directory.files.remove(name);
+            for id in &ids {
+                displace(&mut directory.places, id, name);
+            }
+        });
+    }
+
+    /// Makes an edit, and notes for which of these objects another one counts afterwards, or none.
+    fn edit(
+        &mut self,
+        ids: &BTreeSet<ObjectId>,
+        touched: &mut BTreeSet<ObjectId>,
+        edit: impl FnOnce(&mut Self),
+    ) {
+        let object = |directory: &Self, id| directory.entry(id).map(|(_, entry)| entry.object.clone());
+        let before: Vec<_> = ids.iter().map(|id| object(self, id)).collect();
+        edit(self);
+        let changed = ids
+            .iter()
+            .zip(before)
+            .filter(|(id, before)| object(self, id) != *before);
+        touched.extend(changed.map(|(id, _)| id.clone()));
     }
 
     /// What has become of objects.

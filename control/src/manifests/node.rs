@@ -34,11 +34,11 @@ pub struct Position {
     pub column: usize,
 }
 
-/// From where to where something stands: characters of the file, from 0, and the position of the first.
+/// Where something begins, with its tag and its anchor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
+    /// In characters of the file, from 0.
     pub start: usize,
-    pub end: usize,
     pub position: Position,
 }
 

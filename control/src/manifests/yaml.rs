@@ -38,20 +38,21 @@ struct Composer<'i> {
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
-/// Reads a file. `json` says that its name does: then it is held to be JSON even where YAML cannot read it.
+/// Reads a file. `json` says that it is to be JSON, which YAML does not read in every case, and reads too much of.
 #[must_use]
 pub fn documents(text: &str, json: bool) -> Documents {
-    // YAML takes no tab for indentation, JSON does; a tab that means itself stands in neither's strings as such.
-    let text: Cow<'_, str> = if json {
-        text.replace('\t', " ").into()
-    } else {
-        text.into()
-    };
-    let read = Composer::new(&text).read();
-    if json && read.error.is_some() {
-        return json_documents(&text);
+    if !json {
+        return Composer::new(text).read();
     }
-    read
+    let read = json_documents(text);
+    // Only YAML's reader tells places. It takes no tab for indentation, and in JSON none means itself.
+    let placed = Composer::new(&text.replace('\t', " ")).read();
+    let same = placed.error.is_none() && placed.documents.len() == read.documents.len();
+    if same && read.error.is_none() {
+        placed
+    } else {
+        read
+    }
 }
 
 /// Values one after the other, with no more places than where each begins.
@@ -187,7 +188,7 @@ impl<'i> Composer<'i> {
         let mut items = Vec::new();
         loop {
             match self.event()? {
-                (Event::SequenceEnd, end) => return Ok(node(span.to(end), Content::Sequence(items))),
+                (Event::SequenceEnd, _) => return Ok(node(span, Content::Sequence(items))),
                 (event, span) => items.push(self.node(event, span)?),
             }
         }
@@ -199,12 +200,12 @@ impl<'i> Composer<'i> {
         let mut known = std::collections::BTreeSet::new();
         loop {
             let (key, merge) = match self.event()? {
-                (Event::MappingEnd, end) => {
+                (Event::MappingEnd, _) => {
                     let inherited = merged
                         .into_iter()
                         .filter(|(key, _): &(Key, Node)| known.insert(key.text.clone()));
                     entries.extend(inherited.collect::<Vec<_>>());
-                    return Ok(node(span.to(end), Content::Mapping(entries)));
+                    return Ok(node(span, Content::Mapping(entries)));
                 }
                 (Event::Scalar(text, style, ..), span) => {
                     let merge = text == "<<" && style == ScalarStyle::Plain;
@@ -296,18 +297,10 @@ fn node(span: Span, content: Content) -> Node {
 
 // === impl Span ===
 
-impl Span {
-    /// From where this begins to where `end` ends.
-    fn to(self, end: Self) -> Self {
-        Self { end: end.end, ..self }
-    }
-}
-
 impl From<saphyr_parser::Span> for Span {
-    fn from(saphyr_parser::Span { start, end }: saphyr_parser::Span) -> Self {
+    fn from(saphyr_parser::Span { start, end: _ }: saphyr_parser::Span) -> Self {
         Self {
             start: start.index(),
-            end: end.index(),
             position: Position {
                 line: start.line(),
                 column: start.col() + 1,

@@ -10,8 +10,8 @@ use switchyard_core::{
     graph::Change,
     object::{Address, Limits, Name, Protocol},
     table::{
-        Branch, Cluster, ClusterName, Discovery, Endpoint, Host, HostRoute, Leaf, Strategy, Switch, SwitchKey, Table,
-        Target, Template, Timeout, Vhost, WeightedCluster,
+        Branch, Cluster, ClusterName, Discovery, Endpoint, Host, HostRoute, Leaf, Strategy, Switch,
+        SwitchKey, Table, Target, Template, Timeout, Vhost, WeightedCluster,
     },
 };
 use switchyard_xds::{
@@ -24,7 +24,10 @@ const ROOTS: usize = 10_000;
 const ROUNDS: usize = 200;
 
 fn main() {
-    let roots = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(ROOTS);
+    let roots = std::env::args()
+        .skip(1)
+        .find_map(|arg| arg.parse().ok())
+        .unwrap_or(ROOTS);
     let mut table = Table::default();
     (0..roots).for_each(|root| add_root(&mut table, root));
     let mut translator = Translator::new(Settings::default());
@@ -36,7 +39,9 @@ fn main() {
 
     let mut edits = Samples::default();
     let mut encodings = Samples::default();
-    let code = Code::File { path: "/etc/switchyard/switchyard.wasm".to_owned() };
+    let code = Code::File {
+        path: "/etc/switchyard/switchyard.wasm".to_owned(),
+    };
     for round in 0..ROUNDS {
         let change = toggle(&mut table, round * 7919 % roots);
         generation += 1;
@@ -79,16 +84,24 @@ impl Samples {
 
     fn print(&mut self, name: &str) {
         self.0.sort_unstable();
-        let at = |percent: usize| self.0.get(self.0.len() * percent / 100).copied().unwrap_or_default();
+        let at = |percent: usize| {
+            self.0
+                .get(self.0.len() * percent / 100)
+                .copied()
+                .unwrap_or_default()
+        };
         println!("{name}: p50 {:.1?}, p99 {:.1?}", at(50), at(99));
     }
 }
 
 fn sections(update: &Update) -> Option<Arc<Sections>> {
-    update.set.iter().find_map(|(_, _, resource)| match &resource.body {
-        Body::Sections(sections) => Some(sections.clone()),
-        Body::Encoded(_) => None,
-    })
+    update
+        .set
+        .iter()
+        .find_map(|(_, _, resource)| match &resource.body {
+            Body::Sections(sections) => Some(sections.clone()),
+            Body::Encoded(_) => None,
+        })
 }
 
 /// Blue becomes green.
@@ -100,18 +113,26 @@ fn toggle(table: &mut Table, root: usize) -> Change {
             std::mem::swap(&mut switch.active, standby);
         }
     }
-    Change { switches: BTreeSet::from([key]), ..Change::default() }
+    Change {
+        switches: BTreeSet::from([key]),
+        ..Change::default()
+    }
 }
 
 fn retime(table: &mut Table, root: usize) -> Change {
     let fqdn = fqdn(root);
     if let Some(host) = table.hosts.get_mut(&fqdn) {
         let seconds = u64::try_from(root).unwrap_or_default() % 60 + 1;
-        let template =
-            Template { timeout: Some(Timeout::After(Duration::from_secs(seconds))), ..Template::default() };
+        let template = Template {
+            timeout: Some(Timeout::After(Duration::from_secs(seconds))),
+            ..Template::default()
+        };
         Arc::make_mut(host).http.templates.insert(template);
     }
-    Change { hosts: BTreeSet::from([fqdn]), ..Change::default() }
+    Change {
+        hosts: BTreeSet::from([fqdn]),
+        ..Change::default()
+    }
 }
 
 fn scale(table: &mut Table, root: usize) -> Change {
@@ -119,7 +140,10 @@ fn scale(table: &mut Table, root: usize) -> Change {
     if let Some(endpoints) = table.endpoints.get_mut(&name) {
         Arc::make_mut(endpoints).push(endpoint(9));
     }
-    Change { endpoints: BTreeSet::from([name]), ..Change::default() }
+    Change {
+        endpoints: BTreeSet::from([name]),
+        ..Change::default()
+    }
 }
 
 fn whole(table: &Table) -> Change {
@@ -136,15 +160,24 @@ fn whole(table: &Table) -> Change {
 fn add_root(table: &mut Table, root: usize) {
     for colour in ["blue", "green"] {
         let name = cluster_name(root, colour);
-        table.clusters.insert(name.clone(), Arc::new(cluster(root, colour)));
-        table.endpoints.insert(name, Arc::new((1..4).map(endpoint).collect()));
+        table
+            .clusters
+            .insert(name.clone(), Arc::new(cluster(root, colour)));
+        table
+            .endpoints
+            .insert(name, Arc::new((1..4).map(endpoint).collect()));
     }
     table.switches.insert(key(root), Arc::new(switch(root)));
     let vhost = Vhost {
         routes: BTreeMap::from([("/".into(), HostRoute::Switch(key(root)))]),
         templates: BTreeSet::from([Template::default()]),
     };
-    let host = Host { fqdn: fqdn(root), root: name(root, "root"), http: vhost, tls: None };
+    let host = Host {
+        fqdn: fqdn(root),
+        root: name(root, "root"),
+        http: vhost,
+        tls: None,
+    };
     table.hosts.insert(host.fqdn.clone(), Arc::new(host));
 }
 
@@ -167,10 +200,17 @@ fn switch(root: usize) -> Switch {
 fn branch(root: usize, colour: &str) -> Branch {
     let leaf = Leaf {
         template: Template::default(),
-        clusters: vec![WeightedCluster { cluster: cluster_name(root, colour), weight: 1 }],
+        clusters: vec![WeightedCluster {
+            cluster: cluster_name(root, colour),
+            weight: 1,
+        }],
         rewrite: None,
     };
-    Branch { routes: ["/", "/api", "/static"].map(|prefix| (prefix.into(), Target::Leaf(leaf.clone()))).into() }
+    Branch {
+        routes: ["/", "/api", "/static"]
+            .map(|prefix| (prefix.into(), Target::Leaf(leaf.clone())))
+            .into(),
+    }
 }
 
 fn cluster(root: usize, colour: &str) -> Cluster {
@@ -188,7 +228,10 @@ fn cluster(root: usize, colour: &str) -> Cluster {
 }
 
 fn endpoint(last: u8) -> Endpoint {
-    Endpoint { address: Address::Ip([10, 0, 0, last].into()), port: 8080 }
+    Endpoint {
+        address: Address::Ip([10, 0, 0, last].into()),
+        port: 8080,
+    }
 }
 
 fn fqdn(root: usize) -> Arc<str> {
@@ -200,7 +243,10 @@ fn key(root: usize) -> SwitchKey {
 }
 
 fn name(root: usize, name: &str) -> Name {
-    Name { namespace: format!("team-{root}").into(), name: name.into() }
+    Name {
+        namespace: format!("team-{root}").into(),
+        name: name.into(),
+    }
 }
 
 fn cluster_name(root: usize, colour: &str) -> ClusterName {

@@ -39,7 +39,12 @@ fn main() -> anyhow::Result<()> {
     let all = FileDescriptorSet::decode(std::fs::read(path)?.as_slice())?;
     let files: BTreeMap<_, _> = all.file.iter().map(|file| (file.name(), file)).collect();
     let needed = needed(&files)?;
-    let file = all.file.iter().filter(|file| needed.contains(file.name())).map(bare).collect();
+    let file = all
+        .file
+        .iter()
+        .filter(|file| needed.contains(file.name()))
+        .map(bare)
+        .collect();
     let mut bytes = Vec::new();
     FileDescriptorSet { file }.encode(&mut bytes)?;
     std::io::stdout().write_all(&bytes)?;
@@ -50,7 +55,9 @@ fn needed<'a>(files: &BTreeMap<&'a str, &'a FileDescriptorProto>) -> anyhow::Res
     let mut needed = BTreeSet::new();
     let mut todo = ROOTS.to_vec();
     while let Some(name) = todo.pop() {
-        let (name, file) = files.get_key_value(name).with_context(|| format!("{name} is not there"))?;
+        let (name, file) = files
+            .get_key_value(name)
+            .with_context(|| format!("{name} is not there"))?;
         if needed.insert(*name) {
             todo.extend(file.dependency.iter().map(String::as_str));
         }

@@ -176,7 +176,7 @@ impl Server {
             newer
         });
         if newer {
-            self.0.registry.fall_behind(Instant::now());
+            self.0.registry.fall_behind(generation, Instant::now());
         }
         generation
     }

@@ -46,7 +46,9 @@ pub fn to_json(kind: ResourceType, resource: &Resource, code: &Code) -> Result<V
 pub fn message_to_json(type_url: &str, bytes: &[u8]) -> Result<Value, Error> {
     let name = type_url.rsplit('/').next().unwrap_or_default();
     let descriptors = DESCRIPTORS.as_ref().map_err(Error::Descriptors)?;
-    let descriptor = descriptors.get_message_by_name(name).ok_or_else(|| Error::Type(type_url.to_owned()))?;
+    let descriptor = descriptors
+        .get_message_by_name(name)
+        .ok_or_else(|| Error::Type(type_url.to_owned()))?;
     let message = DynamicMessage::decode(descriptor, bytes)?;
     let options = SerializeOptions::new().use_proto_field_name(true);
     let mut json = message.serialize_with_options(serde_json::value::Serializer, &options)?;
@@ -58,7 +60,10 @@ fn sections_to_json(kind: ResourceType, sections: &Sections, code: &Code) -> Res
     let switches = sections.to_json()?;
     let mut json = message_to_json(kind.type_url(), &sections.encode(code))?;
     each_object(&mut json, &mut |object| {
-        if let Some(configuration) = object.get_mut("configuration").and_then(|any| any.get_mut("value")) {
+        if let Some(configuration) = object
+            .get_mut("configuration")
+            .and_then(|any| any.get_mut("value"))
+        {
             configuration.clone_from(&switches);
         }
     });

@@ -41,7 +41,7 @@ pub enum Code {
 /// What becomes of sections, by key: another, or none.
 pub(crate) type Edits = BTreeMap<Arc<str>, Option<Bytes>>;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Bucket {
     hash: u64,
     sections: BTreeMap<Arc<str>, Bytes>,
@@ -57,7 +57,7 @@ impl Sections {
             version: 0,
             expose_branch,
             len: 0,
-            buckets: vec![Arc::default()],
+            buckets: vec![Arc::new(Bucket::empty())],
         }
         .versioned()
     }
@@ -78,7 +78,10 @@ impl Sections {
     /// these lack. Its routes may then name what is new, while all that is old says what its routes have.
     #[must_use]
     pub fn bridge(&self, target: &Self) -> Self {
-        let edits = self.missing(target).map(|(key, json)| (key.clone(), Some(json.clone()))).collect();
+        let edits = self
+            .missing(target)
+            .map(|(key, json)| (key.clone(), Some(json.clone())))
+            .collect();
         self.edit(edits).unwrap_or_else(|error| {
             tracing::error!(%error, "Switches of two configurations do not fit into one");
             target.clone()
@@ -91,7 +94,11 @@ impl Sections {
         let flags = Flags {
             expose_branch: self.expose_branch,
         };
-        let buckets: Vec<_> = self.buckets.iter().map(|bucket| bucket.packed.as_slice()).collect();
+        let buckets: Vec<_> = self
+            .buckets
+            .iter()
+            .map(|bucket| bucket.packed.as_slice())
+            .collect();
         wire::encode(code, flags, &buckets)
     }
 
@@ -100,7 +107,9 @@ impl Sections {
     /// # Errors
     /// None: the sections are JSON.
     pub fn to_json(&self) -> serde_json::Result<Value> {
-        let switches = self.iter().map(|(key, json)| Ok((key.to_string(), serde_json::from_slice(json)?)));
+        let switches = self
+            .iter()
+            .map(|(key, json)| Ok((key.to_string(), serde_json::from_slice(json)?)));
         let switches: serde_json::Map<_, _> = switches.collect::<serde_json::Result<_>>()?;
         Ok(json!({ "exposeBranch": self.expose_branch, "switches": switches }))
     }
@@ -124,7 +133,11 @@ impl Sections {
         });
         let len = self.len + added - removed;
         let count = packed::bucket_count(len);
-        let buckets = if count == self.count() { self.edited(edits, count)? } else { self.rebuilt(edits, count)? };
+        let buckets = if count == self.count() {
+            self.edited(edits, count)?
+        } else {
+            self.rebuilt(edits, count)?
+        };
         Ok(Self {
             len,
             buckets,
@@ -136,7 +149,10 @@ impl Sections {
     fn edited(&self, edits: Edits, count: u32) -> Result<Vec<Arc<Bucket>>, Unpackable> {
         let mut by_bucket: BTreeMap<u32, Edits> = BTreeMap::new();
         for (key, json) in edits {
-            by_bucket.entry(packed::bucket_of(&key, count)).or_default().insert(key, json);
+            by_bucket
+                .entry(packed::bucket_of(&key, count))
+                .or_default()
+                .insert(key, json);
         }
         let mut buckets = self.buckets.clone();
         for (at, edits) in by_bucket {
@@ -148,21 +164,35 @@ impl Sections {
     }
 
     fn rebuilt(&self, edits: Edits, count: u32) -> Result<Vec<Arc<Bucket>>, Unpackable> {
-        let mut by_bucket: BTreeMap<u32, BTreeMap<Arc<str>, Bytes>> = (0..count).map(|at| (at, BTreeMap::new())).collect();
+        let mut by_bucket: BTreeMap<u32, BTreeMap<Arc<str>, Bytes>> =
+            (0..count).map(|at| (at, BTreeMap::new())).collect();
         let kept = self.iter().filter(|(key, _)| !edits.contains_key(*key));
-        let kept = kept.map(|(key, json)| (key.clone(), json.clone())).collect::<Vec<_>>();
+        let kept = kept
+            .map(|(key, json)| (key.clone(), json.clone()))
+            .collect::<Vec<_>>();
         let new = edits.into_iter().filter_map(|(key, json)| Some((key, json?)));
         for (key, json) in kept.into_iter().chain(new) {
-            by_bucket.entry(packed::bucket_of(&key, count)).or_default().insert(key, json);
+            by_bucket
+                .entry(packed::bucket_of(&key, count))
+                .or_default()
+                .insert(key, json);
         }
-        by_bucket.into_values().map(|sections| Bucket::new(sections).map(Arc::new)).collect()
+        by_bucket
+            .into_values()
+            .map(|sections| Bucket::new(sections).map(Arc::new))
+            .collect()
     }
 
     /// The sections of `other` whose keys this one lacks. What both share is not looked at.
     fn missing<'o>(&self, other: &'o Self) -> impl Iterator<Item = (&'o Arc<str>, &'o Bytes)> {
         let shared: BTreeSet<_> = self.buckets.iter().map(Arc::as_ptr).collect();
-        let others = other.buckets.iter().filter(move |bucket| !shared.contains(&Arc::as_ptr(bucket)));
-        others.flat_map(|bucket| &bucket.sections).filter(|(key, _)| self.get(key).is_none())
+        let others = other
+            .buckets
+            .iter()
+            .filter(move |bucket| !shared.contains(&Arc::as_ptr(bucket)));
+        others
+            .flat_map(|bucket| &bucket.sections)
+            .filter(|(key, _)| self.get(key).is_none())
     }
 
     fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Bytes)> {
@@ -185,6 +215,15 @@ impl Sections {
 // === impl Bucket ===
 
 impl Bucket {
+    fn empty() -> Self {
+        let sections = BTreeMap::new();
+        Self {
+            hash: pack::version(&sections),
+            sections,
+            packed: vec![],
+        }
+    }
+
     fn new(sections: BTreeMap<Arc<str>, Bytes>) -> Result<Self, Unpackable> {
         let packed = packed::encode_bucket(sections.iter().map(|(key, json)| (key.as_ref(), json.as_ref())))?;
         Ok(Self {
@@ -205,7 +244,6 @@ impl Bucket {
         Self::new(sections)
     }
 }
-
 
 #[cfg(test)]
 mod tests;

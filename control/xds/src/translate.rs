@@ -127,7 +127,12 @@ impl Translator {
             self.set_endpoints(table, name, generation);
         }
         for fqdn in hosts {
-            self.hosts.set(&self.settings, fqdn, table.hosts.get(fqdn).map(AsRef::as_ref), generation);
+            self.hosts.set(
+                &self.settings,
+                fqdn,
+                table.hosts.get(fqdn).map(AsRef::as_ref),
+                generation,
+            );
         }
         for fqdn in self.hosts.presenting(hosts, certificates) {
             self.set_secret(table, &fqdn);
@@ -142,7 +147,9 @@ impl Translator {
         self.published.prune(acked);
         self.hosts.prune(&self.settings, table, acked);
         self.hosts.publish(&self.settings, &mut self.published);
-        let (gone, kept) = std::mem::take(&mut self.retired).into_iter().partition(|(_, since)| *since <= acked);
+        let (gone, kept) = std::mem::take(&mut self.retired)
+            .into_iter()
+            .partition(|(_, since)| *since <= acked);
         let gone: BTreeMap<_, _> = gone;
         self.retired = kept;
         self.edit_sections(gone.into_keys().map(|key| (key, None)).collect());
@@ -154,7 +161,8 @@ impl Translator {
         match table.clusters.get(name) {
             Some(cluster) => {
                 let message = || encoded(&cluster::cluster(cluster));
-                self.published.set(ResourceType::Cluster, key, pack::version(&**cluster), message);
+                self.published
+                    .set(ResourceType::Cluster, key, pack::version(&**cluster), message);
             }
             None => self.published.retire(ResourceType::Cluster, key, generation),
         }
@@ -162,18 +170,29 @@ impl Translator {
 
     fn set_endpoints(&mut self, table: &Table, name: &ClusterName, generation: u64) {
         let ClusterName(key) = name;
-        let discovered = table.clusters.get(name).is_some_and(|cluster| cluster.discovery == Discovery::Eds);
+        let discovered = table
+            .clusters
+            .get(name)
+            .is_some_and(|cluster| cluster.discovery == Discovery::Eds);
         if discovered {
-            let endpoints = table.endpoints.get(name).map(|endpoints| endpoints.as_slice()).unwrap_or_default();
+            let endpoints = table
+                .endpoints
+                .get(name)
+                .map(|endpoints| endpoints.as_slice())
+                .unwrap_or_default();
             let message = || encoded(&endpoint::assignment(name, endpoints));
-            self.published.set(ResourceType::Endpoint, key, pack::version(endpoints), message);
+            self.published
+                .set(ResourceType::Endpoint, key, pack::version(endpoints), message);
         } else {
             self.published.retire(ResourceType::Endpoint, key, generation);
         }
     }
 
     fn set_secret(&mut self, table: &Table, fqdn: &Arc<str>) {
-        let certificate = self.hosts.certificate(fqdn).and_then(|name| table.certificates.get(name));
+        let certificate = self
+            .hosts
+            .certificate(fqdn)
+            .and_then(|name| table.certificates.get(name));
         match certificate {
             Some(certificate) => {
                 let message = || encoded(&secret::secret(fqdn, certificate));
@@ -184,7 +203,12 @@ impl Translator {
         }
     }
 
-    fn set_sections<'k>(&mut self, table: &Table, keys: impl Iterator<Item = &'k SwitchKey>, generation: u64) {
+    fn set_sections<'k>(
+        &mut self,
+        table: &Table,
+        keys: impl Iterator<Item = &'k SwitchKey>,
+        generation: u64,
+    ) {
         let mut edits = Edits::new();
         for key in keys {
             let SwitchKey(name) = key;
@@ -196,7 +220,9 @@ impl Translator {
             };
             self.retired.remove(name);
             match section(switch) {
-                Ok(json) => drop(edits.insert(name.clone(), Some(json))),
+                Ok(json) => {
+                    edits.insert(name.clone(), Some(json));
+                }
                 Err(error) => tracing::error!(%key, %error, "Ignoring a switch that the filter would refuse"),
             }
         }
@@ -217,14 +243,14 @@ impl Translator {
     fn publish_sections(&mut self) {
         let sections = &self.sections;
         let body = || Body::Sections(sections.clone());
-        self.published.set(ResourceType::Extension, &FILTER.into(), sections.version(), body);
+        self.published
+            .set(ResourceType::Extension, &FILTER.into(), sections.version(), body);
     }
 }
 
 fn encoded<M: Message>(message: &M) -> Body {
     Body::Encoded(pack::encode(message))
 }
-
 
 #[cfg(test)]
 mod tests;

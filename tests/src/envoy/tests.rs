@@ -20,7 +20,7 @@ async fn it_starts_tells_and_starts_again() {
     .unwrap();
     let mut envoy = Envoy::start(&options).unwrap();
     for _ in 0..2 {
-        envoy = envoy.restart().await.unwrap();
+        envoy.restart().await.unwrap();
         until("it is live", async || {
             anyhow::ensure!(envoy.stat("server.live").await? == 1);
             Ok(())

@@ -224,7 +224,7 @@ async fn a_delegate_outside_its_prefix_serves_nothing(source: Source) -> Result<
     let escape = leaf("checkout", "checkout-a", "/other", "a");
     let rest = ROUTES.replace("name: checkout-a\nspec", "name: unused\nspec");
     shop.world.write("routes.yaml", &format!("{rest}{escape}"))?;
-    shop.world.status(HOST, "/api/deep/x", 503).await?;
+    shop.world.status(HOST, "/api/deep/x", 404).await?;
     ensure!(shop.world.get(HOST, "/other").await?.status == 404);
     ensure!(shop.seen("/api/cart").await?.0 == "cart");
     Ok(())

@@ -26,11 +26,12 @@ scenarios![
 ];
 
 async fn control_restarts_under_load_and_no_request_fails(source: Source) -> Result<()> {
-    let BlueGreen { mut world, .. } = BlueGreen::start(source).await?;
+    let mut installation = BlueGreen::start(source).await?;
+    let world = &mut installation.world;
     let load = Load::new(world.http(), HOST, "/").start().await?;
     for branch in ["green", "blue"] {
-        world.control = world.control.restart().await?;
-        until_switched(&world, branch).await?;
+        world.control.restart().await?;
+        until_switched(world, branch).await?;
     }
     load.stop().await.all_succeeded()
 }
@@ -47,10 +48,10 @@ async fn until_switched(world: &World, branch: &str) -> Result<()> {
 }
 
 async fn envoy_restarts_and_is_served_from_control_again(source: Source) -> Result<()> {
-    let BlueGreen { mut world, .. } = BlueGreen::start(source).await?;
+    let mut installation = BlueGreen::start(source).await?;
+    let world = &mut installation.world;
     world.switch(&[ROOT, "green"]).await?;
-    let envoy = world.envoys.pop().context("an Envoy")?;
-    world.envoys.push(envoy.restart().await?);
+    world.envoys.first_mut().context("an Envoy")?.restart().await?;
     world.live().await?;
     world.served_by(HOST, "/", "green").await?;
     world.switch(&[ROOT, "blue"]).await?;
@@ -133,17 +134,20 @@ spec:
 
 /// The filter that lies beside an Envoy's bootstrap is damaged after the bootstrap told its hash.
 async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result<()> {
-    let BlueGreen { mut world, .. } = BlueGreen::start(source).await?;
+    let mut installation = BlueGreen::start(source).await?;
+    let world = &mut installation.world;
     let damaged = fs::read_dir(world.dir.join("envoy-0"))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
         .context("no .wasm beside the bootstrap")?;
     fs::write(damaged, b"not wasm")?;
-    world.control = world.control.restart().await?;
-    let envoy = world.envoys.pop().context("an Envoy")?;
-    world.envoys.push(envoy.restart().await?);
+    world.control.restart().await?;
+    world.envoys.first_mut().context("an Envoy")?.restart().await?;
+    let mut branches = ["green", "blue"].into_iter().cycle();
     let text = until("the refusal is told", async || {
-        let outcome = world.try_switch(&[ROOT, "green"]).await?;
+        let outcome = world
+            .try_switch(&[ROOT, branches.next().context("endless")?])
+            .await?;
         ensure!(outcome.code == Some(1), "{outcome:?}");
         let text = outcome.text();
         ensure!(text.contains("Unable to create Wasm"), "{text}");

@@ -169,6 +169,10 @@ async fn orphan(world: &World, ads: SocketAddr, http: SocketAddr) -> Result<Envo
 
 fn orphan_bootstrap(dump: &Value, ads: SocketAddr, http: SocketAddr, admin: SocketAddr) -> Result<Value> {
     let mut listener = active_listener(dump, "HttpConnectionManager").context("no HTTP listener")?;
+    listener
+        .as_object_mut()
+        .context("a listener is an object")?
+        .remove("@type");
     listener["address"] = address(http);
     inline_routes(&mut listener, dump);
     Ok(json!({
@@ -219,6 +223,14 @@ fn active_listener(dump: &Value, contains: &str) -> Option<Value> {
     })
 }
 
+/// In a dump, resources tell their type; inside a bootstrap, they may not.
+fn untyped(mut resource: Value) -> Value {
+    if let Some(fields) = resource.as_object_mut() {
+        fields.remove("@type");
+    }
+    resource
+}
+
 /// Puts the routes that ADS would bring into the listener, and cuts short the wait for the filter.
 fn inline_routes(value: &mut Value, dump: &Value) {
     match value {
@@ -247,5 +259,6 @@ fn route_config(dump: &Value, name: &Value) -> Value {
         .map(|config| &config["route_config"])
         .find(|config| &config["name"] == name)
         .cloned()
+        .map(untyped)
         .unwrap_or_default()
 }

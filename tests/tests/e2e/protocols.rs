@@ -11,6 +11,7 @@ use switchyard_tests::{
     client::{Body, Connection, Http2, empty, get},
     echo::Echo,
     manifests::annotated_service,
+    wait::until,
     world::{Source, World},
 };
 use tokio::{
@@ -38,10 +39,8 @@ async fn a_websocket_stays_open_through_a_switch(source: Source) -> Result<()> {
             .manifest("green-ws.yaml", &websockets("green"))
     })
     .await?;
-    world.write("root.yaml", &root_with_websockets("blue-ws"))?;
-    world.served_by(HOST, "/ws", "blue").await?;
-
-    let (backend, mut old) = open_websocket(world).await?;
+    world.switch(&[ROOT, "blue-ws"]).await?;
+    let (backend, mut old) = until("websockets are let in", async || open_websocket(world).await).await?;
     ensure!(backend == "blue", "{backend}");
     world.switch(&[ROOT, "green-ws"]).await?;
     world.served_by(HOST, "/ws", "green").await?;
@@ -68,10 +67,6 @@ spec:
       port: 80
 "
     )
-}
-
-fn root_with_websockets(delegate: &str) -> String {
-    switchyard_tests::manifests::root("default", "blue-green-root", HOST, delegate)
 }
 
 /// The backend that accepted, and the connection.
@@ -143,7 +138,7 @@ async fn grpc(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
 
 /// The same, once the route to a backend that speaks HTTP/2 is there.
 async fn grpc_once_live(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
-    switchyard_tests::wait::until("gRPC is answered", async || {
+    until("gRPC is answered", async || {
         let (messages, answer) = grpc(client).await?;
         ensure!(
             answer

@@ -40,16 +40,16 @@ fn a_list_gives_its_items() {
 #[test]
 fn every_error_tells_file_line_object_field_and_what_to_do() {
     let route =
-        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r, namespace: n}\n";
+        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r, namespace: shop}\n";
     for (text, want) in [
         (
             format!("{route}spec:\n  routes:\n  - match: /\n    delegate:\n      name: yes\n"),
-            "f.yaml:8: IngressRoute n/r: spec.routes[0].delegate.name: invalid type: boolean `true`, expected a string: \
+            "f.yaml:8: IngressRoute shop/r: spec.routes[0].delegate.name: invalid type: boolean `true`, expected a string: \
              put it in quotes",
         ),
         (
             format!("{route}spec:\n  routes:\n  - match: /\n    mirror: x\n"),
-            "f.yaml:7: IngressRoute n/r: spec.routes[0].mirror: unknown field: it has no effect",
+            "f.yaml:7: IngressRoute shop/r: spec.routes[0].mirror: unknown field: it has no effect",
         ),
         (
             format!("{SERVICE}---\n{SERVICE}"),

@@ -18,6 +18,8 @@ pub(super) struct Batch {
     pub(super) items: BTreeMap<Arc<str>, Option<Resource>>,
     /// The generation of the oldest change that the items carry.
     pub(super) since: u64,
+    /// The generation of the store that they are from.
+    pub(super) generation: u64,
 }
 
 /// A response that is not encoded yet: cheap to make while the store is locked.
@@ -32,15 +34,23 @@ pub struct Answer {
 // === impl Batch ===
 
 impl Batch {
+    /// What is put off so that one item goes alone; nothing unless it has to.
+    pub(super) fn put_off_all_but_one(&mut self, alone: bool) -> Self {
+        let second = self.items.keys().nth(1).filter(|_| alone).cloned();
+        let items = second
+            .map(|second| self.items.split_off(&second))
+            .unwrap_or_default();
+        Self { items, ..*self }
+    }
+
     /// The two halves of a batch.
     pub(super) fn halves(&self) -> [Self; 2] {
-        let Self { items, since } = self;
-        let middle = items.len() / 2;
-        let half = |items| Self { items, since: *since };
+        let middle = self.items.len() / 2;
+        let half = |items| Self { items, ..*self };
         let pair = |(name, resource): (&Arc<str>, &Option<Resource>)| (Arc::clone(name), resource.clone());
         [
-            half(items.iter().take(middle).map(pair).collect()),
-            half(items.iter().skip(middle).map(pair).collect()),
+            half(self.items.iter().take(middle).map(pair).collect()),
+            half(self.items.iter().skip(middle).map(pair).collect()),
         ]
     }
 }

@@ -7,16 +7,17 @@ use envoy_types::pb::{
     google::protobuf::{Struct, value::Kind},
 };
 
-/// The field of a node's metadata that tells which code of the filter the node has: `{path, sha256}`.
-const METADATA: &str = "switchyard.wasm";
+/// Where a node's metadata tells which code of the filter the node has: `{path, sha256}`.
+const METADATA: [&str; 2] = ["switchyard", "wasm"];
 
 /// How the node gets the filter's code: from its own file, if that is the very code that this server has.
 pub(super) fn code_for(node: &Node, wasm: &WasmCode) -> Code {
     let inline = || Code::Inline(wasm.bytes.clone());
-    let Some(own) = node
-        .metadata
-        .as_ref()
-        .and_then(|metadata| fields_of(metadata, METADATA))
+    let [product, part] = METADATA;
+    let metadata = node.metadata.as_ref();
+    let Some(own) = metadata
+        .and_then(|all| fields_of(all, product))
+        .and_then(|own| fields_of(own, part))
     else {
         return inline();
     };
@@ -59,12 +60,17 @@ mod tests {
             .iter()
             .map(|(name, text)| ((*name).to_owned(), mk_text(text)))
             .collect();
-        let own = Value {
-            kind: Some(Kind::StructValue(Struct { fields })),
+        let wrap = |name: &str, fields| Struct {
+            fields: [(
+                name.to_owned(),
+                Value {
+                    kind: Some(Kind::StructValue(fields)),
+                },
+            )]
+            .into(),
         };
-        let metadata = Struct {
-            fields: [(METADATA.to_owned(), own)].into(),
-        };
+        let [product, part] = METADATA;
+        let metadata = wrap(product, wrap(part, Struct { fields }));
         Node {
             metadata: Some(metadata),
             ..Node::default()

@@ -82,9 +82,14 @@ impl Registry {
         self.notify();
     }
 
-    /// Notes that there is something new, which no stream has.
-    pub(super) fn fall_behind(&self, now: Instant) {
-        for live in self.streams().live.values_mut() {
+    /// Notes that there is something new. A stream may have been faster, and have it already.
+    pub(super) fn fall_behind(&self, newest: u64, now: Instant) {
+        let mut streams = self.streams();
+        for live in streams
+            .live
+            .values_mut()
+            .filter(|live| live.progress.settled < newest)
+        {
             live.behind_since.get_or_insert(now);
         }
     }

@@ -19,6 +19,7 @@ mod pass;
 use self::pass::Pass;
 use super::{
     answer::{Answer, Batch},
+    pending::Pending,
     store::Store,
     subscription::{Refusal, Subscription, is_ordered},
 };
@@ -53,6 +54,8 @@ pub struct Session {
     cursor: u64,
     nonces: u64,
     pass: Option<Pass>,
+    /// Filters that the client was sent with more switches than they are to have.
+    excessive: Pending,
     /// When the first request came.
     opened: Option<Instant>,
     /// The client was connected before, and still has what it was given then.
@@ -132,6 +135,7 @@ impl Session {
             cursor: 0,
             nonces: 0,
             pass: None,
+            excessive: Pending::default(),
             opened: None,
             resumed: false,
             remembered: BTreeMap::new(),
@@ -189,12 +193,18 @@ impl Session {
         if !store.is_ready() {
             return None;
         }
+        let cursor = mem::replace(&mut self.cursor, store.generation());
         for (kind, subscription) in self.subscriptions.iter_mut().filter(|(_, sub)| sub.is_seen()) {
-            subscription.read(store.shelf(kind), self.cursor);
+            subscription.read(store.shelf(kind), cursor, self.cursor);
         }
-        self.cursor = store.generation();
-        self.advance(store, now);
-        self.next_sets(store).or_else(|| self.next_removals(store))
+        loop {
+            self.advance(store, now);
+            let answer = self.next_sets(store).or_else(|| self.next_removals(store));
+            // What was released may turn out to be no news, and then nothing else will wake the pass.
+            if answer.is_some() || !self.pass.as_ref().is_some_and(|pass| self.is_done(pass)) {
+                return answer;
+            }
+        }
     }
 
     fn next_sets(&mut self, store: &Store) -> Option<Answer> {
@@ -245,7 +255,7 @@ impl Session {
             self.push_endpoints(&batch);
         }
         let subscription = self.subscriptions.get_mut(kind);
-        subscription.on_sent(nonce.clone(), self.cursor, Arc::clone(&batch));
+        subscription.on_sent(nonce.clone(), Arc::clone(&batch));
         Answer {
             kind,
             nonce,
@@ -255,7 +265,7 @@ impl Session {
     }
 
     /// A cluster that is updated warms until it is told its endpoints, and Envoy does not ask for the ones that it has.
-    fn push_endpoints(&mut self, Batch { items, since }: &Batch) {
+    fn push_endpoints(&mut self, Batch { items, since, .. }: &Batch) {
         let endpoints = self.subscriptions.get_mut(ResourceType::Endpoint);
         for (name, _) in items.iter().filter(|(_, resource)| resource.is_some()) {
             endpoints.push(name, *since);

@@ -20,7 +20,8 @@ pub struct Store {
 /// The resources of one type.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    resources: BTreeMap<Arc<str>, Resource>,
+    /// Each with the generation that changed it last.
+    resources: BTreeMap<Arc<str>, (u64, Resource)>,
     log: Log,
 }
 
@@ -73,11 +74,13 @@ impl Store {
 
 impl Shelf {
     pub(super) fn get(&self, name: &str) -> Option<&Resource> {
-        self.resources.get(name)
+        self.resources.get(name).map(|(_, resource)| resource)
     }
 
     pub(super) fn get_key_value(&self, name: &str) -> Option<(&Arc<str>, &Resource)> {
-        self.resources.get_key_value(name)
+        self.resources
+            .get_key_value(name)
+            .map(|(name, (_, resource))| (name, resource))
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
@@ -85,7 +88,14 @@ impl Shelf {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Resource)> {
-        self.resources.iter()
+        self.resources
+            .iter()
+            .map(|(name, (_, resource))| (name, resource))
+    }
+
+    /// The generation that changed `name` last.
+    pub(super) fn changed_at(&self, name: &str) -> Option<u64> {
+        self.resources.get(name).map(|(generation, _)| *generation)
     }
 
     /// What changed after `generation`, each with the generation that changed it. `None` when that was too long ago
@@ -99,7 +109,7 @@ impl Shelf {
     fn set(&mut self, name: Arc<str>, resource: Resource, generation: u64) -> bool {
         let changed = self.get(&name).is_none_or(|old| old.version != resource.version);
         if changed {
-            self.resources.insert(Arc::clone(&name), resource);
+            self.resources.insert(Arc::clone(&name), (generation, resource));
             self.record(name, generation);
         }
         changed

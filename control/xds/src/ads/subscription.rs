@@ -1,5 +1,7 @@
 //! What one Envoy wants of one resource type, what it has of it, and what it is owed.
 
+mod sending;
+
 use super::{answer::Batch, pending::Pending, store::Shelf};
 use crate::resource::{Body, Resource, ResourceType};
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
@@ -18,6 +20,8 @@ use std::{
 pub(super) struct Subscription {
     /// The client has asked for the type on this stream.
     seen: bool,
+    /// The generation of the store that was read last.
+    generation: u64,
     wildcard: bool,
     /// The names that the client asked for one by one.
     names: BTreeSet<Arc<str>>,
@@ -48,7 +52,7 @@ pub(super) struct Refusal {
     pub(super) version: Option<u64>,
     pub(super) reason: Arc<str>,
     pub(super) at: SystemTime,
-    /// The generation of the store that was sent.
+    /// The generation of the store that was sent. It stands for as long as the store has nothing newer.
     pub(super) generation: u64,
 }
 
@@ -56,7 +60,6 @@ pub(super) struct Refusal {
 #[derive(Debug)]
 struct Outstanding {
     nonce: String,
-    generation: u64,
     batch: Arc<Batch>,
 }
 
@@ -93,8 +96,8 @@ impl Subscription {
         for name in &request.resource_names_subscribe {
             self.subscribe(name, since);
         }
-        if first && trusted {
-            self.recall(&request.initial_resource_versions, since);
+        if first {
+            self.recall(&request.initial_resource_versions, since, trusted);
         }
     }
 
@@ -161,13 +164,18 @@ impl Subscription {
         }
     }
 
-    /// Takes the client's word for what it has, after it lost the stream before.
-    fn recall(&mut self, versions: &HashMap<String, String>, since: u64) {
+    /// Takes the client's word for what it has, after it lost the stream before. Unless it is trusted to know, what it
+    /// asks for is answered all the same.
+    fn recall(&mut self, versions: &HashMap<String, String>, since: u64, trusted: bool) {
         for (name, version) in versions {
             if self.covers(name) {
-                self.owed.remove(name);
-                self.held
-                    .insert(name.as_str().into(), Resource::parse_version(version));
+                self.held.insert(
+                    name.as_str().into(),
+                    Resource::parse_version(version).filter(|_| trusted),
+                );
+                if trusted {
+                    self.owed.remove(name);
+                }
             }
         }
         if !versions.is_empty() {
@@ -182,10 +190,7 @@ impl Subscription {
 
     /// Takes the verdict on the response with `nonce`. Any other nonce is stale, and its verdict means nothing.
     pub(super) fn on_verdict(&mut self, nonce: &str, refused: Option<&str>) {
-        let Some(Outstanding {
-            batch, generation, ..
-        }) = self.outstanding.take_if(|sent| sent.nonce == nonce)
-        else {
+        let Some(Outstanding { batch, .. }) = self.outstanding.take_if(|sent| sent.nonce == nonce) else {
             return;
         };
         match refused {
@@ -193,7 +198,7 @@ impl Subscription {
                 .items
                 .iter()
                 .for_each(|(name, resource)| self.accept(name, resource.as_ref())),
-            Some(reason) => self.refuse(&batch, generation, reason),
+            Some(reason) => self.refuse(&batch, reason),
         }
     }
 
@@ -204,20 +209,22 @@ impl Subscription {
         let Some(resource) = resource else {
             self.held.remove(name);
             self.good.remove(name);
+            self.refused.remove(name);
             return;
         };
         self.held.insert(Arc::clone(name), Some(resource.version));
         if !self.is_good(name, Some(resource)) {
             self.refused.remove(name);
         }
-        if matches!(resource.body, Body::Sections(_)) {
-            self.good.insert(Arc::clone(name), resource.clone());
+        match resource.body {
+            Body::Sections(_) => drop(self.good.insert(Arc::clone(name), resource.clone())),
+            Body::Encoded(_) => drop(self.good.remove(name)),
         }
     }
 
     /// Envoy refuses a response as a whole, and what it took of it is unknown: send the halves, down to the one
     /// resource that it does not want.
-    fn refuse(&mut self, batch: &Batch, generation: u64, reason: &str) {
+    fn refuse(&mut self, batch: &Batch, reason: &str) {
         for (name, _) in batch.items.iter().filter(|(_, resource)| resource.is_some()) {
             if self.covers(name) {
                 self.held.insert(Arc::clone(name), None);
@@ -232,7 +239,7 @@ impl Subscription {
             return;
         }
         for (name, resource) in &batch.items {
-            let refusal = Refusal::now(resource.as_ref(), generation, reason);
+            let refusal = Refusal::now(resource.as_ref(), batch.generation, reason);
             self.refuse_one(name, resource.as_ref(), refusal);
         }
     }
@@ -253,220 +260,6 @@ impl Subscription {
         if resource.is_some() && self.good.contains_key(name) {
             self.owed.add(Arc::clone(name), generation);
         }
-    }
-}
-
-/// What the store says.
-impl Subscription {
-    /// Takes over what changed in the store after `cursor`.
-    pub(super) fn read(&mut self, shelf: &Shelf, cursor: u64) {
-        if let Some(comparison) = self.comparison.take() {
-            return self.compare(shelf, comparison);
-        }
-        match shelf.changes_since(cursor) {
-            Some(changes) => changes.for_each(|(generation, name)| self.note(shelf, name, generation)),
-            None => self.compare(
-                shelf,
-                Comparison {
-                    since: cursor + 1,
-                    first: false,
-                },
-            ),
-        }
-    }
-
-    fn note(&mut self, shelf: &Shelf, name: &Arc<str>, generation: u64) {
-        if !self.covers(name) {
-            return;
-        }
-        let newest = shelf.get(name).map(|resource| resource.version);
-        self.forgive(name, newest);
-        if newest.is_some() {
-            self.gone.remove(name);
-            self.departing.remove(name);
-            self.changed.add(Arc::clone(name), generation);
-        } else {
-            self.changed.remove(name);
-            self.gone.add(Arc::clone(name), generation);
-        }
-    }
-
-    /// A refusal stands for as long as what was refused is what there is.
-    fn forgive(&mut self, name: &str, newest: Option<u64>) {
-        if !self.has_refused(name, newest) {
-            self.refused.remove(name);
-        }
-    }
-
-    fn compare(&mut self, shelf: &Shelf, Comparison { since, first }: Comparison) {
-        for (name, resource) in self.wanted_of(shelf) {
-            match self.held.get(name) {
-                Some(version) if *version == Some(resource.version) => {}
-                None if first => self.owed.add(Arc::clone(name), since),
-                _ => {
-                    self.forgive(name, Some(resource.version));
-                    self.changed.add(Arc::clone(name), since);
-                }
-            }
-        }
-        for name in self.held.keys().filter(|name| !shelf.contains(name)) {
-            self.changed.remove(name);
-            self.gone.add(Arc::clone(name), since);
-        }
-    }
-
-    fn wanted_of<'s>(&self, shelf: &'s Shelf) -> Vec<(&'s Arc<str>, &'s Resource)> {
-        if self.wildcard {
-            shelf.iter().collect()
-        } else {
-            self.names
-                .iter()
-                .filter_map(|name| shelf.get_key_value(name))
-                .collect()
-        }
-    }
-}
-
-/// What is sent.
-impl Subscription {
-    /// The next response, if one may be sent: one at a time, so that a verdict is never in doubt.
-    pub(super) fn next_batch(&mut self, kind: ResourceType, shelf: &Shelf) -> Option<Batch> {
-        if self.outstanding.is_some() || !self.seen {
-            return None;
-        }
-        if !is_ordered(kind) && let Some(batch) = self.freeze(shelf) {
-            self.release(batch);
-        }
-        self.next_answer(kind, shelf)
-            .or_else(|| self.next_retry(shelf))
-            .or_else(|| self.next_released())
-    }
-
-    /// Answers what the client asked for, together with what else may go out.
-    fn next_answer(&mut self, kind: ResourceType, shelf: &Shelf) -> Option<Batch> {
-        let since = self.oldest_unsent()?;
-        let owed = self.owed.take().into_iter();
-        let mut items: BTreeMap<_, _> = owed
-            .filter_map(|name| Some((Arc::clone(&name), self.answer_to(&name, shelf)?)))
-            .collect();
-        if !mem::take(&mut self.greeting) && items.is_empty() {
-            return None;
-        }
-        if !is_ordered(kind) && let Some(mut released) = self.next_released() {
-            released.items.append(&mut items);
-            items = released.items;
-        }
-        self.retries
-            .iter_mut()
-            .for_each(|batch| batch.items.retain(|name, _| !items.contains_key(name)));
-        Some(Batch { items, since })
-    }
-
-    /// The resource to answer with; `Some(None)` if there is none, and `None` for no answer at all.
-    ///
-    /// A client that has a filter's configuration and asks again gets what it had: a newer one comes in its turn.
-    fn answer_to(&mut self, name: &Arc<str>, shelf: &Shelf) -> Option<Option<Resource>> {
-        match (shelf.get(name), self.good.get(name)) {
-            (Some(_), Some(good)) => Some(Some(good.clone())),
-            (Some(newest), None) if self.has_refused(name, Some(newest.version)) => None,
-            (newest, _) => {
-                self.changed.remove(name);
-                self.withdraw(name);
-                Some(newest.cloned())
-            }
-        }
-    }
-
-    /// Takes back what was released for `name`.
-    fn withdraw(&mut self, name: &str) {
-        if let Some(mut batch) = self.released.take() {
-            batch.items.remove(name);
-            self.release(batch);
-        }
-    }
-
-    /// The next part of a refused response, without what changed meanwhile.
-    fn next_retry(&mut self, shelf: &Shelf) -> Option<Batch> {
-        while let Some(mut batch) = self.retries.pop_front() {
-            let before = batch.items.len();
-            batch.items.retain(|name, resource| {
-                self.covers(name) && !self.is_released(name) && (resource.is_some() || !shelf.contains(name))
-            });
-            if let (Some(released), true) = (&mut self.released, batch.items.len() < before) {
-                released.since = released.since.min(batch.since);
-            }
-            if !batch.items.is_empty() {
-                return Some(batch);
-            }
-        }
-        None
-    }
-
-    fn next_released(&mut self) -> Option<Batch> {
-        let mut batch = self.released.take()?;
-        batch
-            .items
-            .retain(|name, resource| self.wants(name, resource.as_ref()));
-        (!batch.items.is_empty()).then_some(batch)
-    }
-
-    /// The names that may go now, if no response is out. What came back meanwhile stays.
-    pub(super) fn next_departures(&mut self, shelf: &Shelf) -> Option<Batch> {
-        let since = self.departing.since()?;
-        let mut names = self.departing.take();
-        names.retain(|name| {
-            self.held.contains_key(name) && !shelf.contains(name) && !self.has_refused(name, None)
-        });
-        let items: BTreeMap<_, _> = names.into_iter().map(|name| (name, None)).collect();
-        (!items.is_empty()).then_some(Batch { items, since })
-    }
-
-    /// Takes what changed out of waiting, as it is now.
-    pub(super) fn freeze(&mut self, shelf: &Shelf) -> Option<Batch> {
-        let since = self.changed.since()?;
-        let names = self.changed.take().into_iter();
-        let mut items: BTreeMap<_, _> = names
-            .filter_map(|name| shelf.get(&name).cloned().map(|resource| (name, Some(resource))))
-            .collect();
-        items.retain(|name, resource| self.wants(name, resource.as_ref()));
-        (!items.is_empty()).then_some(Batch { items, since })
-    }
-
-    /// Lets `batch` go out, in place of what was released under the same names and has not gone yet.
-    pub(super) fn release(&mut self, mut batch: Batch) {
-        if let Some(Batch { mut items, since }) = self.released.take() {
-            items.append(&mut batch.items);
-            batch = Batch {
-                items,
-                since: batch.since.min(since),
-            };
-        }
-        self.released = (!batch.items.is_empty()).then_some(batch);
-    }
-
-    /// Takes the names that are gone out of waiting.
-    pub(super) fn freeze_gone(&mut self) -> Pending {
-        self.gone.take()
-    }
-
-    /// Lets the removal of `names` go out.
-    pub(super) fn depart(&mut self, names: Pending) {
-        self.departing.append(names);
-    }
-
-    /// Makes sure that `name` is sent, if the client wants it at all.
-    pub(super) fn push(&mut self, name: &Arc<str>, since: u64) {
-        if self.covers(name) {
-            self.owed.add(Arc::clone(name), since);
-        }
-    }
-
-    pub(super) fn on_sent(&mut self, nonce: String, generation: u64, batch: Arc<Batch>) {
-        self.outstanding = Some(Outstanding {
-            nonce,
-            generation,
-            batch,
-        });
     }
 }
 
@@ -555,6 +348,15 @@ impl Subscription {
         good.is_some() && good == resource.map(|resource| resource.version)
     }
 
+    /// Whether the client is about to get something else than it has.
+    fn is_under_way(&self, name: &str) -> bool {
+        self.is_released(name)
+            || self
+                .outstanding
+                .as_ref()
+                .is_some_and(|sent| sent.batch.items.contains_key(name))
+    }
+
     fn is_released(&self, name: &str) -> bool {
         self.released
             .as_ref()
@@ -567,6 +369,13 @@ impl Subscription {
 impl Refusal {
     /// The longest reason that is kept, in bytes. Envoy's can repeat the whole resource.
     const LONGEST_REASON: usize = 1024;
+
+    /// Whether there is nothing newer than what was refused.
+    fn stands(&self, name: &str, shelf: &Shelf) -> bool {
+        let newest = shelf.get(name).map(|resource| resource.version);
+        let changed = shelf.changed_at(name);
+        newest == self.version || (self.version.is_some() && changed.is_some_and(|at| at <= self.generation))
+    }
 
     pub(super) fn now(resource: Option<&Resource>, generation: u64, reason: &str) -> Self {
         let reason = reason

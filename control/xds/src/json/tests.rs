@@ -40,7 +40,10 @@ fn a_private_key_is_not_shown() {
 #[test]
 fn what_cannot_be_read_is_an_error() {
     let secret = ResourceType::Secret.type_url();
-    assert!(matches!(message_to_json("type.googleapis.com/no.Such", b""), Err(Error::Type(_))));
+    assert!(matches!(
+        message_to_json("type.googleapis.com/no.Such", b""),
+        Err(Error::Type(_))
+    ));
     assert!(matches!(message_to_json(secret, b"\xff"), Err(Error::Message(_))));
     let extension = ResourceType::Extension.type_url();
     let unknown = envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig {
@@ -50,7 +53,10 @@ fn what_cannot_be_read_is_an_error() {
         }),
         ..Default::default()
     };
-    assert!(matches!(message_to_json(extension, &encode(&unknown)), Err(Error::Json(_))));
+    assert!(matches!(
+        message_to_json(extension, &encode(&unknown)),
+        Err(Error::Json(_))
+    ));
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         preview: preview.as_ref().map(to_preview),
         canary: (*canary > 0).then_some(config::Canary { percent: *canary }),
         sticky: sticky.as_ref().map(to_sticky),
-        branches: branches.iter().map(|(name, branch)| (full_name(name), to_routes(branch))).collect(),
+        branches: branches
+            .iter()
+            .map(|(name, branch)| (full_name(name), to_routes(branch)))
+            .collect(),
     }
 }
 

@@ -38,11 +38,18 @@ const HTTP: &[(&str, &str)] = &[
     ("response_code", "%RESPONSE_CODE%"),
     ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
     ("root", "%METADATA(VIRTUAL_HOST:switchyard:root)%"),
-    ("route", "%ROUTE_NAME%"),
+    ("route", ROUTE),
     ("upstream_service_time", "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"),
     ("user_agent", "%REQ(USER-AGENT)%"),
     ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
 ];
+
+/// The route of the host that the request came to. A switch's is the filter's to tell: when the request is logged, it
+/// is on the route that the filter sent it to.
+const ROUTE: &str = concat!(
+    r#"%COALESCE({"operators": [{"command": "FILTER_STATE", "param": "wasm.switchyard_route:PLAIN"}, "#,
+    r#""ROUTE_NAME"]})%"#
+);
 
 /// To a file, of requests.
 pub(super) fn http(path: &str) -> AccessLog {
@@ -55,7 +62,9 @@ pub(super) fn tcp(path: &str) -> AccessLog {
 }
 
 fn file<'a>(path: &str, fields: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> AccessLog {
-    let fields = fields.into_iter().map(|(name, operator)| ((*name).to_owned(), string(operator)));
+    let fields = fields
+        .into_iter()
+        .map(|(name, operator)| ((*name).to_owned(), string(operator)));
     let format = SubstitutionFormatString {
         format: Some(Format::JsonFormat(Struct {
             fields: fields.collect(),

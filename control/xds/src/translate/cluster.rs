@@ -9,7 +9,8 @@ use envoy_types::pb::{
                 CircuitBreakers, Cluster,
                 circuit_breakers::Thresholds,
                 cluster::{
-                    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy,
+                    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig,
+                    LbPolicy,
                 },
             },
             core::v3::{
@@ -133,7 +134,10 @@ fn discover(message: &mut Cluster, discovery: &Discovery) {
 
 fn dns_assignment(cluster: &str, names: &BTreeSet<(Arc<str>, u16)>) -> ClusterLoadAssignment {
     let locality = LocalityLbEndpoints {
-        lb_endpoints: names.iter().map(|(name, port)| endpoint::at(name, *port)).collect(),
+        lb_endpoints: names
+            .iter()
+            .map(|(name, port)| endpoint::at(name, *port))
+            .collect(),
         ..Default::default()
     };
     ClusterLoadAssignment {
@@ -197,7 +201,11 @@ fn validation_context(UpstreamValidation { ca, subject_name }: &UpstreamValidati
 
 fn subject_matcher(subject_name: &str) -> SubjectAltNameMatcher {
     let is_address = subject_name.parse::<IpAddr>().is_ok();
-    let san_type = if is_address { SanType::IpAddress } else { SanType::Dns };
+    let san_type = if is_address {
+        SanType::IpAddress
+    } else {
+        SanType::Dns
+    };
     SubjectAltNameMatcher {
         san_type: san_type.into(),
         matcher: Some(StringMatcher {
@@ -216,7 +224,9 @@ fn sni(validation: Option<&UpstreamValidation>, discovery: &Discovery) -> String
         (None, Discovery::Dns(names)) => names.first().map(|(name, _)| name),
         (None, Discovery::Eds) => None,
     };
-    name.filter(|name| name.parse::<IpAddr>().is_err()).map(ToString::to_string).unwrap_or_default()
+    name.filter(|name| name.parse::<IpAddr>().is_err())
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 // === Health ===

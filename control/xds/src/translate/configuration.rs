@@ -58,7 +58,11 @@ impl Configuration {
     }
 
     fn version(&self) -> u64 {
-        let hosts: Vec<_> = self.hosts.iter().map(|(fqdn, host)| (fqdn, host.version)).collect();
+        let hosts: Vec<_> = self
+            .hosts
+            .iter()
+            .map(|(fqdn, host)| (fqdn, host.version))
+            .collect();
         pack::version(&hosts)
     }
 

@@ -10,14 +10,21 @@ use switchyard_core::{
 };
 
 /// The endpoints of a cluster. Of none, an assignment that is empty: a cluster without one waits for it.
-pub(super) fn assignment(ClusterName(cluster): &ClusterName, endpoints: &[table::Endpoint]) -> ClusterLoadAssignment {
+pub(super) fn assignment(
+    ClusterName(cluster): &ClusterName,
+    endpoints: &[table::Endpoint],
+) -> ClusterLoadAssignment {
     let locality = LocalityLbEndpoints {
         lb_endpoints: endpoints.iter().map(lb_endpoint).collect(),
         ..Default::default()
     };
     ClusterLoadAssignment {
         cluster_name: cluster.to_string(),
-        endpoints: if endpoints.is_empty() { vec![] } else { vec![locality] },
+        endpoints: if endpoints.is_empty() {
+            vec![]
+        } else {
+            vec![locality]
+        },
         ..Default::default()
     }
 }

@@ -77,15 +77,25 @@ impl Hosts {
     }
 
     /// `hosts`, and those that present one of `certificates`.
-    pub(super) fn presenting(&self, hosts: &BTreeSet<Arc<str>>, certificates: &BTreeSet<Name>) -> BTreeSet<Arc<str>> {
-        let presenters = certificates.iter().filter_map(|name| self.presenters.get(name)).flatten();
+    pub(super) fn presenting(
+        &self,
+        hosts: &BTreeSet<Arc<str>>,
+        certificates: &BTreeSet<Name>,
+    ) -> BTreeSet<Arc<str>> {
+        let presenters = certificates
+            .iter()
+            .filter_map(|name| self.presenters.get(name))
+            .flatten();
         hosts.iter().chain(presenters).cloned().collect()
     }
 
     /// Lets go of templates that were retired at `acked` or before.
     pub(super) fn prune(&mut self, settings: &Settings, table: &Table, acked: u64) {
         for fqdn in std::mem::take(&mut self.retiring) {
-            let left = self.templates.get_mut(&fqdn).is_some_and(|templates| templates.prune(acked));
+            let left = self
+                .templates
+                .get_mut(&fqdn)
+                .is_some_and(|templates| templates.prune(acked));
             if let Some(host) = table.hosts.get(&fqdn) {
                 self.route(settings, &fqdn, host);
             }
@@ -103,14 +113,13 @@ impl Hosts {
             configuration.publish(listener::routes_name(minimum), MISDIRECTED, published);
         }
         let http = || super::encoded(&listener::http(settings));
-        published.set(ResourceType::Listener, &listener::HTTP.into(), pack::version(settings), http);
-        let name = listener::HTTPS.into();
-        if self.https.is_empty() {
-            published.remove(ResourceType::Listener, &name);
-        } else {
-            let https = || super::encoded(&self.https.listener(settings));
-            published.set(ResourceType::Listener, &name, self.https.version(settings), https);
-        }
+        published.set(
+            ResourceType::Listener,
+            &listener::HTTP.into(),
+            pack::version(settings),
+            http,
+        );
+        self.https.publish(settings, published);
     }
 
     fn present(&mut self, fqdn: &Arc<str>, certificate: Option<&Name>) {
@@ -122,7 +131,10 @@ impl Hosts {
             self.absent(fqdn, before);
         }
         if let Some(name) = certificate {
-            self.presenters.entry(name.clone()).or_default().insert(fqdn.clone());
+            self.presenters
+                .entry(name.clone())
+                .or_default()
+                .insert(fqdn.clone());
         }
     }
 
@@ -170,7 +182,11 @@ fn source<'a>(host: &'a Host, vhost: &'a Vhost, templates: &'a Templates) -> Sou
         root: &host.root,
         vhost,
         retired: templates.retired.keys().collect(),
-        redirects: host.tls.as_ref().and_then(terminated).is_some_and(|(_, secure)| !std::ptr::eq(secure, vhost)),
+        redirects: host
+            .tls
+            .as_ref()
+            .and_then(terminated)
+            .is_some_and(|(_, secure)| !std::ptr::eq(secure, vhost)),
     }
 }
 
@@ -194,7 +210,11 @@ impl HostTemplates {
     /// Answers whether any is retired.
     fn set(&mut self, host: &Host, generation: u64) -> bool {
         let none = BTreeSet::new();
-        let secure = host.tls.as_ref().and_then(terminated).map(|(_, vhost)| &vhost.templates);
+        let secure = host
+            .tls
+            .as_ref()
+            .and_then(terminated)
+            .map(|(_, vhost)| &vhost.templates);
         self.http.set(&host.http.templates, generation);
         self.secure.set(secure.unwrap_or(&none), generation);
         self.retire_any()

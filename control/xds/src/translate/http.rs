@@ -14,8 +14,9 @@ use envoy_types::pb::{
                 header_mutation::{Action, RemoveOnMatch},
             },
             core::v3::{
-                CidrRange, ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions,
-                TypedExtensionConfig, http_protocol_options::HeadersWithUnderscoresAction,
+                CidrRange, ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions,
+                HttpProtocolOptions, TypedExtensionConfig,
+                http_protocol_options::HeadersWithUnderscoresAction,
             },
             listener::v3::{Filter, filter},
             rbac::v3 as rbac_rules,
@@ -25,7 +26,9 @@ use envoy_types::pb::{
                 http::{rbac::v3::Rbac, router::v3::Router, wasm::v3::Wasm},
                 network::http_connection_manager::v3::{
                     HttpConnectionManager, HttpFilter, Rds,
-                    http_connection_manager::{InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier},
+                    http_connection_manager::{
+                        InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
+                    },
                     http_filter::ConfigType,
                 },
             },
@@ -138,8 +141,13 @@ fn strip_internal_headers() -> TypedExtensionConfig {
     });
     let by_name = [ROUTE_HEADER, CLUSTER_HEADER].map(|name| Action::Remove(name.to_owned()));
     let actions = std::iter::once(by_prefix).chain(by_name);
-    let mutations = actions.map(|action| HeaderMutation { action: Some(action) }).collect();
-    pack::extension("envoy.http.early_header_mutation.header_mutation", &early::HeaderMutation { mutations })
+    let mutations = actions
+        .map(|action| HeaderMutation { action: Some(action) })
+        .collect();
+    pack::extension(
+        "envoy.http.early_header_mutation.header_mutation",
+        &early::HeaderMutation { mutations },
+    )
 }
 
 fn rds(routes: &str) -> Rds {

@@ -11,8 +11,8 @@
 //! A listener that changes drains connections. What comes and goes with a host that has the least TLS version is no
 //! part of it: routes and certificates are looked up by name.
 
-use super::{Settings, http, tcp, tls};
-use crate::pack;
+use super::{Settings, http, published::Published, tcp, tls};
+use crate::{pack, resource::ResourceType};
 use envoy_types::pb::envoy::{
     config::{
         core::v3::{Address, address},
@@ -22,11 +22,7 @@ use envoy_types::pb::envoy::{
     },
     extensions::filters::listener::tls_inspector::v3::TlsInspector,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use switchyard_core::table::{EdgeTls, HostTls, TcpProxy, TlsVersion};
 
 /// The plain listener, its route configuration, and the prefix of its statistics.
@@ -36,19 +32,24 @@ pub(super) const HTTPS: &str = "ingress_https";
 const BUFFER_LIMIT: u32 = 32 * 1024;
 const HTTP_ALPN: [&str; 2] = ["h2", "http/1.1"];
 
-/// What the TLS listener depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The TLS listener's hosts.
+#[derive(Debug, Default)]
 pub(super) struct Https {
-    /// Those that any name leads to which is not listed.
-    floor: BTreeSet<Arc<str>>,
-    listed: BTreeMap<Arc<str>, Listed>,
+    hosts: BTreeMap<Arc<str>, Place>,
+    /// As it is, it was published.
+    published: bool,
 }
 
-/// A host that the TLS listener knows by name.
+/// Where the listener leads the connections of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Listed {
+enum Place {
+    /// Where any name leads that is not listed.
+    Floor,
     Stricter(TlsVersion),
-    Tcp { minimum: TlsVersion, proxy: TcpProxy },
+    Tcp {
+        minimum: TlsVersion,
+        proxy: TcpProxy,
+    },
     Passthrough(TcpProxy),
 }
 
@@ -57,58 +58,90 @@ enum Listed {
 impl Https {
     /// Takes in what became of a host.
     pub(super) fn set(&mut self, settings: &Settings, fqdn: &Arc<str>, tls: Option<&HostTls>) {
-        self.floor.remove(fqdn);
-        self.listed.remove(fqdn);
-        let listed = match tls {
-            None => return,
-            Some(HostTls::Passthrough { proxy }) => Listed::Passthrough(proxy.clone()),
-            Some(HostTls::TerminateTcp { tls, proxy }) => Listed::Tcp {
-                minimum: settings.minimum(tls),
-                proxy: proxy.clone(),
-            },
-            Some(HostTls::Terminate { tls, vhost: _ }) => match settings.minimum(tls) {
-                minimum if minimum == settings.minimum_tls => {
-                    self.floor.insert(fqdn.clone());
-                    return;
-                }
-                stricter => Listed::Stricter(stricter),
-            },
-        };
-        self.listed.insert(fqdn.clone(), listed);
+        let place = tls.map(|tls| Place::new(settings, tls));
+        if self.hosts.get(fqdn) != place.as_ref() {
+            match place {
+                Some(place) => self.hosts.insert(fqdn.clone(), place),
+                None => self.hosts.remove(fqdn),
+            };
+            self.published = false;
+        }
     }
 
-    /// What the listener is made of: not who is on the floor.
-    pub(super) fn version(&self, settings: &Settings) -> u64 {
-        pack::version(&(settings, !self.floor.is_empty(), &self.listed))
+    /// Nothing listens while no host has TLS.
+    pub(super) fn publish(&mut self, settings: &Settings, published: &mut Published) {
+        if self.published {
+            return;
+        }
+        let name = HTTPS.into();
+        if self.hosts.is_empty() {
+            published.remove(ResourceType::Listener, &name);
+        } else {
+            let body = || super::encoded(&self.listener(settings));
+            published.set(ResourceType::Listener, &name, self.version(settings), body);
+        }
+        self.published = true;
     }
 
-    /// No host has TLS: nothing is to listen.
-    pub(super) fn is_empty(&self) -> bool {
-        self.floor.is_empty() && self.listed.is_empty()
+    /// Of what the listener is made of: not of who is on the floor.
+    fn version(&self, settings: &Settings) -> u64 {
+        let listed: Vec<_> = self
+            .hosts
+            .iter()
+            .filter(|(_, place)| **place != Place::Floor)
+            .collect();
+        pack::version(&(settings, self.has_floor(), listed))
     }
 
-    pub(super) fn listener(&self, settings: &Settings) -> Listener {
-        let Self { floor, listed } = self;
+    fn has_floor(&self) -> bool {
+        self.hosts.values().any(|place| *place == Place::Floor)
+    }
+
+    fn listener(&self, settings: &Settings) -> Listener {
         let stricter = [TlsVersion::V1_2, TlsVersion::V1_3].into_iter();
         let stricter = stricter.filter_map(|minimum| self.stricter(settings, minimum));
-        let tcp = listed.iter().filter_map(|(fqdn, listed)| tcp_chain(settings, fqdn, listed));
-        let floor = (!floor.is_empty()).then(|| http_chain(settings, settings.minimum_tls));
+        let tcp = self
+            .hosts
+            .iter()
+            .filter_map(|(fqdn, place)| tcp_chain(settings, fqdn, place));
         Listener {
             filter_chains: stricter.chain(tcp).collect(),
-            default_filter_chain: floor,
+            default_filter_chain: self
+                .has_floor()
+                .then(|| http_chain(settings, settings.minimum_tls)),
             listener_filters: vec![tls_inspector()],
             ..listener(HTTPS, settings.https)
         }
     }
 
     fn stricter(&self, settings: &Settings, minimum: TlsVersion) -> Option<FilterChain> {
-        let listed = self.listed.iter();
-        let named = listed.filter(|(_, listed)| matches!(listed, Listed::Stricter(of) if *of == minimum));
+        let named = self
+            .hosts
+            .iter()
+            .filter(|(_, place)| **place == Place::Stricter(minimum));
         let server_names: Vec<_> = named.map(|(fqdn, _)| fqdn.to_string()).collect();
         (!server_names.is_empty()).then(|| FilterChain {
             filter_chain_match: Some(by_name(server_names)),
             ..http_chain(settings, minimum)
         })
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn new(settings: &Settings, tls: &HostTls) -> Self {
+        match tls {
+            HostTls::Terminate { tls, vhost: _ } => match settings.minimum(tls) {
+                minimum if minimum == settings.minimum_tls => Self::Floor,
+                stricter => Self::Stricter(stricter),
+            },
+            HostTls::TerminateTcp { tls, proxy } => Self::Tcp {
+                minimum: settings.minimum(tls),
+                proxy: proxy.clone(),
+            },
+            HostTls::Passthrough { proxy } => Self::Passthrough(proxy.clone()),
+        }
     }
 }
 
@@ -153,18 +186,23 @@ fn listen_address(address: SocketAddr) -> Address {
 
 fn http_chain(settings: &Settings, minimum: TlsVersion) -> FilterChain {
     let routes = routes_name(minimum);
-    decrypting(routes, minimum, &HTTP_ALPN, http::connection_manager(settings, HTTPS, routes))
+    decrypting(
+        routes,
+        minimum,
+        &HTTP_ALPN,
+        http::connection_manager(settings, HTTPS, routes),
+    )
 }
 
-fn tcp_chain(settings: &Settings, fqdn: &Arc<str>, listed: &Listed) -> Option<FilterChain> {
-    let chain = match listed {
-        Listed::Stricter(_) => return None,
-        Listed::Passthrough(proxy) => FilterChain {
+fn tcp_chain(settings: &Settings, fqdn: &Arc<str>, place: &Place) -> Option<FilterChain> {
+    let chain = match place {
+        Place::Floor | Place::Stricter(_) => return None,
+        Place::Passthrough(proxy) => FilterChain {
             name: fqdn.to_string(),
             filters: vec![tcp::proxy(settings, proxy)],
             ..Default::default()
         },
-        Listed::Tcp { minimum, proxy } => decrypting(fqdn, *minimum, &[], tcp::proxy(settings, proxy)),
+        Place::Tcp { minimum, proxy } => decrypting(fqdn, *minimum, &[], tcp::proxy(settings, proxy)),
     };
     Some(FilterChain {
         filter_chain_match: Some(by_name(vec![fqdn.to_string()])),
@@ -201,7 +239,13 @@ fn tls_inspector() -> ListenerFilter {
 
 impl Settings {
     /// A host may ask for more than all hosts have to, not for less.
-    pub(super) fn minimum(&self, EdgeTls { certificate: _, minimum }: &EdgeTls) -> TlsVersion {
+    pub(super) fn minimum(
+        &self,
+        EdgeTls {
+            certificate: _,
+            minimum,
+        }: &EdgeTls,
+    ) -> TlsVersion {
         self.minimum_tls.max(*minimum)
     }
 }

@@ -18,11 +18,20 @@ pub(super) struct Published {
 
 impl Published {
     /// Adds or replaces a resource; nothing where it has this version.
-    pub(super) fn set(&mut self, kind: ResourceType, name: &Arc<str>, version: u64, body: impl FnOnce() -> Body) {
+    pub(super) fn set(
+        &mut self,
+        kind: ResourceType,
+        name: &Arc<str>,
+        version: u64,
+        body: impl FnOnce() -> Body,
+    ) {
         let key = (kind, name.clone());
         self.retired.remove(&key);
         if self.versions.insert(key, version) != Some(version) {
-            let resource = Resource { version, body: body() };
+            let resource = Resource {
+                version,
+                body: body(),
+            };
             self.update.set.push((kind, name.clone(), resource));
         }
     }

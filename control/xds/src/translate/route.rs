@@ -116,19 +116,33 @@ struct Prefixes<'a> {
 
 impl Prefixes<'_> {
     fn have_switch(&self) -> bool {
-        self.routes.values().any(|route| matches!(route, HostRoute::Switch(_)))
+        self.routes
+            .values()
+            .any(|route| matches!(route, HostRoute::Switch(_)))
     }
 
     fn matcher(&self) -> Matcher {
         let root = std::iter::once("/");
-        let others = self.routes.keys().map(AsRef::as_ref).filter(|prefix| is_matchable(prefix));
-        let map = root.chain(others).map(|prefix| (prefix.to_owned(), self.at(prefix))).collect();
+        let others = self
+            .routes
+            .keys()
+            .map(AsRef::as_ref)
+            .filter(|prefix| is_matchable(prefix));
+        let map = root
+            .chain(others)
+            .map(|prefix| (prefix.to_owned(), self.at(prefix)))
+            .collect();
         tree(":path", TreeType::PrefixMatchMap(MatchMap { map }), None)
     }
 
     fn at(&self, prefix: &str) -> OnMatch {
         let enclosing = self.nearest_enclosing(prefix);
-        on_routes(std::iter::once(prefix).chain(enclosing).map(|prefix| self.route(prefix)).collect())
+        on_routes(
+            std::iter::once(prefix)
+                .chain(enclosing)
+                .map(|prefix| self.route(prefix))
+                .collect(),
+        )
     }
 
     /// The longest prefix that `prefix` lies in, but for itself.
@@ -137,7 +151,10 @@ impl Prefixes<'_> {
             return None;
         }
         let parents = std::iter::successors(prefix.rsplit_once('/'), |(parent, _)| parent.rsplit_once('/'));
-        parents.map(|(parent, _)| parent).find(|parent| self.routes.contains_key(*parent)).or(Some("/"))
+        parents
+            .map(|(parent, _)| parent)
+            .find(|parent| self.routes.contains_key(*parent))
+            .or(Some("/"))
     }
 
     fn route(&self, prefix: &str) -> Route {

@@ -17,8 +17,8 @@ use switchyard_core::{
     graph::Change,
     object::{Address, Limits, Name, Protocol},
     table::{
-        Branch, Certificate, Cluster, ClusterName, Discovery, EdgeTls, Endpoint, Host, HostRoute, HostTls, Leaf,
-        Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion, Vhost, WeightedCluster,
+        Branch, Certificate, Cluster, ClusterName, Discovery, EdgeTls, Endpoint, Host, HostRoute, HostTls,
+        Leaf, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion, Vhost, WeightedCluster,
     },
 };
 
@@ -79,17 +79,24 @@ impl World {
         }
         for (kind, name) in removed {
             names.removed.push((kind, name.to_string()));
-            self.held.remove(&(kind, name)).expect("what is removed was there");
+            self.held
+                .remove(&(kind, name))
+                .expect("what is removed was there");
         }
         names
     }
 
     fn versions(&self) -> BTreeMap<(ResourceType, Arc<str>), u64> {
-        self.held.iter().map(|(key, resource)| (key.clone(), resource.version)).collect()
+        self.held
+            .iter()
+            .map(|(key, resource)| (key.clone(), resource.version))
+            .collect()
     }
 
     fn resource(&self, kind: ResourceType, name: &str) -> &Resource {
-        self.held.get(&(kind, name.into())).expect("the resource is there")
+        self.held
+            .get(&(kind, name.into()))
+            .expect("the resource is there")
     }
 
     fn has(&self, kind: ResourceType, name: &str) -> bool {
@@ -108,7 +115,12 @@ impl World {
             panic!("not sections");
         };
         let json = sections.to_json().expect("sections are JSON");
-        json["switches"].as_object().expect("an object").keys().cloned().collect()
+        json["switches"]
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect()
     }
 }
 
@@ -125,7 +137,9 @@ fn difference(before: &Table, after: &Table) -> Change {
 
 fn differing<K: Ord + Clone, V: PartialEq>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> BTreeSet<K> {
     let keys = before.keys().chain(after.keys());
-    keys.filter(|key| before.get(key) != after.get(key)).cloned().collect()
+    keys.filter(|key| before.get(key) != after.get(key))
+        .cloned()
+        .collect()
 }
 
 // === Tables ===
@@ -136,7 +150,9 @@ fn add_cluster(table: &mut Table, service: &str) {
         address: Address::Ip([10, 0, 0, 1].into()),
         port: 8080,
     };
-    table.endpoints.insert(cluster.name.clone(), Arc::new(vec![endpoint]));
+    table
+        .endpoints
+        .insert(cluster.name.clone(), Arc::new(vec![endpoint]));
     table.clusters.insert(cluster.name.clone(), Arc::new(cluster));
 }
 
@@ -147,7 +163,9 @@ fn add_host(table: &mut Table, host: Host) {
 /// `a.example.com`, whose `/` is blue or green.
 fn add_switch(table: &mut Table) {
     let key = SwitchKey("a.example.com/".into());
-    table.switches.insert(key.clone(), Arc::new(switch("blue", "green")));
+    table
+        .switches
+        .insert(key.clone(), Arc::new(switch("blue", "green")));
     let vhost = Vhost {
         templates: BTreeSet::from([Template::default()]),
         ..vhost([("/", HostRoute::Switch(key))])
@@ -191,7 +209,10 @@ fn host(fqdn: &str, http: Vhost, tls: Option<HostTls>) -> Host {
 
 fn vhost<const N: usize>(routes: [(&str, HostRoute); N]) -> Vhost {
     Vhost {
-        routes: routes.into_iter().map(|(prefix, route)| (prefix.into(), route)).collect(),
+        routes: routes
+            .into_iter()
+            .map(|(prefix, route)| (prefix.into(), route))
+            .collect(),
         templates: BTreeSet::new(),
     }
 }
@@ -243,7 +264,9 @@ fn switch(active: &str, standby: &str) -> Switch {
         preview: None,
         canary: 0,
         sticky: None,
-        branches: [active, standby].map(|service| (name(service), branch(service))).into(),
+        branches: [active, standby]
+            .map(|service| (name(service), branch(service)))
+            .into(),
     }
 }
 

@@ -10,8 +10,8 @@ use envoy_types::pb::envoy::{
         cert_mappers::sni::v3::Sni,
         cert_selectors::on_demand_secret::v3 as on_demand_secret,
         v3::{
-            CommonTlsContext, DownstreamTlsContext, TlsParameters, downstream_tls_context::SessionTicketKeysType,
-            tls_parameters::TlsProtocol,
+            CommonTlsContext, DownstreamTlsContext, TlsParameters,
+            downstream_tls_context::SessionTicketKeysType, tls_parameters::TlsProtocol,
         },
     },
 };
@@ -31,8 +31,12 @@ const MODERN_CIPHERS: [&str; 4] = [
     "ECDHE-RSA-AES256-GCM-SHA384",
 ];
 /// TLS 1.1 knows none of those.
-const LEGACY_CIPHERS: [&str; 4] =
-    ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA"];
+const LEGACY_CIPHERS: [&str; 4] = [
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+];
 
 /// Decrypts, with the certificate of the host that the client names.
 pub(super) fn terminate(minimum: TlsVersion, alpn: &[&str]) -> TransportSocket {
@@ -60,7 +64,11 @@ fn parameters(minimum: TlsVersion) -> TlsParameters {
     TlsParameters {
         tls_minimum_protocol_version: protocol.into(),
         tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
-        cipher_suites: MODERN_CIPHERS.iter().chain(legacy).map(ToString::to_string).collect(),
+        cipher_suites: MODERN_CIPHERS
+            .iter()
+            .chain(legacy)
+            .map(ToString::to_string)
+            .collect(),
         ..Default::default()
     }
 }

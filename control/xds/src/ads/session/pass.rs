@@ -77,6 +77,7 @@ impl Session {
     }
 
     fn begin(&mut self, store: &Store, now: Instant) -> Option<Pass> {
+        self.give_up_excess();
         let changed = self
             .subscriptions
             .iter_mut()
@@ -104,7 +105,7 @@ impl Session {
         })
     }
 
-    fn is_done(&self, Pass { generation, step, .. }: &Pass) -> bool {
+    pub(super) fn is_done(&self, Pass { generation, step, .. }: &Pass) -> bool {
         let clusters = self.subscriptions.get(ResourceType::Cluster);
         let after = |since: Option<u64>| since.is_none_or(|since| since > *generation);
         let settled = |kind| self.subscriptions.get(kind).is_settled();
@@ -136,10 +137,8 @@ impl Session {
             }
             Step::Routes => {
                 let target = pass.sets.get_mut(ResourceType::Extension).take();
-                self.release(
-                    ResourceType::Extension,
-                    target.map(|target| self.without_loss(target)),
-                );
+                let target = target.map(|target| self.without_loss(target));
+                self.release(ResourceType::Extension, target);
                 Step::Extensions
             }
             Step::Extensions => {
@@ -181,7 +180,7 @@ impl Session {
     }
 
     /// While the client keeps routes that it should have given up, it keeps the switches that they may name.
-    fn without_loss(&self, mut batch: Batch) -> Batch {
+    fn without_loss(&mut self, mut batch: Batch) -> Batch {
         if self.subscriptions.get(ResourceType::Route).refused().is_empty() {
             return batch;
         }
@@ -193,9 +192,22 @@ impl Session {
                         .lacks_keys_of(good)
                         .then(|| to_resource(target.bridge(good)))
                 });
-            *target = kept.or_else(|| target.take());
+            if kept.is_some() {
+                self.excessive.add(Arc::clone(name), batch.since);
+                *target = kept;
+            }
         }
         batch
+    }
+
+    /// Takes back what [`Session::without_loss`] kept, once the routes are as they should be.
+    fn give_up_excess(&mut self) {
+        if self.subscriptions.get(ResourceType::Route).refused().is_empty() {
+            let excessive = self.excessive.take();
+            self.subscriptions
+                .get_mut(ResourceType::Extension)
+                .touch(excessive);
+        }
     }
 
     /// The filter's configuration that the client has, and the one that it is to get.

@@ -48,9 +48,16 @@ pub(super) fn mk_removed(kind: ResourceType, name: &str) -> Update {
 /// `key=value` pairs, one for each switch; the keys are `s`, `t` and `u`.
 pub(super) fn mk_sections(switches: &[&str]) -> Resource {
     let edit = |(key, value): (&str, &str)| (key.into(), Some(Bytes::copy_from_slice(value.as_bytes())));
-    let edits = switches.iter().filter_map(|pair| pair.split_once('=')).map(edit).collect();
+    let edits = switches
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .map(edit)
+        .collect();
     let sections = Sections::new(false).edit(edits).expect("small");
-    Resource { version: sections.version(), body: Body::Sections(Arc::new(sections)) }
+    Resource {
+        version: sections.version(),
+        body: Body::Sections(Arc::new(sections)),
+    }
 }
 
 pub(super) fn mk_filter(switches: &[&str]) -> Update {

@@ -55,7 +55,11 @@ pub(super) fn forward(template: &Template, cluster_specifier: ClusterSpecifier) 
         idle_timeout: timeout.and_then(idle_limit).map(pack::duration),
         retry_policy: retry.map(retry_policy),
         upgrade_configs: upgrades(*websockets),
-        hash_policy: if *session_affinity { vec![affinity()] } else { vec![] },
+        hash_policy: if *session_affinity {
+            vec![affinity()]
+        } else {
+            vec![]
+        },
         ..Default::default()
     }
 }
@@ -110,7 +114,12 @@ fn idle_limit(timeout: Timeout) -> Option<Duration> {
     (limit.is_zero() || limit > super::super::http::STREAM_IDLE_TIMEOUT).then_some(limit)
 }
 
-fn retry_policy(Retry { count, per_try_timeout }: Retry) -> RetryPolicy {
+fn retry_policy(
+    Retry {
+        count,
+        per_try_timeout,
+    }: Retry,
+) -> RetryPolicy {
     RetryPolicy {
         retry_on: "5xx".to_owned(),
         num_retries: Some(pack::uint32(count)),

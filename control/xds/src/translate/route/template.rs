@@ -61,7 +61,10 @@ pub(super) fn routes(templates: &BTreeSet<&Template>, redirects: bool) -> HashMa
 /// The filter is on: a request that starts out here was not sent by it.
 fn forwards(name: &str, template: &Template, refuse_upgrades: bool) -> Vec<Route> {
     let refusal = refuse_upgrades.then(|| filterless("no-upgrade", upgrades(), action::respond(403)));
-    let mut action = action::forward(template, ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned()));
+    let mut action = action::forward(
+        template,
+        ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned()),
+    );
     action.path_rewrite = PATH.to_owned();
     let route = Route {
         name: name.to_owned(),
@@ -85,7 +88,12 @@ fn upgrades() -> RouteMatch {
     }
 }
 
-fn retry_name(Retry { count, per_try_timeout }: Retry) -> String {
+fn retry_name(
+    Retry {
+        count,
+        per_try_timeout,
+    }: Retry,
+) -> String {
     let limit = per_try_timeout.map(|limit| format!("-of-{}", exact(limit)));
     format!("retry-{count}{}", limit.unwrap_or_default())
 }

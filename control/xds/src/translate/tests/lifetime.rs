@@ -18,7 +18,9 @@ fn a_cluster_stays_until_no_proxy_uses_it() {
     });
     let web = cluster_name("web").to_string();
     assert_eq!(world.prune(1), Names::default());
-    let removed = [ResourceType::Cluster, ResourceType::Endpoint].map(|kind| (kind, web.clone())).into();
+    let removed = [ResourceType::Cluster, ResourceType::Endpoint]
+        .map(|kind| (kind, web.clone()))
+        .into();
     assert_eq!(world.prune(2), Names { set: vec![], removed });
 }
 
@@ -35,7 +37,9 @@ fn a_cluster_that_came_back_is_not_removed() {
 fn a_cluster_without_endpoints_has_an_empty_assignment() {
     let mut world = World::new();
     world.edit(|table| {
-        table.clusters.insert(cluster_name("web"), Arc::new(cluster("web")));
+        table
+            .clusters
+            .insert(cluster_name("web"), Arc::new(cluster("web")));
     });
     let assignment: ClusterLoadAssignment = world.message(ResourceType::Endpoint, &cluster_name("web").0);
     assert_eq!(assignment.cluster_name, &*cluster_name("web").0);
@@ -76,7 +80,9 @@ fn a_switch_that_the_filter_would_refuse_stays_as_it_was() {
             active: name("nobody"),
             ..switch("blue", "green")
         };
-        table.switches.insert(SwitchKey("a.example.com/".into()), Arc::new(wrong));
+        table
+            .switches
+            .insert(SwitchKey("a.example.com/".into()), Arc::new(wrong));
     });
     assert_eq!(names, Names::default());
     assert_eq!(world.switches(), ["a.example.com/"]);
@@ -98,7 +104,10 @@ fn a_template_stays_until_no_proxy_is_sent_to_it() {
     assert_eq!(templates(&world), ["forward", "forward-timeout-1s"]);
     world.prune(1);
     assert_eq!(templates(&world), ["forward", "forward-timeout-1s"]);
-    assert_eq!(world.prune(2).set, [(ResourceType::Route, "ingress_http".to_owned())]);
+    assert_eq!(
+        world.prune(2).set,
+        [(ResourceType::Route, "ingress_http".to_owned())]
+    );
     assert_eq!(templates(&world), ["forward-timeout-1s"]);
 }
 
@@ -108,12 +117,18 @@ fn a_host_that_went_has_no_routes_and_no_secret() {
     world.edit(|table| {
         table.certificates.insert(name("cert"), certificate("chain"));
         let https = terminate("cert", TlsVersion::V1_1, vhost([("/", plain("web"))]));
-        add_host(table, host("a.example.com", vhost([("/", plain("web"))]), Some(https)));
+        add_host(
+            table,
+            host("a.example.com", vhost([("/", plain("web"))]), Some(https)),
+        );
     });
     let names = world.edit(|table| table.hosts.clear());
     assert_eq!(
         names.removed,
-        [(ResourceType::Secret, "a.example.com".to_owned()), (ResourceType::Listener, "ingress_https".to_owned())]
+        [
+            (ResourceType::Secret, "a.example.com".to_owned()),
+            (ResourceType::Listener, "ingress_https".to_owned())
+        ]
     );
     for routes in ["ingress_http", "ingress_https_1.1"] {
         let configuration: RouteConfiguration = world.message(ResourceType::Route, routes);
@@ -123,7 +138,10 @@ fn a_host_that_went_has_no_routes_and_no_secret() {
 
 fn templates(world: &World) -> Vec<String> {
     let configuration: RouteConfiguration = world.message(ResourceType::Route, "ingress_http");
-    let host = configuration.virtual_hosts.into_iter().find(|host| host.name == "a.example.com");
+    let host = configuration
+        .virtual_hosts
+        .into_iter()
+        .find(|host| host.name == "a.example.com");
     let Some(MatcherType::MatcherTree(tree)) = host.unwrap().matcher.unwrap().matcher_type else {
         panic!("no tree");
     };

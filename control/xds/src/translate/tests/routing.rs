@@ -11,8 +11,8 @@ use envoy_types::pb::{
         matcher::{MatcherType, OnMatch, matcher_tree::TreeType, on_match},
     },
 };
+use proptest::{collection, prop_assert_eq, proptest, strategy};
 use prost::Name as _;
-use proptest::prelude::*;
 use std::time::Duration;
 use switchyard_core::{
     path,
@@ -25,7 +25,10 @@ fn matcher(host: Host) -> Matcher {
     let mut world = World::new();
     world.edit(|table| add_host(table, host));
     let configuration: RouteConfiguration = world.message(ResourceType::Route, "ingress_http");
-    let found = configuration.virtual_hosts.into_iter().find(|host| host.name == *fqdn);
+    let found = configuration
+        .virtual_hosts
+        .into_iter()
+        .find(|host| host.name == *fqdn);
     found.unwrap().matcher.unwrap()
 }
 
@@ -39,7 +42,10 @@ fn select(matcher: &Matcher, path: &str) -> Route {
             let longest = map.map.iter().filter(|(prefix, _)| path.starts_with(*prefix));
             let longest = longest.max_by_key(|(prefix, _)| prefix.len());
             let routes = routes(longest.unwrap().1);
-            routes.into_iter().find(|route| matches(route, path)).expect("a route matches")
+            routes
+                .into_iter()
+                .find(|route| matches(route, path))
+                .expect("a route matches")
         }
         TreeType::ExactMatchMap(_) => match matcher.on_no_match.clone().unwrap().on_match.unwrap() {
             on_match::OnMatch::Matcher(matcher) => select(&matcher, path),
@@ -62,6 +68,7 @@ fn routes(on_match: &OnMatch) -> Vec<Route> {
 }
 
 fn matches(route: &Route, path: &str) -> bool {
+    let path = path.split('?').next().unwrap();
     match route.r#match.as_ref().unwrap().path_specifier.as_ref().unwrap() {
         PathSpecifier::Prefix(prefix) => path.starts_with(prefix),
         PathSpecifier::PathSeparatedPrefix(prefix) => path::contains(prefix, path),
@@ -69,16 +76,15 @@ fn matches(route: &Route, path: &str) -> bool {
     }
 }
 
-fn prefix() -> impl Strategy<Value = String> {
-    prop::collection::vec("[ab]{1,2}", 0..4).prop_map(|segments| format!("/{}", segments.join("/")))
+fn prefix() -> impl strategy::Strategy<Value = String> {
+    let segments = collection::vec("[ab]{1,2}", 0..4);
+    strategy::Strategy::prop_map(segments, |segments| format!("/{}", segments.join("/")))
 }
-
-use proptest::strategy::Strategy;
 
 proptest! {
     #[test]
     fn the_longest_prefix_by_segments_wins(
-        prefixes in prop::collection::btree_set(prefix(), 0..8),
+        prefixes in collection::btree_set(prefix(), 0..8),
         path in prefix(),
     ) {
         let routes = prefixes.iter().map(|prefix| (prefix.as_str().into(), plain("web"))).collect();
@@ -91,16 +97,29 @@ proptest! {
 
 #[test]
 fn a_prefix_that_no_path_can_have_is_left_out() {
-    let matcher = matcher(host("a", vhost([("/x?y", plain("web")), ("/x#y", plain("web")), ("/x", plain("web"))]), None));
+    let matcher = matcher(host(
+        "a",
+        vhost([
+            ("/x?y", plain("web")),
+            ("/x#y", plain("web")),
+            ("/x", plain("web")),
+        ]),
+        None,
+    ));
     assert_eq!(select(&matcher, "/x?y").name, "a/x");
+    assert_eq!(select(&matcher, "/y").name, "not-found");
     assert_eq!(select(&matcher, "/x/y").name, "a/x");
 }
 
 #[test]
 fn the_filter_is_on_for_switches_alone() {
     let switch = HostRoute::Switch(SwitchKey("a/s".into()));
-    let routes =
-        [("/", plain("web")), ("/s", switch), ("/r", HostRoute::HttpsRedirect), ("/u", HostRoute::Unavailable)];
+    let routes = [
+        ("/", plain("web")),
+        ("/s", switch),
+        ("/r", HostRoute::HttpsRedirect),
+        ("/u", HostRoute::Unavailable),
+    ];
     let matcher = matcher(host("a", vhost(routes), None));
     for (path, on) in [("/", false), ("/s", true), ("/r", false), ("/u", false)] {
         let route = select(&matcher, path);
@@ -110,7 +129,11 @@ fn the_filter_is_on_for_switches_alone() {
 
 #[test]
 fn a_switch_by_itself_leads_nowhere() {
-    let matcher = matcher(host("a", vhost([("/", HostRoute::Switch(SwitchKey("a/".into())))]), None));
+    let matcher = matcher(host(
+        "a",
+        vhost([("/", HostRoute::Switch(SwitchKey("a/".into())))]),
+        None,
+    ));
     let route = select(&matcher, "/");
     assert_eq!(route.name, "a/");
     let Some(Action::Route(action)) = route.action else {
@@ -140,8 +163,20 @@ fn a_rewrite_joins_with_one_slash() {
     ] {
         let action = rewritten(from, to);
         let pattern = action.regex_rewrite.unwrap_or_default();
-        let got = (action.prefix_rewrite, pattern.pattern.unwrap_or_default().regex, pattern.substitution);
-        assert_eq!(got, (prefix_rewrite.to_owned(), regex.to_owned(), substitution.to_owned()), "{from} to {to}");
+        let got = (
+            action.prefix_rewrite,
+            pattern.pattern.unwrap_or_default().regex,
+            pattern.substitution,
+        );
+        assert_eq!(
+            got,
+            (
+                prefix_rewrite.to_owned(),
+                regex.to_owned(),
+                substitution.to_owned()
+            ),
+            "{from} to {to}"
+        );
     }
 }
 
@@ -166,9 +201,18 @@ fn a_timeout_is_not_cut_short_by_the_idle_limit() {
         (Some(Timeout::After(seconds(600))), Some(600), Some(600)),
         (Some(Timeout::Infinite), Some(0), Some(0)),
     ] {
-        let template = Template { timeout, ..Template::default() };
-        let route = HostRoute::Plain { template, clusters: vec![share("web", 1)], rewrite: None };
-        let Some(Action::Route(action)) = select(&matcher(host("a", vhost([("/", route)]), None)), "/").action else {
+        let template = Template {
+            timeout,
+            ..Template::default()
+        };
+        let route = HostRoute::Plain {
+            template,
+            clusters: vec![share("web", 1)],
+            rewrite: None,
+        };
+        let Some(Action::Route(action)) =
+            select(&matcher(host("a", vhost([("/", route)]), None)), "/").action
+        else {
             panic!("no route action");
         };
         let limits = [action.timeout, action.idle_timeout].map(|limit| limit.map(|limit| limit.seconds));
@@ -179,20 +223,65 @@ fn a_timeout_is_not_cut_short_by_the_idle_limit() {
 #[test]
 fn the_name_of_a_template_says_all_of_it() {
     let seconds = Duration::from_secs;
-    let retry = |per_try_timeout| Some(Retry { count: 3, per_try_timeout });
+    let retry = |per_try_timeout| {
+        Some(Retry {
+            count: 3,
+            per_try_timeout,
+        })
+    };
     let none = Template::default();
     for (template, want) in [
         (none.clone(), "forward"),
-        (Template { timeout: Some(Timeout::Infinite), ..none.clone() }, "forward-timeout-infinite"),
-        (Template { timeout: Some(Timeout::After(seconds(90))), ..none.clone() }, "forward-timeout-90s"),
         (
-            Template { timeout: Some(Timeout::After(Duration::from_millis(1500))), ..none.clone() },
+            Template {
+                timeout: Some(Timeout::Infinite),
+                ..none.clone()
+            },
+            "forward-timeout-infinite",
+        ),
+        (
+            Template {
+                timeout: Some(Timeout::After(seconds(90))),
+                ..none.clone()
+            },
+            "forward-timeout-90s",
+        ),
+        (
+            Template {
+                timeout: Some(Timeout::After(Duration::from_millis(1500))),
+                ..none.clone()
+            },
             "forward-timeout-1500ms",
         ),
-        (Template { timeout: Some(Timeout::After(Duration::new(1, 1))), ..none.clone() }, "forward-timeout-1000000001ns"),
-        (Template { retry: retry(None), ..none.clone() }, "forward-retry-3"),
-        (Template { retry: retry(Some(seconds(1))), ..none.clone() }, "forward-retry-3-of-1s"),
-        (Template { websockets: true, session_affinity: true, ..none }, "forward-websockets-affinity"),
+        (
+            Template {
+                timeout: Some(Timeout::After(Duration::new(1, 1))),
+                ..none.clone()
+            },
+            "forward-timeout-1000000001ns",
+        ),
+        (
+            Template {
+                retry: retry(None),
+                ..none.clone()
+            },
+            "forward-retry-3",
+        ),
+        (
+            Template {
+                retry: retry(Some(seconds(1))),
+                ..none.clone()
+            },
+            "forward-retry-3-of-1s",
+        ),
+        (
+            Template {
+                websockets: true,
+                session_affinity: true,
+                ..none
+            },
+            "forward-websockets-affinity",
+        ),
     ] {
         assert_eq!(template_name(&template), want);
     }

@@ -9,7 +9,9 @@ use switchyard_core::table::{HealthCheck, Preview, Retry, Sticky, TcpProxy, Time
 fn snapshot(name: &str, edit: impl FnOnce(&mut Table)) {
     let mut world = World::new();
     let Names { set, removed: _ } = world.edit(edit);
-    let code = Code::File { path: "/etc/switchyard/switchyard.wasm".to_owned() };
+    let code = Code::File {
+        path: "/etc/switchyard/switchyard.wasm".to_owned(),
+    };
     let json = set.iter().map(|(kind, name)| {
         let resource = to_json(*kind, world.resource(*kind, name), &code).unwrap();
         (format!("{kind:?} {name}"), resource)
@@ -20,9 +22,14 @@ fn snapshot(name: &str, edit: impl FnOnce(&mut Table)) {
 #[test]
 fn without_objects() {
     let world = World::new();
-    let code = Code::File { path: "/etc/switchyard/switchyard.wasm".to_owned() };
+    let code = Code::File {
+        path: "/etc/switchyard/switchyard.wasm".to_owned(),
+    };
     let json = world.held.iter().map(|((kind, name), resource)| {
-        (format!("{kind:?} {name}"), to_json(*kind, resource, &code).unwrap())
+        (
+            format!("{kind:?} {name}"),
+            to_json(*kind, resource, &code).unwrap(),
+        )
     });
     insta::assert_yaml_snapshot!(serde_json::Value::Object(json.collect()));
 }
@@ -31,7 +38,14 @@ fn without_objects() {
 fn plain_route() {
     snapshot("plain_route", |table| {
         add_cluster(table, "web");
-        add_host(table, host("a.example.com", vhost([("/", plain("web")), ("/broken", HostRoute::Unavailable)]), None));
+        add_host(
+            table,
+            host(
+                "a.example.com",
+                vhost([("/", plain("web")), ("/broken", HostRoute::Unavailable)]),
+                None,
+            ),
+        );
     });
 }
 
@@ -39,7 +53,13 @@ fn plain_route() {
 fn weights() {
     snapshot("weights", |table| {
         let route = HostRoute::Plain {
-            template: Template { retry: Some(Retry { count: 2, per_try_timeout: None }), ..Template::default() },
+            template: Template {
+                retry: Some(Retry {
+                    count: 2,
+                    per_try_timeout: None,
+                }),
+                ..Template::default()
+            },
             clusters: vec![share("web", 90), share("next", 10)],
             rewrite: None,
         };
@@ -55,14 +75,24 @@ fn rewrite() {
             clusters: vec![share("web", 1)],
             rewrite: Some(rewrite.into()),
         };
-        add_host(table, host("a.example.com", vhost([("/strip", to("/")), ("/move", to("/app"))]), None));
+        add_host(
+            table,
+            host(
+                "a.example.com",
+                vhost([("/strip", to("/")), ("/move", to("/app"))]),
+                None,
+            ),
+        );
     });
 }
 
 #[test]
 fn switch_of_a_host_with_tls() {
     snapshot("switch_of_a_host_with_tls", |table| {
-        let websockets = Template { websockets: true, ..Template::default() };
+        let websockets = Template {
+            websockets: true,
+            ..Template::default()
+        };
         let slow = Template {
             timeout: Some(Timeout::Infinite),
             session_affinity: true,
@@ -71,10 +101,18 @@ fn switch_of_a_host_with_tls() {
         let key = SwitchKey("a.example.com/app".into());
         let switch = Switch {
             prefix: "/app".into(),
-            preview: Some(Preview { header: "x-preview".into(), value: "yes".into() }),
+            preview: Some(Preview {
+                header: "x-preview".into(),
+                value: "yes".into(),
+            }),
             canary: 5,
-            sticky: Some(Sticky { cookie: "branch".into(), ttl_seconds: Some(60) }),
-            branches: ["blue", "green"].map(|service| (name(service), varied_branch(service, &websockets))).into(),
+            sticky: Some(Sticky {
+                cookie: "branch".into(),
+                ttl_seconds: Some(60),
+            }),
+            branches: ["blue", "green"]
+                .map(|service| (name(service), varied_branch(service, &websockets)))
+                .into(),
             ..switch("blue", "green")
         };
         table.switches.insert(key.clone(), Arc::new(switch));
@@ -95,16 +133,25 @@ fn varied_branch(service: &str, template: &Template) -> Branch {
         clusters: vec![share(service, 3), share("canary", 1)],
         rewrite: Some("/v2".into()),
     };
-    let idle = Leaf { clusters: vec![], ..leaf.clone() };
+    let idle = Leaf {
+        clusters: vec![],
+        ..leaf.clone()
+    };
     let targets = [
         ("/", Target::Leaf(leaf)),
-        ("/below", Target::Switch(SwitchKey("a.example.com default/blue/below".into()))),
+        (
+            "/below",
+            Target::Switch(SwitchKey("a.example.com default/blue/below".into())),
+        ),
         ("/idle", Target::Leaf(idle)),
         ("/secure", Target::HttpsRedirect),
         ("/wrong", Target::Unavailable("no such service".into())),
     ];
-    let routes = targets.map(|(prefix, target)| (format!("/app{}", prefix.trim_end_matches('/')).into(), target));
-    Branch { routes: routes.into() }
+    let routes =
+        targets.map(|(prefix, target)| (format!("/app{}", prefix.trim_end_matches('/')).into(), target));
+    Branch {
+        routes: routes.into(),
+    }
 }
 
 #[test]
@@ -115,9 +162,15 @@ fn tcp() {
             tls: edge_tls("cert", TlsVersion::V1_3),
             proxy: proxy(vec![share("one", 1), share("two", 2), share("none", 0)]),
         };
-        let passthrough = HostTls::Passthrough { proxy: proxy(vec![share("one", 1)]) };
+        let passthrough = HostTls::Passthrough {
+            proxy: proxy(vec![share("one", 1)]),
+        };
         let nowhere = HostTls::Passthrough { proxy: proxy(vec![]) };
-        for (fqdn, tls) in [("a.example.com", decrypted), ("b.example.com", passthrough), ("c.example.com", nowhere)] {
+        for (fqdn, tls) in [
+            ("a.example.com", decrypted),
+            ("b.example.com", passthrough),
+            ("c.example.com", nowhere),
+        ] {
             add_host(table, host(fqdn, Vhost::default(), Some(tls)));
         }
     });
@@ -144,13 +197,37 @@ fn clusters() {
     };
     let external = Discovery::Dns(BTreeSet::from([("api.example.com".into(), 443)]));
     let clusters = [
-        Cluster { health_check: Some(health_check), strategy: Strategy::Cookie, ..cluster("checked") },
-        Cluster { protocol: Protocol::H2, validation: Some(validation("web.default")), ..cluster("verified") },
-        Cluster { protocol: Protocol::Tls, validation: Some(validation("10.0.0.1")), ..cluster("by-address") },
-        Cluster { protocol: Protocol::H2c, limits, strategy: Strategy::WeightedLeastRequest, ..cluster("limited") },
-        Cluster { protocol: Protocol::Tls, discovery: external, strategy: Strategy::Random, ..cluster("external") },
+        Cluster {
+            health_check: Some(health_check),
+            strategy: Strategy::Cookie,
+            ..cluster("checked")
+        },
+        Cluster {
+            protocol: Protocol::H2,
+            validation: Some(validation("web.default")),
+            ..cluster("verified")
+        },
+        Cluster {
+            protocol: Protocol::Tls,
+            validation: Some(validation("10.0.0.1")),
+            ..cluster("by-address")
+        },
+        Cluster {
+            protocol: Protocol::H2c,
+            limits,
+            strategy: Strategy::WeightedLeastRequest,
+            ..cluster("limited")
+        },
+        Cluster {
+            protocol: Protocol::Tls,
+            discovery: external,
+            strategy: Strategy::Random,
+            ..cluster("external")
+        },
     ];
     snapshot("clusters", |table| {
-        table.clusters = clusters.map(|cluster| (cluster.name.clone(), Arc::new(cluster))).into();
+        table.clusters = clusters
+            .map(|cluster| (cluster.name.clone(), Arc::new(cluster)))
+            .into();
     });
 }

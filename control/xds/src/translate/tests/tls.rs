@@ -5,19 +5,31 @@ use envoy_types::pb::envoy::config::{listener::v3::Listener, route::v3::RouteCon
 use switchyard_core::table::TcpProxy;
 
 fn secure(fqdn: &str, minimum: TlsVersion) -> Host {
-    host(fqdn, Vhost::default(), Some(terminate("cert", minimum, vhost([("/", plain("web"))]))))
+    host(
+        fqdn,
+        Vhost::default(),
+        Some(terminate("cert", minimum, vhost([("/", plain("web"))]))),
+    )
 }
 
 fn hosts_of(world: &World, routes: &str) -> Vec<String> {
     let configuration: RouteConfiguration = world.message(ResourceType::Route, routes);
-    configuration.virtual_hosts.into_iter().map(|host| host.name).filter(|name| name != "*").collect()
+    configuration
+        .virtual_hosts
+        .into_iter()
+        .map(|host| host.name)
+        .filter(|name| name != "*")
+        .collect()
 }
 
 /// The names that each filter chain is for; of the default one, none.
 fn chains(world: &World) -> Vec<Vec<String>> {
     let listener: Listener = world.message(ResourceType::Listener, "ingress_https");
     let default = listener.default_filter_chain.map(|_| vec![]);
-    let chains = listener.filter_chains.into_iter().map(|chain| chain.filter_chain_match.unwrap().server_names);
+    let chains = listener
+        .filter_chains
+        .into_iter()
+        .map(|chain| chain.filter_chain_match.unwrap().server_names);
     chains.chain(default).collect()
 }
 
@@ -73,7 +85,10 @@ fn a_host_of_tcp_has_a_chain_of_its_own() {
             proxy: proxy.clone(),
         };
         add_host(table, host("a", Vhost::default(), Some(decrypted)));
-        add_host(table, host("b", Vhost::default(), Some(HostTls::Passthrough { proxy })));
+        add_host(
+            table,
+            host("b", Vhost::default(), Some(HostTls::Passthrough { proxy })),
+        );
     });
     assert_eq!(chains(&world), [["a"], ["b"]]);
 }
@@ -87,7 +102,10 @@ fn hosts_with_one_certificate_each_have_a_secret() {
         add_host(table, secure("b", TlsVersion::V1_1));
     });
     let renewal = world.edit(|table| drop(table.certificates.insert(name("cert"), certificate("renewed"))));
-    assert_eq!(renewal.set, ["a", "b"].map(|fqdn| (ResourceType::Secret, fqdn.to_owned())));
+    assert_eq!(
+        renewal.set,
+        ["a", "b"].map(|fqdn| (ResourceType::Secret, fqdn.to_owned()))
+    );
 }
 
 #[test]

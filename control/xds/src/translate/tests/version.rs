@@ -9,7 +9,14 @@ fn whole(table: &mut Table) {
     add_switch(table);
     table.certificates.insert(name("cert"), certificate("chain"));
     let https = terminate("cert", TlsVersion::V1_2, vhost([("/", plain("web"))]));
-    add_host(table, host("b.example.com", vhost([("/", HostRoute::HttpsRedirect)]), Some(https)));
+    add_host(
+        table,
+        host(
+            "b.example.com",
+            vhost([("/", HostRoute::HttpsRedirect)]),
+            Some(https),
+        ),
+    );
 }
 
 #[test]
@@ -54,13 +61,22 @@ fn what_went_and_came_back_is_as_it_was() {
 
 #[test]
 fn a_change_sets_what_it_touches() {
-    type Edit = fn(&mut Table);
+    type Case = (
+        &'static str,
+        fn(&mut Table),
+        &'static [(ResourceType, &'static str)],
+    );
     use ResourceType::{Cluster, Endpoint, Extension, Listener, Route, Secret};
-    let cases: [(&str, Edit, &[(ResourceType, &str)]); 8] = [
+    let cases: [Case; 8] = [
         ("nothing", |_| {}, &[]),
         (
             "a switch moves",
-            |table| drop(table.switches.insert(SwitchKey("a.example.com/".into()), Arc::new(switch("green", "blue")))),
+            |table| {
+                drop(table.switches.insert(
+                    SwitchKey("a.example.com/".into()),
+                    Arc::new(switch("green", "blue")),
+                ))
+            },
             &[(Extension, "switchyard")],
         ),
         (
@@ -71,7 +87,10 @@ fn a_change_sets_what_it_touches() {
         (
             "a cluster comes",
             |table| add_cluster(table, "new"),
-            &[(Cluster, "default/new/80/da39a3ee5e"), (Endpoint, "default/new/80/da39a3ee5e")],
+            &[
+                (Cluster, "default/new/80/da39a3ee5e"),
+                (Endpoint, "default/new/80/da39a3ee5e"),
+            ],
         ),
         (
             "a certificate is renewed",
@@ -89,7 +108,12 @@ fn a_change_sets_what_it_touches() {
                 let https = terminate("cert", TlsVersion::V1_2, vhost([("/", plain("web"))]));
                 add_host(table, host("c.example.com", Vhost::default(), Some(https)));
             },
-            &[(Secret, "c.example.com"), (Route, "ingress_http"), (Route, "ingress_https_1.2"), (Listener, "ingress_https")],
+            &[
+                (Secret, "c.example.com"),
+                (Route, "ingress_http"),
+                (Route, "ingress_https_1.2"),
+                (Listener, "ingress_https"),
+            ],
         ),
         (
             "a root is given to another object",
@@ -105,7 +129,10 @@ fn a_change_sets_what_it_touches() {
         let mut world = World::new();
         world.edit(whole);
         let Names { set, removed } = world.edit(edit);
-        let want: Vec<_> = want.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
+        let want: Vec<_> = want
+            .iter()
+            .map(|(kind, name)| (*kind, (*name).to_owned()))
+            .collect();
         assert_eq!((set, removed), (want, vec![]), "{what}");
     }
 }
@@ -119,5 +146,8 @@ fn a_host_with_the_least_tls_version_leaves_the_listener_as_it_is() {
     let mut world = World::new();
     world.edit(|table| add(table, "a.example.com"));
     let Names { set, removed: _ } = world.edit(|table| add(table, "b.example.com"));
-    assert!(!set.iter().any(|(kind, _)| *kind == ResourceType::Listener), "{set:?}");
+    assert!(
+        !set.iter().any(|(kind, _)| *kind == ResourceType::Listener),
+        "{set:?}"
+    );
 }

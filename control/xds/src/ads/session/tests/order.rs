@@ -179,7 +179,10 @@ fn changes_go_live_though_clusters_never_stop_changing() {
         harness.publish(mk_set(Cluster, "slow", 100 + version));
         lines.extend(harness.poll());
     }
-    let toggles = lines.iter().filter(|line| line.starts_with("TypedExtensionConfig")).count();
+    let toggles = lines
+        .iter()
+        .filter(|line| line.starts_with("TypedExtensionConfig"))
+        .count();
     assert!(toggles >= 8, "{toggles} toggles");
 }
 
