@@ -14,8 +14,8 @@ help: ## Say what there is to do
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itself and counts what failed
-	cargo build --release -p switchyard -p switchyard-tests --bins
-	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/release/demo
+	cargo build -p switchyard -p switchyard-tests --bin switchyard --bin demo
+	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/debug/demo
 
 test: wasm envoy ## Every test, on real parts
 	scripts/reproducible.sh
@@ -27,7 +27,7 @@ test: wasm envoy ## Every test, on real parts
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: wasm envoy ## Measure, on a real Envoy; writes bench/RESULTS.md and bench/results.json
-	cargo build --release -p switchyard -p switchyard-tests --bins
+	cargo build --release -p switchyard -p switchyard-tests --bin switchyard --bin bench
 	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/release/bench
 
 wasm: ## Build the filter: target/wasm/switchyard.wasm

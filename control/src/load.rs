@@ -21,8 +21,23 @@ pub struct Loaded {
 ///
 /// # Errors
 ///
-/// If it cannot be listed.
+/// If it is none.
 pub fn load(dir: &Path, settings: Settings) -> Result<Loaded> {
+    Ok(read(existing(dir)?, Look::Everything, settings))
+}
+
+/// Reads those files of a directory that have one of the words: a search is much less work than to understand it all.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn load_with_words(dir: &Path, words: &[&str], settings: Settings) -> Result<Loaded> {
+    let directory = existing(dir)?;
+    let look = Look::Told(directory.with_words(words));
+    Ok(read(directory, look, settings))
+}
+
+fn existing(dir: &Path) -> Result<Directory> {
     let metadata = dir
         .metadata()
         .with_context(|| format!("cannot read the directory {}", dir.display()))?;
@@ -31,18 +46,21 @@ pub fn load(dir: &Path, settings: Settings) -> Result<Loaded> {
         "{} is no directory: name the one that the manifests are in",
         dir.display()
     );
-    let mut directory = Directory::new(dir);
-    let Batch { applied, deleted: _ } = directory.look(Look::Everything, Instant::now());
+    Ok(Directory::new(dir))
+}
+
+fn read(mut directory: Directory, look: Look, settings: Settings) -> Loaded {
+    let Batch { applied, deleted: _ } = directory.look(look, Instant::now());
     let mut graph = Graph::new(settings);
     for object in applied {
         graph.apply(object);
     }
     let change = graph.commit();
-    Ok(Loaded {
+    Loaded {
         directory,
         graph,
         change,
-    })
+    }
 }
 
 // === impl Loaded ===

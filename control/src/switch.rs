@@ -4,7 +4,7 @@ use crate::{
     cli::{ADMIN_ADDRESS, parse_duration},
     edit,
     live::{ProxyReport, ProxyState, Report},
-    load::{Loaded, load},
+    load::{Loaded, load, load_with_words},
     manifests::{Directory, Documents, Node, documents, objects},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -82,15 +82,12 @@ impl Switch {
     /// If there is no such route or branch, the file cannot be edited, or control cannot be asked.
     pub async fn run(self) -> Result<ExitCode> {
         let started = Instant::now();
-        let loaded = load(&self.dir, Settings::default())?;
         let (matched, branch) = match &self.target[..] {
             [matched, branch] => (Some(matched.as_str()), branch),
             [branch] => (None, branch),
             _ => bail!("name a branch"),
         };
-        let place = find(&self.dir, &loaded, &self.root, matched)?;
-        let target = Name::new(place.namespace.as_str(), branch.as_str());
-        self.check_target(&loaded.graph, &target)?;
+        let (place, target) = self.locate(matched, branch)?;
         if place.active == *branch {
             println!(
                 "{branch} is active already ({}:{})",
@@ -111,6 +108,24 @@ impl Switch {
         }
         let report = self.ask(&place, &target).await?;
         Ok(tell(&report, started.elapsed(), self.timeout))
+    }
+
+    /// Where to edit, and what becomes active. What is asked for is looked for by its words first, so that the size of
+    /// the directory hardly matters; names that are written with escapes are found when all is read.
+    fn locate(&self, matched: Option<&str>, branch: &str) -> Result<(Place, Name)> {
+        let root = self.root.rsplit('/').next().unwrap_or(&self.root);
+        let some = load_with_words(&self.dir, &[root, branch], Settings::default())?;
+        self.locate_in(&some, matched, branch).or_else(|_| {
+            let all = load(&self.dir, Settings::default())?;
+            self.locate_in(&all, matched, branch)
+        })
+    }
+
+    fn locate_in(&self, loaded: &Loaded, matched: Option<&str>, branch: &str) -> Result<(Place, Name)> {
+        let place = find(&self.dir, loaded, &self.root, matched)?;
+        let target = Name::new(place.namespace.as_str(), branch);
+        self.check_target(&loaded.graph, &target)?;
+        Ok((place, target))
     }
 
     fn check_target(&self, graph: &Graph, target: &Name) -> Result<()> {

@@ -14,11 +14,11 @@ fn refusal(document: Value) -> String {
     object(document).unwrap_err().to_string()
 }
 
-fn service(annotations: Value, spec: Value) -> Value {
+fn service(annotations: &Value, spec: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "annotations": annotations}, "spec": spec})
 }
 
-fn ingress_route(spec: Value) -> Value {
+fn ingress_route(spec: &Value) -> Value {
     json!({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute", "metadata": {"name": "r"}, "spec": spec})
 }
 
@@ -65,19 +65,19 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
             "metadata.name: \"a/b\" is no name: lower case letters, digits, '-' and '.', at most 253 of them",
         ),
         (
-            service(json!({}), json!({"ports": [{"port": 0}]})),
+            service(&json!({}), &json!({"ports": [{"port": 0}]})),
             "spec.ports[0].port: 0 is not in the range 1-65535",
         ),
         (
-            service(json!({}), json!({"type": "ExternalName"})),
+            service(&json!({}), &json!({"type": "ExternalName"})),
             "spec.externalName: missing: a Service of type ExternalName needs it",
         ),
         (
-            ingress_route(json!({"routes": [{"match": true}]})),
+            ingress_route(&json!({"routes": [{"match": true}]})),
             "spec.routes[0].match: invalid type: boolean `true`, expected a string",
         ),
         (
-            ingress_route(json!({"routes": [{"services": [{"port": "http"}]}]})),
+            ingress_route(&json!({"routes": [{"services": [{"port": "http"}]}]})),
             "spec.routes[0].services[0].port: invalid type: string \"http\", expected i64",
         ),
         (
@@ -104,7 +104,7 @@ fn other_kinds_are_passed_over() {
 #[test]
 fn an_unknown_field_is_told_and_has_no_effect() {
     let reading = reading(ingress_route(
-        json!({"routes": [{"match": "/", "mirror": true}], "strategy": "Random"}),
+        &json!({"routes": [{"match": "/", "mirror": true}], "strategy": "Random"}),
     ));
     let fields: Vec<_> = reading
         .warnings
@@ -132,7 +132,7 @@ fn annotations_prefer_the_newer_prefix_and_warn_of_what_does_not_parse() {
         {"name": "https", "port": 443}, {"name": "admin", "port": 8443},
         {"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"},
     ]);
-    let Reading { object, warnings } = reading(service(annotations, json!({"ports": ports})));
+    let Reading { object, warnings } = reading(service(&annotations, &json!({"ports": ports})));
     let Object::Service(service) = object else {
         panic!("{object:?}")
     };
