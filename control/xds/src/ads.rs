@@ -263,6 +263,9 @@ impl AggregatedDiscoveryService for Server {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        if *self.0.closing.borrow() {
+            return Err(Status::unavailable("closing"));
+        }
         let address = request.remote_addr();
         let responses = stream::serve(Arc::clone(&self.0), request.into_inner(), address);
         Ok(Response::new(Box::pin(responses)))

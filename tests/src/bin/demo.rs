@@ -23,15 +23,18 @@ const ROOT: &str = "default/blue-green-root";
 /// As deploy/demo's EndpointSlices have them.
 const BACKENDS: [(&str, u16); 2] = [("blue", 9101), ("green", 9102)];
 const HTTP_PORT: u16 = 8080;
+/// The defaults of `switchyard serve`, which `switchyard switch` asks.
+const XDS_PORT: u16 = 18000;
+const ADMIN_PORT: u16 = 18001;
 const TOGGLES: usize = 40;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let mut backends = Vec::new();
     for (name, port) in BACKENDS {
-        backends.push(Echo::start_at(name, ([127, 0, 0, 1], port).into()).await?);
+        backends.push(Echo::start_at(name, preferred(port)?).await?);
     }
-    let world = start().await?;
+    let world = start(&backends).await?;
     if env::var("SELFTEST").is_ok_and(|value| value == "1") {
         return selftest(&world).await;
     }
@@ -40,13 +43,16 @@ async fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start() -> Result<World> {
+async fn start(backends: &[Echo]) -> Result<World> {
     let mut builder = Builder::named(Source::Directory, "demo")?;
     copy(
         &paths::repository().join("deploy/demo"),
         &builder.control.manifests,
+        backends,
     )?;
     builder.control.http = preferred(HTTP_PORT)?;
+    builder.control.xds = preferred(XDS_PORT)?;
+    builder.control.admin = preferred(ADMIN_PORT)?;
     let world = builder.flag("--expose-branch").start().await?;
     world.served_by(HOST, "/", "blue").await?;
     Ok(world)
@@ -61,12 +67,20 @@ fn preferred(port: u16) -> Result<SocketAddr> {
     switchyard_tests::control::loopback()
 }
 
-/// The manifests, in a folder of the demo's own: edits leave the repository's as they are.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// The manifests, in a folder of the demo's own: edits leave the repository's as they are. Where a backend had to take
+/// another port, so does its EndpointSlice.
+fn copy(from: &Path, to: &Path, backends: &[Echo]) -> Result<()> {
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
-            fs::copy(&path, to.join(path.file_name().context("a file's name")?))?;
+            let mut text = fs::read_to_string(&path)?;
+            for ((_, port), echo) in BACKENDS.iter().zip(backends) {
+                text = text.replace(
+                    &format!("port: {port}\n"),
+                    &format!("port: {}\n", echo.address.port()),
+                );
+            }
+            fs::write(to.join(path.file_name().context("a file's name")?), text)?;
         }
     }
     Ok(())
@@ -74,10 +88,13 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 fn what_to_try(world: &World) -> String {
     let http = world.http();
-    let admin = world.control.options.admin;
     let manifests = world.manifests().display();
     let switchyard =
         paths::switchyard().map_or_else(|_| "switchyard".into(), |path| path.display().to_string());
+    let control = match world.control.options.admin {
+        admin if admin.port() == ADMIN_PORT => String::new(),
+        admin => format!(" --control http://{admin}"),
+    };
     format!(
         "
 It runs. Blue serves {HOST}:
@@ -86,11 +103,11 @@ It runs. Blue serves {HOST}:
 
 Switch to green, and ask again:
 
-  {switchyard} switch {manifests} {ROOT} green --control http://{admin}
+  {switchyard} switch {manifests} {ROOT} green{control}
 
 Or edit `delegate.name` by hand; saving the file switches:
 
-  {manifests}
+  {manifests}/blue-green.yaml
 
 Ctrl-C ends it all."
     )

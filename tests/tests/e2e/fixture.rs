@@ -14,7 +14,7 @@ pub(crate) const ROOT: &str = "default/blue-green-root";
 pub(crate) struct BlueGreen {
     pub(crate) world: World,
     pub(crate) blue: Echo,
-    pub(crate) green: Echo,
+    _green: Echo,
 }
 
 impl BlueGreen {
@@ -34,7 +34,11 @@ impl BlueGreen {
             .manifest("green.yaml", &branch("green", &green))?;
         let world = more(builder)?.start().await?;
         world.served_by(HOST, "/", "blue").await?;
-        Ok(Self { world, blue, green })
+        Ok(Self {
+            world,
+            blue,
+            _green: green,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use switchyard_tests::{
     client::{Body, Connection, Http2, empty, get},
     echo::Echo,
-    manifests::annotated_service,
+    manifests::{annotated_service, leaf},
     wait::until,
     world::{Source, World},
 };
@@ -97,22 +97,15 @@ async fn echoes(socket: &mut WebSocket, text: &str) -> Result<()> {
 }
 
 async fn a_grpc_stream_goes_on_through_a_switch(source: Source) -> Result<()> {
-    let h2c = |name: &str, echo: &Echo| {
-        let annotation = [("contour.heptio.com/upstream-protocol.h2c", "80")];
-        annotated_service("default", name, &[echo.address], &annotation)
-    };
-    let BlueGreen { world, blue, green } = &BlueGreen::start(source).await?;
-    world.write(
-        "blue.yaml",
-        &(switchyard_tests::manifests::leaf("default", "blue", "/", "blue") + &h2c("blue", blue)),
-    )?;
-    world.write(
-        "green.yaml",
-        &(switchyard_tests::manifests::leaf("default", "green", "/", "green") + &h2c("green", green)),
-    )?;
-
+    let (blue, green) = (Echo::start("blue").await?, Echo::start("green").await?);
+    let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
+        builder
+            .manifest("blue.yaml", &h2c_branch(&blue))?
+            .manifest("green.yaml", &h2c_branch(&green))
+    })
+    .await?;
     let mut client = Http2::open(world.http()).await?;
-    let (old_messages, mut old) = grpc_once_live(&mut client).await?;
+    let (old_messages, mut old) = grpc(&mut client).await?;
     ensure!(backend(&old) == "blue", "{old:?}");
     exchange(&old_messages, &mut old, b"one").await?;
     world.switch(&[ROOT, "green"]).await?;
@@ -125,6 +118,13 @@ async fn a_grpc_stream_goes_on_through_a_switch(source: Source) -> Result<()> {
     finishes(new_messages, new).await
 }
 
+/// A branch whose backend speaks HTTP/2 with prior knowledge.
+fn h2c_branch(backend: &Echo) -> String {
+    let annotation = [("contour.heptio.com/upstream-protocol.h2c", "80")];
+    leaf("default", &backend.name, "/", &backend.name)
+        + &annotated_service("default", &backend.name, &[backend.address], &annotation)
+}
+
 type Answer = hyper::Response<hyper::body::Incoming>;
 
 /// A call whose messages are what is sent to the channel.
@@ -134,23 +134,6 @@ async fn grpc(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
         .header("content-type", "application/grpc")
         .header("te", "trailers");
     Ok((sender, client.start(request, channel_body(receiver)).await?))
-}
-
-/// The same, once the route to a backend that speaks HTTP/2 is there.
-async fn grpc_once_live(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
-    until("gRPC is answered", async || {
-        let (messages, answer) = grpc(client).await?;
-        ensure!(
-            answer
-                .headers()
-                .get("content-type")
-                .is_some_and(|kind| kind == "application/grpc"),
-            "{answer:?}"
-        );
-        ensure!(answer.headers().contains_key("x-echo-backend"), "{answer:?}");
-        Ok((messages, answer))
-    })
-    .await
 }
 
 fn backend(answer: &Answer) -> &str {

@@ -220,6 +220,7 @@ impl Nack {
             reason,
             at,
             generation,
+            stands: _,
         } = refusal;
         Self {
             resource_type: kind,

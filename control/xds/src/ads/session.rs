@@ -23,7 +23,7 @@ use super::{
     store::Store,
     subscription::{Refusal, Subscription, is_ordered},
 };
-use crate::resource::{PerType, Resource, ResourceType};
+use crate::resource::{PerType, ResourceType};
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use std::{
     collections::BTreeMap,
@@ -54,6 +54,8 @@ pub struct Session {
     cursor: u64,
     nonces: u64,
     pass: Option<Pass>,
+    /// The client asked for something that a pass may have taken up before.
+    asked_anew: bool,
     /// Filters that the client was sent with more switches than they are to have.
     excessive: Pending,
     /// When the first request came.
@@ -135,6 +137,7 @@ impl Session {
             cursor: 0,
             nonces: 0,
             pass: None,
+            asked_anew: false,
             excessive: Pending::default(),
             opened: None,
             resumed: false,
@@ -176,6 +179,9 @@ impl Session {
         let since = if resumes { 1 } else { self.cursor.max(1) };
         let warming =
             kind == ResourceType::Endpoint && !self.subscriptions.get(ResourceType::Cluster).is_seen();
+        let renames =
+            !(request.resource_names_subscribe.is_empty() && request.resource_names_unsubscribe.is_empty());
+        self.asked_anew |= renames && is_ordered(kind);
         let subscription = self.subscriptions.get_mut(kind);
         subscription.on_request(kind, request, since, !warming);
         if first && kind == ResourceType::Extension {
@@ -197,6 +203,7 @@ impl Session {
         for (kind, subscription) in self.subscriptions.iter_mut().filter(|(_, sub)| sub.is_seen()) {
             subscription.read(store.shelf(kind), cursor, self.cursor);
         }
+        self.renew(store, now);
         loop {
             self.advance(store, now);
             let answer = self.next_sets(store).or_else(|| self.next_removals(store));
@@ -213,20 +220,8 @@ impl Session {
                 .subscriptions
                 .get_mut(kind)
                 .next_batch(kind, store.shelf(kind))?;
-            self.forget_older(kind, &batch, store);
             Some(self.send(kind, batch))
         })
-    }
-
-    /// Who asked anew is told the newest, and not what the pass has in mind afterwards.
-    fn forget_older(&mut self, kind: ResourceType, batch: &Batch, store: &Store) {
-        let Some(pass) = &mut self.pass else { return };
-        let version = |resource: &Resource| resource.version;
-        for (name, resource) in &batch.items {
-            if resource.as_ref().map(version) == store.shelf(kind).get(name).map(version) {
-                pass.forget(kind, name);
-            }
-        }
     }
 
     /// Removals go in reverse, and not past one that has to wait. While the client clings to something old, which may
@@ -304,14 +299,14 @@ impl Session {
     pub(super) fn refused(&self) -> impl Iterator<Item = (ResourceType, &Arc<str>, &Refusal)> {
         ResourceType::ALL.into_iter().flat_map(|kind| {
             let refused = self.subscriptions.get(kind).refused();
-            refused.iter().map(move |(name, refusal)| (kind, name, refusal))
+            refused.map(move |(name, refusal)| (kind, name, refusal))
         })
     }
 
     /// What the client refused of the filter's configuration, to be remembered for its next stream.
     pub(super) fn refused_filters(&self) -> BTreeMap<Arc<str>, Refusal> {
         if self.remembered.is_empty() {
-            self.subscriptions.get(ResourceType::Extension).refused().clone()
+            self.subscriptions.get(ResourceType::Extension).refusals().clone()
         } else {
             self.remembered.clone()
         }
@@ -337,7 +332,7 @@ impl Session {
         let ordered = ResourceType::ALL.into_iter().filter(|kind| is_ordered(*kind));
         ordered
             .into_iter()
-            .any(|kind| !self.subscriptions.get(kind).refused().is_empty())
+            .any(|kind| self.subscriptions.get(kind).clings())
     }
 }
 
@@ -345,3 +340,5 @@ impl Session {
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worlds;

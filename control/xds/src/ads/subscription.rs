@@ -39,6 +39,8 @@ pub(super) struct Subscription {
     changed: Pending,
     gone: Pending,
     departing: Pending,
+    /// Something that the client never had is gone again.
+    vanished: bool,
     released: Option<Batch>,
     /// Parts of refused responses, to find out which resource is to blame.
     retries: VecDeque<Batch>,
@@ -52,8 +54,10 @@ pub(super) struct Refusal {
     pub(super) version: Option<u64>,
     pub(super) reason: Arc<str>,
     pub(super) at: SystemTime,
-    /// The generation of the store that was sent. It stands for as long as the store has nothing newer.
+    /// The generation of the store that was sent.
     pub(super) generation: u64,
+    /// There is nothing newer. Otherwise it is only known not to be worth sending.
+    pub(super) stands: bool,
 }
 
 /// A response without verdict yet.
@@ -278,8 +282,19 @@ impl Subscription {
         self.good.get(name)
     }
 
-    pub(super) fn refused(&self) -> &BTreeMap<Arc<str>, Refusal> {
+    /// What the client refuses of what there is.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&Arc<str>, &Refusal)> {
+        self.refused.iter().filter(|(_, refusal)| refusal.stands)
+    }
+
+    /// Whatever the client refused and should not be sent again.
+    pub(super) fn refusals(&self) -> &BTreeMap<Arc<str>, Refusal> {
         &self.refused
+    }
+
+    /// Whether the client refuses anything of what there is.
+    pub(super) fn clings(&self) -> bool {
+        self.refused().next().is_some()
     }
 
     pub(super) fn has_changed(&self) -> bool {
@@ -348,6 +363,15 @@ impl Subscription {
         good.is_some() && good == resource.map(|resource| resource.version)
     }
 
+    /// Whether the client has `name` in some version, once it has what is under way.
+    fn will_have(&self, name: &str) -> bool {
+        let sent = self
+            .outstanding
+            .as_ref()
+            .and_then(|sent| sent.batch.items.get(name));
+        self.is_released(name) || sent.map_or_else(|| self.held.contains_key(name), Option::is_some)
+    }
+
     /// Whether the client is about to get something else than it has.
     fn is_under_way(&self, name: &str) -> bool {
         self.is_released(name)
@@ -370,11 +394,11 @@ impl Refusal {
     /// The longest reason that is kept, in bytes. Envoy's can repeat the whole resource.
     const LONGEST_REASON: usize = 1024;
 
-    /// Whether there is nothing newer than what was refused.
-    fn stands(&self, name: &str, shelf: &Shelf) -> bool {
+    /// Finds out whether there is anything newer than what was refused.
+    fn review(&mut self, name: &str, shelf: &Shelf) {
         let newest = shelf.get(name).map(|resource| resource.version);
-        let changed = shelf.changed_at(name);
-        newest == self.version || (self.version.is_some() && changed.is_some_and(|at| at <= self.generation))
+        let unchanged = shelf.changed_at(name).is_some_and(|at| at <= self.generation);
+        self.stands = newest == self.version || (self.version.is_some() && unchanged);
     }
 
     pub(super) fn now(resource: Option<&Resource>, generation: u64, reason: &str) -> Self {
@@ -388,6 +412,7 @@ impl Refusal {
             reason,
             at: SystemTime::now(),
             generation,
+            stands: true,
         }
     }
 }

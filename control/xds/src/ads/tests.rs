@@ -399,18 +399,17 @@ async fn a_client_that_leaves_is_forgotten_and_one_that_comes_back_is_sent_what_
 }
 
 #[tokio::test]
-async fn closing_ends_every_stream() {
+async fn closing_ends_every_stream_and_lets_no_other_begin() {
     let server = mk_ready();
-    let mut client = Client::named(listen(&server).await, "envoy-1", Listener, &[]).await;
+    let address = listen(&server).await;
+    let mut client = Client::named(address, "envoy-1", Listener, &[]).await;
     client.next().await;
     server.close();
-    assert_eq!(
-        timeout(SOON, client.responses.message())
-            .await
-            .expect("an end")
-            .expect("no error"),
-        None
-    );
+    let end = timeout(SOON, client.responses.message()).await.expect("an end");
+    assert_eq!(end.expect("no error"), None);
+    let requests = async_stream::stream! { yield mk_ask(Listener, &[]); };
+    let status = connect(address).await.delta_aggregated_resources(requests).await.expect_err("closing");
+    assert_eq!(status.code(), Code::Unavailable);
 }
 
 #[tokio::test]

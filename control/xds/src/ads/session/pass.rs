@@ -28,7 +28,7 @@ pub(super) struct Pass {
 }
 
 /// What a pass waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// That the clusters are sent.
     Clusters,
@@ -52,13 +52,6 @@ impl Pass {
     pub(super) fn since(&self) -> u64 {
         self.since
     }
-
-    /// Forgets what it was to make of `name`, which the client was told by other means.
-    pub(super) fn forget(&mut self, kind: ResourceType, name: &str) {
-        if let Some(batch) = self.sets.get_mut(kind) {
-            batch.items.remove(name);
-        }
-    }
 }
 
 // === impl Session ===
@@ -72,7 +65,32 @@ impl Session {
                 return;
             }
             pass.entered = now;
-            self.pass = self.leave(pass);
+            self.pass = self.leave(pass, store);
+        }
+    }
+
+    /// Begins anew with what there is now, if the pass may name a cluster that is gone before the client ever had it,
+    /// or make something older again of what the client asked for meanwhile.
+    pub(super) fn renew(&mut self, store: &Store, now: Instant) {
+        let vanished = self.subscriptions.get_mut(ResourceType::Cluster).take_vanished();
+        let asked_anew = mem::take(&mut self.asked_anew);
+        let is_stale =
+            |pass: &mut Pass| asked_anew || vanished && matches!(pass.step, Step::Clusters | Step::Listeners);
+        if let Some(Pass {
+            mut sets,
+            mut gone,
+            entered,
+            ..
+        }) = self.pass.take_if(is_stale)
+        {
+            for (kind, subscription) in self.subscriptions.iter_mut() {
+                subscription.thaw(
+                    store.shelf(kind),
+                    sets.get_mut(kind).take(),
+                    gone.get_mut(kind).take(),
+                );
+            }
+            self.pass = self.begin(store, now).map(|pass| Pass { entered, ..pass });
         }
     }
 
@@ -118,7 +136,7 @@ impl Session {
     }
 
     /// Lets out what comes after the step. `None` when the pass is over.
-    fn leave(&mut self, mut pass: Pass) -> Option<Pass> {
+    fn leave(&mut self, mut pass: Pass, store: &Store) -> Option<Pass> {
         pass.step = match pass.step {
             Step::Clusters => {
                 self.release(
@@ -142,7 +160,7 @@ impl Session {
                 Step::Extensions
             }
             Step::Extensions => {
-                self.depart(pass.gone);
+                self.depart(pass.gone, store);
                 return None;
             }
         };
@@ -155,9 +173,11 @@ impl Session {
         }
     }
 
-    fn depart(&mut self, mut gone: PerType<Pending>) {
+    fn depart(&mut self, mut gone: PerType<Pending>, store: &Store) {
         for (kind, names) in gone.iter_mut() {
-            self.subscriptions.get_mut(kind).depart(mem::take(names));
+            self.subscriptions
+                .get_mut(kind)
+                .depart(store.shelf(kind), names.take());
         }
     }
 
@@ -181,7 +201,7 @@ impl Session {
 
     /// While the client keeps routes that it should have given up, it keeps the switches that they may name.
     fn without_loss(&mut self, mut batch: Batch) -> Batch {
-        if self.subscriptions.get(ResourceType::Route).refused().is_empty() {
+        if !self.subscriptions.get(ResourceType::Route).clings() {
             return batch;
         }
         for (name, target) in &mut batch.items {
@@ -202,7 +222,7 @@ impl Session {
 
     /// Takes back what [`Session::without_loss`] kept, once the routes are as they should be.
     fn give_up_excess(&mut self) {
-        if self.subscriptions.get(ResourceType::Route).refused().is_empty() {
+        if !self.subscriptions.get(ResourceType::Route).clings() {
             let excessive = self.excessive.take();
             self.subscriptions
                 .get_mut(ResourceType::Extension)

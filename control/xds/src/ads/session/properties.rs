@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    resource::{Body, Update},
+    resource::{Body, Resource, Update},
     sections::Code,
 };
 use envoy_types::pb::{envoy::service::discovery::v3::DeltaDiscoveryResponse, google::rpc::Status};

@@ -9,7 +9,7 @@ mod subscribing;
 
 use super::*;
 use crate::{
-    resource::{Body, Update},
+    resource::{Body, Resource, Update},
     sections::{Code, Sections},
 };
 use ResourceType::{Cluster, Endpoint, Extension, Listener, Route, Secret};

@@ -27,7 +27,9 @@ impl Subscription {
                 },
             ),
         }
-        self.refused.retain(|name, refusal| refusal.stands(name, shelf));
+        for (name, refusal) in &mut self.refused {
+            refusal.review(name, shelf);
+        }
     }
 
     fn note(&mut self, shelf: &Shelf, name: &Arc<str>, generation: u64) {
@@ -39,9 +41,14 @@ impl Subscription {
             self.departing.remove(name);
             self.changed.add(Arc::clone(name), generation);
         } else {
-            self.changed.remove(name);
+            self.vanished |= self.changed.remove(name) && !self.will_have(name);
             self.gone.add(Arc::clone(name), generation);
         }
+    }
+
+    /// Whether something that the client never had is gone again, since this was asked last.
+    pub(in crate::ads) fn take_vanished(&mut self) -> bool {
+        mem::take(&mut self.vanished)
     }
 
     fn compare(&mut self, shelf: &Shelf, Comparison { since, first }: Comparison) {
@@ -137,7 +144,6 @@ impl Subscription {
             }
             (Some(newest), None) if self.has_refused(name, Some(newest.version)) => None,
             (newest, _) => {
-                self.changed.remove(name);
                 self.withdraw(name);
                 Some(newest.cloned())
             }
@@ -177,7 +183,7 @@ impl Subscription {
         (!batch.items.is_empty()).then_some(batch)
     }
 
-    /// The names that may go now, if no response is out. What came back meanwhile stays.
+    /// The names that may go now, if no response is out.
     pub(in crate::ads) fn next_departures(&mut self, shelf: &Shelf) -> Option<Batch> {
         let since = self.departing.since()?;
         let mut names = self.departing.take();
@@ -232,13 +238,26 @@ impl Subscription {
         self.released = (!batch.items.is_empty()).then_some(batch);
     }
 
+    /// Puts what was taken out back into waiting. What came back meanwhile stays.
+    pub(in crate::ads) fn thaw(&mut self, shelf: &Shelf, set: Option<Batch>, mut gone: Pending) {
+        if let Some(Batch { items, since, .. }) = set {
+            let names = items
+                .into_keys()
+                .filter(|name| self.wildcard || self.names.contains(name));
+            names.for_each(|name| self.changed.add(name, since));
+        }
+        gone.retain(|name| !shelf.contains(name));
+        self.gone.append(gone);
+    }
+
     /// Takes the names that are gone out of waiting.
     pub(in crate::ads) fn freeze_gone(&mut self) -> Pending {
         self.gone.take()
     }
 
-    /// Lets the removal of `names` go out.
-    pub(in crate::ads) fn depart(&mut self, names: Pending) {
+    /// Lets the removal of `names` go out. What came back meanwhile stays.
+    pub(in crate::ads) fn depart(&mut self, shelf: &Shelf, mut names: Pending) {
+        names.retain(|name| !shelf.contains(name));
         self.departing.append(names);
     }
 
