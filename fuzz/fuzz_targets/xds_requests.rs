@@ -20,7 +20,11 @@ const MOST: usize = ResourceType::ALL.len();
 fuzz_target!(|data: &[u8]| {
     let mut store = Store::default();
     store.set_ready();
-    let mut session = Session::new(Limits { names: 64, name_length: 32, ..Limits::default() });
+    let mut session = Session::new(Limits {
+        names: 64,
+        name_length: 32,
+        ..Limits::default()
+    });
     let now = Instant::now();
     let mut rest = Bytes::copy_from_slice(data);
     let mut version = 0;
@@ -41,14 +45,24 @@ fuzz_target!(|data: &[u8]| {
 fn update(request: &DeltaDiscoveryRequest, version: u64) -> Update {
     let name = |number: u64| ["a", "b", "c", "d"][(number % 4) as usize].into();
     let kind = ResourceType::from_type_url(&request.type_url).unwrap_or(ResourceType::Cluster);
-    let resource = Resource { version, body: Body::Encoded(Bytes::new()) };
-    Update { set: vec![(kind, name(version), resource)], removed: vec![(kind, name(version + 2))] }
+    let resource = Resource {
+        version,
+        body: Body::Encoded(Bytes::new()),
+    };
+    Update {
+        set: vec![(kind, name(version), resource)],
+        removed: vec![(kind, name(version + 2))],
+    }
 }
 
 fn check(response: &DeltaDiscoveryResponse) {
     let set = response.resources.iter().map(|resource| &resource.name);
     let names: BTreeSet<_> = set.chain(&response.removed_resources).collect();
-    assert_eq!(names.len(), response.resources.len() + response.removed_resources.len(), "a name occurs twice");
+    assert_eq!(
+        names.len(),
+        response.resources.len() + response.removed_resources.len(),
+        "a name occurs twice"
+    );
     assert!(!response.nonce.is_empty());
 }
 

@@ -408,7 +408,11 @@ async fn closing_ends_every_stream_and_lets_no_other_begin() {
     let end = timeout(SOON, client.responses.message()).await.expect("an end");
     assert_eq!(end.expect("no error"), None);
     let requests = async_stream::stream! { yield mk_ask(Listener, &[]); };
-    let status = connect(address).await.delta_aggregated_resources(requests).await.expect_err("closing");
+    let status = connect(address)
+        .await
+        .delta_aggregated_resources(requests)
+        .await
+        .expect_err("closing");
     assert_eq!(status.code(), Code::Unavailable);
 }
 

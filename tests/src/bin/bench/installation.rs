@@ -9,6 +9,9 @@ use switchyard_tests::{
     world::{Builder, Source, World},
 };
 
+pub(crate) const BLUE: [&str; 2] = ["blue", "green"];
+pub(crate) const GREEN: [&str; 2] = ["green", "blue"];
+
 /// Blue and green, and what each benchmark adds.
 pub(crate) struct Installation {
     pub(crate) world: World,
@@ -42,9 +45,8 @@ impl Installation {
     }
 }
 
-/// A root that owns `fqdn` and delegates all of it to `branch`, with the other branch standing by.
-pub(crate) fn switch(name: &str, fqdn: &str, branch: &str) -> String {
-    let standby = if branch == "blue" { "green" } else { "blue" };
+/// A root that owns `fqdn` and delegates all of it to one of two branches; the other stands by.
+pub(crate) fn switch(name: &str, fqdn: &str, [active, standby]: [&str; 2]) -> String {
     format!(
         "---
 apiVersion: contour.heptio.com/v1beta1
@@ -58,7 +60,7 @@ spec:
   routes:
   - match: /
     delegate:
-      name: {branch}
+      name: {active}
       standby: [{standby}]
 "
     )

@@ -12,12 +12,39 @@ mod request_cpu;
 mod stall;
 
 use anyhow::Result;
+use clap::{Parser, ValueEnum};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Measure this alone, and write nothing.
+    part: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Part {
+    RequestCpu,
+    Stall,
+    Propagation,
+    Derive,
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut figures = request_cpu::measure().await?;
-    figures.extend(stall::measure().await?);
-    figures.extend(propagation::measure().await?);
-    figures.push(derive::measure()?);
+    if let Some(part) = Arguments::parse().part {
+        return measure(part).await.map(drop);
+    }
+    let mut figures = Vec::new();
+    for part in Part::value_variants() {
+        figures.extend(measure(*part).await?);
+    }
     report::write(&figures)
+}
+
+async fn measure(part: Part) -> Result<Vec<report::Figure>> {
+    match part {
+        Part::RequestCpu => request_cpu::measure().await,
+        Part::Stall => stall::measure().await,
+        Part::Propagation => propagation::measure().await,
+        Part::Derive => derive::measure().map(|figure| vec![figure]),
+    }
 }

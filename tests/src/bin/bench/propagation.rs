@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use std::{net::TcpStream, time::Duration};
+use switchyard_tests::manifests::leaf;
 use tokio::time::sleep;
 
 use crate::{
-    installation::{Installation, switch},
+    installation::{BLUE, GREEN, Installation, switch},
     probe::{Change, Probe, connect},
     report::{Figure, median, quantile},
 };
@@ -13,6 +14,7 @@ use crate::{
 const ROUTES: usize = 1_000;
 const EDITS: usize = 200;
 const COMMANDS: usize = 50;
+const OTHERS: [&str; 2] = ["current", "next"];
 const WORKERS: usize = 2;
 
 /// One switch: when it began, and to which branch.
@@ -32,7 +34,8 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         .map(|stream| Probe::start(stream, &host(0)));
     let probes: Vec<_> = probes.collect();
     let edited = toggle(EDITS, async |branch| {
-        world.write(&file(0), &switch("root-00000", &host(0), branch))
+        let branches = if branch == "green" { GREEN } else { BLUE };
+        world.write(&file(0), &switch("root-00000", &host(0), branches))
     })
     .await?;
     let commanded = toggle(COMMANDS, async |branch| {
@@ -58,15 +61,20 @@ fn file(number: usize) -> String {
     format!("root-{number:05}.yaml")
 }
 
-/// A file for each root, as in a repository of manifests.
+/// A file for each root, as in a repository of manifests; all but the first delegate to branches of their own.
 fn manifests() -> Vec<(String, String)> {
     let root = |number| {
+        let branches = if number == 0 { BLUE } else { OTHERS };
         (
             file(number),
-            switch(&format!("root-{number:05}"), &host(number), "blue"),
+            switch(&format!("root-{number:05}"), &host(number), branches),
         )
     };
-    (0..ROUTES).map(root).collect()
+    let others = OTHERS.map(|name| leaf("default", name, "/", "blue")).concat();
+    (0..ROUTES)
+        .map(root)
+        .chain([("others.yaml".to_owned(), others)])
+        .collect()
 }
 
 /// Connects until each worker has accepted a connection, and keeps one of each.

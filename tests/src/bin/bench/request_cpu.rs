@@ -6,7 +6,7 @@ use switchyard_tests::load::Load;
 use tokio::time::sleep;
 
 use crate::{
-    installation::{Installation, plain, switch},
+    installation::{BLUE, Installation, plain, switch},
     report::{Figure, median},
 };
 
@@ -32,7 +32,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
                 "many.yaml".to_owned(),
                 plain("many", MANY, (0..ROUTES).map(prefix))?,
             ),
-            ("switched.yaml".to_owned(), switch("switched", SWITCHED, "blue")),
+            ("switched.yaml".to_owned(), switch("switched", SWITCHED, BLUE)),
         ],
     )
     .await?;

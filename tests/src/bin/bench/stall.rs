@@ -6,7 +6,7 @@ use switchyard_tests::{envoy::Envoy, wait::until};
 use tokio::time::sleep;
 
 use crate::{
-    installation::{Installation, switch},
+    installation::{BLUE, GREEN, Installation, switch},
     report::{Figure, median, quantile},
 };
 
@@ -30,8 +30,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     sleep(FLUSH * 2).await;
     let (idle, idle_loop) = windows(envoy, async |_| Ok(())).await?;
     let (updates, busy_loop) = windows(envoy, async |number| {
-        let branch = if number % 2 == 0 { "green" } else { "blue" };
-        update(&installation, branch).await
+        update(&installation, if number % 2 == 0 { GREEN } else { BLUE }).await
     })
     .await?;
     let method = format!(
@@ -63,21 +62,21 @@ fn host(number: usize) -> String {
 fn manifests() -> Vec<(String, String)> {
     let name = |number| format!("root-{number:05}");
     let rest = (1..SWITCHES)
-        .map(|number| switch(&name(number), &host(number), "blue"))
+        .map(|number| switch(&name(number), &host(number), BLUE))
         .collect();
     vec![
-        ("edited.yaml".to_owned(), switch(&name(0), &host(0), "blue")),
+        ("edited.yaml".to_owned(), switch(&name(0), &host(0), BLUE)),
         ("rest.yaml".to_owned(), rest),
     ]
 }
 
 /// Edits the root, and waits until Envoy has accepted what comes of it.
-async fn update(installation: &Installation, branch: &str) -> Result<()> {
+async fn update(installation: &Installation, branches: [&str; 2]) -> Result<()> {
     let envoy = installation.envoy()?;
     let before = envoy.stat(RELOADS).await?;
     installation
         .world
-        .write("edited.yaml", &switch("root-00000", &host(0), branch))?;
+        .write("edited.yaml", &switch("root-00000", &host(0), branches))?;
     until("the update is accepted", async || {
         ensure!(envoy.stat(RELOADS).await? > before);
         Ok(())

@@ -52,6 +52,7 @@ impl Subscription {
     }
 
     fn compare(&mut self, shelf: &Shelf, Comparison { since, first }: Comparison) {
+        self.hold_what_is_out();
         for (name, resource) in self.wanted_of(shelf) {
             match self.held.get(name) {
                 Some(version) if *version == Some(resource.version) => {}
@@ -62,6 +63,18 @@ impl Subscription {
         for name in self.held.keys().filter(|name| !shelf.contains(name)) {
             self.changed.remove(name);
             self.gone.add(Arc::clone(name), since);
+        }
+    }
+
+    /// What is on its way counts as had, in a version that will only be known with the verdict.
+    fn hold_what_is_out(&mut self) {
+        let Some(Outstanding { batch, .. }) = &self.outstanding else {
+            return;
+        };
+        let set = batch.items.iter().filter(|(_, resource)| resource.is_some());
+        let covered = set.filter(|(name, _)| self.wildcard || self.names.contains(*name));
+        for (name, _) in covered {
+            self.held.entry(Arc::clone(name)).or_insert(None);
         }
     }
 
