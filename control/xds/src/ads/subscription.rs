@@ -56,7 +56,7 @@ pub(super) struct Refusal {
     pub(super) at: SystemTime,
     /// The generation of the store that was sent.
     pub(super) generation: u64,
-    /// There is nothing newer. Otherwise it is only known not to be worth sending.
+    /// It keeps the client from having the newest. Otherwise it is only known not to be worth sending.
     pub(super) stands: bool,
 }
 
@@ -394,11 +394,12 @@ impl Refusal {
     /// The longest reason that is kept, in bytes. Envoy's can repeat the whole resource.
     const LONGEST_REASON: usize = 1024;
 
-    /// Finds out whether there is anything newer than what was refused.
-    fn review(&mut self, name: &str, shelf: &Shelf) {
+    /// Finds out whether what was refused still keeps the client, which has version `held`, from having the newest.
+    fn review(&mut self, name: &str, shelf: &Shelf, held: Option<u64>) {
         let newest = shelf.get(name).map(|resource| resource.version);
         let unchanged = shelf.changed_at(name).is_some_and(|at| at <= self.generation);
-        self.stands = newest == self.version || (self.version.is_some() && unchanged);
+        let has_newest = held.is_some() && held == newest;
+        self.stands = newest == self.version || (self.version.is_some() && unchanged && !has_newest);
     }
 
     pub(super) fn now(resource: Option<&Resource>, generation: u64, reason: &str) -> Self {

@@ -243,10 +243,10 @@ impl Client {
 
     fn unsubscribe(&mut self, kind: ResourceType, name: &str) {
         let Interest {
-            asked,
             wildcard,
             names,
             held,
+            last,
             ..
         } = self.types.get_mut(kind);
         let known = if name == "*" {
@@ -254,10 +254,11 @@ impl Client {
         } else {
             names.remove(name)
         };
-        if !known || !*asked {
+        if !known {
             return;
         }
         held.retain(|held, _| names.contains(held) || (*wildcard && held != name));
+        last.retain(|last, _| last != name && name != "*");
         let request = DeltaDiscoveryRequest {
             resource_names_unsubscribe: vec![name.to_owned()],
             ..mk_ask(kind, &[])

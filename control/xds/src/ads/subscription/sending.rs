@@ -28,7 +28,7 @@ impl Subscription {
             ),
         }
         for (name, refusal) in &mut self.refused {
-            refusal.review(name, shelf);
+            refusal.review(name, shelf, self.held.get(name).copied().flatten());
         }
     }
 
