@@ -11,6 +11,9 @@ target=wasm32-unknown-unknown
 max_size=409600
 out=target/wasm/switchyard.wasm
 build_dir=${CARGO_TARGET_DIR:-target}/wasm-build
+# What Envoy calls. Any other callback that were exported would be called, too, for nothing.
+exports="memory malloc proxy_abi_version_0_2_1 _initialize proxy_on_vm_start proxy_on_configure
+    proxy_on_context_create proxy_on_request_headers proxy_on_response_headers proxy_on_delete"
 
 main() {
     way=${SWITCHYARD_WASM_TOOLCHAIN:-$(first_way)}
@@ -61,7 +64,8 @@ build() {
     cargo build --locked --package switchyard-filter --profile wasm --target "$target" \
         --target-dir "$build_dir" ${std_flags:-}
     mkdir -p "$(dirname "$out")"
-    cp "$build_dir/$target/wasm/switchyard_filter.wasm" "$out.new"
+    # shellcheck disable=SC2086 # One word each.
+    scripts/wasm-exports.py "$build_dir/$target/wasm/switchyard_filter.wasm" "$out.new" $exports
     mv "$out.new" "$out"
 }
 

@@ -1,8 +1,14 @@
-//! The admin interface: whether control is well, what the proxies have, and when a switch is live.
+//! The admin interface: whether control is well, what the proxies have, where an IngressRoute stands, and when a switch
+//! is live.
 //!
 //! It answers on loopback, in JSON, and changes nothing.
 
-use crate::live::{self, Await, Report, Wanted};
+use crate::{
+    engine::Question,
+    live::{self, Report, Wanted},
+    manifests::Places,
+    place::{self, Place},
+};
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -10,7 +16,10 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 use switchyard_core::Name;
 use switchyard_xds::ads::{Proxy, Server};
 use tokio::sync::{mpsc, watch};
@@ -22,7 +31,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub server: Server,
-    pub engine: mpsc::Sender<Await>,
+    pub engine: mpsc::Sender<Question>,
+    /// The directory of manifests, and what stands where in it.
+    pub manifests: PathBuf,
+    pub places: Places,
     pub ready: watch::Receiver<bool>,
 }
 
@@ -40,6 +52,14 @@ struct LiveQuery {
     /// Milliseconds.
     #[serde(default = "ten_seconds")]
     timeout: u64,
+}
+
+/// The query of `/place`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceQuery {
+    /// As `switchyard switch` takes it: a name, `namespace/name`, or the host name of a root.
+    ingressroute: String,
 }
 
 /// One entry of `/proxies`.
@@ -70,6 +90,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/proxies", get(proxies))
+        .route("/place", get(place))
         .route("/live", get(live))
         .with_state(admin)
 }
@@ -94,12 +115,28 @@ async fn proxies(State(admin): State<Admin>) -> Json<Vec<ProxyView>> {
     Json(admin.server.proxies().into_iter().map(ProxyView::from).collect())
 }
 
-async fn live(
+async fn place(
     State(Admin {
-        server,
         engine,
+        manifests,
+        places,
+        server: _,
         ready: _,
     }): State<Admin>,
+    Query(PlaceQuery { ingressroute }): Query<PlaceQuery>,
+) -> Result<Json<Place>, (StatusCode, String)> {
+    let place = place::find(&ingressroute, &manifests, &places, &engine).await;
+    let unknown = || {
+        (
+            StatusCode::NOT_FOUND,
+            format!("{ingressroute:?} stands in no file\n"),
+        )
+    };
+    place.map(Json).ok_or_else(unknown)
+}
+
+async fn live(
+    State(Admin { server, engine, .. }): State<Admin>,
     Query(LiveQuery {
         root,
         prefix,

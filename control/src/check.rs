@@ -19,9 +19,9 @@ use switchyard_core::{Settings, status::State};
 pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
     let loaded = load(dir, settings)?;
     let problems = loaded.problems();
-    match output {
-        Output::Text => print!("{}", to_text(&loaded, &problems, Paint::of(&io::stdout()))),
-        Output::Json => println!("{:#}", to_json(&problems)),
+    match output.format() {
+        None => print!("{}", to_text(&loaded, &problems, Paint::of(&io::stdout()))),
+        Some(format) => print!("{}", format.document(&to_json(&problems))),
     }
     let good = !problems.iter().any(Problem::is_error);
     Ok(if good {

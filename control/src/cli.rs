@@ -4,10 +4,13 @@ use crate::{
     bootstrap::{Bootstrap, Endpoint},
     check, serve, switch, translate, tree,
     wasm::Wasm,
+    yaml,
 };
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use tokio::runtime::{Builder, Runtime};
 
 /// Kubernetes ingress on Envoy: delegated routes, switched live.
 ///
@@ -35,7 +38,7 @@ enum Command {
     Bootstrap(BootstrapArgs),
     Check(CheckArgs),
     Tree(TreeArgs),
-    Translate(TranslateArgs),
+    Translate(translate::Translate),
     Switch(switch::Switch),
     /// Print a completion script for a shell.
     ///
@@ -102,23 +105,6 @@ struct TreeArgs {
     graph: GraphArgs,
 }
 
-/// Print the configuration that Envoy would be sent.
-///
-/// Everything, or one type of it. Private keys are left out; addresses and ports are the defaults of `serve`.
-#[derive(Debug, Args)]
-struct TranslateArgs {
-    /// The directory.
-    dir: PathBuf,
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t)]
-    output: translate::Format,
-    /// Only this type.
-    #[arg(long = "type", value_name = "TYPE", value_enum)]
-    kind: Option<translate::Kind>,
-    #[command(flatten)]
-    graph: GraphArgs,
-}
-
 /// What decides which objects count.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GraphArgs {
@@ -137,6 +123,15 @@ pub enum Output {
     #[default]
     Text,
     Json,
+    Yaml,
+}
+
+/// How documents are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Yaml,
+    Json,
 }
 
 // === impl Cli ===
@@ -149,17 +144,13 @@ impl Cli {
     /// If that cannot be done. What a command finds wrong in manifests is no error, but an exit code of 1.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
-            Command::Serve(serve) => runtime()?.block_on(serve.run()),
+            Command::Serve(serve) => runtime(Builder::new_multi_thread())?.block_on(serve.run()),
             Command::Bootstrap(bootstrap) => bootstrap.run(),
             Command::Check(CheckArgs { dir, output, graph }) => check::run(&dir, graph.settings(), output),
             Command::Tree(TreeArgs { dir, output, graph }) => tree::run(&dir, graph.settings(), output),
-            Command::Translate(TranslateArgs {
-                dir,
-                output,
-                kind,
-                graph,
-            }) => translate::run(&dir, graph.settings(), kind, output),
-            Command::Switch(switch) => runtime()?.block_on(switch.run()),
+            Command::Translate(translate) => translate.run(),
+            // It asks and waits: a thread of its own for each core would be no use, and takes its time to start.
+            Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "switchyard", &mut io::stdout());
                 Ok(ExitCode::SUCCESS)
@@ -168,11 +159,8 @@ impl Cli {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
+fn runtime(mut builder: Builder) -> Result<Runtime> {
+    builder.enable_all().build().context("cannot start the runtime")
 }
 
 // === impl BootstrapArgs ===
@@ -203,6 +191,33 @@ impl BootstrapArgs {
             bootstrap.out.display()
         );
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+// === impl Output ===
+
+impl Output {
+    /// How to write a document; none for people.
+    #[must_use]
+    pub fn format(self) -> Option<Format> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some(Format::Json),
+            Self::Yaml => Some(Format::Yaml),
+        }
+    }
+}
+
+// === impl Format ===
+
+impl Format {
+    /// A document, with a line end.
+    #[must_use]
+    pub fn document(self, value: &Value) -> String {
+        match self {
+            Self::Yaml => yaml::to_string(value),
+            Self::Json => format!("{value:#}\n"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source -- Batch --> Engine { Graph, Translator } -- Update --> Server
-//! admin  -- Await --/
+//! admin  -- Question --/
 //! ```
 //!
 //! One task, synchronous inside: nothing else ever sees the graph between an edit and its commit.
@@ -10,11 +10,14 @@
 mod journal;
 
 use self::journal::Journal;
-use crate::live::Await;
+use crate::live::{Await, Published};
 use std::time::Duration;
-use switchyard_core::{Change, Graph, Object, ObjectId};
+use switchyard_core::{Change, Graph, Name, Object, ObjectId};
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use tracing::info;
 
 /// How often unused resources are looked for.
@@ -25,6 +28,18 @@ const PRUNE_EVERY: Duration = Duration::from_secs(1);
 pub struct Batch {
     pub deleted: Vec<ObjectId>,
     pub applied: Vec<Object>,
+}
+
+/// What the admin interface asks.
+#[derive(Debug)]
+pub enum Question {
+    /// When a switch has a branch active.
+    Live(Await),
+    /// Which root serves a host.
+    Root {
+        host: String,
+        reply: oneshot::Sender<Option<Name>>,
+    },
 }
 
 /// The graph, and what the proxies know of it.
@@ -69,7 +84,7 @@ impl Engine {
     }
 
     /// Runs until the source ends. The server answers proxies from the first batch on.
-    pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>, mut awaits: mpsc::Receiver<Await>) {
+    pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>, mut questions: mpsc::Receiver<Question>) {
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -78,10 +93,7 @@ impl Engine {
                     Some(batch) => self.take(batch, &mut batches),
                     None => return,
                 },
-                Some(request) = awaits.recv() => {
-                    self.waiting.push(request);
-                    self.answer();
-                }
+                Some(question) = questions.recv() => self.asked(question),
                 _ = prune.tick() => {
                     self.journal.connected(&self.server.proxies());
                     self.prune();
@@ -123,9 +135,24 @@ impl Engine {
             .translator
             .update(self.graph.table(), &change, self.generation + 1);
         self.publish(update);
+        let published = Instant::now();
         self.journal.committed(&self.graph, &change, self.generation);
-        self.answer();
+        self.answer(Some(published));
         change
+    }
+
+    fn asked(&mut self, question: Question) {
+        match question {
+            Question::Live(request) => {
+                self.waiting.push(request);
+                self.answer(None);
+            }
+            Question::Root { host, reply } => {
+                let host = self.graph.table().hosts.get(host.as_str());
+                // If nobody waits any longer there is nobody to tell.
+                reply.send(host.map(|host| host.root.clone())).unwrap_or_default();
+            }
+        }
     }
 
     fn prune(&mut self) {
@@ -143,11 +170,14 @@ impl Engine {
         }
     }
 
-    /// Answers those whose switch is where they wait for it to be.
-    fn answer(&mut self) {
+    /// Answers those whose switch is where they wait for it to be: since `published`, or since before they asked.
+    fn answer(&mut self, published: Option<Instant>) {
         let switches = &self.graph.table().switches;
-        let generation = self.generation;
+        let published = Published {
+            generation: self.generation,
+            at: published,
+        };
         self.waiting
-            .retain_mut(|request| !request.answer(switches.values().map(AsRef::as_ref), generation));
+            .retain_mut(|request| !request.answer(switches.values().map(AsRef::as_ref), published));
     }
 }

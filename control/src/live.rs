@@ -1,16 +1,28 @@
 //! What is live: waiting until a switch has a branch active on every connected proxy.
 
+use crate::engine::Question;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use switchyard_core::{Name, path, table::Switch};
 use switchyard_xds::ads::{Nack, Outcome, Server, Verdict};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// Asks the engine to say when a switch has a branch active.
 #[derive(Debug)]
 pub struct Await {
     wanted: Wanted,
-    reply: Option<oneshot::Sender<u64>>,
+    reply: Option<oneshot::Sender<Published>>,
+}
+
+/// What the proxies are to have for a switch to be live.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    pub generation: u64,
+    /// When that was published; none if it was before it was asked for.
+    pub at: Option<Instant>,
 }
 
 /// Which switch, and which branch it is to have.
@@ -24,7 +36,7 @@ pub struct Wanted {
 }
 
 /// How a switch has come to the proxies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Whether the routing table has the branch active. If not, nothing was waited for.
     pub accepted: bool,
@@ -36,7 +48,7 @@ pub struct Report {
 }
 
 /// How one proxy took it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProxyReport {
     pub node: String,
     #[serde(flatten)]
@@ -44,11 +56,15 @@ pub struct ProxyReport {
 }
 
 /// What a proxy did with an update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "state")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "state")]
 pub enum ProxyState {
     /// It has acknowledged everything.
-    Live,
+    Live {
+        /// How long after control published it, in milliseconds. None if it was published before it was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after_ms: Option<f64>,
+    },
     /// It has refused something.
     Refused { reasons: Vec<String> },
     /// It has not answered yet.
@@ -60,24 +76,27 @@ pub enum ProxyState {
 /// Waits until the switch is on every proxy that is connected, or for as long as `timeout`.
 pub async fn report(
     wanted: Wanted,
-    engine: &mpsc::Sender<Await>,
+    engine: &mpsc::Sender<Question>,
     server: &Server,
     timeout: Duration,
 ) -> Report {
-    let deadline = tokio::time::Instant::now() + timeout;
+    let deadline = Instant::now() + timeout;
     let (reply, published) = oneshot::channel();
     let request = Await {
         wanted,
         reply: Some(reply),
     };
-    if engine.send(request).await.is_err() {
+    if engine.send(Question::Live(request)).await.is_err() {
         return Report::not_accepted(server.proxies().len());
     }
-    let Ok(Ok(generation)) = tokio::time::timeout_at(deadline, published).await else {
+    let Ok(Ok(Published { generation, at })) = tokio::time::timeout_at(deadline, published).await else {
         return Report::not_accepted(server.proxies().len());
     };
-    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-    Report::accepted(server.wait_acked(generation, left).await)
+    let now = Instant::now();
+    let verdicts = server
+        .wait_acked(generation, deadline.saturating_duration_since(now))
+        .await;
+    Report::accepted(verdicts, at.map(|at| now.saturating_duration_since(at)))
 }
 
 // === impl Await ===
@@ -87,14 +106,14 @@ impl Await {
     pub(crate) fn answer<'t>(
         &mut self,
         mut switches: impl Iterator<Item = &'t Switch>,
-        generation: u64,
+        published: Published,
     ) -> bool {
         let abandoned = self.reply.as_ref().is_none_or(oneshot::Sender::is_closed);
         if abandoned || !switches.any(|switch| self.wanted.is_met(switch)) {
             return abandoned;
         }
         // If nobody waits any longer there is nobody to tell.
-        self.reply.take().map(|reply| reply.send(generation)).is_some()
+        self.reply.take().map(|reply| reply.send(published)).is_some()
     }
 }
 
@@ -127,12 +146,14 @@ impl Report {
         }
     }
 
-    fn accepted(verdicts: Vec<Verdict>) -> Self {
-        let proxies: Vec<_> = verdicts.into_iter().map(ProxyReport::from).collect();
-        let live = proxies
-            .iter()
-            .filter(|proxy| proxy.state == ProxyState::Live)
-            .count();
+    /// `lag` is for how long the proxies had had it when they began to be waited for.
+    fn accepted(verdicts: Vec<Verdict>, lag: Option<Duration>) -> Self {
+        let proxies: Vec<_> = verdicts
+            .into_iter()
+            .map(|verdict| ProxyReport::new(verdict, lag))
+            .collect();
+        let is_live = |proxy: &&ProxyReport| matches!(proxy.state, ProxyState::Live { .. });
+        let live = proxies.iter().filter(is_live).count();
         Self {
             accepted: true,
             live,
@@ -144,10 +165,12 @@ impl Report {
 
 // === impl ProxyReport ===
 
-impl From<Verdict> for ProxyReport {
-    fn from(Verdict { node_id, outcome }: Verdict) -> Self {
+impl ProxyReport {
+    fn new(Verdict { node_id, outcome }: Verdict, lag: Option<Duration>) -> Self {
         let state = match outcome {
-            Outcome::Acked(_) => ProxyState::Live,
+            Outcome::Acked(waited) => ProxyState::Live {
+                after_ms: lag.map(|lag| milliseconds(lag + waited)),
+            },
             Outcome::Nacked(nacks) => ProxyState::Refused {
                 reasons: nacks.iter().map(reason).collect(),
             },
@@ -156,6 +179,11 @@ impl From<Verdict> for ProxyReport {
         };
         Self { node: node_id, state }
     }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn reason(
@@ -168,3 +196,6 @@ fn reason(
 ) -> String {
     format!("{resource_type:?} {name}: {reason}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use crate::{
     manifests::{Directory, Look, Problem, Severity},
 };
 use anyhow::{Context, Result, ensure};
-use std::{path::Path, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 use switchyard_core::{Change, Graph, Name, ObjectId, Settings, Status, object::Kind};
 
 /// A directory, and the graph of what can be read in it.
@@ -35,6 +35,18 @@ pub fn load_with_words(dir: &Path, words: &[&str], settings: Settings) -> Result
     let directory = existing(dir)?;
     let look = Look::Told(directory.with_words(words));
     Ok(read(directory, look, settings))
+}
+
+/// Reads one file of a directory, by name, as it is: nothing is derived from it.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn load_file(dir: &Path, name: &str) -> Result<Directory> {
+    let mut directory = existing(dir)?;
+    // What is in the batch is in the directory, too.
+    drop(directory.look(Look::Told([Arc::from(name)].into()), Instant::now()));
+    Ok(directory)
 }
 
 fn existing(dir: &Path) -> Result<Directory> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file -> [ yaml: Node ] -> [ file: Entry, Problem ] -> [ Directory ] -> Batch -> the engine
-//!                                                            ^
+//!                                                            ^  \--> [ places: Places ] -> the admin interface
 //!                                     [ watch ]: what changed, and when to look
 //! ```
 //!
@@ -11,14 +11,17 @@
 mod directory;
 mod file;
 mod node;
+mod places;
 mod scalar;
+mod secret;
 pub mod watch;
 mod yaml;
 
 pub use self::{
-    directory::{Directory, Look},
+    directory::{Directory, Look, manifest_name},
     file::{Entry, File, objects, read},
     node::{Content, Key, Node, Position, Positions, Span},
+    places::Places,
     scalar::resolve,
     yaml::{Documents, SyntaxError, documents},
 };

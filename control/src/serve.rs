@@ -6,21 +6,16 @@ use crate::{
     engine::Engine,
     manifests::watch,
     paint::Paint,
+    proxies::ProxyArgs,
     wasm::Wasm,
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use switchyard_core::Graph;
 use switchyard_xds::{
     ads::{self, Server, WasmCode},
-    translate::{Settings, Translator},
+    translate::Translator,
 };
 use tokio::{
     net::TcpListener,
@@ -49,24 +44,6 @@ pub struct Serve {
     /// Where to answer /healthz, /readyz, /proxies, and `switchyard switch`.
     #[arg(long, value_name = "IP:PORT", default_value_t = ADMIN_ADDRESS)]
     admin_address: SocketAddr,
-    /// The address that the proxies listen on.
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
-    listen_address: IpAddr,
-    /// The port that the proxies take plain HTTP on.
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    http_port: u16,
-    /// The port that the proxies take TLS on.
-    #[arg(long, value_name = "PORT", default_value_t = 8443)]
-    https_port: u16,
-    /// How many proxies in front of Envoy are trusted to add to x-forwarded-for.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    xff_trusted_hops: u32,
-    /// Where the proxies write their access log, as JSON.
-    #[arg(long, value_name = "FILE", default_value = "/dev/stdout")]
-    access_log: String,
-    /// Tell clients which branch answered, in the response header x-switchyard-branch.
-    #[arg(long)]
-    expose_branch: bool,
     /// The filter's code [default: switchyard.wasm beside this program].
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
@@ -78,6 +55,8 @@ pub struct Serve {
     log_format: LogFormat,
     #[command(flatten)]
     graph: GraphArgs,
+    #[command(flatten)]
+    proxies: ProxyArgs,
 }
 
 /// How the log is written.
@@ -101,16 +80,11 @@ impl Serve {
             manifests,
             xds_address,
             admin_address,
-            listen_address,
-            http_port,
-            https_port,
-            xff_trusted_hops,
-            access_log,
-            expose_branch,
             wasm,
             log_level,
             log_format,
             graph,
+            proxies,
         } = self;
         start_log(&log_level, log_format)?;
         ensure!(
@@ -123,33 +97,28 @@ impl Serve {
             bytes: bytes.into(),
             sha256,
         }));
-        let settings = Settings {
-            http: (listen_address, http_port).into(),
-            https: (listen_address, https_port).into(),
-            access_log,
-            expose_branch,
-            xff_trusted_hops,
-            ..Settings::default()
-        };
         let engine = Engine::new(
             Graph::new(graph.settings()),
-            Translator::new(settings),
+            Translator::new(proxies.settings()),
             server.clone(),
         );
         let (batch_sender, batches) = mpsc::channel(64);
-        let (await_sender, awaits) = mpsc::channel(64);
+        let (question_sender, questions) = mpsc::channel(64);
         let xds = listen(xds_address).await?;
         let admin = listen(admin_address).await?;
-        watch::spawn(&manifests, batch_sender);
+        let places = watch::spawn(&manifests, batch_sender);
         let ready = engine.readiness();
-        let engine = tokio::spawn(engine.run(batches, awaits));
+        let engine = tokio::spawn(engine.run(batches, questions));
         let router = admin::router(Admin {
             server: server.clone(),
-            engine: await_sender,
+            engine: question_sender,
+            manifests,
+            places,
             ready,
         });
+        // A port that is 0 on the command line is another one by now.
+        info!(xds = %xds.local_addr()?, admin = %admin.local_addr()?, "Serving");
         let admin = tokio::spawn(async move { axum::serve(admin, router).await });
-        info!(xds = %xds_address, admin = %admin_address, "Serving");
         let served = serve_xds(server, xds).await;
         engine.abort();
         admin.abort();

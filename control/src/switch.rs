@@ -1,36 +1,35 @@
 //! `switchyard switch`: edits a delegate in its file, and waits until that is live.
 
+mod find;
+
+use self::find::Spot;
 use crate::{
-    cli::{ADMIN_ADDRESS, parse_duration},
-    edit,
+    cli::{ADMIN_ADDRESS, Output, parse_duration},
+    client::Control,
     live::{ProxyReport, ProxyState, Report},
-    load::{Loaded, load, load_with_words},
-    manifests::{Directory, Documents, Node, documents, objects},
+    load::{Loaded, load, load_file, load_with_words},
+    manifests::manifest_name,
+    place::Place,
 };
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Empty};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde::Serialize;
 use std::{
-    collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
-use switchyard_core::{
-    Graph, Name, Object, ObjectId, Settings,
-    ingressroute::{Delegate, Route},
-    object::{IngressRoute, Kind},
-    path,
-};
+use switchyard_core::{Name, Settings};
+
+/// How long control may take to say where something stands: to look for it takes no longer.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Switch a delegating route to another branch, and wait until that is live on every proxy.
 ///
 /// Edits the name of the delegate in its file, and nothing else of the file. If the new branch stood in `standby`, the
 /// old one takes its place there. Then waits until every proxy that is connected to `switchyard serve` has acknowledged
-/// the switch. Exits with 1 if one refuses it or does not answer in time, and says which and why.
+/// the switch. Exits with 1 if one refuses it or does not answer in time, and says which and why. If
+/// the branch is active already, nothing is edited, and the proxies are waited for all the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,19 +56,32 @@ pub struct Switch {
     /// Switch although the branch does not exist.
     #[arg(long)]
     force: bool,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
 }
 
-/// The delegating route that is meant.
-struct Place {
+/// What was done, and what came of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+    owner: String,
+    /// Its `match`.
+    #[serde(rename = "match")]
+    prefix: String,
+    /// The branch that was active before.
+    from: String,
+    /// The branch that is to be active.
+    to: String,
     file: PathBuf,
     line: usize,
-    /// As it was when the delegate was found in it.
-    text: String,
-    owner: Name,
-    prefix: String,
-    namespace: String,
-    active: String,
-    delegate: Node,
+    /// False where the branch was active already.
+    edited: bool,
+    /// From the start of the command.
+    took_ms: u64,
+    /// What control says. None where it was not to be asked.
+    live: Option<Report>,
 }
 
 // === impl Switch ===
@@ -87,32 +99,72 @@ impl Switch {
             [branch] => (None, branch),
             _ => bail!("name a branch"),
         };
-        let (place, target) = self.locate(matched, branch)?;
-        if place.active == *branch {
-            println!(
-                "{branch} is active already ({}:{})",
-                place.file.display(),
-                place.line
-            );
-            return Ok(ExitCode::SUCCESS);
+        let mut control = Control::new(&self.control);
+        let (spot, target) = self.locate(&mut control, matched, branch).await?;
+        let mut outcome = Outcome::before(&spot, branch);
+        if outcome.edited {
+            spot.edit(branch)?;
         }
-        place.edit(branch)?;
-        if self.no_wait {
-            println!(
-                "{}:{}: {} -> {branch}",
-                place.file.display(),
-                place.line,
-                place.active
-            );
-            return Ok(ExitCode::SUCCESS);
+        if !self.no_wait {
+            let asked = self.ask(&mut control, &spot, &target).await;
+            outcome.live = Some(asked.with_context(|| outcome.unasked(control.url()))?);
         }
-        let report = self.ask(&place, &target).await?;
-        Ok(tell(&report, started.elapsed(), self.timeout))
+        outcome.took_ms = started.elapsed().as_millis().try_into()?;
+        self.tell(&outcome)
     }
 
-    /// Where to edit, and what becomes active. What is asked for is looked for by its words first, so that the size of
-    /// the directory hardly matters; names that are written with escapes are found when all is read.
-    fn locate(&self, matched: Option<&str>, branch: &str) -> Result<(Place, Name)> {
+    /// Where to edit, and what becomes active. Control knows; where it cannot say, the directory is searched.
+    async fn locate(
+        &self,
+        control: &mut Control,
+        matched: Option<&str>,
+        branch: &str,
+    ) -> Result<(Spot, Name)> {
+        let asked = tokio::time::timeout(PATIENCE, self.locate_by_control(control, matched, branch));
+        match asked.await {
+            Ok(Ok(located)) => Ok(located),
+            // Whatever is wrong, the search finds out, too.
+            Ok(Err(_)) | Err(_) => self.search(matched, branch),
+        }
+    }
+
+    /// Reads no other file than the one that control names.
+    async fn locate_by_control(
+        &self,
+        control: &mut Control,
+        matched: Option<&str>,
+        branch: &str,
+    ) -> Result<(Spot, Name)> {
+        let (owner, file) = self.place(control, &self.root).await?;
+        let directory = load_file(&self.dir, &file)?;
+        let spot = find::spot(&directory, &owner, matched)?;
+        let target = Name::new(spot.namespace.as_str(), branch);
+        if !self.force && directory.entry(&find::id(&target)).is_none() {
+            self.place(control, &target.to_string()).await?;
+        }
+        Ok((spot, target))
+    }
+
+    /// What an IngressRoute is called in full, and its file, as control has it.
+    async fn place(&self, control: &mut Control, ingressroute: &str) -> Result<(Name, String)> {
+        let Place {
+            namespace,
+            name,
+            directory,
+            file,
+        } = control.get("/place", &[("ingressroute", ingressroute)]).await?;
+        ensure!(
+            self.dir.canonicalize()? == Path::new(&directory),
+            "control serves another directory: {directory}"
+        );
+        let is_of_directory = manifest_name(Path::new(&file)).as_deref() == Some(&file);
+        ensure!(is_of_directory, "{file:?} is no file of the directory");
+        Ok((Name::new(namespace, name), file))
+    }
+
+    /// Looks for the words of what is asked for first, so that the size of the directory hardly matters; names that
+    /// are written with escapes are found when all is read.
+    fn search(&self, matched: Option<&str>, branch: &str) -> Result<(Spot, Name)> {
         let root = self.root.rsplit('/').next().unwrap_or(&self.root);
         let some = load_with_words(&self.dir, &[root, branch], Settings::default())?;
         self.locate_in(&some, matched, branch).or_else(|_| {
@@ -121,254 +173,126 @@ impl Switch {
         })
     }
 
-    fn locate_in(&self, loaded: &Loaded, matched: Option<&str>, branch: &str) -> Result<(Place, Name)> {
-        let place = find(&self.dir, loaded, &self.root, matched)?;
-        let target = Name::new(place.namespace.as_str(), branch);
-        self.check_target(&loaded.graph, &target)?;
-        Ok((place, target))
+    fn locate_in(&self, loaded: &Loaded, matched: Option<&str>, branch: &str) -> Result<(Spot, Name)> {
+        let owner = find::owner(loaded, &self.root)?;
+        let spot = find::spot(&loaded.directory, &owner, matched)?;
+        let target = Name::new(spot.namespace.as_str(), branch);
+        if !self.force {
+            find::refuse_unknown(&loaded.graph, &target)?;
+        }
+        Ok((spot, target))
     }
 
-    fn check_target(&self, graph: &Graph, target: &Name) -> Result<()> {
-        let id = ObjectId {
-            kind: Kind::IngressRoute,
-            name: target.clone(),
-        };
-        if self.force || graph.object(&id).is_some() {
-            return Ok(());
+    async fn ask(&self, control: &mut Control, spot: &Spot, branch: &Name) -> Result<Report> {
+        let query = [
+            ("root", &*spot.owner.to_string()),
+            ("match", &*spot.prefix),
+            ("branch", &*branch.to_string()),
+            ("timeout", &*self.timeout.as_millis().to_string()),
+        ];
+        control.get("/live", &query).await
+    }
+
+    fn tell(&self, outcome: &Outcome) -> Result<ExitCode> {
+        match self.output.format() {
+            None => println!("{}", outcome.to_text()),
+            Some(format) => print!("{}", format.document(&serde_json::to_value(outcome)?)),
         }
-        let others = graph
-            .statuses()
-            .map(|(name, _)| name)
-            .filter(|name| name.namespace == target.namespace);
-        let others: Vec<_> = others
-            .filter(|name| !graph.is_root(name))
-            .map(|name| name.name.to_string())
-            .collect();
-        bail!(
-            "there is no IngressRoute {target}: requests would get 503. In namespace {} there are: {}. \
-             (--force switches all the same.)",
-            target.namespace,
-            if others.is_empty() {
-                "none".to_owned()
-            } else {
-                others.join(", ")
-            }
+        let faults = outcome.faults(self.timeout);
+        faults.iter().for_each(|fault| eprintln!("{fault}"));
+        Ok(if faults.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn before(
+        Spot {
+            file,
+            line,
+            owner,
+            prefix,
+            active,
+            ..
+        }: &Spot,
+        branch: &str,
+    ) -> Self {
+        Self {
+            owner: owner.to_string(),
+            prefix: prefix.clone(),
+            from: active.clone(),
+            to: branch.to_owned(),
+            file: file.clone(),
+            line: *line,
+            edited: *active != *branch,
+            took_ms: 0,
+            live: None,
+        }
+    }
+
+    /// Why nothing is known of what is live.
+    fn unasked(&self, control: &str) -> String {
+        let done = if self.edited {
+            "the file is edited".to_owned()
+        } else {
+            self.already()
+        };
+        format!(
+            "{done}, but {control} cannot be asked whether that is live: \
+             is `switchyard serve` running, and is that its --admin-address?"
         )
     }
 
-    async fn ask(&self, place: &Place, branch: &Name) -> Result<Report> {
-        let query = [
-            ("root", place.owner.to_string()),
-            ("match", place.prefix.clone()),
-            ("branch", branch.to_string()),
-            ("timeout", self.timeout.as_millis().to_string()),
-        ];
-        let query: Vec<_> = query
-            .iter()
-            .map(|(key, value)| format!("{key}={}", escape(value)))
-            .collect();
-        let control = self.control.trim_end_matches('/');
-        let uri = format!("{control}/live?{}", query.join("&"));
-        let body = get(&uri).await.with_context(|| {
-            format!(
-                "the file is edited, but {control} cannot be asked whether that is live: \
-                 is `switchyard serve` running, and is that its --admin-address?"
-            )
-        })?;
-        serde_json::from_slice(&body).context("control answered what this program cannot read")
-    }
-}
-
-async fn get(uri: &str) -> Result<Bytes> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let response = client
-        .get(uri.parse().with_context(|| format!("{uri:?} is no URL"))?)
-        .await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    ensure!(
-        status.is_success(),
-        "{status}: {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(body)
-}
-
-/// For a query: everything but letters, digits and `-._~` (RFC 3986, 2.3).
-fn escape(value: &str) -> String {
-    let escaped = value.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    escaped.collect()
-}
-
-fn tell(report: &Report, took: Duration, timeout: Duration) -> ExitCode {
-    let Report {
-        accepted,
-        live,
-        of,
-        proxies,
-    } = report;
-    if !accepted {
-        eprintln!(
-            "control has not taken the switch in {timeout:?}: its log says why (`switchyard check` does, too)"
-        );
-        return ExitCode::FAILURE;
-    }
-    println!("live on {live}/{of} proxies in {} ms", took.as_millis());
-    for ProxyReport { node, state } in proxies {
-        match state {
-            ProxyState::Live => {}
-            ProxyState::Waiting => eprintln!("{node}: no answer in {timeout:?}"),
-            ProxyState::Disconnected => eprintln!("{node}: disconnected"),
-            ProxyState::Refused { reasons } => eprintln!("{node}: refused: {}", reasons.join("; ")),
+    fn to_text(&self) -> String {
+        let Self {
+            from,
+            to,
+            file,
+            line,
+            edited,
+            took_ms,
+            live,
+            ..
+        } = self;
+        let live = live.as_ref().filter(|report| report.accepted);
+        let live = live.map(|Report { live, of, .. }| format!("live on {live}/{of} proxies"));
+        match (edited, live) {
+            (true, Some(live)) => format!("{live} in {took_ms} ms"),
+            (true, None) => format!("{}:{line}: {from} -> {to}", file.display()),
+            (false, Some(live)) => format!("{}; {live}", self.already()),
+            (false, None) => self.already(),
         }
     }
-    if live == of {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
 
-fn find(dir: &Path, loaded: &Loaded, root: &str, matched: Option<&str>) -> Result<Place> {
-    let owner = find_owner(loaded, root)?;
-    let id = ObjectId {
-        kind: Kind::IngressRoute,
-        name: owner.clone(),
-    };
-    let (file, entry) = loaded
-        .directory
-        .entry(&id)
-        .context("the IngressRoute went away")?;
-    refuse_broken(&loaded.directory, file)?;
-    let Object::IngressRoute(ingress_route) = &entry.object else {
-        bail!("{owner} is no IngressRoute")
-    };
-    let index = find_route(ingress_route, matched)?;
-    place(&dir.join(&**file), ingress_route, index)
-}
-
-/// A file that control cannot read is not edited: control would not see it.
-fn refuse_broken(directory: &Directory, file: &str) -> Result<()> {
-    match directory
-        .problems()
-        .into_iter()
-        .find(|problem| problem.is_error() && *problem.file == *file)
-    {
-        Some(problem) => bail!("{problem}\nmend that first: control goes on with what the file said before"),
-        None => Ok(()),
+    fn already(&self) -> String {
+        let Self { to, file, line, .. } = self;
+        format!("{to} is active already ({}:{line})", file.display())
     }
-}
 
-fn find_owner(loaded: &Loaded, root: &str) -> Result<Name> {
-    let name = match root.split_once('/') {
-        Some((namespace, name)) => Name::new(namespace, name),
-        None => Name::new("default", root),
-    };
-    let known: BTreeSet<_> = loaded.graph.statuses().map(|(name, _)| name.clone()).collect();
-    if known.contains(&name) {
-        return Ok(name);
-    }
-    if let Some(host) = loaded.graph.table().hosts.get(root.to_ascii_lowercase().as_str()) {
-        return Ok(host.root.clone());
-    }
-    let known: Vec<_> = known.iter().map(Name::to_string).collect();
-    bail!(
-        "there is no IngressRoute {name}, and no host {root}. There are: {}",
-        known.join(", ")
-    )
-}
-
-fn find_route(ingress_route: &IngressRoute, matched: Option<&str>) -> Result<usize> {
-    let IngressRoute { name, spec, .. } = ingress_route;
-    let delegating = spec
-        .routes
-        .iter()
-        .enumerate()
-        .filter(|(_, route)| route.delegate.is_some());
-    let is_meant = |route: &Route| {
-        matched.is_none_or(|matched| path::normalise(matched) == path::normalise(&route.match_))
-    };
-    let meant: Vec<_> = delegating.filter(|(_, route)| is_meant(route)).collect();
-    match &meant[..] {
-        [(index, _)] => Ok(*index),
-        [] if matched.is_some() => bail!("{name} has no route with that match that delegates"),
-        [] => bail!("{name} has no route that delegates"),
-        several => {
-            let matches: Vec<_> = several.iter().map(|(_, route)| route.match_.as_str()).collect();
-            bail!(
-                "{name} has several routes that delegate: name one of {}",
-                matches.join(", ")
-            )
+    /// What keeps the switch from being live; nothing where nobody asked.
+    fn faults(&self, timeout: Duration) -> Vec<String> {
+        match &self.live {
+            None => Vec::new(),
+            Some(Report { accepted: false, .. }) => vec![format!(
+                "control has not taken the switch in {timeout:?}: its log says why (`switchyard check` does, too)"
+            )],
+            Some(Report { proxies, .. }) => {
+                proxies.iter().filter_map(|proxy| fault(proxy, timeout)).collect()
+            }
         }
     }
 }
 
-fn place(file: &Path, ingress_route: &IngressRoute, index: usize) -> Result<Place> {
-    let IngressRoute {
-        name: owner, spec, ..
-    } = ingress_route;
-    let route = spec.routes.get(index).context("the route went away")?;
-    let Some(Delegate { name, namespace, .. }) = &route.delegate else {
-        bail!("the route does not delegate")
-    };
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let delegate =
-        delegate_node(file, &text, owner, index).context("the file has just changed: try again")?;
-    Ok(Place {
-        file: file.to_owned(),
-        line: delegate.get("name").map_or(1, |name| name.span.position.line),
-        text,
-        owner: owner.clone(),
-        prefix: route.match_.clone(),
-        namespace: if namespace.is_empty() {
-            owner.namespace.to_string()
-        } else {
-            namespace.clone()
-        },
-        active: name.clone(),
-        delegate,
-    })
-}
-
-/// The delegate in the text of its file.
-fn delegate_node(file: &Path, text: &str, owner: &Name, index: usize) -> Option<Node> {
-    let json = file.extension().is_some_and(|extension| extension == "json");
-    let Documents { documents, error: _ } = documents(text, json);
-    let mut objects = documents.iter().flat_map(objects);
-    let object = objects.find(|object| is_ingress_route(object, owner))?;
-    object
-        .get("spec")?
-        .get("routes")?
-        .items()
-        .get(index)?
-        .get("delegate")
-        .cloned()
-}
-
-fn is_ingress_route(object: &Node, Name { namespace, name }: &Name) -> bool {
-    let text = |field| {
-        object
-            .get("metadata")
-            .and_then(|metadata| metadata.get(field)?.text())
-    };
-    object.get("kind").and_then(Node::text) == Some(Kind::IngressRoute.as_str())
-        && text("name") == Some(name)
-        && text("namespace")
-            .filter(|text| !text.is_empty())
-            .unwrap_or("default")
-            == &**namespace
-}
-
-// === impl Place ===
-
-impl Place {
-    fn edit(&self, branch: &str) -> Result<()> {
-        let changes = edit::activate(&self.delegate, branch);
-        let edited = changes.and_then(|changes| edit::apply(&self.text, &changes));
-        let edited = edited.with_context(|| format!("{}:{}", self.file.display(), self.line))?;
-        edit::write(&self.file, &edited)
+fn fault(ProxyReport { node, state }: &ProxyReport, timeout: Duration) -> Option<String> {
+    match state {
+        ProxyState::Live { .. } => None,
+        ProxyState::Waiting => Some(format!("{node}: no answer in {timeout:?}")),
+        ProxyState::Disconnected => Some(format!("{node}: disconnected")),
+        ProxyState::Refused { reasons } => Some(format!("{node}: refused: {}", reasons.join("; "))),
     }
 }

@@ -1,11 +1,14 @@
 //! `switchyard translate`: what Envoy would be sent.
 
-use crate::{load::load, yaml};
+use crate::{
+    cli::{Format, GraphArgs},
+    load::{Loaded, load},
+    proxies::ProxyArgs,
+};
 use anyhow::{Context, Result};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
-use switchyard_core::{Change, Graph};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 use switchyard_xds::{
     json,
     resource::{ResourceType, Update},
@@ -13,17 +16,28 @@ use switchyard_xds::{
     translate::{Settings, Translator},
 };
 
-/// How configuration is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    #[default]
-    Yaml,
-    Json,
+/// Print the configuration that Envoy would be sent.
+///
+/// Everything, or one type of it. Private keys are left out.
+#[derive(Debug, Args)]
+pub struct Translate {
+    /// The directory.
+    dir: PathBuf,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    /// Only this type.
+    #[arg(long = "type", value_name = "TYPE", value_enum)]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    graph: GraphArgs,
+    #[command(flatten)]
+    proxies: ProxyArgs,
 }
 
 /// A type of Envoy's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+enum Kind {
     Cluster,
     Endpoint,
     Secret,
@@ -32,32 +46,9 @@ pub enum Kind {
     Extension,
 }
 
-/// Prints the configuration of one type, or of all. Private keys are left out.
-///
-/// # Errors
-///
-/// If the directory cannot be listed.
-pub fn run(
-    dir: &Path,
-    settings: switchyard_core::Settings,
-    kind: Option<Kind>,
-    format: Format,
-) -> Result<ExitCode> {
-    let loaded = load(dir, settings)?;
-    for problem in loaded.problems() {
-        eprintln!("{problem}");
-    }
-    let resources = resources(&loaded.graph, &loaded.change, kind)?;
-    match format {
-        Format::Yaml => print!("{}", yaml::to_string(&resources)),
-        Format::Json => println!("{resources:#}"),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// By type, then by name.
-fn resources(graph: &Graph, change: &Change, kind: Option<Kind>) -> Result<Value> {
-    let mut translator = Translator::new(Settings::default());
+fn resources(Loaded { graph, change, .. }: &Loaded, settings: Settings, kind: Option<Kind>) -> Result<Value> {
+    let mut translator = Translator::new(settings);
     let updates = [translator.start(), translator.update(graph.table(), change, 1)];
     let set = updates.into_iter().flat_map(|Update { set, removed: _ }| set);
     // What the second says of a name counts.
@@ -82,6 +73,32 @@ fn resources(graph: &Graph, change: &Change, kind: Option<Kind>) -> Result<Value
 /// The name of the message, without its package.
 fn type_name(of: ResourceType) -> &'static str {
     of.type_url().rsplit('.').next().unwrap_or_default()
+}
+
+// === impl Translate ===
+
+impl Translate {
+    /// Prints the configuration of one type, or of all.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be listed.
+    pub fn run(self) -> Result<ExitCode> {
+        let Self {
+            dir,
+            output,
+            kind,
+            graph,
+            proxies,
+        } = self;
+        let loaded = load(&dir, graph.settings())?;
+        for problem in loaded.problems() {
+            eprintln!("{problem}");
+        }
+        let resources = resources(&loaded, proxies.settings(), kind)?;
+        print!("{}", output.document(&resources));
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 // === impl Kind ===

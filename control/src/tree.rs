@@ -26,9 +26,9 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
         eprintln!("{problem}");
     }
     let tree = tree::tree(&loaded.graph);
-    match output {
-        Output::Json => println!("{:#}", to_json(&loaded.graph, &tree)),
-        Output::Text => print!(
+    match output.format() {
+        Some(format) => print!("{}", format.document(&to_json(&loaded.graph, &tree))),
+        None => print!(
             "{}",
             Printer {
                 graph: &loaded.graph,

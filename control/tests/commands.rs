@@ -3,12 +3,16 @@
 // In a file of tests all is tests; clippy sees only the functions that say so.
 #![allow(clippy::unwrap_used)]
 
+#[path = "commands/control.rs"]
+mod control;
+#[path = "commands/switch.rs"]
+mod switch;
+
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
-use tempfile::TempDir;
 
 fn switchyard(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_switchyard"))
@@ -32,20 +36,6 @@ fn repository() -> PathBuf {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// The demo's manifests, to edit.
-fn demo() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(repository().join("deploy/demo")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
-    folder
-}
-
-fn routes(folder: &TempDir) -> String {
-    fs::read_to_string(folder.path().join("blue-green.yaml")).unwrap()
 }
 
 #[test]
@@ -125,110 +115,48 @@ fn translate_prints_every_type_or_one() {
 }
 
 #[test]
-fn switch_edits_the_name_alone() {
-    let folder = demo();
-    let before = routes(&folder);
-    let output = switchyard(&[
-        "switch",
-        path(folder.path()),
-        "blue-green-root",
-        "green",
-        "--no-wait",
-    ]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        stdout(&output).ends_with("blue-green.yaml:9: blue -> green\n"),
-        "{}",
-        stdout(&output)
+fn translate_is_told_of_the_proxies_what_serve_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = |what| format!("-----BEGIN {what}-----\\nAAAA\\n-----END {what}-----\\n");
+    let manifest = format!(
+        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {{name: r}}\n\
+         spec: {{virtualhost: {{fqdn: a.bar.com, tls: {{secretName: s}}}}, routes: []}}\n\
+         ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ntype: kubernetes.io/tls\n\
+         stringData: {{tls.crt: \"{}\", tls.key: \"{}\"}}\n",
+        pem("CERTIFICATE"),
+        pem("PRIVATE KEY")
     );
-    assert_eq!(routes(&folder), before.replace("{name: blue} ", "{name: green} "));
-}
-
-#[test]
-fn switch_takes_a_root_by_name_namespace_or_host() {
-    for root in ["blue-green-root", "default/blue-green-root", "blue-green.bar.com"] {
-        let folder = demo();
-        let output = switchyard(&["switch", path(folder.path()), root, "/", "green", "--no-wait"]);
-        assert!(output.status.success(), "{root}: {}", stderr(&output));
-        assert!(routes(&folder).contains("{name: green}      #"), "{root}");
-    }
-}
-
-#[test]
-fn switch_refuses_before_it_edits() {
-    for (arguments, want) in [
+    fs::write(folder.path().join("a.yaml"), manifest).unwrap();
+    let listeners = |arguments: &[&str]| {
+        let command = ["translate", path(folder.path()), "--type", "listener"];
+        let output = switchyard(&[&command[..], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let defaults = listeners(&[]);
+    for (arguments, before, after) in [
+        (["--listen-address", "::1"], "0.0.0.0", "\"::1\""),
+        (["--http-port", "81"], "port_value: 8080", "port_value: 81\n"),
+        (["--https-port", "444"], "port_value: 8443", "port_value: 444\n"),
         (
-            ["nobody", "green"],
-            "there is no IngressRoute default/nobody, and no host nobody. There are: default/blue, ",
+            ["--minimum-tls", "1.3"],
+            "tls_minimum_protocol_version: TLSv1_1",
+            "tls_minimum_protocol_version: TLSv1_3",
         ),
-        (
-            ["blue-green-root", "purple"],
-            "there is no IngressRoute default/purple: requests would get 503.",
-        ),
-        (["blue", "green"], "default/blue has no route that delegates"),
+        (["--access-log", "/dev/null"], "/dev/stdout", "/dev/null"),
+        (["--xff-trusted-hops", "2"], "", "xff_num_trusted_hops: 2"),
     ] {
-        let folder = demo();
-        let before = routes(&folder);
-        let output = switchyard(&[&["switch", path(folder.path())], &arguments[..], &["--no-wait"]].concat());
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let told = listeners(&arguments);
         assert!(
-            stderr(&output).contains(want),
-            "{arguments:?}: {}",
-            stderr(&output)
+            defaults.contains(before) && !defaults.contains(after),
+            "{arguments:?}: {defaults}"
         );
-        assert_eq!(routes(&folder), before, "{arguments:?}");
+        assert!(told.contains(after), "{arguments:?}: {told}");
+        assert!(
+            before.is_empty() || !told.contains(before),
+            "{arguments:?}: {told}"
+        );
     }
-}
-
-#[test]
-fn switch_to_what_is_active_changes_nothing_and_is_well() {
-    let folder = demo();
-    let before = routes(&folder);
-    let output = switchyard(&["switch", path(folder.path()), "blue-green-root", "blue"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        stdout(&output).starts_with("blue is active already"),
-        "{}",
-        stdout(&output)
-    );
-    assert_eq!(routes(&folder), before);
-}
-
-#[test]
-fn switch_does_not_edit_a_file_that_control_cannot_read() {
-    let folder = demo();
-    let file = folder.path().join("blue-green.yaml");
-    let bad = routes(&folder) + "---\nkind: [\n";
-    fs::write(&file, &bad).unwrap();
-    let output = switchyard(&[
-        "switch",
-        path(folder.path()),
-        "blue-green-root",
-        "green",
-        "--no-wait",
-    ]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("mend that first"), "{}", stderr(&output));
-    assert_eq!(fs::read_to_string(&file).unwrap(), bad);
-}
-
-#[test]
-fn switch_that_cannot_ask_control_says_that_the_file_is_edited() {
-    let folder = demo();
-    let control = ["--control", "http://127.0.0.1:1"];
-    let output = switchyard(
-        &[
-            &["switch", path(folder.path()), "blue-green-root", "green"],
-            &control[..],
-        ]
-        .concat(),
-    );
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("the file is edited, but http://127.0.0.1:1 cannot be asked"),
-        "{}",
-        stderr(&output)
-    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is asked of the host, and told to it.
 //!
-//! Every call that returns a value costs half a microsecond or more, one that sets something a tenth: hence one call
-//! for all headers, and none that a request can do without.
+//! The first call of a kind in a request is dear, for the code of Envoy's that it runs is cold; further ones of the
+//! same kind are not. So no kind is used that a request can do without.
 
 use proxy_wasm::{
     hostcalls,
@@ -28,11 +28,18 @@ pub(crate) fn clock() -> u64 {
         .wrapping_add(since.subsec_nanos().into())
 }
 
-/// The name of the route that the request is on; empty where it is on none.
+/// The name of the route that the request is on; empty where it is on none. (`route_name` is that of the route that the
+/// router took, and empty until then.)
 pub(crate) fn route_name() -> String {
     let name = hostcalls::get_property(vec!["xds", "route_name"]).ok().flatten();
     name.and_then(|name| String::from_utf8(name).ok())
         .unwrap_or_default()
+}
+
+/// The value of a header that is there once; empty where it is not there.
+pub(crate) fn request_header(name: &str) -> Vec<u8> {
+    let value = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name);
+    value.ok().flatten().unwrap_or_default()
 }
 
 pub(crate) fn request_headers() -> Headers {

@@ -5,10 +5,13 @@ use proxy_wasm::{
     traits::{Context, HttpContext},
     types::Action,
 };
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 use switchyard_policy::{
     answer::Mapping,
-    decide::{Decision, Forward, Refusal, Request, Trail, decide},
+    decide::{Decision, Forward, Headers, Refusal, Request, Trail, decide},
     rng::Rng,
     store::Store,
 };
@@ -28,9 +31,16 @@ pub(crate) struct Stream {
     answer: Option<Answer>,
 }
 
+/// Those of the request, each got when first asked for.
+#[derive(Default)]
+struct RequestHeaders {
+    target: OnceCell<Vec<u8>>,
+    all: OnceCell<host::Headers>,
+}
+
 /// What the answer to a request is to say.
 struct Answer {
-    /// The host that was asked for.
+    /// The host that was asked for, if there is a mapping.
     authority: String,
     mapping: Option<Mapping>,
     set_cookies: Vec<String>,
@@ -50,10 +60,9 @@ impl Stream {
 
     fn decide(&mut self, store: &Store) -> Action {
         let route_name = host::route_name();
-        let headers = host::request_headers();
         let request = Request {
             route_name: &route_name,
-            headers: &headers,
+            headers: &RequestHeaders::default(),
         };
         let Decision { trail, outcome } = decide(store, request, &mut self.rng.borrow_mut());
         note(&route_name, &trail);
@@ -90,6 +99,18 @@ impl HttpContext for Stream {
     }
 }
 
+// === impl RequestHeaders ===
+
+impl Headers for RequestHeaders {
+    fn target(&self) -> &[u8] {
+        self.target.get_or_init(|| host::request_header(":path"))
+    }
+
+    fn all(&self) -> &[(String, Vec<u8>)] {
+        self.all.get_or_init(host::request_headers)
+    }
+}
+
 // === impl Answer ===
 
 impl Answer {
@@ -115,7 +136,9 @@ impl Answer {
 /// For the access log. Later the route's name is that of the one that the request is sent on to.
 fn note(route_name: &str, Trail { root, branches, leaf }: &Trail) {
     host::set_filter_state("switchyard_route", route_name);
-    host::set_filter_state("switchyard_root", root);
+    if !root.is_empty() {
+        host::set_filter_state("switchyard_root", root);
+    }
     host::set_filter_state("switchyard_branch", branches);
     host::set_filter_state("switchyard_leaf", leaf);
 }
@@ -132,13 +155,11 @@ fn send_on(forward: Forward, request: Request<'_>, branches: Option<String>) -> 
     if let Some(path) = path {
         host::set_filter_state("switchyard_path", &path);
     }
-    if cluster.is_some() || request.headers.iter().any(|(name, _)| name == CLUSTER) {
-        host::set_request_header(CLUSTER, cluster.as_deref());
-    }
+    host::set_request_header(CLUSTER, cluster.as_deref());
     host::set_request_header(ROUTE, Some(&route));
     let is_needed = mapping.is_some() || !set_cookies.is_empty() || branches.is_some();
     is_needed.then(|| Answer {
-        authority: request.authority().to_owned(),
+        authority: mapping.as_ref().map_or("", |_| request.authority()).to_owned(),
         mapping,
         set_cookies,
         branches,

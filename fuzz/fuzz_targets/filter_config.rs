@@ -6,21 +6,33 @@ use libfuzzer_sys::fuzz_target;
 use std::rc::Rc;
 use switchyard_policy::{
     config::{Config, Switch},
-    decide::{Request, decide},
+    decide::{Headers, Request, decide},
     rng::Rng,
     store::Store,
 };
+
+/// One request for all.
+struct Client;
+
+impl Headers for Client {
+    fn target(&self) -> &[u8] {
+        b"/shop/cart"
+    }
+
+    fn all(&self) -> &[(String, Vec<u8>)] {
+        &[]
+    }
+}
 
 fuzz_target!(|bytes: &[u8]| {
     read_json(bytes);
     let Ok(store) = Store::new(bytes.to_vec(), Rc::default()) else {
         return;
     };
-    let headers = [(":path".to_owned(), b"/shop/cart".to_vec())];
     for key in keys(bytes) {
         let request = Request {
             route_name: &key,
-            headers: &headers,
+            headers: &Client,
         };
         // Twice: decoded, and from the cache.
         let first = decide(&store, request, &mut Rng::new(0));

@@ -9,7 +9,7 @@ use libfuzzer_sys::{
 use std::rc::Rc;
 use switchyard_policy::{
     answer::Mapping,
-    decide::{Request, decide},
+    decide::{Headers, Request, decide},
     path,
     rng::Rng,
     store::Store,
@@ -34,6 +34,21 @@ struct Exchange<'a> {
     mount: &'a str,
 }
 
+struct Client {
+    target: Vec<u8>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Headers for Client {
+    fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    fn all(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
+}
+
 fuzz_target!(|exchange: Exchange<'_>| {
     let Exchange {
         target,
@@ -44,14 +59,14 @@ fuzz_target!(|exchange: Exchange<'_>| {
         prefix,
         mount,
     } = exchange;
-    let headers = [
-        (":path".to_owned(), [b"/shop", target].concat()),
+    let target = [b"/shop", target].concat();
+    let headers = vec![
         (":authority".to_owned(), authority.as_bytes().to_vec()),
         ("cookie".to_owned(), cookie.to_vec()),
     ];
     let request = Request {
         route_name: "s",
-        headers: &headers,
+        headers: &Client { target, headers },
     };
     let decision = STORE.with(|store| decide(store, request, &mut Rng::new(0)));
     if let Ok(forward) = decision.outcome {

@@ -1,6 +1,6 @@
 //! The files of a directory, as last read.
 
-use super::{Entry, Problem, Severity, file};
+use super::{Entry, Places, Problem, Severity, file};
 use crate::engine::Batch;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +28,8 @@ pub struct Directory {
     files: BTreeMap<Arc<str>, Kept>,
     /// The files that an object stands in. The first by name counts.
     places: BTreeMap<ObjectId, BTreeSet<Arc<str>>>,
+    /// The same of IngressRoutes, for others.
+    published: Places,
     /// Files that are away or empty, and since when.
     doubtful: BTreeMap<Arc<str>, Instant>,
     /// Why the directory could not be listed the last time.
@@ -73,6 +75,7 @@ impl Directory {
             path: path.to_owned(),
             files: BTreeMap::new(),
             places: BTreeMap::new(),
+            published: Places::default(),
             doubtful: BTreeMap::new(),
             unlisted: None,
         }
@@ -81,6 +84,12 @@ impl Directory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where IngressRoutes stand, now and later.
+    #[must_use]
+    pub fn published(&self) -> Places {
+        self.published.clone()
     }
 
     /// The entries that count.
@@ -296,6 +305,8 @@ impl Directory {
         let object = |directory: &Self, id| directory.entry(id).map(|(_, entry)| entry.object.clone());
         let before: Vec<_> = ids.iter().map(|id| object(self, id)).collect();
         edit(self);
+        let first = |id| self.places.get(id).and_then(BTreeSet::first);
+        self.published.note(ids.iter().map(|id| (id, first(id))));
         let changed = ids
             .iter()
             .zip(before)
@@ -364,7 +375,8 @@ fn names(path: &Path) -> io::Result<BTreeSet<Arc<str>>> {
 }
 
 /// The name of a file, if it is one that is read: hidden ones are editors' and the kubelet's.
-pub(crate) fn manifest_name(path: &Path) -> Option<Arc<str>> {
+#[must_use]
+pub fn manifest_name(path: &Path) -> Option<Arc<str>> {
     let name = path.file_name()?.to_str()?;
     let ending = path.extension()?.to_str()?;
     (!name.starts_with('.') && ENDINGS.contains(&ending)).then(|| name.into())

@@ -1,6 +1,6 @@
 //! One file of manifests.
 
-use super::{Content, Node, Position, Positions, Problem, Severity, yaml};
+use super::{Content, Node, Position, Positions, Problem, Severity, secret, yaml};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use switchyard_core::{Object, ObjectId};
@@ -91,6 +91,13 @@ impl Reader<'_> {
                 for warning in warnings {
                     self.tell(positions.find(&warning.field), Severity::Warning, &label, warning);
                 }
+                if let Some((key, message)) = secret::fault(&object) {
+                    let error = FieldError {
+                        field: data_field(node, key),
+                        message,
+                    };
+                    return self.tell(positions.find(&error.field), Severity::Error, &label, error);
+                }
                 self.add(Entry { object, positions }, &label);
             }
             Err(error) => self.tell(positions.find(&error.field), Severity::Error, &label, error),
@@ -124,6 +131,13 @@ impl Reader<'_> {
             message: hint(message),
         });
     }
+}
+
+/// The field that a value of a Secret comes from: `stringData` wins.
+fn data_field(secret: &Node, key: &str) -> String {
+    let written = secret.get("stringData").and_then(|data| data.get(key));
+    let data = if written.is_some() { "stringData" } else { "data" };
+    format!("{data}.{key}")
 }
 
 /// `Kind namespace/name`, as far as the document says.

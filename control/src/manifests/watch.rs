@@ -1,6 +1,6 @@
 //! Watching a directory: each change is read within milliseconds, and none is missed for long.
 
-use super::{Directory, Look, Problem, directory::manifest_name};
+use super::{Directory, Look, Places, Problem, manifest_name};
 use crate::engine::Batch;
 use notify::{
     Event, EventKind, RecursiveMode, Watcher,
@@ -47,17 +47,21 @@ struct Watch {
     watcher: Option<(notify::RecommendedWatcher, u64)>,
 }
 
-/// Reads a directory, and goes on reading what changes in it. The first batch is all that there is.
-pub fn spawn(path: &Path, batches: mpsc::Sender<Batch>) {
+/// Reads a directory, and goes on reading what changes in it. The first batch is all that there is. Answers where
+/// IngressRoutes stand in it.
+pub fn spawn(path: &Path, batches: mpsc::Sender<Batch>) -> Places {
     let (sender, hints) = channel();
+    let directory = Directory::new(path);
+    let places = directory.published();
     let watch = Watch {
-        directory: Directory::new(path),
+        directory,
         hints,
         sender,
         problems: BTreeSet::new(),
         watcher: None,
     };
     thread::spawn(move || watch.run(&batches));
+    places
 }
 
 // === impl Watch ===
@@ -179,9 +183,9 @@ fn concerns(kind: EventKind, path: &Path) -> bool {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => manifest_name(path).is_some(),
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => false,
         EventKind::Modify(ModifyKind::Data(_)) => !ends_are_told && manifest_name(path).is_some(),
-        EventKind::Create(CreateKind::File) if ends_are_told => {
-            manifest_name(path).is_none() || is_linked(path)
-        }
+        EventKind::Create(CreateKind::File) if ends_are_told => is_linked(path),
+        // Manifests may be links to it, or through it. Else it is what an editor writes before it renames.
+        EventKind::Modify(ModifyKind::Name(_)) if manifest_name(path).is_none() => is_linked(path),
         _ => true,
     }
 }

@@ -1,11 +1,13 @@
 //! Resources as people read them: protobuf's JSON, with what is inside of an `Any` in place, and no private key.
 
 use crate::{
+    pack,
     resource::{Body, Resource, ResourceType},
     sections::{Code, Sections},
 };
-use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, SerializeOptions};
-use serde_json::{Map, Value};
+use envoy_types::pb::google::protobuf::Any;
+use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, ReflectMessage, SerializeOptions};
+use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
 /// Of the messages that are sent; made by `examples/descriptors.rs`.
@@ -13,6 +15,8 @@ static DESCRIPTORS: LazyLock<Result<DescriptorPool, DescriptorError>> =
     LazyLock::new(|| DescriptorPool::decode(include_bytes!("json/descriptors.bin").as_slice()));
 
 const REDACTED: &str = "[redacted]";
+/// A type that is never in an `Any` that is sent.
+const STAND_IN: &str = "type.googleapis.com/google.protobuf.Struct";
 
 /// Why there is no JSON.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +53,49 @@ pub fn message_to_json(type_url: &str, bytes: &[u8]) -> Result<Value, Error> {
     let descriptor = descriptors
         .get_message_by_name(name)
         .ok_or_else(|| Error::Type(type_url.to_owned()))?;
-    let message = DynamicMessage::decode(descriptor, bytes)?;
+    let mut message = DynamicMessage::decode(descriptor, bytes)?;
+    name_empty(&mut message)?;
     let options = SerializeOptions::new().use_proto_field_name(true);
     let mut json = message.serialize_with_options(serde_json::value::Serializer, &options)?;
-    each_object(&mut json, &mut redact);
+    let stand_in = json!({ "@type": STAND_IN, "value": {} });
+    each_object(&mut json, &mut |object| {
+        redact(object);
+        for value in object.values_mut().filter(|value| **value == stand_in) {
+            *value = json!({});
+        }
+    });
     Ok(json)
+}
+
+/// Gives each `Any` that holds nothing a type, in the place of which its JSON is then made `{}`: the library knows no
+/// JSON of one without.
+fn name_empty(message: &mut DynamicMessage) -> Result<(), Error> {
+    if message.descriptor().full_name() != "google.protobuf.Any" {
+        let values = message.fields_mut().map(|(_, value)| value);
+        return values.flat_map(messages).try_for_each(name_empty);
+    }
+    let mut any: Any = message.transcode_to()?;
+    if any.type_url.is_empty() {
+        STAND_IN.clone_into(&mut any.type_url);
+    } else {
+        let name = any.type_url.rsplit('/').next().unwrap_or_default();
+        let inner = message.descriptor().parent_pool().get_message_by_name(name);
+        let inner = inner.ok_or_else(|| Error::Type(any.type_url.clone()))?;
+        let mut inner = DynamicMessage::decode(inner, any.value.as_slice())?;
+        name_empty(&mut inner)?;
+        any.value = pack::encode(&inner).into();
+    }
+    Ok(message.transcode_from(&any)?)
+}
+
+fn messages(value: &mut prost_reflect::Value) -> Vec<&mut DynamicMessage> {
+    use prost_reflect::Value;
+    match value {
+        Value::Message(message) => vec![message],
+        Value::List(values) => values.iter_mut().flat_map(messages).collect(),
+        Value::Map(values) => values.values_mut().flat_map(messages).collect(),
+        _ => vec![],
+    }
 }
 
 fn sections_to_json(kind: ResourceType, sections: &Sections, code: &Code) -> Result<Value, Error> {

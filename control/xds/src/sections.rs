@@ -1,4 +1,4 @@
-//! The filter's configuration: one section for each switch, of which a change touches one.
+//! A filter's configuration: one section for each of its switches, of which a change touches one.
 //!
 //! ```text
 //! Switch -> section (JSON) -> bucket -> packed configuration -> Wasm -> TypedExtensionConfig
@@ -10,7 +10,7 @@ mod wire;
 
 pub(crate) use section::section;
 
-use crate::pack;
+use crate::{pack, translate::Shard};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::{
@@ -22,6 +22,7 @@ use switchyard_policy::packed::{self, Flags, Unpackable};
 /// Sections by key. Cheap to clone and change: what did not change is shared.
 #[derive(Clone, Debug)]
 pub struct Sections {
+    shard: Shard,
     version: u64,
     expose_branch: bool,
     len: usize,
@@ -52,8 +53,9 @@ struct Bucket {
 
 impl Sections {
     /// None: the filter refuses every request that it is asked about.
-    pub(crate) fn new(expose_branch: bool) -> Self {
+    pub(crate) fn new(shard: Shard, expose_branch: bool) -> Self {
         Self {
+            shard,
             version: 0,
             expose_branch,
             len: 0,
@@ -99,7 +101,7 @@ impl Sections {
             .iter()
             .map(|bucket| bucket.packed.as_slice())
             .collect();
-        wire::encode(code, flags, &buckets)
+        wire::encode(&self.shard.to_string(), code, flags, &buckets)
     }
 
     /// As people write a configuration.

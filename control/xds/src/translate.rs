@@ -20,28 +20,30 @@ mod listener;
 mod published;
 mod route;
 mod secret;
+mod shard;
+mod switches;
 mod tcp;
 mod tls;
 
 pub(crate) use route::FILTER;
 pub use route::{HTTPS_REDIRECT, template_name};
+pub(crate) use shard::Shard;
 
 use crate::{
     pack,
     resource::{Body, ResourceType, Update},
-    sections::{Edits, Sections, section},
 };
 use hosts::Hosts;
 use prost::Message;
 use published::Published;
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
+use switches::Switches;
 use switchyard_core::{
     graph::Change,
-    table::{Certificate, ClusterName, Discovery, SwitchKey, Table, TlsVersion},
+    table::{Certificate, ClusterName, Discovery, Table, TlsVersion},
 };
 
 /// What does not depend on objects.
@@ -68,9 +70,7 @@ pub struct Translator {
     settings: Settings,
     published: Published,
     hosts: Hosts,
-    sections: Arc<Sections>,
-    /// Switches that the table no longer has, and since when.
-    retired: BTreeMap<Arc<str>, u64>,
+    switches: Switches,
 }
 
 // === impl Settings ===
@@ -96,8 +96,7 @@ impl Translator {
         Self {
             published: Published::default(),
             hosts: Hosts::default(),
-            sections: Arc::new(Sections::new(settings.expose_branch)),
-            retired: BTreeMap::new(),
+            switches: Switches::new(&settings),
             settings,
         }
     }
@@ -105,7 +104,7 @@ impl Translator {
     /// What there is without any object.
     pub fn start(&mut self) -> Update {
         self.hosts.publish(&self.settings, &mut self.published);
-        self.publish_sections();
+        self.switches.start(&mut self.published);
         self.published.take()
     }
 
@@ -138,7 +137,8 @@ impl Translator {
             self.set_secret(table, &fqdn);
         }
         self.hosts.publish(&self.settings, &mut self.published);
-        self.set_sections(table, switches.iter(), generation);
+        self.switches
+            .set(table, switches.iter(), generation, &mut self.published);
         self.published.take()
     }
 
@@ -147,12 +147,7 @@ impl Translator {
         self.published.prune(acked);
         self.hosts.prune(&self.settings, table, acked);
         self.hosts.publish(&self.settings, &mut self.published);
-        let (gone, kept) = std::mem::take(&mut self.retired)
-            .into_iter()
-            .partition(|(_, since)| *since <= acked);
-        let gone: BTreeMap<_, _> = gone;
-        self.retired = kept;
-        self.edit_sections(gone.into_keys().map(|key| (key, None)).collect());
+        self.switches.prune(acked, &mut self.published);
         self.published.take()
     }
 
@@ -201,50 +196,6 @@ impl Translator {
             }
             None => self.published.remove(ResourceType::Secret, fqdn),
         }
-    }
-
-    fn set_sections<'k>(
-        &mut self,
-        table: &Table,
-        keys: impl Iterator<Item = &'k SwitchKey>,
-        generation: u64,
-    ) {
-        let mut edits = Edits::new();
-        for key in keys {
-            let SwitchKey(name) = key;
-            let Some(switch) = table.switches.get(key) else {
-                if self.sections.get(name).is_some() {
-                    self.retired.entry(name.clone()).or_insert(generation);
-                }
-                continue;
-            };
-            self.retired.remove(name);
-            match section(switch) {
-                Ok(json) => {
-                    edits.insert(name.clone(), Some(json));
-                }
-                Err(error) => tracing::error!(%key, %error, "Ignoring a switch that the filter would refuse"),
-            }
-        }
-        self.edit_sections(edits);
-    }
-
-    fn edit_sections(&mut self, edits: Edits) {
-        if edits.is_empty() {
-            return;
-        }
-        match self.sections.edit(edits) {
-            Ok(sections) => self.sections = Arc::new(sections),
-            Err(error) => tracing::error!(%error, "Ignoring a change of switches"),
-        }
-        self.publish_sections();
-    }
-
-    fn publish_sections(&mut self) {
-        let sections = &self.sections;
-        let body = || Body::Sections(sections.clone());
-        self.published
-            .set(ResourceType::Extension, &FILTER.into(), sections.version(), body);
     }
 }
 

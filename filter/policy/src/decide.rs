@@ -15,12 +15,20 @@ use std::{borrow::Cow, rc::Rc};
 const MAX_SWITCHES: usize = 128;
 
 /// A request, as far as it matters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The Envoy route that the request is on, which is the key of its switch.
     pub route_name: &'a str,
-    /// All of its headers, names in lower case, those that start with `:` among them.
-    pub headers: &'a [(String, Vec<u8>)],
+    pub headers: &'a dyn Headers,
+}
+
+/// The headers of a request, which cost something to get: most requests are decided without.
+pub trait Headers {
+    /// `:path`.
+    fn target(&self) -> &[u8];
+
+    /// All of them, names in lower case, those that start with `:` among them.
+    fn all(&self) -> &[(String, Vec<u8>)];
 }
 
 /// What a request gets, and what the access log is told of it.
@@ -59,7 +67,8 @@ pub struct Forward {
 /// Do not send the request on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// To an upstream below a rewrite it could mean a path outside of what was given to that.
+    /// To an upstream below a rewrite it could mean a path outside of what was given to that. Where nothing looks at the
+    /// path, it is the upstream's own affair.
     #[error("the path is not UTF-8, or climbs with `..`")]
     BadPath,
     #[error("no route for the path")]
@@ -78,8 +87,8 @@ pub enum Refusal {
 /// A request under way from switch to switch.
 struct Walk<'a> {
     request: Request<'a>,
-    /// As the level that was reached sees it.
-    path: Cow<'a, str>,
+    /// As the level that was reached sees it. None: no level has asked.
+    path: Option<Cow<'a, str>>,
     mapping: Mapping,
     trail: Trail,
     set_cookies: Vec<String>,
@@ -119,15 +128,19 @@ impl<'a> Request<'a> {
     }
 
     fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let named = self.headers.iter().filter(move |(header, _)| header == name);
+        let headers = self.headers.all().iter();
+        let named = headers.filter(move |(header, _)| header == name);
         named.map(|(_, value)| value.as_slice())
     }
 
     /// The path, without the query.
     fn path(&self) -> Result<&'a str, Refusal> {
-        let target = self.values(":path").next().unwrap_or_default();
-        let target = str::from_utf8(target).map_err(|_| Refusal::BadPath)?;
-        Ok(target.split(['?', '#']).next().unwrap_or_default())
+        let target = str::from_utf8(self.headers.target()).map_err(|_| Refusal::BadPath)?;
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        if path::climbs(path) {
+            return Err(Refusal::BadPath);
+        }
+        Ok(path)
     }
 
     /// Whether the client speaks TLS, to Envoy or to what is in front of it.
@@ -166,7 +179,7 @@ impl<'a> Walk<'a> {
     fn new(request: Request<'a>) -> Self {
         Self {
             request,
-            path: Cow::Borrowed(""),
+            path: None,
             mapping: Mapping::identity(),
             trail: Trail::default(),
             set_cookies: Vec::new(),
@@ -174,18 +187,13 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self, store: &Store, rng: &mut Rng) -> Result<Forward, Refusal> {
-        let asked = self.request.path()?;
-        if path::climbs(asked) {
-            return Err(Refusal::BadPath);
-        }
-        self.path = Cow::Borrowed(asked);
         let mut key = self.request.route_name.to_owned();
         for _ in 0..MAX_SWITCHES {
             let switch = find(store, key)?;
-            let branch = self.enter(&switch, rng)?;
-            let (prefix, target) = branch.route(&self.path).ok_or(Refusal::NoRoute)?;
+            let branch = self.enter(&switch, rng);
+            let (prefix, target) = self.route(&switch, &branch)?;
             match target {
-                Target::Leaf(leaf) => return Ok(self.arrive(asked, prefix, leaf, rng)),
+                Target::Leaf(leaf) => return self.arrive(prefix, leaf, rng),
                 Target::Switch(below) => key = below.clone(),
                 Target::Unavailable(reason) => return Err(self.stop(prefix, reason)),
             }
@@ -193,11 +201,8 @@ impl<'a> Walk<'a> {
         Err(Refusal::TooDeep)
     }
 
-    /// Takes a branch of the switch, and the path and mapping to what it is below.
-    fn enter(&mut self, switch: &Switch, rng: &mut Rng) -> Result<Rc<Branch>, Refusal> {
-        if !path::contains(&switch.prefix, &self.path) {
-            return Err(Refusal::NoRoute);
-        }
+    /// Takes a branch of the switch.
+    fn enter(&mut self, switch: &Switch, rng: &mut Rng) -> Rc<Branch> {
         let (branch, choice) = choose(switch, self.request, rng);
         self.note(switch, &branch.name);
         if let (Some(sticky), Choice::New) = (&switch.sticky, choice) {
@@ -205,8 +210,31 @@ impl<'a> Walk<'a> {
             let cookie = session::set_cookie(sticky, &branch.token, &prefix, self.request.is_https());
             self.set_cookies.push(cookie);
         }
-        self.rewrite(&switch.prefix, &switch.mount);
-        Ok(Rc::clone(branch))
+        Rc::clone(branch)
+    }
+
+    /// What the branch does with the request; the path and the mapping are then as the branch sees them.
+    ///
+    /// Where the branch has but one route, for all that the switch takes, the path makes no difference: the host's
+    /// route, or the level above, has seen that it is in the switch.
+    fn route<'b>(&mut self, switch: &Switch, branch: &'b Branch) -> Result<(&'b str, &'b Target), Refusal> {
+        if switch.prefix == switch.mount
+            && let Some(route) = branch.only_route(&switch.mount)
+        {
+            return Ok(route);
+        }
+        if !path::contains(&switch.prefix, self.path()?) {
+            return Err(Refusal::NoRoute);
+        }
+        self.rewrite(&switch.prefix, &switch.mount)?;
+        branch.route(self.path()?).ok_or(Refusal::NoRoute)
+    }
+
+    fn path(&mut self) -> Result<&str, Refusal> {
+        if self.path.is_none() {
+            self.path = Some(Cow::Borrowed(self.request.path()?));
+        }
+        Ok(self.path.as_deref().unwrap_or_default())
     }
 
     fn note(&mut self, switch: &Switch, branch: &str) {
@@ -223,18 +251,19 @@ impl<'a> Walk<'a> {
         branches.push_str(branch);
     }
 
-    fn rewrite(&mut self, prefix: &str, to: &str) {
+    fn rewrite(&mut self, prefix: &str, to: &str) -> Result<(), Refusal> {
         if prefix == to {
-            return;
+            return Ok(());
         }
-        if let Some(path) = path::rebase(&self.path, prefix, to) {
-            self.path = Cow::Owned(path);
+        if let Some(path) = path::rebase(self.path()?, prefix, to) {
+            self.path = Some(Cow::Owned(path));
             let mapping = std::mem::replace(&mut self.mapping, Mapping::identity());
             self.mapping = mapping.then(prefix, to);
         }
+        Ok(())
     }
 
-    fn arrive(&mut self, asked: &str, prefix: &str, leaf: &Leaf, rng: &mut Rng) -> Forward {
+    fn arrive(&mut self, prefix: &str, leaf: &Leaf, rng: &mut Rng) -> Result<Forward, Refusal> {
         let Leaf {
             route,
             clusters,
@@ -242,14 +271,22 @@ impl<'a> Walk<'a> {
         } = leaf;
         prefix.clone_into(&mut self.trail.leaf);
         if let Some(rewrite) = rewrite {
-            self.rewrite(prefix, rewrite);
+            self.rewrite(prefix, rewrite)?;
         }
-        Forward {
+        Ok(Forward {
             route: route.clone(),
             cluster: pick(clusters, rng).map(str::to_owned),
-            path: (self.path != asked).then(|| self.path.clone().into_owned()),
+            path: self.rewritten()?,
             set_cookies: std::mem::take(&mut self.set_cookies),
             mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
+        })
+    }
+
+    /// The path, if it is another than the client's.
+    fn rewritten(&self) -> Result<Option<String>, Refusal> {
+        match &self.path {
+            Some(Cow::Owned(path)) if path != self.request.path()? => Ok(Some(path.clone())),
+            _ => Ok(None),
         }
     }
 
@@ -284,6 +321,7 @@ fn is_preview(switch: &Switch, request: Request<'_>) -> bool {
     switch.preview.as_ref().is_some_and(|preview| {
         request
             .headers
+            .all()
             .iter()
             .any(|(name, value)| *name == preview.header && value == preview.value.as_bytes())
     })
@@ -292,7 +330,7 @@ fn is_preview(switch: &Switch, request: Request<'_>) -> bool {
 fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
     let sticky = switch.sticky.as_ref()?;
     switch.branches().find(|branch| {
-        let mut tokens = session::cookies(request.headers, &sticky.cookie);
+        let mut tokens = session::cookies(request.headers.all(), &sticky.cookie);
         tokens.any(|token| token == branch.token.as_bytes())
     })
 }

@@ -98,6 +98,13 @@ impl Branch {
         (name, Rc::new(branch))
     }
 
+    /// The route of everything, if there is no other: all of `mount` goes the same way.
+    #[must_use]
+    pub fn only_route(&self, mount: &str) -> Option<(&str, &Target)> {
+        let (prefix, target) = self.routes.first_key_value()?;
+        (self.routes.len() == 1 && prefix == mount).then_some((prefix, target))
+    }
+
     /// What the branch does with a path: that of the longest prefix in which it lies.
     ///
     /// As many look-ups as the deepest prefix has segments, however long the path.

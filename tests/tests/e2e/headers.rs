@@ -144,7 +144,7 @@ async fn without_the_filters_configuration_requests_are_refused(source: Source) 
     ensure!(answer.status == 403, "{answer:?}");
     ensure!(
         envoy
-            .stat("extension_config_discovery.http_filter.switchyard.init_fetch_timeout")
+            .stat("extension_config_discovery.http_filter.switchyard-0.init_fetch_timeout")
             .await?
             > 0
     );

@@ -1,6 +1,6 @@
 use super::*;
 use std::os::unix::fs::symlink;
-use switchyard_core::Object;
+use switchyard_core::{Name, Object};
 use tempfile::TempDir;
 
 /// A directory on disk, and what was read of it.
@@ -9,6 +9,8 @@ struct Fixture {
     directory: Directory,
     now: Instant,
 }
+
+type Edit<'e> = &'e dyn Fn(&Fixture);
 
 // === impl Fixture ===
 
@@ -174,6 +176,34 @@ fn a_renamed_file_keeps_its_objects() {
         assert_eq!(at.problems(), [""; 0]);
         assert_eq!(at.later(), "");
         assert_eq!(at.directory.entries().count(), 1);
+    }
+}
+
+#[test]
+fn others_see_in_which_file_an_ingressroute_stands_now() {
+    let mut at = Fixture::new();
+    let places = at.directory.published();
+    let name = Name::new("default", "r");
+    let route = "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r}\nspec: {}\n";
+    at.write("b.yaml", route);
+    at.write("s.yaml", &service("r", 1));
+    let rename = |from, to| move |at: &Fixture| fs::rename(at.path(from), at.path(to)).unwrap();
+    let remove = |at: &Fixture| fs::remove_file(at.path("a.yaml")).unwrap();
+    let bad = |at: &Fixture| at.write("a.yaml", "kind: [");
+    let steps: [(Edit<'_>, _); 5] = [
+        (&|_| (), Some("b.yaml")),
+        (&rename("b.yaml", "c.yaml"), Some("c.yaml")),
+        (&rename("c.yaml", "a.yaml"), Some("a.yaml")),
+        (&bad, Some("a.yaml")),
+        (&remove, None),
+    ];
+    for (step, (edit, want)) in steps.into_iter().enumerate() {
+        edit(&at);
+        for _ in 0..2 {
+            at.directory.look(Look::Everything, at.now);
+            at.now += GRACE;
+        }
+        assert_eq!(places.file(&name).as_deref(), want, "step {step}");
     }
 }
 

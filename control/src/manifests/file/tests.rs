@@ -94,3 +94,56 @@ fn json_is_read_whatever_it_is_indented_with() {
         [want]
     );
 }
+
+#[test]
+fn a_certificate_or_key_that_envoy_would_refuse_is_an_error_of_its_secret() {
+    let pem = |what| format!("-----BEGIN {what}-----\\nAAAA\\n-----END {what}-----\\n");
+    let (certificate, key) = (pem("CERTIFICATE"), pem("EC PRIVATE KEY"));
+    let damaged = certificate.replace("AAAA", "A!AA");
+    let secret = |kind, certificate: &str, key: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ntype: {kind}\nstringData:\n  \
+             tls.crt: \"{certificate}\"\n  tls.key: \"{key}\"\n"
+        )
+    };
+    let tls = "kubernetes.io/tls";
+    for (text, want) in [
+        (secret(tls, &certificate, &key), None),
+        (secret(tls, &[&*certificate, &certificate].concat(), &key), None),
+        (secret("Opaque", "text", "text"), None),
+        // What is empty is for the status of the root.
+        (secret(tls, "", ""), None),
+        (
+            secret(tls, "text", &key),
+            Some("6: Secret default/s: stringData.tls.crt: it holds no certificate in PEM"),
+        ),
+        (
+            secret(tls, &key, &key),
+            Some("6: Secret default/s: stringData.tls.crt: it holds no certificate in PEM"),
+        ),
+        (
+            secret(tls, &[&*certificate, &damaged].concat(), &key),
+            Some("6: Secret default/s: stringData.tls.crt: it holds no certificate in PEM"),
+        ),
+        (
+            secret(tls, &certificate, &certificate),
+            Some("7: Secret default/s: stringData.tls.key: it holds no private key in PEM"),
+        ),
+        (
+            secret(tls, &certificate, &key)
+                .replace(&format!("\"{key}\""), "")
+                .replace("  tls.key: \n", "")
+                + "data: {tls.key: eA==}\n",
+            Some("7: Secret default/s: data.tls.key: it holds no private key in PEM"),
+        ),
+    ] {
+        let problems = problems(&text);
+        match want {
+            None => assert_eq!(problems, [""; 0], "{text}"),
+            Some(want) => assert!(
+                problems.len() == 1 && problems[0].starts_with(&format!("f.yaml:{want}")),
+                "{problems:?}"
+            ),
+        }
+    }
+}

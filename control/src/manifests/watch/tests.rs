@@ -102,3 +102,29 @@ async fn a_swapped_link_is_seen() {
     fs::rename(at.path("..tmp"), at.path("..data")).unwrap();
     while at.next().await != Some(2) {}
 }
+
+#[test]
+fn what_an_editor_writes_before_it_renames_is_no_reason_to_look_at_everything() {
+    use notify::event::RenameMode::{Both, From, To};
+    let folder = tempfile::tempdir().unwrap();
+    let [manifest, swapped, written] = ["a.yaml", "..data", ".new"].map(|name| folder.path().join(name));
+    fs::write(&written, "").unwrap();
+    std::os::unix::fs::symlink("..1", &swapped).unwrap();
+    let away = folder.path().join(".away");
+    let name = |mode| EventKind::Modify(ModifyKind::Name(mode));
+    let create = EventKind::Create(CreateKind::File);
+    let file = || vec![Hint::File("a.yaml".into())];
+    for (kind, paths, want) in [
+        (create, vec![&written], vec![]),
+        (name(From), vec![&away], vec![]),
+        (name(To), vec![&manifest], file()),
+        (name(Both), vec![&away, &manifest], file()),
+        (name(To), vec![&swapped], vec![Hint::Anything]),
+        (create, vec![&swapped], vec![Hint::Anything]),
+    ] {
+        let event = paths
+            .iter()
+            .fold(Event::new(kind), |event, path| event.add_path((*path).clone()));
+        assert_eq!(hints_of(&event), want, "{event:?}");
+    }
+}

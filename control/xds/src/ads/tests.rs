@@ -1,7 +1,10 @@
 //! The server over loopback, with real gRPC.
 
 use super::*;
-use crate::resource::{Body, Resource};
+use crate::{
+    resource::{Body, Resource},
+    translate::Shard,
+};
 use ResourceType::{Cluster, Endpoint, Extension, Listener};
 use envoy_types::pb::{
     envoy::{
@@ -226,7 +229,7 @@ async fn only_the_first_request_says_who_sends_it() {
 #[tokio::test]
 async fn a_filter_gets_its_code_as_the_node_says() {
     let server = mk_ready();
-    let sections = Arc::new(crate::sections::Sections::new(false));
+    let sections = Arc::new(crate::sections::Sections::new(Shard::of_host("bar.com"), false));
     let resource = Resource {
         version: sections.version(),
         body: Body::Sections(sections),

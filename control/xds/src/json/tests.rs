@@ -2,7 +2,10 @@ use super::*;
 use bytes::Bytes;
 use envoy_types::pb::{
     envoy::{
-        config::core::v3::{DataSource, data_source::Specifier},
+        config::{
+            core::v3::{DataSource, data_source::Specifier},
+            route::v3::{FilterConfig, Route},
+        },
         extensions::transport_sockets::tls::v3::{Secret, TlsCertificate, secret},
     },
     google::protobuf::Any,
@@ -11,7 +14,7 @@ use prost::Message;
 use prost_reflect::ReflectMessage;
 
 fn encode(message: &impl Message) -> Bytes {
-    crate::pack::encode(message)
+    pack::encode(message)
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn what_cannot_be_read_is_an_error() {
     };
     assert!(matches!(
         message_to_json(extension, &encode(&unknown)),
-        Err(Error::Json(_))
+        Err(Error::Type(_))
     ));
 }
 
@@ -68,4 +71,22 @@ fn every_type_that_is_sent_has_a_descriptor() {
     }
     let any = descriptors.get_message_by_name("google.protobuf.Any").unwrap();
     assert_eq!(DynamicMessage::new(any).descriptor().fields().len(), 2);
+}
+
+#[test]
+fn a_filter_that_is_switched_on_reads_as_envoy_wants_it() {
+    let on = FilterConfig {
+        config: Some(Any::default()),
+        ..Default::default()
+    };
+    let route = Route {
+        typed_per_filter_config: [("filter".to_owned(), pack::any(&on))].into(),
+        ..Default::default()
+    };
+    let json = message_to_json("type.googleapis.com/envoy.config.route.v3.Route", &encode(&route)).unwrap();
+    let want = json!({ "filter": {
+        "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+        "config": {},
+    } });
+    assert_eq!(json["typed_per_filter_config"], want);
 }

@@ -30,7 +30,7 @@ pub(crate) fn section(switch: &table::Switch) -> Result<Bytes, Refused> {
 
 fn to_switch(switch: &table::Switch) -> config::Switch {
     let table::Switch {
-        root,
+        root: _,
         owner: _,
         prefix,
         mount,
@@ -42,7 +42,8 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         branches,
     } = switch;
     config::Switch {
-        root: full_name(root),
+        // Every virtual host says it in its metadata.
+        root: String::new(),
         prefix: prefix.to_string(),
         mount: (mount != prefix).then(|| mount.to_string()),
         active: full_name(active),

@@ -15,6 +15,10 @@ use proptest::prelude::*;
 use prost::Message;
 use switchyard_policy::packed::Packed;
 
+fn none(expose_branch: bool) -> Sections {
+    Sections::new(Shard::of_host("bar.com"), expose_branch)
+}
+
 fn with(sections: &Sections, edits: &[(&str, Option<&str>)]) -> Sections {
     let edits = edits
         .iter()
@@ -33,7 +37,7 @@ fn contents(sections: &Sections) -> BTreeMap<String, String> {
 /// The packed configuration that the filter gets.
 fn payload(sections: &Sections, code: &Code) -> (Vec<u8>, PluginConfig) {
     let extension = TypedExtensionConfig::decode(sections.encode(code)).unwrap();
-    assert_eq!(extension.name, "switchyard");
+    assert_eq!(extension.name, sections.shard.to_string());
     let wasm: Wasm = extension.typed_config.unwrap().to_msg_of();
     let mut plugin = wasm.config.unwrap();
     let value: BytesValue = plugin.configuration.take().unwrap().to_msg_of();
@@ -53,7 +57,7 @@ impl Unpack for envoy_types::pb::google::protobuf::Any {
 
 #[test]
 fn what_is_sent_is_what_the_messages_say() {
-    let sections = with(&Sections::new(true), &[("a", Some("{}")), ("b", Some("[]"))]);
+    let sections = with(&none(true), &[("a", Some("{}")), ("b", Some("[]"))]);
     for (code, specifier) in [
         (
             Code::File {
@@ -80,8 +84,8 @@ fn what_is_sent_is_what_the_messages_say() {
             ..Default::default()
         };
         let want = PluginConfig {
-            name: "switchyard".to_owned(),
-            root_id: "switchyard".to_owned(),
+            name: sections.shard.to_string(),
+            root_id: sections.shard.to_string(),
             failure_policy: FailurePolicy::FailReload.into(),
             vm: Some(Vm::VmConfig(vm)),
             ..Default::default()
@@ -97,14 +101,8 @@ fn what_is_sent_is_what_the_messages_say() {
 
 #[test]
 fn a_bridge_has_the_old_sections_and_the_new_keys() {
-    let old = with(
-        &Sections::new(false),
-        &[("both", Some("old")), ("gone", Some("old"))],
-    );
-    let new = with(
-        &Sections::new(false),
-        &[("both", Some("new")), ("come", Some("new"))],
-    );
+    let old = with(&none(false), &[("both", Some("old")), ("gone", Some("old"))]);
+    let new = with(&none(false), &[("both", Some("new")), ("come", Some("new"))]);
     let want = [("both", "old"), ("come", "new"), ("gone", "old")];
     assert_eq!(
         contents(&old.bridge(&new)),
@@ -114,7 +112,7 @@ fn a_bridge_has_the_old_sections_and_the_new_keys() {
 
 #[test]
 fn keys_are_lacked_and_not_content() {
-    let one = with(&Sections::new(false), &[("a", Some("1"))]);
+    let one = with(&none(false), &[("a", Some("1"))]);
     let other = with(&one, &[("a", Some("2"))]);
     let more = with(&one, &[("b", Some("1"))]);
     for (from, to, want) in [
@@ -122,7 +120,7 @@ fn keys_are_lacked_and_not_content() {
         (&one, &one, false),
         (&one, &more, true),
         (&more, &one, false),
-        (&Sections::new(false), &one, true),
+        (&none(false), &one, true),
     ] {
         assert_eq!(
             from.lacks_keys_of(to),
@@ -140,7 +138,7 @@ proptest! {
     #[test]
     fn edits_are_as_those_of_a_map(edits in prop::collection::vec(("[a-e][a-e][a-e]", prop::option::of("[xy]")), 0..100)) {
         let mut model = BTreeMap::new();
-        let mut sections = Sections::new(false);
+        let mut sections = none(false);
         for (key, json) in edits {
             sections = with(&sections, &[(&key, json.as_deref())]);
             match json {
@@ -150,7 +148,7 @@ proptest! {
         }
         prop_assert_eq!(contents(&sections), model.clone());
         let at_once: Vec<_> = model.iter().map(|(key, json)| (key.as_str(), Some(json.as_str()))).collect();
-        let at_once = with(&Sections::new(false), &at_once);
+        let at_once = with(&none(false), &at_once);
         prop_assert_eq!(at_once.version(), sections.version());
         let code = Code::File { path: String::new() };
         prop_assert_eq!(at_once.encode(&code), sections.encode(&code));

@@ -30,9 +30,9 @@ struct Layer {
 
 /// The encoded `TypedExtensionConfig`. Nothing where there is more than Envoy could take: it refuses that, and keeps
 /// what it has.
-pub(super) fn encode(code: &Code, flags: Flags, buckets: &[&[u8]]) -> Bytes {
+pub(super) fn encode(name: &str, code: &Code, flags: Flags, buckets: &[&[u8]]) -> Bytes {
     let payload_len = packed::assembled_len(buckets);
-    let layers = layers(code);
+    let layers = layers(name, code);
     let mut lens = vec![payload_len];
     for Layer { head, tag } in layers.iter().rev() {
         let inner = lens.last().copied().unwrap_or_default();
@@ -53,12 +53,12 @@ pub(super) fn encode(code: &Code, flags: Flags, buckets: &[&[u8]]) -> Bytes {
 }
 
 /// The outermost first.
-fn layers(code: &Code) -> [Layer; 6] {
+fn layers(name: &str, code: &Code) -> [Layer; 6] {
     [
-        layer(&extension(), 2),
+        layer(&extension(name), 2),
         layer(&any::<Wasm>(), 2),
         layer(&Wasm::default(), 1),
-        layer(&plugin(code), 4),
+        layer(&plugin(name, code), 4),
         layer(&any::<BytesValue>(), 2),
         layer(&BytesValue::default(), 1),
     ]
@@ -71,9 +71,9 @@ fn layer<M: Message>(message: &M, tag: u32) -> Layer {
     }
 }
 
-fn extension() -> TypedExtensionConfig {
+fn extension(name: &str) -> TypedExtensionConfig {
     TypedExtensionConfig {
-        name: FILTER.to_owned(),
+        name: name.to_owned(),
         ..Default::default()
     }
 }
@@ -85,10 +85,10 @@ fn any<M: Name>() -> Any {
     }
 }
 
-/// The plugin without its configuration.
+/// The plugin without its configuration. All of them are run by one VM in each worker, for it has one `vm_id`.
 ///
 /// After a fault, which should not be, a worker's requests are refused until it has started anew.
-fn plugin(code: &Code) -> PluginConfig {
+fn plugin(name: &str, code: &Code) -> PluginConfig {
     let vm = VmConfig {
         vm_id: FILTER.to_owned(),
         runtime: "envoy.wasm.runtime.v8".to_owned(),
@@ -98,8 +98,8 @@ fn plugin(code: &Code) -> PluginConfig {
         ..Default::default()
     };
     PluginConfig {
-        name: FILTER.to_owned(),
-        root_id: FILTER.to_owned(),
+        name: name.to_owned(),
+        root_id: name.to_owned(),
         failure_policy: FailurePolicy::FailReload.into(),
         vm: Some(Vm::VmConfig(vm)),
         ..Default::default()

@@ -2,8 +2,8 @@
 //! keeps clients from speaking to the filter's routes.
 
 use super::{
-    Settings, access_log,
-    route::{CLUSTER_HEADER, FILTER, ROUTE_HEADER},
+    Settings, Shard, access_log,
+    route::{CLUSTER_HEADER, ROUTE_HEADER},
 };
 use crate::pack;
 use envoy_types::pb::{
@@ -60,7 +60,7 @@ pub(super) fn connection_manager(settings: &Settings, stat_prefix: &str, routes:
     let manager = HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         route_specifier: Some(RouteSpecifier::Rds(rds(routes))),
-        http_filters: vec![switchyard(), router()],
+        http_filters: Shard::all().map(switchyard).chain([router()]).collect(),
         access_log: vec![access_log::http(&settings.access_log)],
         ..edge(settings.xff_trusted_hops)
     };
@@ -157,8 +157,8 @@ fn rds(routes: &str) -> Rds {
     }
 }
 
-/// The filter, from ECDS; in its place, a filter that refuses every request.
-fn switchyard() -> HttpFilter {
+/// A filter, from ECDS; in its place, one that refuses every request. It is off but for the routes that want it.
+fn switchyard(shard: Shard) -> HttpFilter {
     let source = ExtensionConfigSource {
         config_source: Some(pack::from_ads(FETCH_TIMEOUT)),
         default_config: Some(deny_all()),
@@ -166,7 +166,8 @@ fn switchyard() -> HttpFilter {
         type_urls: vec![Wasm::type_url(), Rbac::type_url()],
     };
     HttpFilter {
-        name: FILTER.to_owned(),
+        name: shard.to_string(),
+        disabled: true,
         config_type: Some(ConfigType::ConfigDiscovery(source)),
         ..Default::default()
     }

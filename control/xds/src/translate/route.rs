@@ -12,7 +12,7 @@
 //! from one whose routes do not match; so each has its own route, by whole segments, and then that of the nearest
 //! prefix around it. What is not the own route's is that one's: a path in neither is in no prefix between the two.
 //!
-//! The filter is off but for switches. A switch's own route leads nowhere: the filter sets the header that makes Envoy
+//! The filter is off but for switches, and then it is that of the host's shard. A switch's own route leads nowhere: the filter sets the header that makes Envoy
 //! select a template's route in its stead, and where the filter did not, nothing is served.
 
 mod action;
@@ -20,6 +20,7 @@ mod template;
 
 pub use template::{HTTPS_REDIRECT, template_name};
 
+use super::Shard;
 use crate::pack;
 use envoy_types::pb::{
     envoy::{
@@ -55,7 +56,7 @@ use switchyard_core::{
 pub(super) const ROUTE_HEADER: &str = "x-switchyard-route";
 /// Chooses the cluster that a template's route sends to. Set by the filter; taken from what clients send.
 pub(super) const CLUSTER_HEADER: &str = "x-switchyard-cluster";
-/// The HTTP filter, its configuration's resource, and the namespace of route metadata.
+/// The namespace of route metadata, and the VM of the HTTP filters.
 pub(crate) const FILTER: &str = "switchyard";
 
 /// One vhost of one host, with all that its routes depend on.
@@ -92,7 +93,8 @@ impl Source<'_> {
         let matcher = if templates.is_empty() && !prefixes.have_switch() {
             by_path
         } else {
-            by_header(template::routes(&templates, *redirects), by_path)
+            let shard = Shard::of_host(fqdn);
+            by_header(template::routes(&templates, *redirects, shard), by_path)
         };
         VirtualHost {
             name: (*fqdn).to_owned(),
@@ -182,6 +184,7 @@ impl Prefixes<'_> {
             name: key.to_owned(),
             r#match: Some(path_match(prefix)),
             action: Some(action::nowhere(self.websockets)),
+            typed_per_filter_config: filter_on(Shard::of_host(self.fqdn)),
             ..Default::default()
         }
     }
@@ -224,23 +227,23 @@ fn path_match(prefix: &str) -> RouteMatch {
     }
 }
 
-/// A route that needs nothing of the filter, and does not pay for it.
+/// A route that needs nothing of the filters, and does not pay for them.
 fn filterless(name: &str, r#match: RouteMatch, action: Action) -> Route {
     Route {
         name: name.to_owned(),
         r#match: Some(r#match),
         action: Some(action),
-        typed_per_filter_config: filter_off(),
         ..Default::default()
     }
 }
 
-fn filter_off() -> HashMap<String, Any> {
-    let off = FilterConfig {
-        disabled: true,
+/// A configuration that is there and empty switches a filter on (`PerFilterConfigs::create` of Envoy's router).
+fn filter_on(shard: Shard) -> HashMap<String, Any> {
+    let on = FilterConfig {
+        config: Some(Any::default()),
         ..Default::default()
     };
-    HashMap::from([(FILTER.to_owned(), pack::any(&off))])
+    HashMap::from([(shard.to_string(), pack::any(&on))])
 }
 
 fn by_header(templates: HashMap<String, OnMatch>, otherwise: Matcher) -> Matcher {

@@ -6,7 +6,7 @@ mod snapshot;
 mod tls;
 mod version;
 
-use super::{Settings, Translator};
+use super::{Settings, Shard, Translator};
 use crate::resource::{Body, Resource, ResourceType, Update};
 use prost::Message;
 use std::{
@@ -111,16 +111,19 @@ impl World {
     }
 
     fn switches(&self) -> Vec<String> {
-        let Body::Sections(sections) = &self.resource(ResourceType::Extension, "switchyard").body else {
+        let mut keys: Vec<_> = Shard::all().flat_map(|shard| self.switches_of(shard)).collect();
+        keys.sort();
+        keys
+    }
+
+    fn switches_of(&self, shard: Shard) -> Vec<String> {
+        let Body::Sections(sections) = &self.resource(ResourceType::Extension, &shard.to_string()).body
+        else {
             panic!("not sections");
         };
         let json = sections.to_json().expect("sections are JSON");
-        json["switches"]
-            .as_object()
-            .expect("an object")
-            .keys()
-            .cloned()
-            .collect()
+        let switches = json["switches"].as_object().expect("an object");
+        switches.keys().cloned().collect()
     }
 }
 

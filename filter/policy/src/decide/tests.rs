@@ -32,15 +32,25 @@ fn leaf(prefix: &str, route: &str) -> String {
     format!(r#"{{"prefix": {prefix:?}, "leaf": {{"route": {route:?}}}}}"#)
 }
 
+/// A path, and the other headers.
+struct Client(Vec<u8>, Vec<(String, Vec<u8>)>);
+
+impl Headers for Client {
+    fn target(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn all(&self) -> &[(String, Vec<u8>)] {
+        &self.1
+    }
+}
+
 fn ask_with(store: &Store, path: &str, headers: &[(&str, &str)], rng: &mut Rng) -> Decision {
-    let headers: Vec<_> = [(":path", path), (":authority", "bar.com")]
-        .iter()
-        .chain(headers)
-        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-        .collect();
+    let headers = [(":authority", "bar.com")].iter().chain(headers);
+    let headers = headers.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
     let request = Request {
         route_name: "s",
-        headers: &headers,
+        headers: &Client(path.into(), headers.collect()),
     };
     decide(store, request, rng)
 }
@@ -66,6 +76,33 @@ fn count(store: &Store, times: usize) -> BTreeMap<String, usize> {
         *counts.entry(cluster.unwrap()).or_default() += 1;
     }
     counts
+}
+
+/// Getting them costs.
+#[wasm_bindgen_test(unsupported = test)]
+fn headers_that_decide_nothing_are_not_asked_for() {
+    struct Silent;
+
+    impl Headers for Silent {
+        fn target(&self) -> &[u8] {
+            panic!("asked for the path")
+        }
+
+        fn all(&self) -> &[(String, Vec<u8>)] {
+            panic!("asked for all headers")
+        }
+    }
+
+    let below = one_branch("/shop", "c", &leaf("/shop", "there"));
+    let to_below = r#"{"prefix": "/shop", "switch": "t"}"#;
+    let store = store(&[("s", &one_branch("/shop", "b", to_below)), ("t", &below)]);
+    let request = Request {
+        route_name: "s",
+        headers: &Silent,
+    };
+    let decision = decide(&store, request, &mut Rng::new(1));
+    assert_eq!(decision.outcome.unwrap().route, "there");
+    assert_eq!(decision.trail.branches, "b, c");
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -185,7 +222,7 @@ fn what_cannot_be_served_is_refused() {
     }
     let unknown = Request {
         route_name: "t",
-        headers: &[],
+        headers: &Client(vec![], vec![]),
     };
     let refused = decide(&store, unknown, &mut Rng::new(1)).outcome.unwrap_err();
     assert_eq!(refused, Refusal::NoSwitch("t".to_owned()));
@@ -344,9 +381,10 @@ mod properties {
         ) {
             let store = store(&[("s", &format!(r#"{SHOP}, "sticky": {{"cookie": "c"}}"#))]);
             let mut headers = headers;
-            let path = [b"/shop/".to_vec(), path].concat();
-            headers.extend([(":path".to_owned(), path), ("cookie".to_owned(), cookie)]);
-            let _decision = decide(&store, Request { route_name: &route_name, headers: &headers }, &mut Rng::new(1));
+            let target = [b"/shop/".to_vec(), path].concat();
+            headers.push(("cookie".to_owned(), cookie));
+            let request = Request { route_name: &route_name, headers: &Client(target, headers) };
+            let _decision = decide(&store, request, &mut Rng::new(1));
         }
     }
 }

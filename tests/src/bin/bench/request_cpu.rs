@@ -11,8 +11,8 @@ use crate::{
 };
 
 const ROUTES: usize = 10_000;
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_millis(800);
+const ROUNDS: usize = 40;
+const ROUND: Duration = Duration::from_millis(300);
 
 const ONE: &str = "one.bar.com";
 const MANY: &str = "many.bar.com";

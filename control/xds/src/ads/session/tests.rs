@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     resource::{Body, Resource, Update},
     sections::{Code, Sections},
+    translate::Shard,
 };
 use ResourceType::{Cluster, Endpoint, Extension, Listener, Route, Secret};
 use bytes::Bytes;
@@ -53,7 +54,9 @@ pub(super) fn mk_sections(switches: &[&str]) -> Resource {
         .filter_map(|pair| pair.split_once('='))
         .map(edit)
         .collect();
-    let sections = Sections::new(false).edit(edits).expect("small");
+    let sections = Sections::new(Shard::of_host("bar.com"), false)
+        .edit(edits)
+        .expect("small");
     Resource {
         version: sections.version(),
         body: Body::Sections(Arc::new(sections)),

@@ -1,6 +1,6 @@
 //! Routes that leaves share: all of a route but for the cluster and the path, which the filter says.
 
-use super::{CLUSTER_HEADER, action, filterless, on_routes, path_match};
+use super::{CLUSTER_HEADER, Shard, action, filter_on, filterless, on_routes, path_match};
 use envoy_types::pb::{
     envoy::config::route::v3::{
         HeaderMatcher, Route, RouteMatch, header_matcher::HeaderMatchSpecifier, route::Action,
@@ -44,11 +44,15 @@ pub fn template_name(template: &Template) -> String {
 }
 
 /// The routes of templates, by name.
-pub(super) fn routes(templates: &BTreeSet<&Template>, redirects: bool) -> HashMap<String, OnMatch> {
+pub(super) fn routes(
+    templates: &BTreeSet<&Template>,
+    redirects: bool,
+    shard: Shard,
+) -> HashMap<String, OnMatch> {
     let websockets = templates.iter().any(|template| template.websockets);
     let forwards = templates.iter().map(|template| {
         let name = template_name(template);
-        let routes = forwards(&name, template, websockets && !template.websockets);
+        let routes = forwards(&name, template, websockets && !template.websockets, shard);
         (name, on_routes(routes))
     });
     let redirect = redirects.then(|| {
@@ -59,7 +63,7 @@ pub(super) fn routes(templates: &BTreeSet<&Template>, redirects: bool) -> HashMa
 }
 
 /// The filter is on: a request that starts out here was not sent by it.
-fn forwards(name: &str, template: &Template, refuse_upgrades: bool) -> Vec<Route> {
+fn forwards(name: &str, template: &Template, refuse_upgrades: bool, shard: Shard) -> Vec<Route> {
     let refusal = refuse_upgrades.then(|| filterless("no-upgrade", upgrades(), action::respond(403)));
     let mut action = action::forward(
         template,
@@ -70,6 +74,7 @@ fn forwards(name: &str, template: &Template, refuse_upgrades: bool) -> Vec<Route
         name: name.to_owned(),
         r#match: Some(path_match("/")),
         action: Some(Action::Route(action)),
+        typed_per_filter_config: filter_on(shard),
         ..Default::default()
     };
     refusal.into_iter().chain([route]).collect()

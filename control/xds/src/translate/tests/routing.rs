@@ -121,9 +121,12 @@ fn the_filter_is_on_for_switches_alone() {
         ("/u", HostRoute::Unavailable),
     ];
     let matcher = matcher(host("a", vhost(routes), None));
+    let of_the_host = Shard::of_host("a").to_string();
     for (path, on) in [("/", false), ("/s", true), ("/r", false), ("/u", false)] {
         let route = select(&matcher, path);
-        assert_eq!(route.typed_per_filter_config.is_empty(), on, "{path}");
+        let filters: Vec<_> = route.typed_per_filter_config.keys().collect();
+        let want = if on { vec![&of_the_host] } else { vec![] };
+        assert_eq!(filters, want, "{path}");
     }
 }
 

@@ -77,7 +77,7 @@ fn a_change_sets_what_it_touches() {
                     Arc::new(switch("green", "blue")),
                 ))
             },
-            &[(Extension, "switchyard")],
+            &[(Extension, "switchyard-9")],
         ),
         (
             "an endpoint goes",

@@ -1,0 +1,58 @@
+//! Where an IngressRoute stands, as control knows it: who wants to edit one need not look through the directory.
+
+use crate::{engine::Question, manifests::Places};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use switchyard_core::Name;
+use tokio::sync::{mpsc, oneshot};
+
+/// The answer of `/place`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub namespace: String,
+    pub name: String,
+    /// Without links, so that it can be told whether another path means the same.
+    pub directory: String,
+    /// Its name in the directory.
+    pub file: String,
+}
+
+/// Finds an IngressRoute that is named as on the command line.
+pub async fn find(
+    text: &str,
+    directory: &Path,
+    places: &Places,
+    engine: &mpsc::Sender<Question>,
+) -> Option<Place> {
+    let named = name(text);
+    let (name, file) = match places.file(&named) {
+        Some(file) => (named, file),
+        None => {
+            let root = root(text, engine).await?;
+            let file = places.file(&root)?;
+            (root, file)
+        }
+    };
+    let directory = directory.canonicalize().ok()?;
+    Some(Place {
+        namespace: name.namespace.to_string(),
+        name: name.name.to_string(),
+        directory: directory.to_str()?.to_owned(),
+        file: file.to_string(),
+    })
+}
+
+/// What a text names that is NAMESPACE/NAME, or NAME in namespace default.
+#[must_use]
+pub fn name(text: &str) -> Name {
+    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+    Name::new(namespace, name)
+}
+
+/// The root that serves a host.
+async fn root(host: &str, engine: &mpsc::Sender<Question>) -> Option<Name> {
+    let (reply, root) = oneshot::channel();
+    let host = host.to_ascii_lowercase();
+    engine.send(Question::Root { host, reply }).await.ok()?;
+    root.await.ok()?
+}

@@ -1,0 +1,322 @@
+//! `switchyard switch`.
+
+use crate::{
+    control::{Control, Fake},
+    path, repository, stderr, stdout, switchyard,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+/// The demo's manifests, to edit.
+fn demo() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(repository().join("deploy/demo")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    folder
+}
+
+fn routes(folder: &TempDir) -> String {
+    fs::read_to_string(folder.path().join("blue-green.yaml")).unwrap()
+}
+
+/// The demo's manifests in two files, of which the second has a branch more.
+fn demo_with_teal() -> TempDir {
+    let folder = demo();
+    let teal =
+        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: teal}\nspec: {}\n";
+    fs::write(folder.path().join("teal.yaml"), teal).unwrap();
+    folder
+}
+
+/// `switchyard switch`, and no longer than it may ever take.
+fn switch(folder: &TempDir, arguments: &[&str], control: &str) -> Output {
+    Command::new("timeout")
+        .args([
+            "20",
+            env!("CARGO_BIN_EXE_switchyard"),
+            "switch",
+            path(folder.path()),
+        ])
+        .args(arguments)
+        .args(["--control", control])
+        .output()
+        .unwrap()
+}
+
+/// The answer of `/place`.
+fn place(folder: &Path, file: &str) -> (u16, Value) {
+    let directory = folder.canonicalize().unwrap();
+    let place = json!({
+        "namespace": "default", "name": "blue-green-root", "directory": path(&directory), "file": file,
+    });
+    (200, place)
+}
+
+#[test]
+fn switch_edits_the_name_alone() {
+    let folder = demo();
+    let before = routes(&folder);
+    let output = switchyard(&[
+        "switch",
+        path(folder.path()),
+        "blue-green-root",
+        "green",
+        "--no-wait",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).ends_with("blue-green.yaml:9: blue -> green\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(routes(&folder), before.replace("{name: blue} ", "{name: green} "));
+}
+
+#[test]
+fn switch_takes_a_root_by_name_namespace_or_host() {
+    for root in ["blue-green-root", "default/blue-green-root", "blue-green.bar.com"] {
+        let folder = demo();
+        let output = switchyard(&["switch", path(folder.path()), root, "/", "green", "--no-wait"]);
+        assert!(output.status.success(), "{root}: {}", stderr(&output));
+        assert!(routes(&folder).contains("{name: green}      #"), "{root}");
+    }
+}
+
+#[test]
+fn switch_refuses_before_it_edits() {
+    for (arguments, want) in [
+        (
+            ["nobody", "green"],
+            "there is no IngressRoute default/nobody, and no host nobody. There are: default/blue, ",
+        ),
+        (
+            ["blue-green-root", "purple"],
+            "there is no IngressRoute default/purple: requests would get 503.",
+        ),
+        (["blue", "green"], "default/blue has no route that delegates"),
+    ] {
+        let folder = demo();
+        let before = routes(&folder);
+        let output = switchyard(&[&["switch", path(folder.path())], &arguments[..], &["--no-wait"]].concat());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(want),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(routes(&folder), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn switch_to_what_is_active_changes_nothing_and_is_well() {
+    let folder = demo();
+    let before = routes(&folder);
+    let output = switchyard(&[
+        "switch",
+        path(folder.path()),
+        "blue-green-root",
+        "blue",
+        "--no-wait",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).starts_with("blue is active already"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(routes(&folder), before);
+}
+
+#[test]
+fn switch_does_not_edit_a_file_that_control_cannot_read() {
+    let folder = demo();
+    let file = folder.path().join("blue-green.yaml");
+    let bad = routes(&folder) + "---\nkind: [\n";
+    fs::write(&file, &bad).unwrap();
+    let output = switchyard(&[
+        "switch",
+        path(folder.path()),
+        "blue-green-root",
+        "green",
+        "--no-wait",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("mend that first"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&file).unwrap(), bad);
+}
+
+#[test]
+fn switch_that_cannot_ask_control_says_that_the_file_is_edited() {
+    let folder = demo();
+    let control = ["--control", "http://127.0.0.1:1"];
+    let output = switchyard(
+        &[
+            &["switch", path(folder.path()), "blue-green-root", "green"],
+            &control[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("the file is edited, but http://127.0.0.1:1 cannot be asked"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn switch_reads_no_other_file_than_the_one_that_control_names() {
+    for (root, branch) in [
+        ("blue-green-root", "green"),
+        ("default/blue-green-root", "teal"),
+        ("Blue-Green.bar.com", "teal"),
+    ] {
+        let folder = demo_with_teal();
+        let control = Control::start(folder.path());
+        // Who opens a pipe that nobody writes to waits forever.
+        let pipe = folder.path().join("a-pipe.yaml");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let output = switch(&folder, &[root, branch, "--no-wait"], &control.url);
+        assert!(
+            output.status.success(),
+            "{root}: {:?} {}",
+            output.status,
+            stderr(&output)
+        );
+        assert!(routes(&folder).contains(&format!("{{name: {branch}}}")), "{root}");
+    }
+}
+
+#[test]
+fn switch_searches_where_control_serves_another_directory() {
+    let (folder, other) = (demo(), demo());
+    // In both, control's file holds the root; in the command's, it is not the one that counts.
+    for at in [&folder, &other] {
+        fs::rename(at.path().join("blue-green.yaml"), at.path().join("z.yaml")).unwrap();
+    }
+    fs::copy(
+        folder.path().join("z.yaml"),
+        folder.path().join("blue-green.yaml"),
+    )
+    .unwrap();
+    let control = Control::start(other.path());
+    let z = |at: &TempDir| fs::read_to_string(at.path().join("z.yaml")).unwrap();
+    let before = z(&folder);
+    let output = switch(&folder, &["blue-green-root", "green", "--no-wait"], &control.url);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(routes(&folder).contains("{name: green}      #"));
+    assert_eq!((z(&folder), z(&other)), (before.clone(), before));
+}
+
+#[test]
+fn switch_searches_where_what_control_says_does_not_hold() {
+    for (what, answer) in [
+        ("unknown", |_: &Path| (404, json!("no such"))),
+        ("moved", |folder: &Path| place(folder, "services.yaml")),
+        ("gone", |folder: &Path| place(folder, "gone.yaml")),
+        ("hidden", |folder: &Path| place(folder, ".hidden.yaml")),
+        ("not understood", |_: &Path| (200, json!(["?"]))),
+    ] as [(&str, fn(&Path) -> (u16, Value)); 5]
+    {
+        let folder = demo();
+        fs::copy(
+            folder.path().join("blue-green.yaml"),
+            folder.path().join(".hidden.yaml"),
+        )
+        .unwrap();
+        let answer = answer(folder.path());
+        let control = Fake::start(move |_| answer.clone());
+        let output = switch(&folder, &["blue-green-root", "green", "--no-wait"], &control.url);
+        assert!(output.status.success(), "{what}: {}", stderr(&output));
+        assert!(routes(&folder).contains("{name: green}      #"), "{what}");
+        assert!(!control.asked().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn switch_waits_for_what_is_active_already() {
+    let folder = demo();
+    let control = Control::start(folder.path());
+    let output = switch(&folder, &["blue-green-root", "blue"], &control.url);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = folder.path().join("blue-green.yaml");
+    let want = format!(
+        "blue is active already ({}:9); live on 0/0 proxies\n",
+        file.display()
+    );
+    assert_eq!(stdout(&output), want);
+}
+
+#[test]
+fn switch_to_what_is_active_fails_where_control_has_not_taken_it() {
+    let (folder, other) = (demo(), demo());
+    fs::write(
+        folder.path().join("blue-green.yaml"),
+        routes(&folder).replace("{name: blue} ", "{name: green} "),
+    )
+    .unwrap();
+    let control = Control::start(other.path());
+    let arguments = ["blue-green-root", "green", "--timeout", "300ms"];
+    for (control, want) in [
+        (&*control.url, "control has not taken the switch in 300ms"),
+        ("http://127.0.0.1:1", "but http://127.0.0.1:1 cannot be asked"),
+    ] {
+        let output = switch(&folder, &arguments, control);
+        assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains("green is active already"), "{said}");
+        assert!(said.contains(want), "{said}");
+        assert!(!said.contains("is edited"), "{said}");
+    }
+}
+
+#[test]
+fn switch_reports_as_json_and_yaml_over_one_connection() {
+    let folder = demo();
+    let proxies = json!([
+        {"node": "edge-1", "state": "live", "afterMs": 2.125},
+        {"node": "edge-2", "state": "refused", "reasons": ["Route web: no"]},
+        {"node": "edge-3", "state": "live"},
+    ]);
+    let live = json!({"accepted": true, "live": 2, "of": 3, "proxies": proxies});
+    let (at, answer) = (place(folder.path(), "blue-green.yaml"), live.clone());
+    let control = Fake::start(move |asked| {
+        if asked.starts_with("/place?") {
+            at.clone()
+        } else {
+            (200, answer.clone())
+        }
+    });
+    let output = switch(&folder, &["blue-green-root", "green", "-o", "json"], &control.url);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "edge-2: refused: Route web: no\n");
+    let mut told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["tookMs"].take().is_u64(), "{told}");
+    let want = json!({
+        "owner": "default/blue-green-root", "match": "/", "from": "blue", "to": "green", "edited": true,
+        "file": path(&folder.path().join("blue-green.yaml")), "line": 9, "tookMs": null, "live": live,
+    });
+    assert_eq!(told, want);
+    let asked = control.asked();
+    let want = [
+        "1 /place?ingressroute=blue-green-root",
+        "1 /live?root=default%2Fblue-green-root&match=%2F&branch=default%2Fgreen&timeout=10000",
+    ];
+    assert_eq!(asked, want);
+    let again = ["blue-green-root", "green", "-o", "yaml", "--no-wait"];
+    let output = switch(&folder, &again, &control.url);
+    assert!(
+        stdout(&output).starts_with("edited: false\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&output).contains("\nlive: null\n"), "{}", stdout(&output));
+}

@@ -1,0 +1,70 @@
+//! The parts that the filter's configuration is cut in.
+//!
+//! Envoy takes a filter's configuration whole: each worker copies and hashes all of it at each update. So there are
+//! several filters, each with the switches of some hosts, and a change of a switch is an update of one. The switches
+//! of a host are all in one of them: what a request goes through is of one state.
+
+use std::fmt;
+use switchyard_policy::packed;
+
+/// How many there are, a power of two. An update costs this much less, and a request passes by so many filters that
+/// are off.
+const COUNT: u32 = 16;
+
+/// One of the filters; its name as an HTTP filter, and that of its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Shard(u32);
+
+// === impl Shard ===
+
+impl Shard {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..COUNT).map(Self)
+    }
+
+    /// That of a host's switches.
+    pub(crate) fn of_host(fqdn: &str) -> Self {
+        Self(packed::bucket_of(fqdn, COUNT))
+    }
+
+    /// That of a switch, by its key ([`switchyard_core::table::SwitchKey`]).
+    pub(crate) fn of_switch(key: &str) -> Self {
+        let key = key.strip_prefix("http://").unwrap_or(key);
+        let fqdn = key.split(['/', ' ']).next();
+        Self::of_host(fqdn.unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "switchyard-{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switches_of_a_host_are_in_one() {
+        for fqdn in ["bar.com", "a.b.c.example.org", "x"] {
+            for key in [
+                format!("{fqdn}/"),
+                format!("{fqdn}/shop/cart"),
+                format!("http://{fqdn}/shop"),
+                format!("{fqdn} team/name/match"),
+                format!("http://{fqdn} team/name/http://"),
+            ] {
+                assert_eq!(Shard::of_switch(&key), Shard::of_host(fqdn), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_are_in_all_of_them() {
+        let used: std::collections::BTreeSet<_> = (0..1000)
+            .map(|number| Shard::of_host(&format!("h{number}.bar.com")))
+            .collect();
+        assert!(used.into_iter().eq(Shard::all()));
+    }
+}
