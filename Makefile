@@ -20,6 +20,7 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 test: wasm envoy ## Every test, on real parts
 	scripts/reproducible.sh
 	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
+	cargo test -p switchyard-policy --features schema schema
 	scripts/node.sh >/dev/null
 	filter/node-tests.sh
 	cargo build -p switchyard

@@ -10,9 +10,9 @@ scripts/sizes.sh
 cargo clippy --workspace --exclude switchyard-filter --all-targets -- -D warnings
 
 # The filter for its own target; where rustup has no std for that, for this machine's.
-target=wasm32-unknown-unknown
-if [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] || rustup target add "$target" 2>/dev/null; then
-    cargo clippy -p switchyard-filter --target "$target" -- -D warnings
+. scripts/wasm-toolchain.sh
+if add_wasm_target 2>/dev/null; then
+    cargo clippy -p switchyard-filter --target "$wasm_target" -- -D warnings
 else
     cargo clippy -p switchyard-filter -- -D warnings
 fi

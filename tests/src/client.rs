@@ -10,7 +10,7 @@ use hyper::{
     http::request::Builder,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -45,10 +45,20 @@ pub struct Answer {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Seen {
     pub backend: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
+    pub tls: Option<SeenTls>,
     pub method: String,
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body_bytes: u64,
+}
+
+/// What the echo server and its client agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct SeenTls {
+    pub server_name: Option<String>,
+    pub alpn: Option<String>,
 }
 
 /// A GET for a path of a host; headers can be added.

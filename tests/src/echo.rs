@@ -2,14 +2,16 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | any | JSON: backend, method, path, headers, and how many bytes the body had |
+//! | any | JSON: backend, protocol, TLS, method, path, headers, and how many bytes the body had |
 //! | header `echo-status: 302` | that status |
 //! | header `echo-header: location=/x` (repeatable) | that header |
 //! | header `echo-delay-ms: 500` | the same, that much later |
+//! | `/healthz` | 503 while [`Echo::set_healthy`] says that it is not |
+//! | any, after [`Echo::fail_next`] | 503, as often as that said |
 //! | `upgrade: websocket` | 101; the backend's name, then every byte back |
 //! | `content-type: application/grpc` | every message back as it comes, and `grpc-status: 0` |
 //!
-//! HTTP/1.1 and HTTP/2 with prior knowledge, on one port. Every answer names the backend in `x-echo-backend`.
+//! HTTP/1.1 and HTTP/2, on one port. Every answer names the backend in `x-echo-backend`.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -26,14 +28,29 @@ use hyper_util::{
     server::conn::auto,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::sleep,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::client::SeenTls;
+
+/// Where health checks ask.
+const HEALTH: &str = "/healthz";
+const FAILURE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
@@ -42,7 +59,25 @@ type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 pub struct Echo {
     pub name: Arc<str>,
     pub address: SocketAddr,
+    backend: Arc<Backend>,
     accepting: JoinHandle<()>,
+}
+
+/// What the connections of a backend share.
+#[derive(Debug)]
+struct Backend {
+    name: Arc<str>,
+    healthy: AtomicBool,
+    /// How many requests are still to be answered with 503.
+    failures: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+/// Where a request came in.
+#[derive(Clone, Debug)]
+struct Origin {
+    backend: Arc<Backend>,
+    tls: Option<SeenTls>,
 }
 
 // === impl Echo ===
@@ -66,12 +101,29 @@ impl Echo {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("listening on {address}"))?;
-        let name: Arc<str> = name.into();
+        let backend = Arc::new(Backend::new(name));
         Ok(Self {
+            name: Arc::clone(&backend.name),
             address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, Arc::clone(&name), acceptor)),
-            name,
+            accepting: tokio::spawn(accept(listener, Arc::clone(&backend), acceptor)),
+            backend,
         })
+    }
+
+    /// Whether health checks pass; all else is answered as before.
+    pub fn set_healthy(&self, healthy: bool) {
+        self.backend.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    /// Has the next so many requests fail.
+    pub fn fail_next(&self, requests: usize) {
+        self.backend.failures.store(requests, Ordering::Relaxed);
+    }
+
+    /// How many requests have come so far, health checks not counted.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.backend.requests.load(Ordering::Relaxed)
     }
 }
 
@@ -81,53 +133,94 @@ impl Drop for Echo {
     }
 }
 
-async fn accept(listener: TcpListener, name: Arc<str>, acceptor: Option<TlsAcceptor>) {
+// === impl Backend ===
+
+impl Backend {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            healthy: AtomicBool::new(true),
+            failures: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether this request is to fail.
+    fn fails(&self, path: &str) -> bool {
+        if path == HEALTH {
+            return !self.healthy.load(Ordering::Relaxed);
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let one_less = |left: usize| left.checked_sub(1);
+        self.failures
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+    }
+}
+
+async fn accept(listener: TcpListener, backend: Arc<Backend>, acceptor: Option<TlsAcceptor>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(handshake(stream, Arc::clone(&name), acceptor.clone()));
+        tokio::spawn(handshake(stream, Arc::clone(&backend), acceptor.clone()));
     }
 }
 
 /// A client that breaks off is its own affair.
-async fn handshake(stream: TcpStream, name: Arc<str>, acceptor: Option<TlsAcceptor>) {
+async fn handshake(stream: TcpStream, backend: Arc<Backend>, acceptor: Option<TlsAcceptor>) {
     stream.set_nodelay(true).ok();
     match acceptor {
-        None => connection(stream, name).await,
+        None => connection(stream, Origin { backend, tls: None }).await,
         Some(acceptor) => {
             if let Ok(stream) = acceptor.accept(stream).await {
-                connection(stream, name).await;
+                let tls = Some(agreed(&stream));
+                connection(stream, Origin { backend, tls }).await;
             }
         }
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, name: Arc<str>) {
-    let service = service_fn(move |request| answer(Arc::clone(&name), request));
+/// What the handshake of a connection came to.
+fn agreed(stream: &TlsStream<TcpStream>) -> SeenTls {
+    let (_, connection) = stream.get_ref();
+    let protocol = connection.alpn_protocol().map(String::from_utf8_lossy);
+    SeenTls {
+        server_name: connection.server_name().map(str::to_owned),
+        alpn: protocol.map(Into::into),
+    }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, origin: Origin) {
+    let service = service_fn(move |request| answer(origin.clone(), request));
     auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .await
         .ok();
 }
 
-async fn answer(name: Arc<str>, request: Request<Incoming>) -> Result<Answer> {
-    let head = Response::builder().header("x-echo-backend", &*name);
+async fn answer(origin: Origin, request: Request<Incoming>) -> Result<Answer> {
+    let name = &origin.backend.name;
+    let head = Response::builder().header("x-echo-backend", &**name);
     if value(request.headers(), "upgrade").eq_ignore_ascii_case("websocket") {
-        return websocket(head, name, request);
+        return websocket(head, Arc::clone(name), request);
     }
     if value(request.headers(), "content-type").starts_with("application/grpc") {
         return grpc(head, request);
     }
-    echo(head, &name, request).await
+    echo(head, origin, request).await
 }
 
-async fn echo(head: response::Builder, name: &str, request: Request<Incoming>) -> Result<Answer> {
+async fn echo(head: response::Builder, origin: Origin, request: Request<Incoming>) -> Result<Answer> {
+    let Origin { backend, tls } = origin;
     let (asked, body) = request.into_parts();
+    let fails = backend.fails(asked.uri.path());
     let body_bytes = count(body).await?;
     sleep(Duration::from_millis(
         value(&asked.headers, "echo-delay-ms").parse().unwrap_or(0),
     ))
     .await;
     let seen = json!({
-        "backend": name,
+        "backend": &*backend.name,
+        "protocol": format!("{:?}", asked.version),
+        "tls": tls,
         "method": asked.method.as_str(),
         "path": asked.uri.path_and_query().map_or("", |path| path.as_str()),
         "headers": header_map(&asked.headers),
@@ -135,7 +228,7 @@ async fn echo(head: response::Builder, name: &str, request: Request<Incoming>) -
     });
     let mut answer = head
         .header("content-type", "application/json")
-        .status(status(&asked.headers))
+        .status(if fails { FAILURE } else { status(&asked.headers) })
         .body(
             Full::from(format!("{seen}\n"))
                 .map_err(|never| match never {})

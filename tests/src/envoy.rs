@@ -43,6 +43,8 @@ impl Envoy {
             .arg("--config-path")
             .arg(&options.bootstrap)
             .args(["--use-dynamic-base-id", "--log-level", "info"])
+            // Of the access log; 10 s if not said.
+            .args(["--file-flush-interval-msec", "100"])
             .args(["--concurrency", &options.concurrency.to_string()]);
         Ok(Self {
             process: Process::spawn(command, &options.log)?,

@@ -66,6 +66,31 @@ pub fn tls_secret(namespace: &str, name: &str, certificate: &crate::tls::Certifi
     format!("---\n{secret:#}\n")
 }
 
+/// An object of any kind, in `default`.
+#[must_use]
+pub fn object(api_version: &str, kind: &str, name: &str, content: Value) -> String {
+    let mut object = json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"namespace": "default", "name": name},
+    });
+    if let (Value::Object(object), Value::Object(content)) = (&mut object, content) {
+        object.extend(content);
+    }
+    format!("---\n{object:#}\n")
+}
+
+/// An IngressRoute in `default`.
+#[must_use]
+pub fn ingress_route(name: &str, spec: &Value) -> String {
+    object(
+        "contour.heptio.com/v1beta1",
+        "IngressRoute",
+        name,
+        json!({"spec": spec}),
+    )
+}
+
 /// An IngressRoute that sends a prefix to a service: what a branch is in most scenarios.
 #[must_use]
 pub fn leaf(namespace: &str, name: &str, prefix: &str, service: &str) -> String {

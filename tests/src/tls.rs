@@ -1,7 +1,7 @@
 //! Certificates for tests, and both ends of TLS.
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
@@ -34,6 +34,8 @@ impl Authority {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new([])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Whose issuer has the name of its subject is taken for self-signed, and rcgen names all alike.
+        params.distinguished_name.push(DnType::CommonName, "authority");
         Ok(Self {
             certificate: params.self_signed(&key)?,
             issuer: Issuer::new(params, key),
@@ -87,10 +89,16 @@ impl Authority {
 impl Certificate {
     /// A server's end that presents it.
     pub fn acceptor(&self) -> Result<TlsAcceptor> {
-        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        self.acceptor_for(&[])
+    }
+
+    /// The same, for one of these protocols, the first first. None: for what comes.
+    pub fn acceptor_for(&self, alpn: &[&str]) -> Result<TlsAcceptor> {
+        let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![self.chain_der.clone()], self.key_der.clone_key())?;
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 

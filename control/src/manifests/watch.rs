@@ -74,11 +74,11 @@ impl Watch {
         let mut first = true;
         loop {
             let batch = self.directory.look(look, Instant::now());
-            self.tell();
             let news = first || !batch.applied.is_empty() || !batch.deleted.is_empty();
             if news && batches.blocking_send(batch).is_err() {
                 return;
             }
+            self.tell();
             first = false;
             look = self.wait();
         }

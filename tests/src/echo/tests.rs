@@ -27,6 +27,20 @@ async fn it_answers_as_it_is_asked_to() {
 }
 
 #[tokio::test]
+async fn it_fails_as_often_as_it_is_told_to() {
+    let echo = Echo::start("blue").await.unwrap();
+    let status = async |path| once(echo.address, get("bar.com", path)).await.unwrap().status;
+    echo.fail_next(1);
+    echo.set_healthy(false);
+    assert_eq!(
+        [status("/healthz").await, status("/").await, status("/").await],
+        [503, 503, 200]
+    );
+    echo.set_healthy(true);
+    assert_eq!((status("/healthz").await, echo.requests()), (200, 2));
+}
+
+#[tokio::test]
 async fn it_speaks_http2_with_trailers() {
     let echo = Echo::start("blue").await.unwrap();
     let mut client = Http2::open(echo.address).await.unwrap();

@@ -82,7 +82,8 @@ async fn a_proxy_that_stands_still_is_named_and_holds_up_no_other(source: Source
         .context("an Envoy")?
         .process
         .signal(Signal::CONT)?;
-    world.switch(&[ROOT, "blue"]).await?;
+    let outcome = world.switch(&[ROOT, "blue"]).await?;
+    ensure!(outcome.text().contains("live on 2/2 proxies"), "{outcome:?}");
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! The installation that most scenarios begin with.
 
 use anyhow::Result;
+use serde_json::{Value, json};
 use switchyard_tests::{
     echo::Echo,
-    manifests::{leaf, root, service},
+    manifests::{ingress_route, leaf, root, service},
     world::{Builder, Source, World},
 };
 
@@ -45,4 +46,21 @@ impl BlueGreen {
 /// An IngressRoute and a Service, both of the backend's name.
 pub(crate) fn branch(name: &str, backend: &Echo) -> String {
     leaf("default", name, "/", name) + &service("default", name, &[backend.address])
+}
+
+/// The hosts of [`on_both`]: what is served as plain routes, and what is served below a switch.
+pub(crate) const HOSTS: [&str; 2] = ["plain.bar.com", "switched.bar.com"];
+pub(crate) const SWITCHED_ROOT: &str = "default/switched";
+pub(crate) const BRANCH: &str = "branch";
+
+/// The same routes twice: on a root, and on the branch of another.
+pub(crate) fn on_both(routes: &Value) -> String {
+    let [plain, switched] = HOSTS.map(|fqdn| json!({"fqdn": fqdn}));
+    let delegating = json!([{"match": "/", "delegate": {"name": BRANCH}}]);
+    ingress_route("plain", &json!({"virtualhost": plain, "routes": routes}))
+        + &ingress_route(
+            "switched",
+            &json!({"virtualhost": switched, "routes": delegating}),
+        )
+        + &ingress_route(BRANCH, &json!({"routes": routes}))
 }

@@ -1,53 +1,133 @@
 //! What the access log says of a request.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use std::fs;
-use switchyard_tests::{wait::until, world::Source};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+use switchyard_tests::{
+    manifests::ingress_route,
+    wait::until,
+    world::{Builder, Source},
+};
 
 use crate::{
     fixture::{BlueGreen, HOST, ROOT},
     scenarios,
 };
 
-scenarios![the_access_log_tells_root_branch_leaf_and_route,];
+scenarios![
+    a_switched_request_is_logged_with_root_branch_leaf_and_route,
+    every_request_is_logged_with_the_route_of_the_host_that_it_came_to,
+];
 
-async fn the_access_log_tells_root_branch_leaf_and_route(source: Source) -> Result<()> {
-    let mut log = None;
-    let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
-        let path = builder.dir.join("access.log");
-        let flag = format!("--access-log={}", path.display());
-        log = Some(path);
-        Ok(builder.flag(&flag))
+/// An installation whose Envoys log requests to the file `access.log`.
+async fn installation(source: Source, more: impl FnOnce(Builder) -> Result<Builder>) -> Result<BlueGreen> {
+    BlueGreen::start_with(source, |builder| {
+        let flag = format!("--access-log={}", log(&builder.dir));
+        more(builder.flag(&flag))
+    })
+    .await
+}
+
+fn log(dir: &Path) -> String {
+    dir.join("access.log").display().to_string()
+}
+
+/// What was logged last of a path, reduced to these fields.
+async fn logged(dir: &Path, path: &str, fields: &Value) -> Result<Value> {
+    let entry = until("the log has it", async || {
+        let text = fs::read_to_string(log(dir))?;
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        lines
+            .rfind(|entry: &Value| entry["path"] == path)
+            .context("no line yet")
     })
     .await?;
-    let log = log.context("a log")?;
+    let names = fields.as_object().context("an object")?.keys();
+    Ok(names.map(|name| (name.clone(), entry[name].clone())).collect())
+}
+
+async fn a_switched_request_is_logged_with_root_branch_leaf_and_route(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &installation(source, Ok).await?;
     world.get(HOST, "/first").await?;
     world.switch(&[ROOT, "green"]).await?;
     world.served_by(HOST, "/second", "green").await?;
     for (path, branch) in [("/first", "default/blue"), ("/second", "default/green")] {
-        let entry = until("the log has it", async || {
-            let text = fs::read_to_string(&log)?;
-            // The first requests for a path may have been answered before the switch was live.
-            let line = text
-                .lines()
-                .rfind(|line| line.contains(path))
-                .context("no line yet")?;
-            Ok(serde_json::from_str::<Value>(line)?)
-        })
-        .await?;
-        tells(&entry, branch)?;
+        let expected = json!({
+            "root": ROOT,
+            "branch": branch,
+            "leaf": "/",
+            "route": format!("{HOST}/"),
+            "authority": HOST,
+            "method": "GET",
+            "response_code": 200,
+            "reason": null,
+        });
+        let logged = logged(&world.dir, path, &expected).await?;
+        ensure!(logged == expected, "{path}: {logged:#}");
     }
     Ok(())
 }
 
-fn tells(entry: &Value, branch: &str) -> Result<()> {
-    ensure!(entry["root"] == ROOT, "{entry}");
-    ensure!(entry["branch"] == branch, "{entry}");
-    ensure!(entry["leaf"] == "/", "{entry}");
-    ensure!(
-        entry["route"].as_str().is_some_and(|route| !route.is_empty()),
-        "{entry}"
-    );
+/// A host with a plain route, and a switch below a switch.
+fn nested() -> String {
+    let blue = json!([{"name": "blue", "port": 80}]);
+    let root = json!({"virtualhost": {"fqdn": "nested.bar.com"}, "routes": [
+        {"match": "/static", "services": blue},
+        {"match": "/shop", "delegate": {"name": "team"}},
+    ]});
+    let team = json!({"routes": [
+        {"match": "/shop/cart", "delegate": {"name": "cart"}},
+        {"match": "/shop/closed", "services": [{"name": "no-such-service", "port": 80}]},
+    ]});
+    let cart = json!({"routes": [{"match": "/shop/cart", "services": blue}]});
+    ingress_route("nested", &root) + &ingress_route("team", &team) + &ingress_route("cart", &cart)
+}
+
+/// A path, the status that it is answered with, and the branch, leaf and route that are logged.
+type Case = (
+    &'static str,
+    u16,
+    Option<&'static str>,
+    Option<&'static str>,
+    &'static str,
+);
+
+const CASES: [Case; 4] = [
+    ("/static/x", 200, None, None, "nested.bar.com/static"),
+    (
+        "/shop/cart/x",
+        200,
+        Some("default/team, default/cart"),
+        Some("/shop/cart"),
+        "nested.bar.com/shop",
+    ),
+    (
+        "/shop/closed/x",
+        503,
+        Some("default/team"),
+        Some("/shop/closed"),
+        "nested.bar.com/shop",
+    ),
+    ("/nowhere", 404, None, None, "not-found"),
+];
+
+async fn every_request_is_logged_with_the_route_of_the_host_that_it_came_to(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } =
+        &installation(source, |builder| builder.manifest("nested.yaml", &nested())).await?;
+    // Envoy writes its log every ten seconds: all requests first.
+    for (path, status, ..) in CASES {
+        world.status("nested.bar.com", path, status).await?;
+    }
+    for (path, status, branch, leaf, route) in CASES {
+        let expected = json!({
+            "root": "default/nested",
+            "branch": branch,
+            "leaf": leaf,
+            "route": route,
+            "response_code": status,
+        });
+        let logged = logged(&world.dir, path, &expected).await?;
+        ensure!(logged == expected, "{path}: {logged:#}");
+    }
     Ok(())
 }

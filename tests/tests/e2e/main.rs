@@ -3,17 +3,20 @@
 //! A scenario is a function of the [`Source`] that objects come from; [`scenarios!`] makes a test of it for each
 //! source. What a run leaves (manifests, bootstraps, logs) stays under `target/<profile>/e2e/<test>`.
 
+mod balancing;
 mod delegation;
 mod failures;
 mod fixture;
 mod headers;
 mod logs;
+mod policies;
 mod protocols;
 mod reload;
 mod sessions;
 mod static_mode;
 mod switching;
 mod tls;
+mod upstreams;
 
 /// Makes a test of each scenario, for each source.
 macro_rules! scenarios {

@@ -1,15 +1,17 @@
 //! TLS at the edge: who is let in, with which certificate, and where undecrypted connections go.
 
 use anyhow::{Result, ensure};
-use std::net::SocketAddr;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, net::SocketAddr};
 use switchyard_tests::{
     client::{Answer, Connection, get},
     echo::Echo,
-    manifests::{leaf, service, tls_secret},
+    manifests::{ingress_route, leaf, service, tls_secret},
     tls::{Authority, Certificate},
-    wait::until,
+    wait::{PATIENCE, until},
     world::{Builder, Source, World},
 };
+use tokio::time::timeout;
 
 use crate::scenarios;
 
@@ -21,6 +23,8 @@ scenarios![
     a_certificate_of_another_namespace_needs_a_delegation,
     passthrough_hands_on_the_connection_undecrypted,
     a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted,
+    a_tcpproxy_shares_connections_out_by_weight,
+    while_control_is_away_a_host_is_served_that_was_asked_for_before,
 ];
 
 const HOST: &str = "secure.bar.com";
@@ -208,6 +212,43 @@ spec:
     Ok(())
 }
 
+const LATE: &str = "late.bar.com";
+
+/// Another host with TLS, to the same backend.
+fn late(authority: &Authority) -> Result<String> {
+    let spec = json!({
+        "virtualhost": {"fqdn": LATE, "tls": {"secretName": "late"}},
+        "routes": [{"match": "/", "services": [{"name": "blue", "port": 80}]}],
+    });
+    Ok(ingress_route("late", &spec) + &tls_secret("default", "late", &authority.issue(LATE)?))
+}
+
+async fn while_control_is_away_a_host_is_served_that_was_asked_for_before(source: Source) -> Result<()> {
+    let mut secure = Secure::start(source, "secretName: secure").await?;
+    secure.world.write("late.yaml", &late(&secure.authority)?)?;
+    until("the host's routes are there", async || {
+        ensure!(secure.world.get(LATE, "/").await?.status == 301);
+        Ok(())
+    })
+    .await?;
+
+    secure.world.control.process.kill().await?;
+    for _ in 0..20 {
+        secure.get("/").await?;
+    }
+    // Its certificate is asked for when a client first does, and there is no one to ask.
+    let refused = secure.authority.connect(secure.world.https(), LATE);
+    ensure!(timeout(PATIENCE, refused).await?.is_err());
+    secure.get("/").await?;
+
+    secure.world.control.restart().await?;
+    until("the host is served", async || {
+        secure.authority.connect(secure.world.https(), LATE).await
+    })
+    .await?;
+    Ok(())
+}
+
 /// A root whose TLS connections go to a service.
 fn tcp_root(tls: &str) -> String {
     format!(
@@ -271,4 +312,66 @@ async fn a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted(source: Source
         "another certificate than the Secret's"
     );
     Ok(())
+}
+
+/// Two services of one tcpproxy, by the names of their backends.
+const SHARES: [(&str, u32); 2] = [("most", 3), ("few", 1)];
+
+async fn weighted_tcp_world(
+    source: Source,
+    tls: Value,
+    backends: [SocketAddr; 2],
+    files: &str,
+) -> Result<World> {
+    let shares = SHARES.map(|(name, weight)| json!({"name": name, "port": 80, "weight": weight}));
+    let spec = json!({
+        "virtualhost": {"fqdn": "tcp.bar.com", "tls": tls},
+        "tcpproxy": {"services": shares},
+    });
+    let services = SHARES
+        .iter()
+        .zip(backends)
+        .map(|((name, _), backend)| service("default", name, &[backend]));
+    Builder::new(source)?
+        .manifest("root.yaml", &ingress_route("tcp", &spec))?
+        .manifest("services.yaml", &(services.collect::<String>() + files))?
+        .start()
+        .await
+}
+
+async fn a_tcpproxy_shares_connections_out_by_weight(source: Source) -> Result<()> {
+    let authority = Authority::new()?;
+    let certificate = authority.issue("tcp.bar.com")?;
+    let [most, few] = SHARES.map(|(name, _)| name);
+    let tls = [
+        Echo::start_tls(most, certificate.acceptor()?).await?,
+        Echo::start_tls(few, certificate.acceptor()?).await?,
+    ];
+    let plain = [Echo::start(most).await?, Echo::start(few).await?];
+    let secret = tls_secret("default", "tcp", &certificate);
+    for (mode, backends, files) in [
+        (json!({"passthrough": true}), &tls, ""),
+        (json!({"secretName": "tcp"}), &plain, secret.as_str()),
+    ] {
+        let addresses = [0, 1].map(|n| backends[n].address);
+        let world = weighted_tcp_world(source, mode.clone(), addresses, files).await?;
+        let tally = tcp_tally(&world, &authority).await?;
+        // Six standard deviations either side of 50: by chance alone, outside once in 100 million runs.
+        ensure!(
+            (14..=86).contains(tally.get(few).unwrap_or(&0)),
+            "{mode}: {tally:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Which backends get 200 connections, and how many each.
+async fn tcp_tally(world: &World, authority: &Authority) -> Result<BTreeMap<String, usize>> {
+    until("it is handed on", async || tcp_get(world, authority).await).await?;
+    let mut tally = BTreeMap::new();
+    for _ in 0..200 {
+        let (answer, _) = tcp_get(world, authority).await?;
+        *tally.entry(answer.backend().to_owned()).or_default() += 1;
+    }
+    Ok(tally)
 }

@@ -247,6 +247,9 @@ fn to_health_check(health_check: &HealthCheck) -> core::HealthCheck {
     };
     core::HealthCheck {
         interval: Some(pack::duration(*interval)),
+        // Else a minute while no request comes: a branch that stands by is to be known as well as one that serves, and
+        // Envoy waits as long after the first check, which is before any request.
+        no_traffic_interval: Some(pack::duration(*interval)),
         timeout: Some(pack::duration(*timeout)),
         unhealthy_threshold: Some(pack::uint32(*unhealthy_threshold)),
         healthy_threshold: Some(pack::uint32(*healthy_threshold)),

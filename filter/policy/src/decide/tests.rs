@@ -220,6 +220,9 @@ fn what_cannot_be_served_is_refused() {
     ] {
         assert_eq!(refusal(&store, path), want, "{path}");
     }
+    // The branch, mounted at `/`, would take it.
+    let mounted = self::store(&[("s", SHOP)]);
+    assert_eq!(refusal(&mounted, "/shopping"), Refusal::NoRoute);
     let unknown = Request {
         route_name: "t",
         headers: &Client(vec![], vec![]),
@@ -317,9 +320,27 @@ fn a_new_session_is_told_by_a_cookie_of_the_prefix_that_the_client_sees() {
     assert_eq!(token, "796cd714aeecf1d0");
 }
 
+/// An attribute of a cookie ends there.
+#[wasm_bindgen_test(unsupported = test)]
+fn a_prefix_with_a_semicolon_is_not_told_to_clients() {
+    let switch = one_branch("/a;b", "x", &leaf("/a;b", "r"));
+    let store = store(&[("s", &format!(r#"{switch}, "sticky": {{"cookie": "c"}}"#))]);
+    let Forward { set_cookies, .. } = forward(&store, "/a;b", &[]);
+    let token = session::token("x");
+    assert_eq!(
+        set_cookies,
+        [format!("c={token}; Path=/; HttpOnly; SameSite=Lax")]
+    );
+}
+
 #[wasm_bindgen_test(unsupported = test)]
 fn a_canary_gets_its_share_of_new_sessions() {
-    for (percent, want) in [(0, 0..=0), (10, 800..=1200), (100, 10_000..=10_000)] {
+    for (percent, want) in [
+        (0, 0..=0),
+        (1, 60..=140),
+        (10, 800..=1200),
+        (100, 10_000..=10_000),
+    ] {
         let store = store(&[("s", &format!(r#"{SHOP}, "canary": {{"percent": {percent}}}"#))]);
         let green = count(&store, 10_000).get("green").copied().unwrap_or_default();
         assert!(want.contains(&green), "{percent}%: {green}");

@@ -72,6 +72,16 @@ fn a_switch_stays_until_no_proxy_routes_to_it() {
 }
 
 #[test]
+fn a_switch_that_came_back_stays() {
+    let mut world = World::new();
+    world.edit(add_switch);
+    world.edit(|table| *table = Table::default());
+    world.edit(add_switch);
+    world.prune(3);
+    assert_eq!(world.switches(), ["a.example.com/"]);
+}
+
+#[test]
 fn a_switch_that_the_filter_would_refuse_stays_as_it_was() {
     let mut world = World::new();
     world.edit(add_switch);

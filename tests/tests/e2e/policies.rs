@@ -1,0 +1,148 @@
+//! Retries and timeouts, as a route asks for them.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use switchyard_tests::{
+    client::{get, once},
+    echo::Echo,
+    manifests::service,
+    world::{Builder, Source, World},
+};
+
+use crate::{
+    fixture::{HOSTS, on_both},
+    scenarios,
+};
+
+scenarios![
+    a_request_that_failed_is_tried_again_as_often_as_the_route_says,
+    a_request_is_given_up_when_the_route_says,
+];
+
+/// A request, and what it has to meet.
+struct Case {
+    path: &'static str,
+    /// So many tries fail.
+    failures: usize,
+    /// The rest are answered after so long.
+    delay_ms: u64,
+    status: u16,
+    /// How often the upstream is asked.
+    tries: usize,
+}
+
+// === impl Case ===
+
+impl Case {
+    async fn holds(&self, world: &World, host: &str, backend: &Echo) -> Result<()> {
+        let Self {
+            path,
+            failures,
+            delay_ms,
+            status,
+            tries,
+        } = *self;
+        let before = backend.requests();
+        backend.fail_next(failures);
+        let request = get(host, path).header("echo-delay-ms", delay_ms);
+        let answer = once(world.http(), request).await?;
+        backend.fail_next(0);
+        ensure!(
+            (answer.status, backend.requests() - before) == (status, tries),
+            "{host}{path}: {} tries, {answer:?}",
+            backend.requests() - before
+        );
+        Ok(())
+    }
+}
+
+const fn fails(path: &'static str, failures: usize, status: u16, tries: usize) -> Case {
+    Case {
+        path,
+        failures,
+        delay_ms: 0,
+        status,
+        tries,
+    }
+}
+
+const fn takes(path: &'static str, delay_ms: u64, status: u16, tries: usize) -> Case {
+    Case {
+        path,
+        failures: 0,
+        delay_ms,
+        status,
+        tries,
+    }
+}
+
+/// Routes to one backend, each with more said of it.
+fn routes(policies: &[(&str, Value)]) -> Value {
+    let route = |(path, policy): &(&str, Value)| {
+        let mut route = json!({"match": path, "services": [{"name": "blue", "port": 80}]});
+        if let (Value::Object(route), Value::Object(policy)) = (&mut route, policy) {
+            route.extend(policy.clone());
+        }
+        route
+    };
+    policies.iter().map(route).collect()
+}
+
+/// Whether all cases hold, on plain routes and below a switch.
+async fn hold(source: Source, routes: &Value, cases: &[Case]) -> Result<()> {
+    let blue = Echo::start("blue").await?;
+    let world = Builder::new(source)?
+        .manifest("routes.yaml", &on_both(routes))?
+        .manifest("service.yaml", &service("default", "blue", &[blue.address]))?
+        .start()
+        .await?;
+    for host in HOSTS {
+        for case in cases {
+            world.served_by(host, case.path, "blue").await?;
+            case.holds(&world, host, &blue).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn a_request_that_failed_is_tried_again_as_often_as_the_route_says(source: Source) -> Result<()> {
+    let routes = routes(&[
+        ("/never", json!({})),
+        ("/default", json!({"retryPolicy": {}})),
+        ("/twice", json!({"retryPolicy": {"count": 2}})),
+        (
+            "/impatient",
+            json!({"retryPolicy": {"count": 1, "perTryTimeout": "300ms"}}),
+        ),
+    ]);
+    let cases = [
+        fails("/never", 1, 503, 1),
+        fails("/default", 1, 200, 2),
+        fails("/default", 2, 503, 2),
+        fails("/twice", 2, 200, 3),
+        fails("/twice", 9, 503, 3),
+        takes("/impatient", 1500, 504, 2),
+    ];
+    hold(source, &routes, &cases).await
+}
+
+async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()> {
+    let routes = routes(&[
+        ("/default", json!({})),
+        ("/short", json!({"timeoutPolicy": {"request": "500ms"}})),
+        ("/infinite", json!({"timeoutPolicy": {"request": "infinity"}})),
+        // The request's time is that of all tries.
+        (
+            "/both",
+            json!({"timeoutPolicy": {"request": "500ms"}, "retryPolicy": {"count": 9, "perTryTimeout": "400ms"}}),
+        ),
+    ]);
+    let cases = [
+        takes("/short", 0, 200, 1),
+        takes("/short", 2000, 504, 1),
+        takes("/default", 2000, 200, 1),
+        takes("/infinite", 2000, 200, 1),
+        takes("/both", 2000, 504, 2),
+    ];
+    hold(source, &routes, &cases).await
+}
