@@ -2,7 +2,7 @@
 
 use crate::{
     control::{Control, Fake},
-    path, repository, stderr, stdout, switchyard,
+    path, repository, stderr, stdout,
 };
 use serde_json::{Value, json};
 use std::{
@@ -11,6 +11,9 @@ use std::{
     process::{Command, Output},
 };
 use tempfile::TempDir;
+
+/// Where no control is.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// The demo's manifests, to edit.
 fn demo() -> TempDir {
@@ -63,13 +66,7 @@ fn place(folder: &Path, file: &str) -> (u16, Value) {
 fn switch_edits_the_name_alone() {
     let folder = demo();
     let before = routes(&folder);
-    let output = switchyard(&[
-        "switch",
-        path(folder.path()),
-        "blue-green-root",
-        "green",
-        "--no-wait",
-    ]);
+    let output = switch(&folder, &["blue-green-root", "green", "--no-wait"], NOWHERE);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
         stdout(&output).ends_with("blue-green.yaml:9: blue -> green\n"),
@@ -83,7 +80,7 @@ fn switch_edits_the_name_alone() {
 fn switch_takes_a_root_by_name_namespace_or_host() {
     for root in ["blue-green-root", "default/blue-green-root", "blue-green.bar.com"] {
         let folder = demo();
-        let output = switchyard(&["switch", path(folder.path()), root, "/", "green", "--no-wait"]);
+        let output = switch(&folder, &[root, "/", "green", "--no-wait"], NOWHERE);
         assert!(output.status.success(), "{root}: {}", stderr(&output));
         assert!(routes(&folder).contains("{name: green}      #"), "{root}");
     }
@@ -104,7 +101,7 @@ fn switch_refuses_before_it_edits() {
     ] {
         let folder = demo();
         let before = routes(&folder);
-        let output = switchyard(&[&["switch", path(folder.path())], &arguments[..], &["--no-wait"]].concat());
+        let output = switch(&folder, &[&arguments[..], &["--no-wait"]].concat(), NOWHERE);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(
             stderr(&output).contains(want),
@@ -119,13 +116,7 @@ fn switch_refuses_before_it_edits() {
 fn switch_to_what_is_active_changes_nothing_and_is_well() {
     let folder = demo();
     let before = routes(&folder);
-    let output = switchyard(&[
-        "switch",
-        path(folder.path()),
-        "blue-green-root",
-        "blue",
-        "--no-wait",
-    ]);
+    let output = switch(&folder, &["blue-green-root", "blue", "--no-wait"], NOWHERE);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
         stdout(&output).starts_with("blue is active already"),
@@ -141,13 +132,7 @@ fn switch_does_not_edit_a_file_that_control_cannot_read() {
     let file = folder.path().join("blue-green.yaml");
     let bad = routes(&folder) + "---\nkind: [\n";
     fs::write(&file, &bad).unwrap();
-    let output = switchyard(&[
-        "switch",
-        path(folder.path()),
-        "blue-green-root",
-        "green",
-        "--no-wait",
-    ]);
+    let output = switch(&folder, &["blue-green-root", "green", "--no-wait"], NOWHERE);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("mend that first"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&file).unwrap(), bad);
@@ -156,14 +141,7 @@ fn switch_does_not_edit_a_file_that_control_cannot_read() {
 #[test]
 fn switch_that_cannot_ask_control_says_that_the_file_is_edited() {
     let folder = demo();
-    let control = ["--control", "http://127.0.0.1:1"];
-    let output = switchyard(
-        &[
-            &["switch", path(folder.path()), "blue-green-root", "green"],
-            &control[..],
-        ]
-        .concat(),
-    );
+    let output = switch(&folder, &["blue-green-root", "green"], NOWHERE);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("the file is edited, but http://127.0.0.1:1 cannot be asked"),
