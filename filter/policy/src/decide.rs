@@ -133,14 +133,12 @@ impl<'a> Request<'a> {
         named.map(|(_, value)| value.as_slice())
     }
 
-    /// The path, without the query.
-    fn path(&self) -> Result<&'a str, Refusal> {
-        let target = str::from_utf8(self.headers.target()).map_err(|_| Refusal::BadPath)?;
-        let path = target.split(['?', '#']).next().unwrap_or_default();
-        if path::climbs(path) {
-            return Err(Refusal::BadPath);
-        }
-        Ok(path)
+    /// The path, without the query; none if it is not UTF-8.
+    fn path(&self) -> Option<&'a str> {
+        str::from_utf8(self.headers.target())
+            .ok()?
+            .split(['?', '#'])
+            .next()
     }
 
     /// Whether the client speaks TLS, to Envoy or to what is in front of it.
@@ -232,7 +230,8 @@ impl<'a> Walk<'a> {
 
     fn path(&mut self) -> Result<&str, Refusal> {
         if self.path.is_none() {
-            self.path = Some(Cow::Borrowed(self.request.path()?));
+            let path = self.request.path().filter(|path| !path::climbs(path));
+            self.path = Some(Cow::Borrowed(path.ok_or(Refusal::BadPath)?));
         }
         Ok(self.path.as_deref().unwrap_or_default())
     }
@@ -276,17 +275,17 @@ impl<'a> Walk<'a> {
         Ok(Forward {
             route: route.clone(),
             cluster: pick(clusters, rng).map(str::to_owned),
-            path: self.rewritten()?,
+            path: self.rewritten(),
             set_cookies: std::mem::take(&mut self.set_cookies),
             mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
         })
     }
 
     /// The path, if it is another than the client's.
-    fn rewritten(&self) -> Result<Option<String>, Refusal> {
+    fn rewritten(&self) -> Option<String> {
         match &self.path {
-            Some(Cow::Owned(path)) if path != self.request.path()? => Ok(Some(path.clone())),
-            _ => Ok(None),
+            Some(Cow::Owned(path)) if self.request.path() != Some(path) => Some(path.clone()),
+            _ => None,
         }
     }
 
