@@ -20,6 +20,8 @@ use switchyard_policy::{
 const ROUTE: &str = "x-switchyard-route";
 /// What that route takes its cluster from.
 const CLUSTER: &str = "x-switchyard-cluster";
+/// For the access log, where the route that Envoy names in the end is not the one that the request came to.
+const ROUTE_STATE: &str = "switchyard_route";
 /// Tells a client which branch answered, where the configuration says so.
 const BRANCH: &str = "x-switchyard-branch";
 
@@ -65,7 +67,7 @@ impl Stream {
             headers: &RequestHeaders::default(),
         };
         let Decision { trail, outcome } = decide(store, request, &mut self.rng.borrow_mut());
-        note(&route_name, &trail);
+        note(&trail);
         let branches = store.expose_branch().then_some(trail.branches);
         match outcome {
             Ok(forward) => {
@@ -73,6 +75,7 @@ impl Stream {
                 Action::Continue
             }
             Err(refusal) => {
+                host::set_filter_state(ROUTE_STATE, &route_name);
                 refuse(&refusal, branches.as_deref());
                 Action::Pause
             }
@@ -133,9 +136,8 @@ impl Answer {
     }
 }
 
-/// For the access log. Later the route's name is that of the one that the request is sent on to.
-fn note(route_name: &str, Trail { root, branches, leaf }: &Trail) {
-    host::set_filter_state("switchyard_route", route_name);
+/// For the access log.
+fn note(Trail { root, branches, leaf }: &Trail) {
     if !root.is_empty() {
         host::set_filter_state("switchyard_root", root);
     }
@@ -156,7 +158,10 @@ fn send_on(forward: Forward, request: Request<'_>, branches: Option<String>) -> 
         host::set_filter_state("switchyard_path", &path);
     }
     host::set_request_header(CLUSTER, cluster.as_deref());
-    host::set_request_header(ROUTE, Some(&route));
+    if let Some(route) = route {
+        host::set_filter_state(ROUTE_STATE, request.route_name);
+        host::set_request_header(ROUTE, Some(&route));
+    }
     let is_needed = mapping.is_some() || !set_cookies.is_empty() || branches.is_some();
     is_needed.then(|| Answer {
         authority: mapping.as_ref().map_or("", |_| request.authority()).to_owned(),

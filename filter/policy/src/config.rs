@@ -9,8 +9,8 @@
 //!       "active": "default/blue",
 //!       "standby": ["default/green"],
 //!       "branches": {
-//!         "default/blue":  [{"prefix": "/", "leaf": {"route": "forward", "clusters": [{"name": "blue"}]}}],
-//!         "default/green": [{"prefix": "/", "leaf": {"route": "forward", "clusters": [{"name": "green"}]}}]
+//!         "default/blue":  [{"prefix": "/", "leaf": {"clusters": [{"name": "blue"}]}}],
+//!         "default/green": [{"prefix": "/", "leaf": {"clusters": [{"name": "green"}]}}]
 //!       }
 //!     }
 //!   }
@@ -136,8 +136,10 @@ pub enum Target {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Leaf {
-    /// The value of `x-switchyard-route` that the Envoy route matches.
-    pub route: String,
+    /// The value of `x-switchyard-route` that the Envoy route matches. Absent: `forward` where the
+    /// path is rewritten, else the one that the request is on already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// One is chosen by weight and set as `x-switchyard-cluster`. None: the route needs no cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<WeightedCluster>,

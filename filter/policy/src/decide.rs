@@ -14,6 +14,9 @@ use std::{borrow::Cow, rc::Rc};
 /// Switches that a request may pass. Control delegates at most 64 deep; a configuration that leads in a circle ends.
 const MAX_SWITCHES: usize = 128;
 
+/// The Envoy route of leaves that name none, where the path is rewritten.
+pub const FORWARD: &str = "forward";
+
 /// A request, as far as it matters.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -52,8 +55,8 @@ pub struct Trail {
 /// Send the request on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
-    /// The value of `x-switchyard-route`.
-    pub route: String,
+    /// The value of `x-switchyard-route`. None: the route that the request is on will do.
+    pub route: Option<String>,
     /// The value of `x-switchyard-cluster`. None: the route needs no cluster.
     pub cluster: Option<String>,
     /// The path to ask the upstream for, without the query, which stays. None: the same.
@@ -272,10 +275,12 @@ impl<'a> Walk<'a> {
         if let Some(rewrite) = rewrite {
             self.rewrite(prefix, rewrite)?;
         }
+        let path = self.rewritten();
+        let rewrites = path.as_ref().map(|_| FORWARD.to_owned());
         Ok(Forward {
-            route: route.clone(),
+            route: route.clone().or(rewrites),
             cluster: pick(clusters, rng).map(str::to_owned),
-            path: self.rewritten(),
+            path,
             set_cookies: std::mem::take(&mut self.set_cookies),
             mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
         })

@@ -26,6 +26,7 @@ use crate::{
 
 scenarios![
     a_websocket_stays_open_through_a_switch,
+    a_leaf_that_takes_no_websocket_turns_it_away,
     a_grpc_stream_goes_on_through_a_switch,
     a_large_body_is_streamed_through_a_switch_in_bounded_memory,
 ];
@@ -53,6 +54,40 @@ async fn a_websocket_stays_open_through_a_switch(source: Source) -> Result<()> {
     Ok(())
 }
 
+async fn a_leaf_that_takes_no_websocket_turns_it_away(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
+        builder
+            .manifest("blue-ws.yaml", &websockets("blue"))?
+            .manifest("slow.yaml", &slow("green"))
+    })
+    .await?;
+    world.switch(&[ROOT, "blue-ws"]).await?;
+    until("websockets are let in", async || open_websocket(world).await).await?;
+    for branch in ["green", "slow"] {
+        world.switch(&[ROOT, branch]).await?;
+        world.served_by(HOST, "/ws", "green").await?;
+        let answer = ask_websocket(world).await?;
+        ensure!(answer.status() == 403, "{branch}: {answer:?}");
+    }
+    Ok(())
+}
+
+fn slow(service: &str) -> String {
+    format!(
+        "apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {{namespace: default, name: slow}}
+spec:
+  routes:
+  - match: /
+    timeoutPolicy: {{request: 90s}}
+    services:
+    - name: {service}
+      port: 80
+"
+    )
+}
+
 fn websockets(service: &str) -> String {
     format!(
         "apiVersion: contour.heptio.com/v1beta1
@@ -71,20 +106,24 @@ spec:
 
 /// The backend that accepted, and the connection.
 async fn open_websocket(world: &World) -> Result<(String, WebSocket)> {
-    let request = get(HOST, "/ws")
-        .header("connection", "upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let answer = Connection::open(world.http())
-        .await?
-        .start(request, empty())
-        .await?;
+    let answer = ask_websocket(world).await?;
     ensure!(answer.status() == 101, "{answer:?}");
     let mut socket = BufStream::new(TokioIo::new(hyper::upgrade::on(answer).await?));
     let mut backend = String::new();
     socket.read_line(&mut backend).await?;
     Ok((backend.trim().to_owned(), socket))
+}
+
+async fn ask_websocket(world: &World) -> Result<hyper::Response<hyper::body::Incoming>> {
+    let request = get(HOST, "/ws")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    Connection::open(world.http())
+        .await?
+        .start(request, empty())
+        .await
 }
 
 async fn echoes(socket: &mut WebSocket, text: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use switchyard_core::{
     object::Name,
-    table::{self, ClusterName, SwitchKey},
+    table::{self, ClusterName, SwitchKey, Template},
 };
 use switchyard_policy::config;
 
@@ -88,7 +88,7 @@ fn to_target(target: &table::Target) -> config::Target {
         table::Target::Leaf(leaf) => to_leaf(leaf),
         table::Target::Switch(SwitchKey(key)) => config::Target::Switch(key.to_string()),
         table::Target::HttpsRedirect => config::Target::Leaf(config::Leaf {
-            route: HTTPS_REDIRECT.to_owned(),
+            route: Some(HTTPS_REDIRECT.to_owned()),
             clusters: vec![],
             rewrite: None,
         }),
@@ -106,7 +106,7 @@ fn to_leaf(leaf: &table::Leaf) -> config::Target {
         return config::Target::Unavailable("no service".to_owned());
     }
     config::Target::Leaf(config::Leaf {
-        route: template_name(template),
+        route: (*template != Template::default()).then(|| template_name(template)),
         clusters: clusters.iter().map(to_weighted_cluster).collect(),
         rewrite: rewrite.as_ref().map(ToString::to_string),
     })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! VirtualHost.matcher
-//!   x-switchyard-route: forward -> route of a template: cluster from x-switchyard-cluster, path from filter state
+//!   x-switchyard-route: forward-5s -> route of a template
 //!   (no header)
 //!     :path /shop  -> [ route /shop, route / ]
 //!     :path /      -> [ route / ]
@@ -12,8 +12,10 @@
 //! from one whose routes do not match; so each has its own route, by whole segments, and then that of the nearest
 //! prefix around it. What is not the own route's is that one's: a path in neither is in no prefix between the two.
 //!
-//! The filter is off but for switches, and then it is that of the host's shard. A switch's own route leads nowhere: the filter sets the header that makes Envoy
-//! select a template's route in its stead, and where the filter did not, nothing is served.
+//! The filter is off but for switches, and then it is that of the host's shard. A switch's own route is that of
+//! requests which need nothing special; for the others the filter sets the header that makes Envoy select a template's
+//! route in its stead. Both take the cluster from `x-switchyard-cluster`: where the filter did not say, nothing is
+//! served. A template's takes the path from filter state.
 
 mod action;
 mod template;
@@ -54,7 +56,7 @@ use switchyard_core::{
 
 /// Chooses the route of a template. Set by the filter; taken from what clients send.
 pub(super) const ROUTE_HEADER: &str = "x-switchyard-route";
-/// Chooses the cluster that a template's route sends to. Set by the filter; taken from what clients send.
+/// Chooses the cluster that a switch's or a template's route sends to. Set by the filter; taken from what clients send.
 pub(super) const CLUSTER_HEADER: &str = "x-switchyard-cluster";
 /// The namespace of route metadata, and the VM of the HTTP filters.
 pub(crate) const FILTER: &str = "switchyard";
@@ -83,18 +85,24 @@ impl Source<'_> {
             redirects,
         } = self;
         let Vhost { routes, templates } = vhost;
-        let templates: BTreeSet<_> = templates.iter().chain(retired.iter().copied()).collect();
+        let has_switch = routes.values().any(|route| matches!(route, HostRoute::Switch(_)));
+        let default = has_switch.then(Template::default);
+        let templates: BTreeSet<_> = templates
+            .iter()
+            .chain(retired.iter().copied())
+            .chain(&default)
+            .collect();
         let prefixes = Prefixes {
             fqdn,
             routes,
             websockets: templates.iter().any(|template| template.websockets),
         };
         let by_path = prefixes.matcher();
-        let matcher = if templates.is_empty() && !prefixes.have_switch() {
+        let by_template = template::routes(&templates, *redirects, Shard::of_host(fqdn));
+        let matcher = if by_template.is_empty() {
             by_path
         } else {
-            let shard = Shard::of_host(fqdn);
-            by_header(template::routes(&templates, *redirects, shard), by_path)
+            by_header(by_template, by_path)
         };
         VirtualHost {
             name: (*fqdn).to_owned(),
@@ -117,12 +125,6 @@ struct Prefixes<'a> {
 // === impl Prefixes ===
 
 impl Prefixes<'_> {
-    fn have_switch(&self) -> bool {
-        self.routes
-            .values()
-            .any(|route| matches!(route, HostRoute::Switch(_)))
-    }
-
     fn matcher(&self) -> Matcher {
         let root = std::iter::once("/");
         let others = self
@@ -142,7 +144,7 @@ impl Prefixes<'_> {
         on_routes(
             std::iter::once(prefix)
                 .chain(enclosing)
-                .map(|prefix| self.route(prefix))
+                .flat_map(|prefix| self.routes(prefix))
                 .collect(),
         )
     }
@@ -159,13 +161,15 @@ impl Prefixes<'_> {
             .or(Some("/"))
     }
 
-    fn route(&self, prefix: &str) -> Route {
+    fn routes(&self, prefix: &str) -> Vec<Route> {
         let Some(route) = self.routes.get(prefix) else {
-            return filterless("not-found", path_match(prefix), action::respond(404));
+            return vec![filterless("not-found", path_match(prefix), action::respond(404))];
         };
         let name = format!("{}{prefix}", self.fqdn);
         let action = match route {
-            HostRoute::Switch(SwitchKey(key)) => return self.switch(key, prefix),
+            HostRoute::Switch(SwitchKey(key)) => {
+                return template::switch(key, prefix, self.websockets, Shard::of_host(self.fqdn));
+            }
             HostRoute::Plain {
                 template,
                 clusters,
@@ -174,19 +178,7 @@ impl Prefixes<'_> {
             HostRoute::HttpsRedirect => action::redirect_to_https(),
             HostRoute::Unavailable => action::respond(503),
         };
-        filterless(&name, path_match(prefix), action)
-    }
-
-    /// Whether a connection is upgraded is settled before the filter runs, so where any leaf takes WebSockets the
-    /// switch does, and the templates of the others turn them away.
-    fn switch(&self, key: &str, prefix: &str) -> Route {
-        Route {
-            name: key.to_owned(),
-            r#match: Some(path_match(prefix)),
-            action: Some(action::nowhere(self.websockets)),
-            typed_per_filter_config: filter_on(Shard::of_host(self.fqdn)),
-            ..Default::default()
-        }
+        vec![filterless(&name, path_match(prefix), action)]
     }
 }
 

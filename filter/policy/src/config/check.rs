@@ -193,7 +193,9 @@ fn check_leaf(leaf: &Leaf) -> Checked {
         clusters,
         rewrite,
     } = leaf;
-    check_name(route).map_err(|error| error.within("route"))?;
+    if let Some(route) = route {
+        check_name(route).map_err(|error| error.within("route"))?;
+    }
     for (at, WeightedCluster { name, weight: _ }) in clusters.iter().enumerate() {
         check_name(name).map_err(|error| error.within("name").within_index(at).within("clusters"))?;
     }

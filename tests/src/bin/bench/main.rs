@@ -3,6 +3,7 @@
 //! Absolute times depend on the machine; the bars are ratios within one run wherever they can be. Writes
 //! `bench/RESULTS.md` and `bench/results.json`.
 
+mod awake;
 mod derive;
 mod installation;
 mod probe;

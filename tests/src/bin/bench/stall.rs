@@ -6,6 +6,7 @@ use switchyard_tests::{envoy::Envoy, wait::until};
 use tokio::time::sleep;
 
 use crate::{
+    awake::Awake,
     installation::{BLUE, GREEN, Installation, switch},
     report::{Figure, median, quantile},
 };
@@ -28,6 +29,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let envoy = installation.envoy()?;
 
     // The first interval of the statistics saw the start.
+    let _awake = Awake::start()?;
     sleep(FLUSH * 2).await;
     let (idle, idle_loop) = windows(envoy, async |_| Ok(())).await?;
     let (updates, busy_loop) = windows(envoy, async |number| {
@@ -35,7 +37,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     })
     .await?;
     let method = format!(
-        "One worker, otherwise idle; {UPDATES} edits of one root among {SWITCHES}, each of which sends the configuration of a filter. The value is \
+        "One worker, otherwise idle, on CPUs that a thread of the lowest priority keeps from going idle; {UPDATES} edits of one root among {SWITCHES}, each of which sends the configuration of a filter. The value is \
          the most CPU time that the worker thread (`schedstat`) used for an update, from before the edit until {} ms after Envoy accepted it: all that it \
          did, less the median of as many idle windows; so no stall was longer. (CPU time, because on a busy machine wall time also counts what others took.) Median {:.3} ms; \
          idle windows: median {:.3} ms, most {:.3} ms. Longest turn of the worker's event loop in wall time, by Envoy's own \

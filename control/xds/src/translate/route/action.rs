@@ -19,8 +19,6 @@ use switchyard_core::table::{Retry, Template, Timeout, WeightedCluster};
 
 /// As Contour names it (`internal/envoy/route.go`).
 const AFFINITY_COOKIE: &str = "X-Contour-Session-Affinity";
-/// No cluster has this name: those of Services have a `/`.
-const NOWHERE: &str = "switchyard-nowhere";
 
 /// Forwards to the clusters of a route, with the path rewritten.
 pub(super) fn plain(
@@ -62,15 +60,6 @@ pub(super) fn forward(template: &Template, cluster_specifier: ClusterSpecifier) 
         },
         ..Default::default()
     }
-}
-
-/// Where a request is that the filter should have sent elsewhere: 503.
-pub(super) fn nowhere(websockets: bool) -> Action {
-    Action::Route(RouteAction {
-        cluster_specifier: Some(ClusterSpecifier::Cluster(NOWHERE.to_owned())),
-        upgrade_configs: upgrades(websockets),
-        ..Default::default()
-    })
 }
 
 pub(super) fn respond(status: u32) -> Action {

@@ -3,7 +3,7 @@
 use super::{CLUSTER_HEADER, Shard, action, filter_on, filterless, on_routes, path_match};
 use envoy_types::pb::{
     envoy::config::route::v3::{
-        HeaderMatcher, Route, RouteMatch, header_matcher::HeaderMatchSpecifier, route::Action,
+        HeaderMatcher, Route, RouteAction, RouteMatch, header_matcher::HeaderMatchSpecifier, route::Action,
         route_action::ClusterSpecifier,
     },
     xds::r#type::matcher::v3::matcher::OnMatch,
@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 use switchyard_core::table::{Retry, Template, Timeout};
+use switchyard_policy::decide::FORWARD;
 
 /// The route of leaves that redirect to https.
 pub const HTTPS_REDIRECT: &str = "https-redirect";
@@ -34,7 +35,7 @@ pub fn template_name(template: &Template) -> String {
         Timeout::After(limit) => format!("timeout-{}", exact(limit)),
     });
     let parts = [
-        Some("forward".to_owned()),
+        Some(FORWARD.to_owned()),
         timeout,
         retry.map(retry_name),
         websockets.then(|| "websockets".to_owned()),
@@ -52,7 +53,7 @@ pub(super) fn routes(
     let websockets = templates.iter().any(|template| template.websockets);
     let forwards = templates.iter().map(|template| {
         let name = template_name(template);
-        let routes = forwards(&name, template, websockets && !template.websockets, shard);
+        let routes = self::template(&name, template, websockets && !template.websockets, shard);
         (name, on_routes(routes))
     });
     let redirect = redirects.then(|| {
@@ -63,33 +64,67 @@ pub(super) fn routes(
 }
 
 /// The filter is on: a request that starts out here was not sent by it.
-fn forwards(name: &str, template: &Template, refuse_upgrades: bool, shard: Shard) -> Vec<Route> {
-    let refusal = refuse_upgrades.then(|| filterless("no-upgrade", upgrades(), action::respond(403)));
-    let mut action = action::forward(
+fn template(name: &str, template: &Template, refuse_upgrades: bool, shard: Shard) -> Vec<Route> {
+    let refusal = refuse_upgrades.then(|| no_upgrade(name, upgrades("/")));
+    let mut action = where_the_filter_says(template);
+    PATH.clone_into(&mut action.path_rewrite);
+    let forward = filtered(name, "/", action, shard);
+    refusal.into_iter().chain([forward]).collect()
+}
+
+/// A switch's own route, and what goes before it. It is the default template's but for paths that are rewritten, so a
+/// request that needs no more stays on it.
+///
+/// Whether a connection is upgraded is settled on the route that it is on before the filter runs. So where any leaf takes
+/// WebSockets the switch does, and leaves that do not turn them away when the filter has named a cluster.
+pub(super) fn switch(key: &str, prefix: &str, websockets: bool, shard: Shard) -> Vec<Route> {
+    let refusal = websockets.then(|| {
+        let mut decided = upgrades(prefix);
+        decided.headers.push(present(CLUSTER_HEADER));
+        no_upgrade(key, decided)
+    });
+    let template = Template {
+        websockets,
+        ..Default::default()
+    };
+    let own = filtered(key, prefix, where_the_filter_says(&template), shard);
+    refusal.into_iter().chain([own]).collect()
+}
+
+fn where_the_filter_says(template: &Template) -> RouteAction {
+    action::forward(
         template,
         ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned()),
-    );
-    action.path_rewrite = PATH.to_owned();
-    let route = Route {
+    )
+}
+
+fn filtered(name: &str, prefix: &str, action: RouteAction, shard: Shard) -> Route {
+    Route {
         name: name.to_owned(),
-        r#match: Some(path_match("/")),
+        r#match: Some(path_match(prefix)),
         action: Some(Action::Route(action)),
         typed_per_filter_config: filter_on(shard),
         ..Default::default()
-    };
-    refusal.into_iter().chain([route]).collect()
+    }
+}
+
+fn no_upgrade(name: &str, r#match: RouteMatch) -> Route {
+    filterless(name, r#match, action::respond(403))
 }
 
 /// Envoy takes the header from requests that ask for no upgrade, and gives it to those of HTTP/2 that do.
-fn upgrades() -> RouteMatch {
-    let upgrade = HeaderMatcher {
-        name: "upgrade".to_owned(),
+fn upgrades(prefix: &str) -> RouteMatch {
+    RouteMatch {
+        headers: vec![present("upgrade")],
+        ..path_match(prefix)
+    }
+}
+
+fn present(header: &str) -> HeaderMatcher {
+    HeaderMatcher {
+        name: header.to_owned(),
         header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
         ..Default::default()
-    };
-    RouteMatch {
-        headers: vec![upgrade],
-        ..path_match("/")
     }
 }
 

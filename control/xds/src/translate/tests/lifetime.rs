@@ -100,25 +100,33 @@ fn a_switch_that_the_filter_would_refuse_stays_as_it_was() {
 
 #[test]
 fn a_template_stays_until_no_proxy_is_sent_to_it() {
-    let other = Template {
-        timeout: Some(Timeout::After(Duration::from_secs(1))),
-        ..Template::default()
-    };
     let mut world = World::new();
     world.edit(add_switch);
-    world.edit(|table| {
-        let mut host = (*table.hosts["a.example.com"]).clone();
-        host.http.templates = BTreeSet::from([other]);
-        add_host(table, host);
-    });
-    assert_eq!(templates(&world), ["forward", "forward-timeout-1s"]);
-    world.prune(1);
-    assert_eq!(templates(&world), ["forward", "forward-timeout-1s"]);
+    for seconds in [1, 2] {
+        let template = Template {
+            timeout: Some(Timeout::After(Duration::from_secs(seconds))),
+            ..Template::default()
+        };
+        world.edit(|table| {
+            let mut host = (*table.hosts["a.example.com"]).clone();
+            host.http.templates = BTreeSet::from([template]);
+            add_host(table, host);
+        });
+    }
     assert_eq!(
-        world.prune(2).set,
+        templates(&world),
+        ["forward", "forward-timeout-1s", "forward-timeout-2s"]
+    );
+    world.prune(2);
+    assert_eq!(
+        templates(&world),
+        ["forward", "forward-timeout-1s", "forward-timeout-2s"]
+    );
+    assert_eq!(
+        world.prune(3).set,
         [(ResourceType::Route, "ingress_http".to_owned())]
     );
-    assert_eq!(templates(&world), ["forward-timeout-1s"]);
+    assert_eq!(templates(&world), ["forward", "forward-timeout-2s"]);
 }
 
 #[test]

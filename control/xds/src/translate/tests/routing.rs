@@ -131,7 +131,7 @@ fn the_filter_is_on_for_switches_alone() {
 }
 
 #[test]
-fn a_switch_by_itself_leads_nowhere() {
+fn a_switch_by_itself_leads_where_the_filter_says() {
     let matcher = matcher(host(
         "a",
         vhost([("/", HostRoute::Switch(SwitchKey("a/".into())))]),
@@ -145,8 +145,8 @@ fn a_switch_by_itself_leads_nowhere() {
     assert_eq!(action.cluster_not_found_response_code, 0, "503");
     insta::assert_debug_snapshot!(action.cluster_specifier, @r#"
     Some(
-        Cluster(
-            "switchyard-nowhere",
+        ClusterHeader(
+            "x-switchyard-cluster",
         ),
     )
     "#);
