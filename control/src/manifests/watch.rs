@@ -21,8 +21,8 @@ use std::{
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-/// What belongs to one edit comes closer together than this.
-const TOGETHER: Duration = Duration::from_millis(1);
+/// What one command moves or writes comes closer together than this.
+const TOGETHER: Duration = Duration::from_micros(250);
 /// For how long more of an edit is waited for, whatever comes.
 const LONGEST: Duration = Duration::from_millis(5);
 /// How often everything is looked at, told or not: notifications are lost on some file systems, and when their queue
