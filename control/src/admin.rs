@@ -6,8 +6,8 @@
 use crate::{
     engine::Question,
     live::{self, Report, Wanted},
-    manifests::Places,
     place::{self, Place},
+    source::Files,
 };
 use axum::{
     Json, Router,
@@ -16,10 +16,7 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 use switchyard_core::Name;
 use switchyard_xds::ads::{Proxy, Server};
 use tokio::sync::{mpsc, watch};
@@ -32,9 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 pub struct Admin {
     pub server: Server,
     pub engine: mpsc::Sender<Question>,
-    /// The directory of manifests, and what stands where in it.
-    pub manifests: PathBuf,
-    pub places: Places,
+    /// None: objects come from an API server.
+    pub files: Option<Files>,
     pub ready: watch::Receiver<bool>,
 }
 
@@ -118,20 +114,20 @@ async fn proxies(State(admin): State<Admin>) -> Json<Vec<ProxyView>> {
 async fn place(
     State(Admin {
         engine,
-        manifests,
-        places,
+        files,
         server: _,
         ready: _,
     }): State<Admin>,
     Query(PlaceQuery { ingressroute }): Query<PlaceQuery>,
 ) -> Result<Json<Place>, (StatusCode, String)> {
-    let place = place::find(&ingressroute, &manifests, &places, &engine).await;
     let unknown = || {
         (
             StatusCode::NOT_FOUND,
             format!("{ingressroute:?} stands in no file\n"),
         )
     };
+    let files = files.ok_or_else(unknown)?;
+    let place = place::find(&ingressroute, &files, &engine).await;
     place.map(Json).ok_or_else(unknown)
 }
 

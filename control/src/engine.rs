@@ -12,7 +12,7 @@ mod journal;
 use self::journal::Journal;
 use crate::live::{Await, Published};
 use std::time::Duration;
-use switchyard_core::{Change, Graph, Name, Object, ObjectId};
+use switchyard_core::{Change, Graph, Name, object::Batch};
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -22,13 +22,6 @@ use tracing::info;
 
 /// How often unused resources are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
-
-/// What a source saw change, at once. The first batch of a source is everything it has.
-#[derive(Debug, Default)]
-pub struct Batch {
-    pub deleted: Vec<ObjectId>,
-    pub applied: Vec<Object>,
-}
 
 /// What the admin interface asks.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ pub mod paint;
 pub mod place;
 pub mod proxies;
 pub mod serve;
+pub mod source;
 pub mod switch;
 pub mod translate;
 pub mod tree;

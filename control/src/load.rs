@@ -1,12 +1,12 @@
 //! A directory read once, for commands that look at it and go.
 
-use crate::{
-    engine::Batch,
-    manifests::{Directory, Look, Problem, Severity},
-};
+use crate::manifests::{Directory, Look, Problem, Severity};
 use anyhow::{Context, Result, ensure};
 use std::{path::Path, sync::Arc, time::Instant};
-use switchyard_core::{Change, Graph, Name, ObjectId, Settings, Status, object::Kind};
+use switchyard_core::{
+    Change, Graph, Name, ObjectId, Settings, Status,
+    object::{Batch, Kind},
+};
 
 /// A directory, and the graph of what can be read in it.
 #[derive(Debug)]

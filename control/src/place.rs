@@ -1,8 +1,7 @@
 //! Where an IngressRoute stands, as control knows it: who wants to edit one need not look through the directory.
 
-use crate::{engine::Question, manifests::Places};
+use crate::{engine::Question, source::Files};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use switchyard_core::Name;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,8 +19,7 @@ pub struct Place {
 /// Finds an IngressRoute that is named as on the command line.
 pub async fn find(
     text: &str,
-    directory: &Path,
-    places: &Places,
+    Files { directory, places }: &Files,
     engine: &mpsc::Sender<Question>,
 ) -> Option<Place> {
     let named = name(text);

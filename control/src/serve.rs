@@ -4,12 +4,12 @@ use crate::{
     admin::{self, Admin},
     cli::{ADMIN_ADDRESS, GraphArgs},
     engine::Engine,
-    manifests::watch,
     paint::Paint,
     proxies::ProxyArgs,
+    source::SourceArgs,
     wasm::Wasm,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use switchyard_core::Graph;
@@ -29,15 +29,17 @@ use tracing_subscriber::EnvFilter;
 /// How long connected proxies have to leave when control stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Serve Envoy's configuration from a directory of manifests, and follow its changes.
+/// Serve Envoy's configuration from an API server or a directory of manifests, and follow the changes.
 ///
-/// Reads IngressRoute, TLSCertificateDelegation, Service, EndpointSlice, Endpoints and Secret from the *.yaml, *.yml and
-/// *.json files of the directory. A file that cannot be read is reported with its line, and what it last said goes on.
+/// From an API server: IngressRoute, TLSCertificateDelegation, Service, EndpointSlice, and those Secrets that
+/// IngressRoutes name. While it is away, what it last said goes on.
+///
+/// From a directory: the same kinds and Endpoints, from its *.yaml, *.yml and *.json files. A file that cannot be read is
+/// reported with its line, and what it last said goes on.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The directory of manifests.
-    #[arg(long, value_name = "DIR")]
-    manifests: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Where to serve xDS.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:18000")]
     xds_address: SocketAddr,
@@ -77,7 +79,7 @@ impl Serve {
     /// If it cannot start: an address is taken, the directory or the filter cannot be read.
     pub async fn run(self) -> Result<ExitCode> {
         let Self {
-            manifests,
+            source,
             xds_address,
             admin_address,
             wasm,
@@ -87,11 +89,6 @@ impl Serve {
             proxies,
         } = self;
         start_log(&log_level, log_format)?;
-        ensure!(
-            manifests.is_dir(),
-            "--manifests: {} is no directory: make it first, it may be empty",
-            manifests.display()
-        );
         let Wasm { bytes, sha256 } = Wasm::read(wasm.as_deref())?;
         let server = Server::new(ads::Config::new(WasmCode {
             bytes: bytes.into(),
@@ -106,14 +103,13 @@ impl Serve {
         let (question_sender, questions) = mpsc::channel(64);
         let xds = listen(xds_address).await?;
         let admin = listen(admin_address).await?;
-        let places = watch::spawn(&manifests, batch_sender);
+        let files = source.start(batch_sender).await?;
         let ready = engine.readiness();
         let engine = tokio::spawn(engine.run(batches, questions));
         let router = admin::router(Admin {
             server: server.clone(),
             engine: question_sender,
-            manifests,
-            places,
+            files,
             ready,
         });
         // A port that is 0 on the command line is another one by now.

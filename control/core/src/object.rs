@@ -43,6 +43,13 @@ pub enum Object {
     TlsCertificateDelegation(TlsCertificateDelegation),
 }
 
+/// What a source saw change, at once. The first batch of a source is everything it has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    pub deleted: Vec<ObjectId>,
+    pub applied: Vec<Object>,
+}
+
 /// `contour.heptio.com/v1beta1` IngressRoute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IngressRoute {
@@ -170,6 +177,15 @@ impl Name {
             name: name.into(),
         }
     }
+
+    /// What is written as `name`, or as `namespace/name`.
+    #[must_use]
+    pub fn qualified(written: &str, own_namespace: &Arc<str>) -> Self {
+        match written.split_once('/') {
+            Some((namespace, name)) => Self::new(namespace, name),
+            None => Self::new(own_namespace.clone(), written),
+        }
+    }
 }
 
 impl fmt::Display for Name {
@@ -227,6 +243,36 @@ impl Object {
             kind,
             name: name.clone(),
         }
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { deleted, applied } = self;
+        deleted.is_empty() && applied.is_empty()
+    }
+}
+
+// === impl IngressRoute ===
+
+impl IngressRoute {
+    /// The Secrets that it names, right or wrong: its certificate, and the authorities that it trusts.
+    pub fn secrets(&self) -> impl Iterator<Item = Name> {
+        let Self { name, spec, .. } = self;
+        let tls = spec.virtualhost.iter().filter_map(|host| host.tls.as_ref());
+        let certificate = tls
+            .filter(|tls| !tls.secret_name.is_empty())
+            .map(|tls| Name::qualified(&tls.secret_name, &name.namespace));
+        let of_routes = spec.routes.iter().flat_map(|route| &route.services);
+        let of_tcp = spec.tcpproxy.iter().flat_map(|proxy| &proxy.services);
+        let authorities = of_routes
+            .chain(of_tcp)
+            .filter_map(|service| service.validation.as_ref())
+            .map(|validation| Name::new(name.namespace.clone(), validation.ca_secret.as_str()));
+        certificate.into_iter().chain(authorities)
     }
 }
 

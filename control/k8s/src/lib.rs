@@ -14,6 +14,7 @@ mod header;
 mod ingressroute;
 mod secret;
 mod service;
+pub mod watch;
 
 pub use self::{
     error::FieldError,

@@ -1,7 +1,6 @@
 //! The files of a directory, as last read.
 
 use super::{Entry, Places, Problem, Severity, file};
-use crate::engine::Batch;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -9,7 +8,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use switchyard_core::ObjectId;
+use switchyard_core::{ObjectId, object::Batch};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 64 << 20;

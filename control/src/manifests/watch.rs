@@ -1,7 +1,6 @@
 //! Watching a directory: each change is read within milliseconds, and none is missed for long.
 
 use super::{Directory, Look, Places, Problem, manifest_name};
-use crate::engine::Batch;
 use notify::{
     Event, EventKind, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind},
@@ -18,6 +17,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use switchyard_core::object::Batch;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 

@@ -143,14 +143,6 @@ pub(crate) fn compile(objects: &Objects, settings: &Settings, object: &IngressRo
     compiler.out
 }
 
-/// `name`, or `namespace/name`.
-fn qualified(written: &str, own_namespace: &Arc<str>) -> Name {
-    match written.split_once('/') {
-        Some((namespace, name)) => Name::new(namespace, name),
-        None => Name::new(own_namespace.clone(), written),
-    }
-}
-
 /// The host name in lower case, if it is one: labels of letters, digits and inner hyphens.
 fn host_name(fqdn: &str) -> Result<Arc<str>, Fault> {
     if fqdn.trim().is_empty() {
@@ -248,7 +240,7 @@ impl Compiler<'_> {
         }
         Tls::Terminate {
             written: secret_name.clone(),
-            secret: qualified(secret_name, &self.name.namespace),
+            secret: Name::qualified(secret_name, &self.name.namespace),
             minimum: tls_version(minimum_protocol_version),
         }
     }

@@ -1,0 +1,199 @@
+//! The objects of a cluster, and what becomes of them.
+//!
+//! ```text
+//! a watch of each kind, in each namespace -> [ Listing ] -> object, Reading --+
+//!                                                 |                           v
+//!                                              [ Wanted ]                   Batch -> the engine
+//!                                                 v                           ^
+//!           a watch of Secrets' metadata -> the Secrets that routes name -----+
+//! ```
+//!
+//! The first batch goes out when everything was listed. After that, whatever becomes of the API server, what it last
+//! said holds: a watch that starts anew deletes an object only when a whole new list is without it.
+
+mod class;
+mod collector;
+mod listing;
+mod retry;
+mod secrets;
+
+pub use class::IngressClasses;
+
+use self::{collector::Collector, retry::Retry};
+use futures_util::{
+    StreamExt,
+    stream::{BoxStream, FuturesUnordered, SelectAll},
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, PartialObjectMeta},
+    core::GroupVersionKind,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use std::fmt;
+use switchyard_core::object::{Batch, Kind};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+/// Which objects count.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// None: all of them. The API server is asked for no other.
+    pub namespaces: Vec<String>,
+    pub classes: IngressClasses,
+}
+
+/// What is watched whole: group, version, plural. Secrets are watched by their metadata.
+const WATCHED: [(Kind, &str, &str, &str); 4] = [
+    (
+        Kind::IngressRoute,
+        "contour.heptio.com",
+        "v1beta1",
+        "ingressroutes",
+    ),
+    (
+        Kind::TlsCertificateDelegation,
+        "contour.heptio.com",
+        "v1beta1",
+        "tlscertificatedelegations",
+    ),
+    (Kind::Service, "", "v1", "services"),
+    (Kind::EndpointSlice, "discovery.k8s.io", "v1", "endpointslices"),
+];
+
+/// Events that are taken together, if so many are there.
+const TOGETHER: usize = 1024;
+
+/// One watch: of a kind, in a namespace or in all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: Option<String>,
+}
+
+/// What a watch told, and which.
+struct Told {
+    source: usize,
+    event: Result<Seen, watcher::Error>,
+}
+
+/// As far as it was asked for.
+pub(crate) enum Seen {
+    Whole(Event<DynamicObject>),
+    Metadata(Event<PartialObjectMeta<Secret>>),
+}
+
+/// Watches until nobody takes batches any longer. The first batch is everything that there is.
+pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>) {
+    let Options { namespaces, classes } = options;
+    let sources = sources(&namespaces);
+    let mut told: SelectAll<_> = sources
+        .iter()
+        .enumerate()
+        .map(|(number, source)| watch(&client, number, source))
+        .collect();
+    let mut collector = Collector::new(sources, classes);
+    let mut fetches = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(event) = told.next() => {
+                take(&mut collector, event);
+                // What is there already belongs to the same batch.
+                for _ in 1..TOGETHER {
+                    let Some(Some(event)) = futures_util::FutureExt::now_or_never(told.next()) else { break };
+                    take(&mut collector, event);
+                }
+            }
+            Some((name, fetched)) = fetches.next() => collector.fetched(&name, fetched),
+        }
+        for to_fetch in collector.start_fetches() {
+            fetches.push(secrets::fetch(client.clone(), to_fetch));
+        }
+        if let Some(batch) = collector.batch()
+            && batches.send(batch).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn take(collector: &mut Collector, Told { source, event }: Told) {
+    match event {
+        Ok(seen) => collector.seen(source, seen),
+        Err(error) => {
+            let source = collector.source(source);
+            warn!(%source, %error, "A watch broke; it starts anew, and what was there goes on");
+        }
+    }
+}
+
+fn sources(namespaces: &[String]) -> Vec<Source> {
+    let kinds = WATCHED.map(|(kind, ..)| kind).into_iter().chain([Kind::Secret]);
+    let scopes: Vec<_> = if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.iter().cloned().map(Some).collect()
+    };
+    let scoped = |kind| {
+        scopes
+            .iter()
+            .cloned()
+            .map(move |namespace| Source { kind, namespace })
+    };
+    kinds.flat_map(scoped).collect()
+}
+
+fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, Told> {
+    let config = watcher::Config::default();
+    let told = move |event| Told {
+        source: number,
+        event,
+    };
+    match resource(source.kind) {
+        Some(resource) => {
+            let api: Api<DynamicObject> = match &source.namespace {
+                None => Api::all_with(client.clone(), &resource),
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            };
+            let events = watcher::watcher(api, config).backoff(Retry::default());
+            events.map(move |event| told(event.map(Seen::Whole))).boxed()
+        }
+        None => {
+            let api: Api<PartialObjectMeta<Secret>> = match &source.namespace {
+                None => Api::all(client.clone()),
+                Some(namespace) => Api::namespaced(client.clone(), namespace),
+            };
+            let events = watcher::watcher(api, config).backoff(Retry::default());
+            events.map(move |event| told(event.map(Seen::Metadata))).boxed()
+        }
+    }
+}
+
+/// None: only its metadata is watched.
+pub(crate) fn resource(kind: Kind) -> Option<ApiResource> {
+    let (_, group, version, plural) = WATCHED.iter().find(|(watched, ..)| *watched == kind)?;
+    let kind = GroupVersionKind::gvk(group, version, kind.as_str());
+    Some(ApiResource::from_gvk_with_plural(&kind, plural))
+}
+
+// === impl Source ===
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, namespace } = self;
+        match namespace {
+            None => write!(f, "{kind}"),
+            Some(namespace) => write!(f, "{kind} in {namespace}"),
+        }
+    }
+}
+
+impl Source {
+    pub(crate) fn listed(&self, objects: usize) {
+        info!(source = %self, objects, "Listed");
+    }
+}

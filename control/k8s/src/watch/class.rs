@@ -1,0 +1,81 @@
+//! Which IngressRoutes are ours, where several controllers share a cluster.
+
+use std::collections::BTreeMap;
+
+/// The classes that `--ingress-class-name` names.
+///
+/// An IngressRoute says its class in an annotation (`internal/annotation/annotations.go` of Contour). Where no class was
+/// asked for, those without one count and those of [`DEFAULT`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngressClasses(Vec<String>);
+
+/// Contour's, so that its manifests count as they are.
+const DEFAULT: &str = "contour";
+
+/// The first that is there counts.
+const ANNOTATIONS: [&str; 3] = [
+    "projectcontour.io/ingress.class",
+    "contour.heptio.com/ingress.class",
+    "kubernetes.io/ingress.class",
+];
+
+// === impl IngressClasses ===
+
+impl IngressClasses {
+    #[must_use]
+    pub fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Whether an object with these annotations is ours.
+    pub(crate) fn include(&self, annotations: Option<&BTreeMap<String, String>>) -> bool {
+        let Self(names) = self;
+        let class = ANNOTATIONS
+            .iter()
+            .find_map(|key| annotations?.get(*key))
+            .map(String::as_str)
+            .filter(|class| !class.is_empty());
+        match class {
+            None => names.is_empty(),
+            Some(class) if names.is_empty() => class == DEFAULT,
+            Some(class) => names.iter().any(|name| name == class),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_that_was_not_asked_for_is_another_controllers() {
+        let asked = |names: &[&str]| IngressClasses::new(names.iter().map(ToString::to_string).collect());
+        for (names, class, want) in [
+            (&[][..], None, true),
+            (&[], Some("contour"), true),
+            (&[], Some("nginx"), false),
+            (&[], Some(""), true),
+            (&["edge", "inner"], None, false),
+            (&["edge", "inner"], Some("inner"), true),
+            (&["edge", "inner"], Some("contour"), false),
+        ] {
+            for key in ANNOTATIONS {
+                let annotations = class.map(|class| BTreeMap::from([(key.to_owned(), class.to_owned())]));
+                assert_eq!(
+                    asked(names).include(annotations.as_ref()),
+                    want,
+                    "{names:?} {class:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_newer_annotation_counts() {
+        let annotations = [(ANNOTATIONS[0], "edge"), (ANNOTATIONS[2], "nginx")];
+        let annotations = annotations
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        assert!(IngressClasses::new(vec!["edge".to_owned()]).include(Some(&annotations)));
+    }
+}

@@ -1,0 +1,255 @@
+//! What the watches tell, made one batch after the other. Knows no network.
+
+use super::{
+    IngressClasses, Seen, Source,
+    listing::Listing,
+    resource,
+    secrets::{Fetched, Fetches, Wanted, Wants},
+};
+use crate::Reading;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    api::{DynamicObject, PartialObjectMeta},
+    runtime::watcher::Event,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use switchyard_core::{
+    Name, Object, ObjectId,
+    object::{Batch, Kind},
+};
+use tracing::{error, warn};
+
+/// What all watches have told.
+pub(crate) struct Collector {
+    sources: Vec<(Source, Listing)>,
+    classes: IngressClasses,
+    wanted: Wanted,
+    fetches: Fetches,
+    /// Secrets that may not be read.
+    refused: BTreeSet<Name>,
+    /// Since the last batch. None: it is gone.
+    changes: BTreeMap<ObjectId, Option<Object>>,
+    /// Whether the first batch went out.
+    started: bool,
+}
+
+/// A Secret to get.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ToFetch {
+    pub(crate) name: Name,
+    /// There is no hurry.
+    pub(crate) refused_before: bool,
+}
+
+// === impl Collector ===
+
+impl Collector {
+    pub(crate) fn new(sources: Vec<Source>, classes: IngressClasses) -> Self {
+        Self {
+            sources: sources
+                .into_iter()
+                .map(|source| (source, Listing::default()))
+                .collect(),
+            classes,
+            wanted: Wanted::default(),
+            fetches: Fetches::default(),
+            refused: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            started: false,
+        }
+    }
+
+    /// What the number of a source stands for.
+    pub(crate) fn source(&self, number: usize) -> String {
+        let source = self.sources.get(number);
+        source.map_or_else(String::new, |(source, _)| source.to_string())
+    }
+
+    /// Takes in what the watch of that number saw.
+    pub(crate) fn seen(&mut self, number: usize, seen: Seen) {
+        match seen {
+            Seen::Whole(event) => self.step(number, event, Self::applied),
+            Seen::Metadata(event) => self.step(number, event, Self::touched),
+        }
+    }
+
+    /// Takes in what a fetch brought.
+    pub(crate) fn fetched(&mut self, name: &Name, fetched: Fetched) {
+        self.fetches.end(name);
+        if !self.wanted.is_wanted(name) {
+            return self.fetches.forget(name);
+        }
+        match fetched {
+            Fetched::Found(document) => {
+                self.refused.remove(name);
+                self.read(Kind::Secret, name, document);
+            }
+            Fetched::Missing => self.gone(Kind::Secret, name.clone()),
+            Fetched::Refused => {
+                self.refused.insert(name.clone());
+                self.gone(Kind::Secret, name.clone());
+                self.fetches.request(name.clone());
+            }
+        }
+    }
+
+    /// The Secrets to get now.
+    pub(crate) fn start_fetches(&mut self) -> Vec<ToFetch> {
+        let names = self.fetches.start().into_iter();
+        names
+            .map(|name| ToFetch {
+                refused_before: self.refused.contains(&name),
+                name,
+            })
+            .collect()
+    }
+
+    /// What changed since the last batch. None: nothing, or not everything is known yet.
+    pub(crate) fn batch(&mut self) -> Option<Batch> {
+        let complete = self.sources.iter().all(|(_, listing)| listing.is_complete());
+        if !(self.started || complete && self.fetches.are_answered()) {
+            return None;
+        }
+        if self.started && self.changes.is_empty() {
+            return None;
+        }
+        self.started = true;
+        let mut batch = Batch::default();
+        for (id, object) in std::mem::take(&mut self.changes) {
+            match object {
+                Some(object) => batch.applied.push(object),
+                None => batch.deleted.push(id),
+            }
+        }
+        Some(batch)
+    }
+
+    fn step<T: Meta>(&mut self, number: usize, event: Event<T>, applied: impl Fn(&mut Self, Kind, Name, T)) {
+        let Some((source, listing)) = self.sources.get_mut(number) else {
+            return;
+        };
+        let kind = source.kind;
+        match event {
+            Event::Init => listing.begin(),
+            Event::InitApply(object) | Event::Apply(object) => {
+                let name = object.name();
+                listing.there(&name);
+                applied(self, kind, name, object);
+            }
+            Event::Delete(object) => {
+                let name = object.name();
+                listing.gone(&name);
+                self.gone(kind, name);
+            }
+            Event::InitDone => {
+                let gone = listing.end();
+                source.listed(listing.len());
+                for name in gone {
+                    self.gone(kind, name);
+                }
+            }
+        }
+    }
+
+    fn applied(&mut self, kind: Kind, name: Name, object: DynamicObject) {
+        let is_ours =
+            kind != Kind::IngressRoute || self.classes.include(object.metadata.annotations.as_ref());
+        if !is_ours {
+            return self.gone(kind, name);
+        }
+        let document = document(kind, object);
+        self.read(kind, &name, document);
+    }
+
+    /// A Secret was made or changed: to be got, if a route names it.
+    fn touched(&mut self, _: Kind, name: Name, _: PartialObjectMeta<k8s_openapi::api::core::v1::Secret>) {
+        if self.wanted.is_wanted(&name) {
+            self.fetches.request(name);
+        }
+    }
+
+    /// What cannot be read goes on as it was.
+    fn read(&mut self, kind: Kind, name: &Name, document: Value) {
+        match crate::object(document) {
+            Ok(Some(Reading { object, warnings })) => {
+                for warning in warnings {
+                    warn!(%kind, %name, "{warning}");
+                }
+                if let Object::IngressRoute(route) = &object {
+                    self.want(name, route.secrets().collect());
+                }
+                self.changes.insert(object.id(), Some(object));
+            }
+            Ok(None) => {}
+            Err(wrong) => error!(%kind, %name, "Cannot be read, and goes on as it was: {wrong}"),
+        }
+    }
+
+    fn gone(&mut self, kind: Kind, name: Name) {
+        if kind == Kind::IngressRoute {
+            self.want(&name, BTreeSet::new());
+        }
+        self.changes.insert(ObjectId { kind, name }, None);
+    }
+
+    fn want(&mut self, route: &Name, secrets: BTreeSet<Name>) {
+        let Wants { new, over } = self.wanted.set(route, secrets);
+        for name in new {
+            self.fetches.request(name);
+        }
+        for name in over {
+            self.fetches.forget(&name);
+            self.refused.remove(&name);
+            self.gone(Kind::Secret, name);
+        }
+    }
+}
+
+/// What has a name.
+trait Meta {
+    fn meta(&self) -> &ObjectMeta;
+
+    fn name(&self) -> Name {
+        let ObjectMeta { name, namespace, .. } = self.meta();
+        let text = |text: &Option<String>| Arc::<str>::from(text.as_deref().unwrap_or_default());
+        Name::new(text(namespace), text(name))
+    }
+}
+
+impl Meta for DynamicObject {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+}
+
+impl<K> Meta for PartialObjectMeta<K> {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+}
+
+/// As it would stand in a manifest: items of a list do not say their kind.
+fn document(kind: Kind, object: DynamicObject) -> Value {
+    let DynamicObject {
+        types: _,
+        mut metadata,
+        data,
+    } = object;
+    // The largest part of many objects, and nothing that anyone reads.
+    metadata.managed_fields = None;
+    let mut document = data;
+    let api_version = resource(kind).map(|resource| resource.api_version);
+    if let Value::Object(fields) = &mut document {
+        fields.insert("apiVersion".to_owned(), json!(api_version));
+        fields.insert("kind".to_owned(), json!(kind.as_str()));
+        fields.insert("metadata".to_owned(), json!(metadata));
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests;

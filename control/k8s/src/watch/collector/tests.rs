@@ -1,0 +1,233 @@
+use super::*;
+use serde_json::json;
+
+/// The watches of IngressRoutes and of Secrets, by their number.
+const ROUTES: usize = 0;
+const SECRETS: usize = 1;
+
+fn collector() -> Collector {
+    let source = |kind| Source {
+        kind,
+        namespace: None,
+    };
+    Collector::new(
+        vec![source(Kind::IngressRoute), source(Kind::Secret)],
+        IngressClasses::default(),
+    )
+}
+
+fn route(name: &str, spec: &Value) -> DynamicObject {
+    serde_json::from_value(json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec})).unwrap()
+}
+
+fn plain(name: &str) -> DynamicObject {
+    route(name, &json!({"routes": []}))
+}
+
+fn with_tls(name: &str, secret: &str) -> DynamicObject {
+    route(
+        name,
+        &json!({"virtualhost": {"fqdn": "a.com", "tls": {"secretName": secret}}}),
+    )
+}
+
+fn metadata(name: &str) -> PartialObjectMeta<k8s_openapi::api::core::v1::Secret> {
+    serde_json::from_value(json!({"metadata": {"name": name, "namespace": "default"}})).unwrap()
+}
+
+fn secret(name: &str) -> Fetched {
+    Fetched::Found(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "default"}
+    }))
+}
+
+impl Collector {
+    fn routes(&mut self, events: impl IntoIterator<Item = Event<DynamicObject>>) -> &mut Self {
+        for event in events {
+            self.seen(ROUTES, Seen::Whole(event));
+        }
+        self
+    }
+
+    fn secrets(
+        &mut self,
+        events: impl IntoIterator<Item = Event<PartialObjectMeta<k8s_openapi::api::core::v1::Secret>>>,
+    ) -> &mut Self {
+        for event in events {
+            self.seen(SECRETS, Seen::Metadata(event));
+        }
+        self
+    }
+
+    /// What the next batch does, as `+name` and `-name`.
+    fn told(&mut self) -> Option<Vec<String>> {
+        let Batch { deleted, applied } = self.batch()?;
+        let deleted = deleted.iter().map(|id| format!("-{}", id.name.name));
+        let applied = applied.iter().map(|object| format!("+{}", object.id().name.name));
+        Some(deleted.chain(applied).collect())
+    }
+
+    fn fetching(&mut self) -> Vec<String> {
+        let names = self.start_fetches().into_iter();
+        names.map(|ToFetch { name, .. }| name.name.to_string()).collect()
+    }
+
+    fn answer(&mut self, name: &str, fetched: Fetched) -> &mut Self {
+        self.fetched(&Name::new("default", name), fetched);
+        self
+    }
+}
+
+fn some(words: &[&str]) -> Option<Vec<String>> {
+    Some(words.iter().map(ToString::to_string).collect())
+}
+
+/// One that has told its first batch.
+fn started() -> Collector {
+    let mut collector = collector();
+    collector
+        .routes([Event::Init, Event::InitApply(plain("a")), Event::InitDone])
+        .secrets([Event::Init, Event::InitDone]);
+    assert_eq!(collector.told(), some(&["+a"]));
+    collector
+}
+
+#[test]
+fn nothing_is_told_until_every_watch_has_listed() {
+    let mut collector = collector();
+    collector.routes([Event::Init, Event::InitApply(plain("a"))]);
+    assert_eq!(collector.told(), None);
+    collector.routes([Event::InitDone, Event::Apply(plain("b"))]);
+    assert_eq!(collector.told(), None);
+    collector.secrets([Event::Init, Event::InitDone]);
+    assert_eq!(collector.told(), some(&["+a", "+b"]));
+    assert_eq!(collector.told(), None);
+}
+
+#[test]
+fn nothing_is_told_until_the_secrets_of_the_first_list_are_there() {
+    let mut collector = collector();
+    collector
+        .routes([
+            Event::Init,
+            Event::InitApply(with_tls("a", "cert")),
+            Event::InitDone,
+        ])
+        .secrets([Event::Init, Event::InitApply(metadata("cert")), Event::InitDone]);
+    assert_eq!(collector.told(), None);
+    assert_eq!(collector.fetching(), ["cert"]);
+    assert_eq!(collector.told(), None);
+    assert_eq!(
+        collector.answer("cert", secret("cert")).told(),
+        some(&["+a", "+cert"])
+    );
+}
+
+#[test]
+fn an_empty_cluster_is_told_too() {
+    let mut collector = collector();
+    collector
+        .routes([Event::Init, Event::InitDone])
+        .secrets([Event::Init, Event::InitDone]);
+    assert_eq!(collector.told(), some(&[]));
+}
+
+#[test]
+fn a_watch_that_starts_anew_deletes_only_what_a_whole_list_is_without() {
+    let mut collector = started();
+    collector.routes([Event::Apply(plain("b"))]);
+    assert_eq!(collector.told(), some(&["+b"]));
+    // A list that breaks off in between.
+    collector.routes([Event::Init, Event::InitApply(plain("b")), Event::Init]);
+    assert_eq!(collector.told(), some(&["+b"]));
+    collector.routes([Event::InitApply(plain("c")), Event::InitApply(plain("b"))]);
+    assert_eq!(collector.told(), some(&["+b", "+c"]));
+    collector.routes([Event::InitDone]);
+    assert_eq!(collector.told(), some(&["-a"]));
+}
+
+#[test]
+fn what_is_made_and_gone_between_two_batches_is_gone() {
+    let mut collector = started();
+    collector.routes([Event::Apply(plain("b")), Event::Delete(plain("b"))]);
+    assert_eq!(collector.told(), some(&["-b"]));
+}
+
+#[test]
+fn what_cannot_be_read_goes_on_as_it_was() {
+    let mut collector = started();
+    let broken = route("a", &json!({"routes": "none"}));
+    collector.routes([Event::Apply(broken.clone())]);
+    assert_eq!(collector.told(), None);
+    collector.routes([Event::Init, Event::InitApply(broken), Event::InitDone]);
+    assert_eq!(collector.told(), None);
+}
+
+#[test]
+fn an_ingressroute_that_becomes_another_controllers_is_gone() {
+    let mut collector = started();
+    let mut other = plain("a");
+    other.metadata.annotations =
+        Some([("kubernetes.io/ingress.class".to_owned(), "nginx".to_owned())].into());
+    collector.routes([Event::Apply(other)]);
+    assert_eq!(collector.told(), some(&["-a"]));
+}
+
+#[test]
+fn only_secrets_that_routes_name_are_got() {
+    let mut collector = started();
+    collector.secrets([Event::Apply(metadata("cert")), Event::Apply(metadata("other"))]);
+    assert_eq!(collector.fetching(), <[&str; 0]>::default());
+    collector.routes([Event::Apply(with_tls("a", "cert"))]);
+    assert_eq!(collector.fetching(), ["cert"]);
+    // The route does not wait for it: it may be long in coming.
+    assert_eq!(collector.told(), some(&["+a"]));
+    assert_eq!(collector.answer("cert", secret("cert")).told(), some(&["+cert"]));
+    collector.secrets([Event::Apply(metadata("cert"))]);
+    assert_eq!(collector.fetching(), ["cert"]);
+}
+
+#[test]
+fn a_secret_that_no_route_names_any_longer_is_let_go() {
+    let mut collector = started();
+    collector.routes([Event::Apply(with_tls("a", "cert"))]);
+    collector.fetching();
+    collector.answer("cert", secret("cert")).told();
+    collector.routes([Event::Apply(plain("a"))]);
+    assert_eq!(collector.told(), some(&["-cert", "+a"]));
+    // An answer that was under way comes too late.
+    assert_eq!(collector.answer("cert", secret("cert")).told(), None);
+}
+
+#[test]
+fn a_secret_that_is_deleted_is_gone() {
+    let mut collector = started();
+    collector.routes([Event::Apply(with_tls("a", "cert"))]);
+    collector.fetching();
+    collector.answer("cert", secret("cert")).told();
+    collector.secrets([Event::Apply(metadata("cert")), Event::Delete(metadata("cert"))]);
+    assert_eq!(collector.told(), some(&["-cert"]));
+    // What was fetched as it was deleted says so itself.
+    assert_eq!(collector.fetching(), ["cert"]);
+    assert_eq!(
+        collector.answer("cert", Fetched::Missing).told(),
+        some(&["-cert"])
+    );
+}
+
+#[test]
+fn a_secret_that_may_not_be_read_is_missing_and_asked_for_again() {
+    let mut collector = started();
+    collector.routes([Event::Apply(with_tls("a", "cert"))]);
+    assert_eq!(collector.fetching(), ["cert"]);
+    assert_eq!(
+        collector.answer("cert", Fetched::Refused).told(),
+        some(&["-cert", "+a"])
+    );
+    let again = collector.start_fetches();
+    let want = ToFetch {
+        name: Name::new("default", "cert"),
+        refused_before: true,
+    };
+    assert_eq!(again, [want]);
+}

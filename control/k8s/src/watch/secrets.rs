@@ -1,0 +1,164 @@
+//! The Secrets that routes name: no other is ever read.
+
+use super::{collector::ToFetch, retry::Retry};
+use k8s_openapi::api::core::v1;
+use kube::{Api, Client};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use switchyard_core::Name;
+use tracing::warn;
+
+/// After which one looks again for what may not be read.
+const REFUSED: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Who names which Secret.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    by_route: BTreeMap<Name, BTreeSet<Name>>,
+    /// How many IngressRoutes name it.
+    counts: BTreeMap<Name, usize>,
+}
+
+/// What became of the Secrets that an IngressRoute names.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) new: Vec<Name>,
+    pub(crate) over: Vec<Name>,
+}
+
+/// What there is of a Secret.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    Found(Value),
+    Missing,
+    /// Control may not read it.
+    Refused,
+}
+
+/// Fetches that are under way. No two of a Secret are: the answers could come in the wrong order.
+#[derive(Debug, Default)]
+pub(crate) struct Fetches {
+    /// True: it changed since, and is to be fetched again.
+    under_way: BTreeMap<Name, bool>,
+    due: BTreeSet<Name>,
+    /// Those that were answered at least once.
+    answered: BTreeSet<Name>,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    pub(crate) fn is_wanted(&self, secret: &Name) -> bool {
+        self.counts.contains_key(secret)
+    }
+
+    pub(crate) fn set(&mut self, route: &Name, secrets: BTreeSet<Name>) -> Wants {
+        let mut wants = Wants::default();
+        for name in &secrets {
+            let count = self.counts.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                wants.new.push(name.clone());
+            }
+        }
+        let before = if secrets.is_empty() {
+            self.by_route.remove(route)
+        } else {
+            self.by_route.insert(route.clone(), secrets)
+        };
+        for name in before.into_iter().flatten() {
+            if self.drop_one(&name) {
+                wants.new.retain(|new| *new != name);
+                wants.over.push(name);
+            }
+        }
+        wants
+    }
+
+    /// Answers whether nobody names it any longer.
+    fn drop_one(&mut self, secret: &Name) -> bool {
+        let Entry::Occupied(mut count) = self.counts.entry(secret.clone()) else {
+            return false;
+        };
+        *count.get_mut() -= 1;
+        let is_over = *count.get() == 0;
+        if is_over {
+            count.remove();
+        }
+        is_over
+    }
+}
+
+// === impl Fetches ===
+
+impl Fetches {
+    /// It is to be got, now or again.
+    pub(crate) fn request(&mut self, name: Name) {
+        match self.under_way.entry(name) {
+            Entry::Occupied(mut again) => drop(again.insert(true)),
+            Entry::Vacant(free) => drop(self.due.insert(free.into_key())),
+        }
+    }
+
+    /// What to fetch now.
+    pub(crate) fn start(&mut self) -> BTreeSet<Name> {
+        let due = std::mem::take(&mut self.due);
+        self.under_way
+            .extend(due.iter().cloned().map(|name| (name, false)));
+        due
+    }
+
+    /// One was answered.
+    pub(crate) fn end(&mut self, name: &Name) {
+        self.answered.insert(name.clone());
+        if self.under_way.remove(name) == Some(true) {
+            self.due.insert(name.clone());
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &Name) {
+        self.due.remove(name);
+        self.answered.remove(name);
+    }
+
+    /// Whether each that was ever requested was answered at least once.
+    pub(crate) fn are_answered(&self) -> bool {
+        let mut open = self.due.iter().chain(self.under_way.keys());
+        open.all(|name| self.answered.contains(name))
+    }
+}
+
+/// Gets a Secret, however long the API server is away.
+pub(crate) async fn fetch(client: Client, to_fetch: ToFetch) -> (Name, Fetched) {
+    let ToFetch { name, refused_before } = to_fetch;
+    if refused_before {
+        tokio::time::sleep(REFUSED).await;
+    }
+    let api: Api<v1::Secret> = Api::namespaced(client, &name.namespace);
+    for wait in Retry::default() {
+        match api.get_opt(&name.name).await {
+            Ok(None) => return (name, Fetched::Missing),
+            Ok(Some(secret)) => return (name, found(&secret)),
+            Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
+                warn!(secret = %name, error = %status.message, "A Secret that a route names may not be read");
+                return (name, Fetched::Refused);
+            }
+            Err(error) => {
+                warn!(secret = %name, %error, "Cannot get a Secret; trying again");
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+    (name, Fetched::Missing)
+}
+
+/// As a document: what the API server sends does not say its kind.
+fn found(secret: &v1::Secret) -> Fetched {
+    match serde_json::to_value(secret) {
+        Ok(document) => Fetched::Found(document),
+        Err(_) => Fetched::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Where objects come from: a directory of manifests, or an API server.
+
+use crate::manifests::{Places, watch};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::path::{Path, PathBuf};
+use switchyard_core::object::Batch;
+use switchyard_k8s::watch::{IngressClasses, Options};
+use tokio::sync::mpsc;
+
+/// What says where objects come from.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArgs {
+    /// Read a directory of manifests, and no API server.
+    #[arg(long, value_name = "DIR")]
+    manifests: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The namespaces to read [default: all].
+    #[arg(
+        long,
+        value_name = "NAMESPACE,...",
+        value_delimiter = ',',
+        conflicts_with = "manifests"
+    )]
+    watch_namespaces: Vec<String>,
+    /// The classes of IngressRoutes that count, by their annotation ingress.class [default: those of `contour`, and those
+    /// that have none].
+    #[arg(
+        long,
+        value_name = "CLASS,...",
+        value_delimiter = ',',
+        conflicts_with = "manifests"
+    )]
+    ingress_class_name: Vec<String>,
+}
+
+/// Which API server, as kubectl has it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's own account].
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig file [default: its current one].
+    #[arg(long, value_name = "NAME", conflicts_with = "manifests")]
+    context: Option<String>,
+}
+
+/// A directory of manifests that is being watched.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub directory: PathBuf,
+    /// What stands where in it.
+    pub places: Places,
+}
+
+// === impl SourceArgs ===
+
+impl SourceArgs {
+    /// Starts to read. Answers the directory, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such directory, or nothing says where the API server is.
+    pub async fn start(self, batches: mpsc::Sender<Batch>) -> Result<Option<Files>> {
+        let Self {
+            manifests,
+            cluster,
+            watch_namespaces,
+            ingress_class_name,
+        } = self;
+        let Some(directory) = manifests else {
+            let options = Options {
+                namespaces: watch_namespaces,
+                classes: IngressClasses::new(ingress_class_name),
+            };
+            let client = cluster.client().await?;
+            tokio::spawn(switchyard_k8s::watch::run(client, options, batches));
+            return Ok(None);
+        };
+        ensure!(
+            directory.is_dir(),
+            "--manifests: {} is no directory: make it first, it may be empty",
+            directory.display()
+        );
+        let places = watch::spawn(&directory, batches);
+        Ok(Some(Files { directory, places }))
+    }
+}
+
+// === impl ClusterArgs ===
+
+impl ClusterArgs {
+    /// A client; whether the API server is there shows when it is asked.
+    ///
+    /// # Errors
+    ///
+    /// If nothing says where it is, or the kubeconfig file cannot be used.
+    pub async fn client(self) -> Result<Client> {
+        let Self { kubeconfig, context } = self;
+        let options = KubeConfigOptions {
+            context,
+            ..Default::default()
+        };
+        let config = match kubeconfig {
+            Some(file) => from_file(&file, &options).await?,
+            None if options.context.is_some() => Config::from_kubeconfig(&options)
+                .await
+                .context("--context: cannot use the kubeconfig file")?,
+            None => Config::infer().await.context(
+                "no --manifests, and no API server: there is neither a kubeconfig file nor a pod's account",
+            )?,
+        };
+        Client::try_from(config).context("cannot make a client of the API server")
+    }
+}
+
+async fn from_file(file: &Path, options: &KubeConfigOptions) -> Result<Config> {
+    let unusable = || format!("--kubeconfig: cannot use {}", file.display());
+    let kubeconfig = Kubeconfig::read_from(file).with_context(unusable)?;
+    Config::from_custom_kubeconfig(kubeconfig, options)
+        .await
+        .with_context(unusable)
+}
