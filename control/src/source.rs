@@ -16,17 +16,16 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug, Args)]
 pub struct SourceArgs {
     /// Read a directory of manifests, and no API server.
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name"]
+    )]
     manifests: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// The namespaces to read [default: all].
-    #[arg(
-        long,
-        value_name = "NAMESPACE,...",
-        value_delimiter = ',',
-        conflicts_with = "manifests"
-    )]
+    #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
     /// The classes of IngressRoutes that count, by their annotation ingress.class [default: those of `contour`, and those
     /// that have none].
@@ -43,10 +42,10 @@ pub struct SourceArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
     /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's own account].
-    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig file [default: its current one].
-    #[arg(long, value_name = "NAME", conflicts_with = "manifests")]
+    #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }
 

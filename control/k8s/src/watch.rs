@@ -17,7 +17,7 @@ mod listing;
 mod retry;
 mod secrets;
 
-pub use class::IngressClasses;
+pub use self::{class::IngressClasses, collector::document};
 
 use self::{collector::Collector, retry::Retry};
 use futures_util::{
@@ -173,8 +173,9 @@ fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, 
     }
 }
 
-/// None: only its metadata is watched.
-pub(crate) fn resource(kind: Kind) -> Option<ApiResource> {
+/// How the API server names a kind. None: only its metadata is watched.
+#[must_use]
+pub fn resource(kind: Kind) -> Option<ApiResource> {
     let (_, group, version, plural) = WATCHED.iter().find(|(watched, ..)| *watched == kind)?;
     let kind = GroupVersionKind::gvk(group, version, kind.as_str());
     Some(ApiResource::from_gvk_with_plural(&kind, plural))

@@ -6,7 +6,7 @@ use crate::{
     manifests::{Directory, Documents, Node, documents, objects},
     place,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::{
     collections::BTreeSet,
     fs,
@@ -68,15 +68,15 @@ pub(super) fn refuse_unknown(graph: &Graph, target: &Name) -> Result<()> {
     if graph.object(&id(target)).is_some() {
         return Ok(());
     }
-    let others = graph
-        .statuses()
-        .map(|(name, _)| name)
-        .filter(|name| name.namespace == target.namespace);
-    let others: Vec<_> = others
-        .filter(|name| !graph.is_root(name))
-        .map(|name| name.name.to_string())
-        .collect();
-    bail!(
+    let names = graph.statuses().map(|(name, _)| name);
+    Err(unknown(target, names.filter(|name| !graph.is_root(name))))
+}
+
+/// That there is no such branch, and which there are.
+pub(super) fn unknown<'n>(target: &Name, branches: impl Iterator<Item = &'n Name>) -> anyhow::Error {
+    let others = branches.filter(|name| name.namespace == target.namespace);
+    let others: Vec<_> = others.map(|name| name.name.to_string()).collect();
+    anyhow!(
         "there is no IngressRoute {target}: requests would get 503. In namespace {} there are: {}. \
          (--force switches all the same.)",
         target.namespace,
@@ -107,7 +107,8 @@ fn refuse_broken(directory: &Directory, file: &str) -> Result<()> {
     }
 }
 
-fn find_route(ingress_route: &IngressRoute, matched: Option<&str>) -> Result<usize> {
+/// The index of the one route that delegates, or of the one with this match.
+pub(super) fn find_route(ingress_route: &IngressRoute, matched: Option<&str>) -> Result<usize> {
     let IngressRoute { name, spec, .. } = ingress_route;
     let delegating = spec
         .routes

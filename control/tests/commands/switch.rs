@@ -144,7 +144,7 @@ fn switch_that_cannot_ask_control_says_that_the_file_is_edited() {
     let output = switch(&folder, &["blue-green-root", "green"], NOWHERE);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("the file is edited, but http://127.0.0.1:1 cannot be asked"),
+        stderr(&output).contains("is edited, but http://127.0.0.1:1 cannot be asked"),
         "{}",
         stderr(&output)
     );

@@ -233,7 +233,8 @@ impl<K> Meta for PartialObjectMeta<K> {
 }
 
 /// As it would stand in a manifest: items of a list do not say their kind.
-fn document(kind: Kind, object: DynamicObject) -> Value {
+#[must_use]
+pub fn document(kind: Kind, object: DynamicObject) -> Value {
     let DynamicObject {
         types: _,
         mut metadata,
