@@ -157,7 +157,9 @@ async fn serve_xds(server: Server, listener: TcpListener) -> Result<()> {
 }
 
 fn start_log(level: &str, format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level: {level:?}"))?;
+    // kube tells of each try that failed; the watches tell of what comes of it.
+    let filter = format!("kube_client=off,{level}");
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log-level: {level:?}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(Paint::of(&io::stderr()).is_on())

@@ -77,8 +77,13 @@ impl SourceArgs {
                 namespaces: watch_namespaces,
                 classes: IngressClasses::new(ingress_class_name),
             };
-            let client = cluster.client().await?;
-            tokio::spawn(switchyard_k8s::watch::run(client, options, batches));
+            let mut config = cluster
+                .config()
+                .await
+                .context("no --manifests, and no API server")?;
+            // The watches try again by themselves, and sooner than an API server that starts asks for.
+            config.default_retry = false;
+            tokio::spawn(switchyard_k8s::watch::run(client(config)?, options, batches));
             return Ok(None);
         };
         ensure!(
@@ -100,22 +105,29 @@ impl ClusterArgs {
     ///
     /// If nothing says where it is, or the kubeconfig file cannot be used.
     pub async fn client(self) -> Result<Client> {
+        client(self.config().await?)
+    }
+
+    async fn config(self) -> Result<Config> {
         let Self { kubeconfig, context } = self;
         let options = KubeConfigOptions {
             context,
             ..Default::default()
         };
-        let config = match kubeconfig {
-            Some(file) => from_file(&file, &options).await?,
+        match kubeconfig {
+            Some(file) => from_file(&file, &options).await,
             None if options.context.is_some() => Config::from_kubeconfig(&options)
                 .await
-                .context("--context: cannot use the kubeconfig file")?,
+                .context("--context: cannot use the kubeconfig file"),
             None => Config::infer().await.context(
-                "no --manifests, and no API server: there is neither a kubeconfig file nor a pod's account",
-            )?,
-        };
-        Client::try_from(config).context("cannot make a client of the API server")
+                "there is neither a kubeconfig file nor a pod's account, to know the API server from",
+            ),
+        }
     }
+}
+
+fn client(config: Config) -> Result<Client> {
+    Client::try_from(config).context("cannot make a client of the API server")
 }
 
 async fn from_file(file: &Path, options: &KubeConfigOptions) -> Result<Config> {

@@ -37,7 +37,6 @@ use kube::{
 use std::fmt;
 use switchyard_core::object::{Batch, Kind};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
 
 /// Which objects count.
 #[derive(Clone, Debug, Default)]
@@ -124,10 +123,7 @@ pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>)
 fn take(collector: &mut Collector, Told { source, event }: Told) {
     match event {
         Ok(seen) => collector.seen(source, seen),
-        Err(error) => {
-            let source = collector.source(source);
-            warn!(%source, %error, "A watch broke; it starts anew, and what was there goes on");
-        }
+        Err(error) => collector.broke(source, &error),
     }
 }
 
@@ -190,11 +186,5 @@ impl fmt::Display for Source {
             None => write!(f, "{kind}"),
             Some(namespace) => write!(f, "{kind} in {namespace}"),
         }
-    }
-}
-
-impl Source {
-    pub(crate) fn listed(&self, objects: usize) {
-        info!(source = %self, objects, "Listed");
     }
 }

@@ -10,7 +10,7 @@ use crate::Reading;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     api::{DynamicObject, PartialObjectMeta},
-    runtime::watcher::Event,
+    runtime::watcher::{self, Event},
 };
 use serde_json::{Value, json};
 use std::{
@@ -21,11 +21,11 @@ use switchyard_core::{
     Name, Object, ObjectId,
     object::{Batch, Kind},
 };
-use tracing::{error, warn};
+use tracing::{debug, error, info, warn};
 
 /// What all watches have told.
 pub(crate) struct Collector {
-    sources: Vec<(Source, Listing)>,
+    watches: Vec<Watch>,
     classes: IngressClasses,
     wanted: Wanted,
     fetches: Fetches,
@@ -35,6 +35,13 @@ pub(crate) struct Collector {
     changes: BTreeMap<ObjectId, Option<Object>>,
     /// Whether the first batch went out.
     started: bool,
+}
+
+struct Watch {
+    source: Source,
+    listing: Listing,
+    /// It told of nothing since it broke.
+    broken: bool,
 }
 
 /// A Secret to get.
@@ -50,10 +57,7 @@ pub(crate) struct ToFetch {
 impl Collector {
     pub(crate) fn new(sources: Vec<Source>, classes: IngressClasses) -> Self {
         Self {
-            sources: sources
-                .into_iter()
-                .map(|source| (source, Listing::default()))
-                .collect(),
+            watches: sources.into_iter().map(Watch::new).collect(),
             classes,
             wanted: Wanted::default(),
             fetches: Fetches::default(),
@@ -63,10 +67,11 @@ impl Collector {
         }
     }
 
-    /// What the number of a source stands for.
-    pub(crate) fn source(&self, number: usize) -> String {
-        let source = self.sources.get(number);
-        source.map_or_else(String::new, |(source, _)| source.to_string())
+    /// The watch of that number broke, and starts anew by itself.
+    pub(crate) fn broke(&mut self, number: usize, error: &watcher::Error) {
+        if let Some(watch) = self.watches.get_mut(number) {
+            watch.broke(error);
+        }
     }
 
     /// Takes in what the watch of that number saw.
@@ -110,7 +115,7 @@ impl Collector {
 
     /// What changed since the last batch. None: nothing, or not everything is known yet.
     pub(crate) fn batch(&mut self) -> Option<Batch> {
-        let complete = self.sources.iter().all(|(_, listing)| listing.is_complete());
+        let complete = self.watches.iter().all(|watch| watch.listing.is_complete());
         if !(self.started || complete && self.fetches.are_answered()) {
             return None;
         }
@@ -129,10 +134,11 @@ impl Collector {
     }
 
     fn step<T: Meta>(&mut self, number: usize, event: Event<T>, applied: impl Fn(&mut Self, Kind, Name, T)) {
-        let Some((source, listing)) = self.sources.get_mut(number) else {
+        let Some(watch) = self.watches.get_mut(number) else {
             return;
         };
-        let kind = source.kind;
+        let kind = watch.source.kind;
+        let listing = watch.working();
         match event {
             Event::Init => listing.begin(),
             Event::InitApply(object) | Event::Apply(object) => {
@@ -146,9 +152,7 @@ impl Collector {
                 self.gone(kind, name);
             }
             Event::InitDone => {
-                let gone = listing.end();
-                source.listed(listing.len());
-                for name in gone {
+                for name in watch.listed() {
                     self.gone(kind, name);
                 }
             }
@@ -206,6 +210,43 @@ impl Collector {
             self.refused.remove(&name);
             self.gone(Kind::Secret, name);
         }
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            listing: Listing::default(),
+            broken: false,
+        }
+    }
+
+    /// Told of once, however often it is tried.
+    fn broke(&mut self, error: &watcher::Error) {
+        let source = &self.source;
+        if self.broken {
+            debug!(%source, %error, "Still broken");
+        } else {
+            warn!(%source, %error, "A watch broke; it starts anew, and what was there goes on");
+        }
+        self.broken = true;
+    }
+
+    fn working(&mut self) -> &mut Listing {
+        if std::mem::take(&mut self.broken) {
+            info!(source = %self.source, "The watch is back");
+        }
+        &mut self.listing
+    }
+
+    /// Answers what is gone.
+    fn listed(&mut self) -> BTreeSet<Name> {
+        let gone = self.listing.end();
+        info!(source = %self.source, objects = self.listing.len(), gone = gone.len(), "Listed");
+        gone
     }
 }
 
