@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench wasm envoy fuzz lint clean
+.PHONY: help demo test bench wasm envoy kube fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
@@ -17,14 +17,16 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 	cargo build -p switchyard -p switchyard-tests --bin switchyard --bin demo
 	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/debug/demo
 
-test: wasm envoy ## Every test, on real parts
+test: wasm envoy kube ## Every test, on real parts
 	scripts/reproducible.sh
 	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
 	cargo test -p switchyard-policy --features schema schema
 	scripts/node.sh >/dev/null
 	filter/node-tests.sh
 	cargo build -p switchyard
-	ENVOY="$$(scripts/envoy.sh)" cargo test -p switchyard-tests
+	cargo test -p switchyard-tests --no-run
+	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" \
+	    scripts/netns.sh cargo test --offline -p switchyard-tests
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: wasm envoy ## Measure, on a real Envoy; writes bench/RESULTS.md and bench/results.json
@@ -36,6 +38,9 @@ wasm: ## Build the filter: target/wasm/switchyard.wasm
 
 envoy: ## Get Envoy, and print where it is
 	@scripts/envoy.sh
+
+kube: ## Get a Kubernetes API server, and print where it is
+	@scripts/kube.sh
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS
 	scripts/fuzz.sh $(FUZZ_SECONDS)

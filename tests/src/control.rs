@@ -13,7 +13,10 @@ use crate::{paths, ports, process::Process};
 /// How `switchyard serve` is started; it can be, again and again.
 #[derive(Clone, Debug)]
 pub struct ControlOptions {
+    /// Read, unless there is a cluster.
     pub manifests: PathBuf,
+    /// Of a cluster to read from.
+    pub kubeconfig: Option<PathBuf>,
     pub xds: SocketAddr,
     pub admin: SocketAddr,
     /// Where Envoy listens for HTTP, and for TLS.
@@ -47,6 +50,7 @@ impl ControlOptions {
     pub fn new(manifests: &Path, log: &Path) -> Result<Self> {
         Ok(Self {
             manifests: manifests.to_owned(),
+            kubeconfig: None,
             xds: loopback()?,
             admin: loopback()?,
             http: loopback()?,
@@ -64,6 +68,7 @@ impl Control {
     pub fn start(options: &ControlOptions) -> Result<Self> {
         let ControlOptions {
             manifests,
+            kubeconfig,
             xds,
             admin,
             http,
@@ -73,10 +78,12 @@ impl Control {
             flags,
         } = options;
         let mut command = Command::new(paths::switchyard()?);
+        command.arg("serve");
+        match kubeconfig {
+            None => command.arg("--manifests").arg(manifests),
+            Some(kubeconfig) => command.arg("--kubeconfig").arg(kubeconfig),
+        };
         command
-            .arg("serve")
-            .arg("--manifests")
-            .arg(manifests)
             .arg("--wasm")
             .arg(wasm)
             .args(["--xds-address", &xds.to_string()])

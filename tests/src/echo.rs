@@ -46,8 +46,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::client::SeenTls;
+use crate::{client::SeenTls, cluster};
 
+/// On a port of the kernel's choice.
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// Where health checks ask.
 const HEALTH: &str = "/healthz";
 const FAILURE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
@@ -80,21 +82,40 @@ struct Origin {
     tls: Option<SeenTls>,
 }
 
+/// Of a pod, where this machine has those addresses: a cluster takes no loopback address for an endpoint.
+fn any_port() -> SocketAddr {
+    let pod = SocketAddr::new(cluster::POD, 0);
+    match std::net::TcpListener::bind(pod) {
+        Ok(_) => pod,
+        Err(_) => LOOPBACK,
+    }
+}
+
 // === impl Echo ===
 
 impl Echo {
     /// Serves on a port of the kernel's choice.
     pub async fn start(name: &str) -> Result<Self> {
-        Self::start_at(name, ([127, 0, 0, 1], 0).into()).await
+        Self::start_at(name, any_port()).await
+    }
+
+    /// Serves where `localhost` is, also where there are addresses of pods.
+    pub async fn start_on_loopback(name: &str) -> Result<Self> {
+        Self::start_at(name, LOOPBACK).await
     }
 
     pub async fn start_at(name: &str, address: SocketAddr) -> Result<Self> {
         Self::serve(name, address, None).await
     }
 
+    /// Serves over TLS where `localhost` is.
+    pub async fn start_tls_on_loopback(name: &str, acceptor: TlsAcceptor) -> Result<Self> {
+        Self::serve(name, LOOPBACK, Some(acceptor)).await
+    }
+
     /// Serves over TLS.
     pub async fn start_tls(name: &str, acceptor: TlsAcceptor) -> Result<Self> {
-        Self::serve(name, ([127, 0, 0, 1], 0).into(), Some(acceptor)).await
+        Self::serve(name, any_port(), Some(acceptor)).await
     }
 
     async fn serve(name: &str, address: SocketAddr, acceptor: Option<TlsAcceptor>) -> Result<Self> {

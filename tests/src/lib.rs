@@ -4,12 +4,13 @@
 //! ```text
 //! load, client, raw, tls  -->  envoy  -->  echo
 //!                                ^
-//!                    control (switchyard serve)  <--  manifests
+//!                    control (switchyard serve)  <--  manifests, or cluster
 //! ```
 //!
 //! Everything listens on loopback. A process is ended by the one that started it, by its id.
 
 pub mod client;
+pub mod cluster;
 pub mod control;
 pub mod echo;
 pub mod envoy;

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     client::{Answer, get, once},
+    cluster::Cluster,
     control::{Control, ControlOptions, Outcome, loopback, switchyard},
     envoy::{Envoy, EnvoyOptions},
     paths,
@@ -22,6 +23,8 @@ use crate::{
 pub enum Source {
     /// `serve --manifests`: a directory of YAML.
     Directory,
+    /// `serve --kubeconfig`: a real API server, which is told what the directory says.
+    ApiServer,
 }
 
 /// What a scenario asks for before anything runs.
@@ -29,6 +32,7 @@ pub enum Source {
 pub struct Builder {
     pub dir: PathBuf,
     pub control: ControlOptions,
+    source: Source,
     envoys: usize,
     workers: usize,
     dispatcher_stats: bool,
@@ -40,6 +44,7 @@ pub struct World {
     pub dir: PathBuf,
     pub control: Control,
     pub envoys: Vec<Envoy>,
+    pub cluster: Option<Cluster>,
 }
 
 // === impl Builder ===
@@ -50,7 +55,7 @@ impl Builder {
         Self::named(source, thread::current().name().unwrap_or("main"))
     }
 
-    pub fn named(Source::Directory: Source, name: &str) -> Result<Self> {
+    pub fn named(source: Source, name: &str) -> Result<Self> {
         let dir = paths::scratch(name)?.canonicalize()?;
         let manifests = dir.join("manifests");
         fs::create_dir(&manifests)?;
@@ -58,6 +63,7 @@ impl Builder {
         Ok(Self {
             dir,
             control,
+            source,
             envoys: 1,
             workers: 2,
             dispatcher_stats: false,
@@ -99,7 +105,8 @@ impl Builder {
     }
 
     /// Starts everything.
-    pub async fn start(self) -> Result<World> {
+    pub async fn start(mut self) -> Result<World> {
+        let cluster = self.cluster().await?;
         let control = Control::start(&self.control)?;
         let mut envoys = Vec::new();
         for number in 0..self.envoys {
@@ -114,9 +121,23 @@ impl Builder {
             dir: self.dir,
             control,
             envoys,
+            cluster,
         };
         world.live().await?;
         Ok(world)
+    }
+
+    /// The cluster that control is to read from, and all that the manifests say in it.
+    async fn cluster(&mut self) -> Result<Option<Cluster>> {
+        match self.source {
+            Source::Directory => Ok(None),
+            Source::ApiServer => {
+                let cluster = Cluster::start(&self.dir.join("cluster")).await?;
+                cluster.hold(&self.control.manifests)?;
+                self.control.kubeconfig = Some(cluster.kubeconfig());
+                Ok(Some(cluster))
+            }
+        }
     }
 }
 
@@ -188,20 +209,43 @@ impl World {
     pub fn write(&self, file: &str, yaml: &str) -> Result<()> {
         let aside = self.dir.join("written");
         fs::write(&aside, yaml)?;
-        Ok(fs::rename(&aside, self.manifests().join(file))?)
+        fs::rename(&aside, self.manifests().join(file))?;
+        self.hold()
     }
 
-    /// `switchyard switch DIR ...`; must succeed.
+    /// Takes a file of manifests away.
+    pub fn remove(&self, file: &str) -> Result<()> {
+        fs::remove_file(self.manifests().join(file))?;
+        self.hold()
+    }
+
+    /// Tells the cluster, if there is one, what the manifests say.
+    fn hold(&self) -> Result<()> {
+        self.cluster
+            .as_ref()
+            .map_or(Ok(()), |cluster| cluster.hold(self.manifests()))
+    }
+
+    /// `switchyard switch ...` where the objects are; must succeed.
     pub async fn switch(&self, arguments: &[&str]) -> Result<Outcome> {
         self.try_switch(arguments).await?.succeeded()
     }
 
-    /// `switchyard switch DIR ...`, whatever comes of it.
+    /// `switchyard switch ...` where the objects are, whatever comes of it.
     pub async fn try_switch(&self, arguments: &[&str]) -> Result<Outcome> {
         let control = format!("http://{}", self.control.options.admin);
-        let dir = self.manifests().to_str().context("a path that is text")?;
-        let command = [&["switch", dir], arguments, &["--control", &control]].concat();
-        switchyard(&command).await
+        let ControlOptions {
+            manifests,
+            kubeconfig,
+            ..
+        } = &self.control.options;
+        let place = kubeconfig.as_ref().unwrap_or(manifests);
+        let place = place.to_str().context("a path that is text")?;
+        let command = match kubeconfig {
+            None => [&["switch", place], arguments].concat(),
+            Some(_) => [&["switch", "--kubeconfig", place], arguments].concat(),
+        };
+        switchyard(&[&command[..], &["--control", &control]].concat()).await
     }
 }
 

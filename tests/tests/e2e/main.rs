@@ -3,6 +3,7 @@
 //! A scenario is a function of the [`Source`] that objects come from; [`scenarios!`] makes a test of it for each
 //! source. What a run leaves (manifests, bootstraps, logs) stays under `target/<profile>/e2e/<test>`.
 
+mod api_server;
 mod balancing;
 mod delegation;
 mod failures;
@@ -29,6 +30,29 @@ macro_rules! scenarios {
                 }
             )*
         }
+        mod api_server {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() -> anyhow::Result<()> {
+                    super::$scenario(switchyard_tests::world::Source::ApiServer).await
+                }
+            )*
+        }
     };
 }
 use scenarios;
+
+/// Makes a test of each scenario that is about files.
+macro_rules! scenarios_of_files {
+    ($($scenario:ident,)*) => {
+        mod files {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() -> anyhow::Result<()> {
+                    super::$scenario(switchyard_tests::world::Source::Directory).await
+                }
+            )*
+        }
+    };
+}
+use scenarios_of_files;

@@ -12,12 +12,15 @@ use switchyard_tests::{
 
 use crate::{
     fixture::{BlueGreen, HOST, ROOT, branch},
-    scenarios,
+    scenarios, scenarios_of_files,
 };
 
-scenarios![
+scenarios_of_files![
     bad_yaml_keeps_the_last_good_state,
     a_swap_of_the_data_symlink_switches,
+];
+
+scenarios![
     a_file_that_goes_takes_its_routes_along,
     an_endpoint_that_goes_is_not_asked_again,
 ];
@@ -64,7 +67,7 @@ async fn a_swap_of_the_data_symlink_switches(source: Source) -> Result<()> {
 
 async fn a_file_that_goes_takes_its_routes_along(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
-    fs::remove_file(world.manifests().join("root.yaml"))?;
+    world.remove("root.yaml")?;
     world.status(HOST, "/", 404).await?;
     world.write("root.yaml", &root("default", "blue-green-root", HOST, "blue"))?;
     world.served_by(HOST, "/", "blue").await?;

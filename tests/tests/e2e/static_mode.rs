@@ -24,7 +24,10 @@ struct Static {
 impl Static {
     /// The files as they are, but for their ports and paths.
     async fn start() -> Result<Self> {
-        let backends = [Echo::start("blue").await?, Echo::start("green").await?];
+        let backends = [
+            Echo::start_on_loopback("blue").await?,
+            Echo::start_on_loopback("green").await?,
+        ];
         let dir = paths::scratch(thread::current().name().context("a test has a name")?)?.canonicalize()?;
         let (http, admin) = (loopback()?, loopback()?);
         let [blue, green] = [0, 1].map(|n| backends[n].address.port().to_string());

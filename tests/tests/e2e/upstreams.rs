@@ -13,14 +13,15 @@ use switchyard_tests::{
 
 use crate::{
     fixture::{HOSTS, on_both},
-    scenarios,
+    scenarios, scenarios_of_files,
 };
 
 scenarios![
     an_upstream_is_spoken_to_as_its_annotation_says,
     an_upstream_gets_requests_only_with_the_certificate_that_is_asked_of_it,
-    an_upstream_is_found_wherever_it_is_told_of,
 ];
+
+scenarios_of_files![an_upstream_is_found_wherever_it_is_told_of,];
 
 /// The subject of every upstream's certificate.
 const SUBJECT: &str = "upstream.internal";
@@ -224,10 +225,10 @@ async fn an_upstream_is_found_wherever_it_is_told_of(source: Source) -> Result<(
     let authority = Authority::new()?;
     let acceptor = authority.issue("localhost")?.acceptor()?;
     let backends = [
-        Echo::start("external-name").await?,
-        Echo::start_tls("external-name-tls", acceptor).await?,
-        Echo::start("endpoints").await?,
-        Echo::start("slice-of-names").await?,
+        Echo::start_on_loopback("external-name").await?,
+        Echo::start_tls_on_loopback("external-name-tls", acceptor).await?,
+        Echo::start_on_loopback("endpoints").await?,
+        Echo::start_on_loopback("slice-of-names").await?,
     ];
     let route = |Echo { name, address, .. }: &Echo| {
         // Of an ExternalName, the port is the one that is connected to.

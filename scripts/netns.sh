@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs a command in a network namespace of its own, in which every address of 10.244.0.0/16 is this machine: a
+# cluster's pods. An API server takes no loopback address for an endpoint. Nothing outside can be reached.
+#
+# usage: scripts/netns.sh COMMAND...
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+need unshare util-linux
+command -v ip >/dev/null || install_package iproute2
+
+if [ "$(id -u)" = 0 ]; then
+    new=(unshare --net)
+else
+    new=(unshare --user --map-root-user --net)
+fi
+# shellcheck disable=SC2016 # For the inner shell to expand.
+exec "${new[@]}" bash -euc '
+    ip link set lo up
+    ip address add 10.244.255.1/32 dev lo
+    ip route add local 10.244.0.0/16 dev lo
+    exec "$@"' netns "$@"

@@ -1,0 +1,112 @@
+//! What happens to the API server, while traffic flows.
+
+use anyhow::{Context, Result};
+use std::time::Duration;
+use switchyard_tests::{
+    echo::Echo,
+    load::Load,
+    manifests::root,
+    world::{Source, World},
+};
+use tokio::time::sleep;
+
+use crate::fixture::{BlueGreen, HOST, ROOT, branch};
+
+/// For how long the API server is away.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// A toggle by `kubectl patch`.
+fn patch(world: &World, branch: &str) -> Result<()> {
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let patch =
+        format!(r#"[{{"op": "replace", "path": "/spec/routes/0/delegate/name", "value": {branch:?}}}]"#);
+    let name = ROOT.rsplit('/').next().context("a name")?;
+    cluster
+        .kubectl(&["patch", "ingressroute", name, "--type=json", "--patch", &patch])
+        .map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patch_switches_and_fails_no_request() -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    for branch in ["green", "blue", "green", "blue", "green"] {
+        patch(world, branch)?;
+        world.served_by(HOST, "/", branch).await?;
+    }
+    load.stop().await.all_succeeded()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_api_server_is_away_all_goes_on_and_then_it_is_followed_again() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    world
+        .cluster
+        .as_mut()
+        .context("a cluster")?
+        .kill_api_server()
+        .await?;
+    sleep(AWAY).await;
+    world.served_by(HOST, "/", "blue").await?;
+    world
+        .cluster
+        .as_mut()
+        .context("a cluster")?
+        .start_api_server()
+        .await?;
+    patch(world, "green")?;
+    world.served_by(HOST, "/", "green").await?;
+    load.stop().await.all_succeeded()
+}
+
+/// The watches cannot go on from where they were, and list anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_while_nobody_watched_is_gone_and_nothing_else() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let third = Echo::start("third").await?;
+    let world = &mut installation.world;
+    world.write("other.yaml", &root("default", "other", "other.bar.com", "green"))?;
+    world.served_by("other.bar.com", "/", "green").await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+
+    world.control.process.signal(rustix::process::Signal::STOP)?;
+    world.remove("other.yaml")?;
+    world.write("green.yaml", &branch("green", &third))?;
+    let cluster = world.cluster.as_mut().context("a cluster")?;
+    cluster.compact().await?;
+    cluster.kill_api_server().await?;
+    cluster.start_api_server().await?;
+    world.control.process.signal(rustix::process::Signal::CONT)?;
+
+    world.status("other.bar.com", "/", 404).await?;
+    patch(world, "green")?;
+    world.served_by(HOST, "/", "third").await?;
+    load.stop().await.all_succeeded()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_that_starts_without_the_api_server_answers_no_proxy_until_it_is_there() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    world
+        .cluster
+        .as_mut()
+        .context("a cluster")?
+        .kill_api_server()
+        .await?;
+    world.control.restart().await?;
+    sleep(Duration::from_secs(3)).await;
+    world.served_by(HOST, "/", "blue").await?;
+    world
+        .cluster
+        .as_mut()
+        .context("a cluster")?
+        .start_api_server()
+        .await?;
+    patch(world, "green")?;
+    world.served_by(HOST, "/", "green").await?;
+    load.stop().await.all_succeeded()
+}
