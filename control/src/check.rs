@@ -1,15 +1,16 @@
-//! `switchyard check`: everything that is wrong, with file and line.
+//! `switchyard check`: everything that is wrong, in a directory with file and line.
 
 use crate::{
     cli::Output,
-    load::{Loaded, load},
+    load::{Loaded, load, load_cluster},
     manifests::{Position, Problem, Severity},
     paint::{Paint, Style},
+    source::ClusterArgs,
 };
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::{io, path::Path, process::ExitCode};
-use switchyard_core::{Settings, status::State};
+use switchyard_core::{Graph, Name, Settings, StatusError, status::State};
 
 /// Checks a directory.
 ///
@@ -29,6 +30,59 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Checks a cluster.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, output: Output) -> Result<ExitCode> {
+    let (graph, _) = load_cluster(cluster, settings).await?;
+    let errors: Vec<_> = graph
+        .statuses()
+        .flat_map(|(name, status)| status.errors.iter().map(move |error| (name, error)))
+        .collect();
+    match output.format() {
+        None => print!("{}", errors_to_text(&graph, &errors, Paint::of(&io::stdout()))),
+        Some(format) => print!("{}", format.document(&errors_to_json(&errors))),
+    }
+    Ok(if errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn errors_to_text(graph: &Graph, errors: &[(&Name, &StatusError)], paint: Paint) -> String {
+    let line = |(name, StatusError { field, message }): &(&Name, &StatusError)| {
+        let place = paint.text(Style::Faint, format_args!("IngressRoute {name}"));
+        format!(
+            "{place}: {}\n",
+            paint.text(Style::Bad, format_args!("{field}: {message}"))
+        )
+    };
+    let lines: String = errors.iter().map(line).collect();
+    let style = if errors.is_empty() {
+        Style::Good
+    } else {
+        Style::Bad
+    };
+    let verdict = paint.text(style, count(errors.len(), "error", "errors"));
+    let ingress_routes = count(graph.statuses().count(), "IngressRoute", "IngressRoutes");
+    lines + &format!("{verdict} in {ingress_routes}, {} orphaned\n", orphans(graph))
+}
+
+fn errors_to_json(errors: &[(&Name, &StatusError)]) -> Value {
+    let error = |(name, StatusError { field, message }): &(&Name, &StatusError)| json!({"object": format!("IngressRoute {name}"), "field": field, "message": message});
+    json!({"errors": errors.iter().map(error).collect::<Value>(), "warnings": []})
+}
+
+fn orphans(graph: &Graph) -> usize {
+    let statuses = graph.statuses();
+    statuses
+        .filter(|(_, status)| status.state == State::Orphaned)
+        .count()
 }
 
 fn to_text(loaded: &Loaded, problems: &[Problem], paint: Paint) -> String {
@@ -52,15 +106,10 @@ fn to_text(loaded: &Loaded, problems: &[Problem], paint: Paint) -> String {
 /// What was looked at, and how much is wrong: one line.
 fn summary(loaded: &Loaded, problems: &[Problem], paint: Paint) -> String {
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
-    let orphans = loaded
-        .graph
-        .statuses()
-        .filter(|(_, status)| status.state == State::Orphaned)
-        .count();
     let parts = [
         count(loaded.directory.len(), "file", "files"),
         count(loaded.graph.statuses().count(), "IngressRoute", "IngressRoutes"),
-        format!("{orphans} orphaned"),
+        format!("{} orphaned", orphans(&loaded.graph)),
         format!("{} of other kinds", loaded.directory.others()),
         count(problems.len() - errors, "warning", "warnings"),
     ];

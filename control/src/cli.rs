@@ -2,7 +2,9 @@
 
 use crate::{
     bootstrap::{Bootstrap, Endpoint},
-    check, serve, switch, translate, tree,
+    check, serve,
+    source::ClusterArgs,
+    switch, translate, tree,
     wasm::Wasm,
     yaml,
 };
@@ -77,13 +79,15 @@ struct BootstrapArgs {
     wasm: Option<PathBuf>,
 }
 
-/// Say everything that is wrong in a directory of manifests.
+/// Say everything that is wrong in a directory of manifests, or in a cluster.
 ///
-/// Every error of every object is printed with its file and line. Exits with 1 if there is any.
+/// Every error of every object is printed, in a directory with its file and line. Exits with 1 if there is any.
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// The directory.
-    dir: PathBuf,
+    /// The directory [default: none, but the API server].
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -91,13 +95,15 @@ struct CheckArgs {
     graph: GraphArgs,
 }
 
-/// Print the delegation tree of a directory of manifests.
+/// Print the delegation tree of a directory of manifests, or of a cluster.
 ///
 /// Each root, its routes, and the branches below them with their statuses; the active branch is marked.
 #[derive(Debug, Args)]
 struct TreeArgs {
-    /// The directory.
-    dir: PathBuf,
+    /// The directory [default: none, but the API server].
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -146,9 +152,11 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => runtime(Builder::new_multi_thread())?.block_on(serve.run()),
             Command::Bootstrap(bootstrap) => bootstrap.run(),
-            Command::Check(CheckArgs { dir, output, graph }) => check::run(&dir, graph.settings(), output),
-            Command::Tree(TreeArgs { dir, output, graph }) => tree::run(&dir, graph.settings(), output),
-            Command::Translate(translate) => translate.run(),
+            Command::Check(check) => check.run(),
+            Command::Tree(tree) => tree.run(),
+            Command::Translate(translate) => {
+                runtime(Builder::new_current_thread())?.block_on(translate.run())
+            }
             // It asks and waits: a thread of its own for each core would be no use, and takes its time to start.
             Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
             Command::Completions { shell } => {
@@ -161,6 +169,48 @@ impl Cli {
 
 fn runtime(mut builder: Builder) -> Result<Runtime> {
     builder.enable_all().build().context("cannot start the runtime")
+}
+
+// === impl CheckArgs ===
+
+impl CheckArgs {
+    fn run(self) -> Result<ExitCode> {
+        let Self {
+            dir,
+            cluster,
+            output,
+            graph,
+        } = self;
+        match dir {
+            Some(dir) => check::run(&dir, graph.settings(), output),
+            None => runtime(Builder::new_current_thread())?.block_on(check::run_in_cluster(
+                cluster,
+                graph.settings(),
+                output,
+            )),
+        }
+    }
+}
+
+// === impl TreeArgs ===
+
+impl TreeArgs {
+    fn run(self) -> Result<ExitCode> {
+        let Self {
+            dir,
+            cluster,
+            output,
+            graph,
+        } = self;
+        match dir {
+            Some(dir) => tree::run(&dir, graph.settings(), output),
+            None => runtime(Builder::new_current_thread())?.block_on(tree::run_in_cluster(
+                cluster,
+                graph.settings(),
+                output,
+            )),
+        }
+    }
 }
 
 // === impl BootstrapArgs ===

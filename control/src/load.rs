@@ -1,12 +1,24 @@
-//! A directory read once, for commands that look at it and go.
+//! A directory or a cluster read once, for commands that look at it and go.
 
-use crate::manifests::{Directory, Look, Problem, Severity};
+use crate::{
+    manifests::{Directory, Look, Problem, Severity},
+    source::ClusterArgs,
+};
 use anyhow::{Context, Result, ensure};
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use switchyard_core::{
     Change, Graph, Name, ObjectId, Settings, Status,
     object::{Batch, Kind},
 };
+use switchyard_k8s::watch;
+use tokio::sync::mpsc;
+
+/// How long an API server may take to list everything.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory, and the graph of what can be read in it.
 #[derive(Debug)]
@@ -15,6 +27,31 @@ pub struct Loaded {
     pub graph: Graph,
     /// What there is, as the change from nothing.
     pub change: Change,
+}
+
+/// Reads a cluster: what its IngressRoutes come to, and that as the change from nothing.
+///
+/// # Errors
+///
+/// If nothing says where the API server is, or it does not answer.
+pub async fn load_cluster(cluster: ClusterArgs, settings: Settings) -> Result<(Graph, Change)> {
+    let (sender, mut batches) = mpsc::channel(1);
+    let client = cluster.client().await?;
+    // Watches try for ever; who waits at a terminal is to be told.
+    client
+        .apiserver_version()
+        .await
+        .context("the API server does not answer")?;
+    let watches = tokio::spawn(watch::run(client, watch::Options::default(), sender));
+    let first = tokio::time::timeout(PATIENCE, batches.recv()).await;
+    watches.abort();
+    let first = first.ok().flatten().with_context(|| {
+        format!(
+            "the API server has not listed everything in {PATIENCE:?}: may this account list \
+             IngressRoutes, TLSCertificateDelegations, Services, EndpointSlices and Secrets?"
+        )
+    })?;
+    Ok(graph(first, settings))
 }
 
 /// Reads a directory.
@@ -62,17 +99,21 @@ fn existing(dir: &Path) -> Result<Directory> {
 }
 
 fn read(mut directory: Directory, look: Look, settings: Settings) -> Loaded {
-    let Batch { applied, deleted: _ } = directory.look(look, Instant::now());
-    let mut graph = Graph::new(settings);
-    for object in applied {
-        graph.apply(object);
-    }
-    let change = graph.commit();
+    let (graph, change) = graph(directory.look(look, Instant::now()), settings);
     Loaded {
         directory,
         graph,
         change,
     }
+}
+
+fn graph(Batch { applied, deleted: _ }: Batch, settings: Settings) -> (Graph, Change) {
+    let mut graph = Graph::new(settings);
+    for object in applied {
+        graph.apply(object);
+    }
+    let change = graph.commit();
+    (graph, change)
 }
 
 // === impl Loaded ===

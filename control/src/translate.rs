@@ -2,13 +2,15 @@
 
 use crate::{
     cli::{Format, GraphArgs},
-    load::{Loaded, load},
+    load::{load, load_cluster},
     proxies::ProxyArgs,
+    source::ClusterArgs,
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use switchyard_core::{Change, Graph};
 use switchyard_xds::{
     json,
     resource::{ResourceType, Update},
@@ -21,8 +23,10 @@ use switchyard_xds::{
 /// Everything, or one type of it. Private keys are left out.
 #[derive(Debug, Args)]
 pub struct Translate {
-    /// The directory.
-    dir: PathBuf,
+    /// The directory [default: none, but the API server].
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -47,7 +51,7 @@ enum Kind {
 }
 
 /// By type, then by name.
-fn resources(Loaded { graph, change, .. }: &Loaded, settings: Settings, kind: Option<Kind>) -> Result<Value> {
+fn resources(graph: &Graph, change: &Change, settings: Settings, kind: Option<Kind>) -> Result<Value> {
     let mut translator = Translator::new(settings);
     let updates = [translator.start(), translator.update(graph.table(), change, 1)];
     let set = updates.into_iter().flat_map(|Update { set, removed: _ }| set);
@@ -82,20 +86,27 @@ impl Translate {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be listed.
-    pub fn run(self) -> Result<ExitCode> {
+    /// If the directory or the cluster cannot be read.
+    pub async fn run(self) -> Result<ExitCode> {
         let Self {
             dir,
+            cluster,
             output,
             kind,
             graph,
             proxies,
         } = self;
-        let loaded = load(&dir, graph.settings())?;
-        for problem in loaded.problems() {
-            eprintln!("{problem}");
-        }
-        let resources = resources(&loaded, proxies.settings(), kind)?;
+        let (graph, change) = match dir {
+            None => load_cluster(cluster, graph.settings()).await?,
+            Some(dir) => {
+                let loaded = load(&dir, graph.settings())?;
+                for problem in loaded.problems() {
+                    eprintln!("{problem}");
+                }
+                (loaded.graph, loaded.change)
+            }
+        };
+        let resources = resources(&graph, &change, proxies.settings(), kind)?;
         print!("{}", output.document(&resources));
         Ok(ExitCode::SUCCESS)
     }

@@ -2,8 +2,9 @@
 
 use crate::{
     cli::Output,
-    load::load,
+    load::{load, load_cluster},
     paint::{Paint, Style},
+    source::ClusterArgs,
 };
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -25,19 +26,28 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
     for problem in loaded.directory.problems() {
         eprintln!("{problem}");
     }
-    let tree = tree::tree(&loaded.graph);
-    match output.format() {
-        Some(format) => print!("{}", format.document(&to_json(&loaded.graph, &tree))),
-        None => print!(
-            "{}",
-            Printer {
-                graph: &loaded.graph,
-                paint: Paint::of(&io::stdout())
-            }
-            .tree(&tree)
-        ),
-    }
+    print(&loaded.graph, output);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the tree of a cluster.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, output: Output) -> Result<ExitCode> {
+    let (graph, _) = load_cluster(cluster, settings).await?;
+    print(&graph, output);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(graph: &Graph, output: Output) {
+    let tree = tree::tree(graph);
+    let paint = Paint::of(&io::stdout());
+    match output.format() {
+        Some(format) => print!("{}", format.document(&to_json(graph, &tree))),
+        None => print!("{}", Printer { graph, paint }.tree(&tree)),
+    }
 }
 
 /// Lines of a tree.

@@ -234,6 +234,12 @@ impl World {
     /// `switchyard switch ...` where the objects are, whatever comes of it.
     pub async fn try_switch(&self, arguments: &[&str]) -> Result<Outcome> {
         let control = format!("http://{}", self.control.options.admin);
+        self.ask("switch", &[arguments, &["--control", &control]].concat())
+            .await
+    }
+
+    /// A command of `switchyard` where the objects are, whatever comes of it.
+    pub async fn ask(&self, command: &str, arguments: &[&str]) -> Result<Outcome> {
         let ControlOptions {
             manifests,
             kubeconfig,
@@ -241,11 +247,11 @@ impl World {
         } = &self.control.options;
         let place = kubeconfig.as_ref().unwrap_or(manifests);
         let place = place.to_str().context("a path that is text")?;
-        let command = match kubeconfig {
-            None => [&["switch", place], arguments].concat(),
-            Some(_) => [&["switch", "--kubeconfig", place], arguments].concat(),
+        let before = match kubeconfig {
+            None => vec![command, place],
+            Some(_) => vec![command, "--kubeconfig", place],
         };
-        switchyard(&[&command[..], &["--control", &control]].concat()).await
+        switchyard(&[&before[..], arguments].concat()).await
     }
 }
 

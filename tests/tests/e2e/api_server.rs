@@ -1,8 +1,10 @@
 //! What happens to the API server, while traffic flows.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::time::Duration;
 use switchyard_tests::{
+    control::switchyard,
     echo::Echo,
     load::Load,
     manifests::root,
@@ -35,6 +37,27 @@ async fn a_patch_switches_and_fails_no_request() -> Result<()> {
         world.served_by(HOST, "/", branch).await?;
     }
     load.stop().await.all_succeeded()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_say_of_a_cluster_what_they_say_of_a_directory() -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
+    let manifests = world.manifests().to_str().context("a path that is text")?;
+    for command in ["tree", "translate", "check"] {
+        let of_cluster = world.ask(command, &["-o", "json"]).await?.succeeded()?;
+        let of_directory = switchyard(&[command, manifests, "-o", "json"])
+            .await?
+            .succeeded()?;
+        let [of_cluster, of_directory]: [Value; 2] = [
+            serde_json::from_str(&of_cluster.stdout)?,
+            serde_json::from_str(&of_directory.stdout)?,
+        ];
+        ensure!(
+            of_cluster == of_directory,
+            "{command}: {of_cluster:#}\n{of_directory:#}"
+        );
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

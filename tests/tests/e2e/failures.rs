@@ -5,7 +5,6 @@ use rustix::process::Signal;
 use std::fs;
 use switchyard_tests::{
     client::{Connection, get},
-    control::switchyard,
     load::Load,
     wait::until,
     world::{Source, World},
@@ -121,15 +120,11 @@ spec:
     world.try_switch(&[ROOT, "nowhere", "--force"]).await?;
     world.status(HOST, "/", 503).await?;
     world.served_by("other.bar.com", "/", "green").await?;
-    // Of a cluster, its status would say so.
-    if world.cluster.is_none() {
-        let dir = world.manifests().to_str().context("a path that is text")?;
-        let status = switchyard(&["check", dir]).await?;
-        ensure!(
-            status.code == Some(1) && status.text().contains("default/nowhere"),
-            "{status:?}"
-        );
-    }
+    let status = world.ask("check", &[]).await?;
+    ensure!(
+        status.code == Some(1) && status.text().contains("default/nowhere"),
+        "{status:?}"
+    );
     world.switch(&[ROOT, "blue"]).await?;
     world.served_by(HOST, "/", "blue").await?;
     Ok(())
