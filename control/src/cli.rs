@@ -2,7 +2,7 @@
 
 use crate::{
     bootstrap::{Bootstrap, Endpoint},
-    check, serve,
+    check, crds, serve,
     source::ClusterArgs,
     switch, translate, tree,
     wasm::Wasm,
@@ -42,6 +42,7 @@ enum Command {
     Tree(TreeArgs),
     Translate(translate::Translate),
     Switch(switch::Switch),
+    Crds(crds::Crds),
     /// Print a completion script for a shell.
     ///
     /// For bash: `source <(switchyard completions bash)`.
@@ -159,6 +160,7 @@ impl Cli {
             }
             // It asks and waits: a thread of its own for each core would be no use, and takes its time to start.
             Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
+            Command::Crds(crds) => Ok(crds.run()),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "switchyard", &mut io::stdout());
                 Ok(ExitCode::SUCCESS)

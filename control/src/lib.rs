@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod check;
 pub mod cli;
 pub mod client;
+pub mod crds;
 pub mod edit;
 pub mod engine;
 pub mod live;

@@ -24,7 +24,7 @@ pub const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 1));
 const NODE: &str = "10.244.255.1";
 /// Of the group `system:masters`.
 const ADMIN_TOKEN: &str = "admin";
-const CRDS: &str = "tests/src/cluster/crds.yaml";
+const CRDS: &str = "deploy/crds/crds.yaml";
 
 /// The kinds that scenarios take away again.
 const PRUNED: [&str; 5] = [

@@ -7,6 +7,7 @@
 //! A document may come from anywhere: nothing here relies on an API server having admitted it.
 
 mod annotations;
+pub mod crd;
 mod decode;
 mod endpoints;
 mod error;
@@ -14,6 +15,7 @@ mod header;
 mod ingressroute;
 mod secret;
 mod service;
+pub mod status;
 pub mod watch;
 
 pub use self::{

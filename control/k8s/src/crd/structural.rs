@@ -1,0 +1,58 @@
+//! JSON Schema as a CustomResourceDefinition takes it: in one piece, and each part with one type.
+
+use schemars::{
+    JsonSchema, Schema,
+    generate::SchemaSettings,
+    transform::{RecursiveTransform, Transform},
+};
+use serde_json::{Map, Value};
+
+/// The schema of a type, as it is written: a field that is always written is required.
+pub(super) fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::openapi3().for_serialize().with(|settings| {
+        settings.meta_schema = None;
+        settings.inline_subschemas = true;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    RecursiveTransform(refine).transform(&mut schema);
+    schema.to_value()
+}
+
+fn refine(schema: &mut Schema) {
+    let Some(fields) = schema.as_object_mut() else {
+        return;
+    };
+    fields.remove("title");
+    join_lines(fields);
+    drop_defaults_of_required(fields);
+    // The API server then takes null for the default.
+    if fields.contains_key("default") {
+        fields.remove("nullable");
+    }
+}
+
+/// Each paragraph of a comment becomes one line: whoever shows it wraps it anew.
+fn join_lines(fields: &mut Map<String, Value>) {
+    if let Some(Value::String(description)) = fields.get_mut("description") {
+        let paragraphs = description.split("\n\n");
+        let joined: Vec<_> = paragraphs.map(|paragraph| paragraph.replace('\n', " ")).collect();
+        *description = joined.join("\n\n");
+    }
+}
+
+/// Rust's default of a field is for manifests that no API server has seen. The API server refuses those without it.
+fn drop_defaults_of_required(fields: &mut Map<String, Value>) {
+    let required = fields
+        .get("required")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let Some(properties) = fields.get_mut("properties") else {
+        return;
+    };
+    for name in required.iter().filter_map(Value::as_str) {
+        if let Some(property) = properties.get_mut(name).and_then(Value::as_object_mut) {
+            property.remove("default");
+        }
+    }
+}

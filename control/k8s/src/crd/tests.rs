@@ -1,0 +1,175 @@
+use super::*;
+use crate::watch;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use switchyard_core::object::Kind;
+
+/// The schemas, each with the name of its kind.
+fn schemas() -> [(String, Value); 2] {
+    definitions().map(|definition| {
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap().to_owned();
+        let version = &definition["spec"]["versions"][0];
+        (kind, version["schema"]["openAPIV3Schema"].clone())
+    })
+}
+
+/// Calls `check` with each part of a schema, and its path.
+fn each_part(path: &str, schema: &Value, check: &mut impl FnMut(&str, &Value)) {
+    check(path, schema);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        each_part(&format!("{path}.{name}"), property, check);
+    }
+    if let Some(items) = schema.get("items") {
+        each_part(&format!("{path}[]"), items, check);
+    }
+}
+
+/// Numbers as the definition's Rust type has them, some of which are floating.
+fn floating(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().into(),
+        Value::Array(items) => items.into_iter().map(floating).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, value)| (name, floating(value)));
+            Value::Object(fields.collect())
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn nothing_is_said_that_a_definition_has_no_place_for() {
+    for definition in definitions() {
+        let read: CustomResourceDefinition = serde_json::from_value(definition.clone()).unwrap();
+        let read = serde_json::to_value(read).unwrap();
+        assert_eq!(floating(read), floating(definition));
+    }
+}
+
+#[test]
+fn schemas_are_structural() {
+    const FORBIDDEN: [&str; 7] = ["$ref", "$schema", "title", "anyOf", "oneOf", "allOf", "not"];
+    for (kind, schema) in schemas() {
+        each_part(&kind, &schema, &mut |path, part| {
+            assert!(part["type"].is_string(), "{path} has no type: {part}");
+            assert_eq!(FORBIDDEN.map(|word| part.get(word)), [None; 7], "{path}");
+        });
+    }
+}
+
+#[test]
+fn every_field_has_a_description_of_whole_sentences() {
+    for (kind, schema) in schemas() {
+        each_part(&kind, &schema, &mut |path, part| {
+            if path.ends_with("[]") && part["type"] == "string" {
+                return;
+            }
+            let description = part["description"].as_str().unwrap_or_default();
+            assert!(
+                description.ends_with('.') && !description.contains(['`', '\n']),
+                "{path}: {description:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn what_is_required_has_no_default() {
+    for (kind, schema) in schemas() {
+        each_part(&kind, &schema, &mut |path, part| {
+            for required in part["required"].as_array().into_iter().flatten() {
+                let property = &part["properties"][required.as_str().unwrap()];
+                assert!(property.is_object(), "{path}: {required}");
+                assert_eq!(property.get("default"), None, "{path}: {required}");
+            }
+        });
+    }
+}
+
+#[test]
+fn required_is_what_an_object_cannot_do_without() {
+    let mut got = Vec::new();
+    for (kind, schema) in schemas() {
+        each_part(&kind, &schema, &mut |path, part| {
+            let required = part["required"].as_array().into_iter().flatten();
+            let spec = required.filter(|_| !path.contains(".status"));
+            got.extend(spec.map(|name| format!("{path}.{}", name.as_str().unwrap())));
+        });
+    }
+    let delegate = |at: &str| {
+        [
+            "canary.percent",
+            "preview.header",
+            "preview.value",
+            "sticky.cookie",
+            "name",
+        ]
+        .map(|field| format!("IngressRoute.spec.{at}.delegate.{field}"))
+    };
+    let service = |at: &str| {
+        ["healthCheck.path", "name", "port"].map(|field| format!("IngressRoute.spec.{at}.services[].{field}"))
+    };
+    let others = [
+        "IngressRoute.spec",
+        "IngressRoute.spec.routes[].match",
+        "TLSCertificateDelegation.spec",
+        "TLSCertificateDelegation.spec.delegations",
+        "TLSCertificateDelegation.spec.delegations[].secretName",
+        "TLSCertificateDelegation.spec.delegations[].targetNamespaces",
+    ];
+    let mut want: Vec<String> = others.map(str::to_owned).into();
+    want.extend(["routes[]", "tcpproxy"].into_iter().flat_map(delegate));
+    want.extend(["routes[]", "tcpproxy"].into_iter().flat_map(service));
+    got.sort();
+    want.sort();
+    assert_eq!(got, want);
+}
+
+#[test]
+fn defaults_are_those_of_the_program() {
+    let mut got = Vec::new();
+    let [(_, schema), _] = schemas();
+    each_part("", &schema["properties"]["spec"], &mut |path, part| {
+        if let Some(default) = part.get("default") {
+            assert_eq!(part.get("nullable"), None, "{path}");
+            got.push(format!("{path}: {default}"));
+        }
+    });
+    let service = [
+        ".healthCheck.healthyThresholdCount: 2",
+        ".healthCheck.host: \"contour-envoy-healthcheck\"",
+        ".healthCheck.intervalSeconds: 5",
+        ".healthCheck.timeoutSeconds: 2",
+        ".healthCheck.unhealthyThresholdCount: 3",
+        ".strategy: \"RoundRobin\"",
+    ];
+    let mut want = vec![
+        ".routes[].delegate.sticky.ttlSeconds: 0".to_owned(),
+        ".routes[].retryPolicy.count: 1".to_owned(),
+        ".tcpproxy.delegate.sticky.ttlSeconds: 0".to_owned(),
+        ".virtualhost.tls.minimumProtocolVersion: \"1.1\"".to_owned(),
+    ];
+    for at in [".routes[].services[]", ".tcpproxy.services[]"] {
+        want.extend(service.map(|line| format!("{at}{line}")));
+    }
+    got.sort();
+    want.sort();
+    assert_eq!(got, want);
+}
+
+#[test]
+fn the_kinds_are_those_that_are_watched() {
+    let kinds = [Kind::IngressRoute, Kind::TlsCertificateDelegation];
+    for (definition, kind) in definitions().iter().zip(kinds) {
+        let watched = watch::resource(kind).unwrap();
+        let spec = &definition["spec"];
+        let version = &spec["versions"][0];
+        assert_eq!(spec["group"], watched.group);
+        assert_eq!(version["name"], watched.version);
+        assert_eq!(spec["names"]["kind"], watched.kind);
+        assert_eq!(spec["names"]["plural"], watched.plural);
+        assert_eq!(
+            definition["metadata"]["name"],
+            format!("{}.{}", watched.plural, watched.group)
+        );
+    }
+}

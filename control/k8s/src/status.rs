@@ -1,0 +1,111 @@
+//! `status` of the kinds that are ours to define.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// What has become of an IngressRoute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IngressRouteStatus {
+    /// valid, invalid, or orphaned: no root delegates to it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub current_status: String,
+    /// What is wrong, in one line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Everything that is wrong, each with the field where it stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// The generation of the spec that this was found out about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub observed_generation: Option<i64>,
+    /// What holds of it, for programs and for kubectl wait.
+    #[schemars(schema_with = "conditions")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Which branch is live, for each of its routes that delegate.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host", "match"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<SwitchStatus>,
+    /// The branches that are live, in short.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub active_branch: String,
+}
+
+/// A route that delegates, as the proxies have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SwitchStatus {
+    /// The host name.
+    pub host: String,
+    /// The whole path prefix on that host.
+    #[serde(rename = "match")]
+    pub match_: String,
+    /// The branch that is live: namespace/name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub active: String,
+    /// The branches that are ready to become the active one: namespace/name of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<String>,
+    /// How many of the connected proxies have it so: 3/3.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub proxies: String,
+}
+
+/// What has become of a TLSCertificateDelegation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TlsCertificateDelegationStatus {
+    /// What holds of it, for programs and for kubectl wait.
+    #[schemars(schema_with = "conditions")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Of Kubernetes' conditions, with the limits that its own kinds have.
+fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "description": "Something that holds, does not hold, or is not known.",
+            "type": "object",
+            "required": ["lastTransitionTime", "message", "reason", "status", "type"],
+            "properties": {
+                "type": {
+                    "description": "What it is about.",
+                    "type": "string",
+                    "maxLength": 316,
+                    "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+                },
+                "status": {
+                    "description": "Whether it holds.",
+                    "type": "string",
+                    "enum": ["True", "False", "Unknown"],
+                },
+                "reason": {
+                    "description": "Why, in one word for programs.",
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                },
+                "message": {"description": "Why, for people.", "type": "string", "maxLength": 32768},
+                "lastTransitionTime": {
+                    "description": "Since when.",
+                    "type": "string",
+                    "format": "date-time",
+                },
+                "observedGeneration": {
+                    "description": "The generation of the spec that it was found out about.",
+                    "type": "integer",
+                    "format": "int64",
+                    "minimum": 0,
+                },
+            },
+        },
+    })
+}
