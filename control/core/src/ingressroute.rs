@@ -227,12 +227,9 @@ pub struct Service {
     /// equal; else those without one get nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<i64>,
-    /// How an endpoint is chosen: in turn; the one with fewer requests under way; at random; or, for Cookie, the one
-    /// that the client had before.
-    #[schemars(extend(
-        "enum" = ["RoundRobin", "WeightedLeastRequest", "Random", "Cookie"],
-        "default" = "RoundRobin"
-    ))]
+    /// How an endpoint is chosen: RoundRobin, in turn; WeightedLeastRequest, the one with fewer requests under way;
+    /// Random; or Cookie, the one that the client had before. Anything else is RoundRobin, as it was with Contour.
+    #[schemars(extend("default" = "RoundRobin"))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub strategy: String,
     /// Asks each endpoint regularly whether it is well; one that is not gets no requests. Not for a tcpproxy.
