@@ -11,7 +11,14 @@ use crate::{
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use switchyard_core::Settings;
 use tokio::runtime::{Builder, Runtime};
 
 /// Kubernetes ingress on Envoy: delegated routes, switched live.
@@ -38,8 +45,14 @@ Examples:
 enum Command {
     Serve(serve::Serve),
     Bootstrap(BootstrapArgs),
-    Check(CheckArgs),
-    Tree(TreeArgs),
+    /// Say everything that is wrong in a directory of manifests, or in a cluster.
+    ///
+    /// Every error of every object is printed, in a directory with its file and line. Exits with 1 if there is any.
+    Check(LookArgs),
+    /// Print the delegation tree of a directory of manifests, or of a cluster.
+    ///
+    /// Each root, its routes, and the branches below them with their statuses; the active branch is marked.
+    Tree(LookArgs),
     Translate(translate::Translate),
     Switch(switch::Switch),
     Crds(crds::Crds),
@@ -80,27 +93,9 @@ struct BootstrapArgs {
     wasm: Option<PathBuf>,
 }
 
-/// Say everything that is wrong in a directory of manifests, or in a cluster.
-///
-/// Every error of every object is printed, in a directory with its file and line. Exits with 1 if there is any.
+/// What to look at.
 #[derive(Debug, Args)]
-struct CheckArgs {
-    /// The directory [default: none, but the API server].
-    dir: Option<PathBuf>,
-    #[command(flatten)]
-    cluster: ClusterArgs,
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
-    #[command(flatten)]
-    graph: GraphArgs,
-}
-
-/// Print the delegation tree of a directory of manifests, or of a cluster.
-///
-/// Each root, its routes, and the branches below them with their statuses; the active branch is marked.
-#[derive(Debug, Args)]
-struct TreeArgs {
+struct LookArgs {
     /// The directory [default: none, but the API server].
     dir: Option<PathBuf>,
     #[command(flatten)]
@@ -153,8 +148,8 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => runtime(Builder::new_multi_thread())?.block_on(serve.run()),
             Command::Bootstrap(bootstrap) => bootstrap.run(),
-            Command::Check(check) => check.run(),
-            Command::Tree(tree) => tree.run(),
+            Command::Check(look) => look.run(check::run, check::run_in_cluster),
+            Command::Tree(look) => look.run(tree::run, tree::run_in_cluster),
             Command::Translate(translate) => {
                 runtime(Builder::new_current_thread())?.block_on(translate.run())
             }
@@ -173,44 +168,24 @@ fn runtime(mut builder: Builder) -> Result<Runtime> {
     builder.enable_all().build().context("cannot start the runtime")
 }
 
-// === impl CheckArgs ===
+// === impl LookArgs ===
 
-impl CheckArgs {
-    fn run(self) -> Result<ExitCode> {
+impl LookArgs {
+    fn run<F: Future<Output = Result<ExitCode>>>(
+        self,
+        at_directory: impl FnOnce(&Path, Settings, Output) -> Result<ExitCode>,
+        at_cluster: impl FnOnce(ClusterArgs, Settings, Output) -> F,
+    ) -> Result<ExitCode> {
         let Self {
             dir,
             cluster,
             output,
             graph,
         } = self;
+        let settings = graph.settings();
         match dir {
-            Some(dir) => check::run(&dir, graph.settings(), output),
-            None => runtime(Builder::new_current_thread())?.block_on(check::run_in_cluster(
-                cluster,
-                graph.settings(),
-                output,
-            )),
-        }
-    }
-}
-
-// === impl TreeArgs ===
-
-impl TreeArgs {
-    fn run(self) -> Result<ExitCode> {
-        let Self {
-            dir,
-            cluster,
-            output,
-            graph,
-        } = self;
-        match dir {
-            Some(dir) => tree::run(&dir, graph.settings(), output),
-            None => runtime(Builder::new_current_thread())?.block_on(tree::run_in_cluster(
-                cluster,
-                graph.settings(),
-                output,
-            )),
+            Some(dir) => at_directory(&dir, settings, output),
+            None => runtime(Builder::new_current_thread())?.block_on(at_cluster(cluster, settings, output)),
         }
     }
 }
@@ -278,12 +253,12 @@ impl Format {
 impl GraphArgs {
     /// As the graph takes them.
     #[must_use]
-    pub fn settings(self) -> switchyard_core::Settings {
+    pub fn settings(self) -> Settings {
         let Self {
             root_namespaces,
             disable_permit_insecure,
         } = self;
-        switchyard_core::Settings {
+        Settings {
             root_namespaces: root_namespaces.into_iter().collect(),
             disable_permit_insecure,
         }
