@@ -20,10 +20,10 @@ pub struct Crds {
 
 const EXAMPLES: &str = "\
 Examples:
-  switchyard crds | kubectl apply --server-side -f -
-                                                    install them, or renew them
-  switchyard crds | kubectl diff --server-side -f -
-                                                    what that would change
+  switchyard crds | kubectl diff --server-side --force-conflicts -f -
+                                                    what would change
+  switchyard crds | kubectl apply --server-side --force-conflicts -f -
+                                                    install them, in the place of others
   kubectl explain ingressroute.spec.routes.delegate
                                                     then: what a field means";
 

@@ -87,8 +87,8 @@ pub struct Tls {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Route {
-    /// A path prefix. It matches whole segments: /blog is a prefix of /blog/new, not of /blogger. Below a delegate, the
-    /// prefix that was delegated is part of it, as in /blog/new for what /blog was delegated to.
+    /// A path prefix. It matches whole segments: /blog is a prefix of /blog/new, not of /blogger. In an IngressRoute that
+    /// /blog was delegated to, all of them begin with /blog, or with what its prefixRewrite says.
     #[schemars(regex(pattern = PATH))]
     #[serde(rename = "match")]
     pub match_: String,

@@ -61,6 +61,8 @@ fn definition(kind: &str, schema: &Value, columns: &[Column]) -> Value {
         "metadata": {"name": format!("{plural}.{GROUP}")},
         "spec": {
             "group": GROUP,
+            // Contour's definition, of the days before schemas were asked for, says true. That has to be unsaid.
+            "preserveUnknownFields": false,
             "scope": "Namespaced",
             "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": singular},
             "versions": [{

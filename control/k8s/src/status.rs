@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressRouteStatus {
-    /// valid, invalid, or orphaned: no root delegates to it.
+    /// Whether it is valid, invalid or orphaned, for which no root delegates to it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub current_status: String,
     /// What is wrong, in one line.

@@ -5,6 +5,7 @@
 
 mod api_server;
 mod balancing;
+mod crds;
 mod delegation;
 mod failures;
 mod fixture;

@@ -173,3 +173,10 @@ fn the_kinds_are_those_that_are_watched() {
         );
     }
 }
+
+#[test]
+fn a_definition_from_before_schemas_is_told_to_prune() {
+    for definition in definitions() {
+        assert_eq!(definition["spec"]["preserveUnknownFields"], false);
+    }
+}
