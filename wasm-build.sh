@@ -10,8 +10,8 @@ max_size=409600
 out=target/wasm/switchyard.wasm
 build_dir=${CARGO_TARGET_DIR:-target}/wasm-build
 # What Envoy calls. Any other callback that were exported would be called, too, for nothing.
-exports="memory malloc proxy_abi_version_0_2_1 _initialize proxy_on_vm_start proxy_on_configure
-    proxy_on_context_create proxy_on_request_headers proxy_on_response_headers proxy_on_delete"
+exports="memory malloc proxy_abi_version_0_2_1 proxy_on_configure=switchyard_on_configure
+    proxy_on_request_headers=switchyard_on_request_headers proxy_on_response_headers=switchyard_on_response_headers"
 
 . scripts/wasm-toolchain.sh
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Drops exports of a wasm module that are not named.
+"""Drops exports of a wasm module that are not named, and gives others a name that was dropped.
 
 The SDK exports every callback that there is, and Envoy calls each that is exported, several times a request: entering
-the VM costs, also where nothing is then done.
+the VM costs, also where nothing is then done. Where the filter has a callback of its own, it takes the place of the
+SDK's.
 
-usage: wasm-exports.py IN OUT EXPORT...
+usage: wasm-exports.py IN OUT (EXPORT | NEW_NAME=EXPORT)...
 """
 
 import sys
@@ -20,7 +21,7 @@ def main():
         file.write(module[:8])
         for number, body in sections(module):
             if number == EXPORT_SECTION:
-                body = keep(body, {name.encode() for name in kept})
+                body = keep(body, dict(map(names, kept)))
             file.write(bytes([number]) + encode(len(body)) + body)
 
 
@@ -33,20 +34,25 @@ def sections(module):
         yield number, module[start:at]
 
 
+def names(argument):
+    """What an export is called, and what it is to be called."""
+    new, _, old = argument.rpartition("=")
+    return old.encode(), (new or old).encode()
+
+
 def keep(body, names):
     count, at = decode(body, 0)
     exports = {}
     for _ in range(count):
-        start = at
-        length, at = decode(body, at)
-        name = body[at : at + length]
+        length, start = decode(body, at)
+        kind = start + length
         # One byte says of which kind it is.
-        _, at = decode(body, at + length + 1)
-        exports[name] = body[start:at]
-    missing = names - exports.keys()
+        _, at = decode(body, kind + 1)
+        exports[body[start:kind]] = body[kind:at]
+    missing = names.keys() - exports.keys()
     if missing:
         sys.exit(f"wasm-exports.py: not exported: {b', '.join(sorted(missing)).decode()}")
-    kept = [export for name, export in exports.items() if name in names]
+    kept = [encode(len(new)) + new + exports[old] for old, new in names.items()]
     return encode(len(kept)) + b"".join(kept)
 
 

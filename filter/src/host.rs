@@ -18,6 +18,22 @@ pub(crate) fn plugin_configuration(len: usize) -> Vec<u8> {
     bytes.ok().flatten().unwrap_or_default()
 }
 
+/// The `root_id` of the plugin that is being configured, or that the running stream goes through.
+pub(crate) fn root_id() -> Vec<u8> {
+    let id = hostcalls::get_property(vec!["plugin_root_id"]).ok().flatten();
+    id.unwrap_or_default()
+}
+
+/// Whether a stream has not ended. The calls that follow are of that stream: see [`return_to`].
+pub(crate) fn is_live(stream: u32) -> bool {
+    hostcalls::set_effective_context(stream).is_ok()
+}
+
+/// Makes the calls that follow those of the running stream again.
+pub(crate) fn return_to(stream: u32) {
+    log_failure("stream", hostcalls::set_effective_context(stream));
+}
+
 /// Nanoseconds since 1970, cut to what differs from one start to the next.
 pub(crate) fn clock() -> u64 {
     let now = hostcalls::get_current_time().unwrap_or(UNIX_EPOCH);

@@ -3,12 +3,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod exports;
+mod filter;
 mod host;
-mod root;
 mod stream;
-
-use root::Root;
-
-proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|context_id| Box::new(Root::new(context_id)));
-}}

@@ -1,19 +1,11 @@
 //! One request and its answer.
 
-use crate::host;
-use proxy_wasm::{
-    traits::{Context, HttpContext},
-    types::Action,
-};
-use std::{
-    cell::{OnceCell, RefCell},
-    rc::Rc,
-};
+use crate::{filter, host};
+use proxy_wasm::types::Action;
+use std::cell::OnceCell;
 use switchyard_policy::{
     answer::Mapping,
     decide::{Decision, Forward, Headers, Refusal, Request, Trail, decide},
-    rng::Rng,
-    store::Store,
 };
 
 /// What the Envoy route that a request is sent on to matches.
@@ -25,14 +17,6 @@ const ROUTE_STATE: &str = "switchyard_route";
 /// Tells a client which branch answered, where the configuration says so.
 const BRANCH: &str = "x-switchyard-branch";
 
-/// A request, from its headers to those of its answer.
-pub(crate) struct Stream {
-    store: Option<Rc<Store>>,
-    rng: Rc<RefCell<Rng>>,
-    /// None: the answer passes as it is, and its headers are not looked at.
-    answer: Option<Answer>,
-}
-
 /// Those of the request, each got when first asked for.
 #[derive(Default)]
 struct RequestHeaders {
@@ -41,7 +25,7 @@ struct RequestHeaders {
 }
 
 /// What the answer to a request is to say.
-struct Answer {
+pub(crate) struct Answer {
     /// The host that was asked for, if there is a mapping.
     authority: String,
     mapping: Option<Mapping>,
@@ -49,57 +33,41 @@ struct Answer {
     branches: Option<String>,
 }
 
-// === impl Stream ===
-
-impl Stream {
-    pub(crate) fn new(store: Option<Rc<Store>>, rng: Rc<RefCell<Rng>>) -> Self {
-        Self {
-            store,
-            rng,
-            answer: None,
+/// Decides the request of a stream.
+pub(crate) fn on_request_headers(stream: u32) -> Action {
+    let Some(store) = filter::store() else {
+        host::respond(503, Vec::new());
+        return Action::Pause;
+    };
+    let route_name = host::route_name();
+    let request = Request {
+        route_name: &route_name,
+        headers: &RequestHeaders::default(),
+    };
+    let Decision { trail, outcome } = filter::with_rng(|rng| decide(&store, request, rng));
+    note(&trail);
+    let branches = store.expose_branch().then_some(trail.branches);
+    match outcome {
+        Ok(forward) => {
+            if let Some(answer) = send_on(forward, request, branches) {
+                filter::expect_answer(stream, answer);
+            }
+            Action::Continue
         }
-    }
-
-    fn decide(&mut self, store: &Store) -> Action {
-        let route_name = host::route_name();
-        let request = Request {
-            route_name: &route_name,
-            headers: &RequestHeaders::default(),
-        };
-        let Decision { trail, outcome } = decide(store, request, &mut self.rng.borrow_mut());
-        note(&trail);
-        let branches = store.expose_branch().then_some(trail.branches);
-        match outcome {
-            Ok(forward) => {
-                self.answer = send_on(forward, request, branches);
-                Action::Continue
-            }
-            Err(refusal) => {
-                host::set_filter_state(ROUTE_STATE, &route_name);
-                refuse(&refusal, branches.as_deref());
-                Action::Pause
-            }
+        Err(refusal) => {
+            host::set_filter_state(ROUTE_STATE, &route_name);
+            refuse(&refusal, branches.as_deref());
+            Action::Pause
         }
     }
 }
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let Some(store) = self.store.clone() else {
-            host::respond(503, Vec::new());
-            return Action::Pause;
-        };
-        self.decide(&store)
+/// Says on the answer to a stream what its request left to be said.
+pub(crate) fn on_response_headers(stream: u32) -> Action {
+    if let Some(answer) = filter::take_answer(stream) {
+        answer.apply();
     }
-
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Some(answer) = self.answer.take() {
-            answer.apply();
-        }
-        Action::Continue
-    }
+    Action::Continue
 }
 
 // === impl RequestHeaders ===

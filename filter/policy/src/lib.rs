@@ -16,6 +16,7 @@ pub mod decide;
 pub mod hash;
 pub mod packed;
 pub mod path;
+pub mod pending;
 pub mod rng;
 pub mod session;
 pub mod store;
