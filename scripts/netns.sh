@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command in a network namespace of its own, in which every address of 10.244.0.0/16 is this machine: a
-# cluster's pods. An API server takes no loopback address for an endpoint. Nothing outside can be reached.
+# cluster's pods. An API server takes no loopback address for an endpoint. Nothing outside can be reached, and what the
+# command started ends with it.
 #
 # usage: scripts/netns.sh COMMAND...
 set -euo pipefail
@@ -10,9 +11,9 @@ need unshare util-linux
 command -v ip >/dev/null || install_package iproute2
 
 if [ "$(id -u)" = 0 ]; then
-    new=(unshare --net)
+    new=(unshare --net --pid --fork --kill-child --mount-proc)
 else
-    new=(unshare --user --map-root-user --net)
+    new=(unshare --user --map-root-user --net --pid --fork --kill-child --mount-proc)
 fi
 # shellcheck disable=SC2016 # For the inner shell to expand.
 exec "${new[@]}" bash -euc '

@@ -1,6 +1,9 @@
 //! A Kubernetes API server and its etcd, for one test. No nodes: pods are addresses of 10.244.0.0/16, which in the
 //! network namespace of `scripts/netns.sh` are this machine.
 
+mod objects;
+
+use self::objects::Objects;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -8,13 +11,14 @@ use hyper::Request;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
     env, fs,
     io::Write,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use tokio::{runtime::Handle, sync::Mutex};
 
 use crate::{client::Connection, control::loopback, process::Process, tls::Authority, wait::until};
 
@@ -26,8 +30,8 @@ const NODE: &str = "10.244.255.1";
 const ADMIN_TOKEN: &str = "admin";
 const CRDS: &str = "deploy/crds/crds.yaml";
 
-/// The kinds that scenarios take away again.
-const PRUNED: [&str; 5] = [
+/// The kinds that scenarios make.
+const MADE: [&str; 5] = [
     "contour.heptio.com/v1beta1/IngressRoute",
     "contour.heptio.com/v1beta1/TLSCertificateDelegation",
     "core/v1/Service",
@@ -44,6 +48,11 @@ pub struct Cluster {
     etcd_address: SocketAddr,
     etcd: Process,
     api_server: Option<Process>,
+    /// Whether a test has ended its API server.
+    disturbed: bool,
+    objects: Mutex<Objects>,
+    /// What its processes and its clients belong to.
+    runtime: Handle,
 }
 
 // === impl Cluster ===
@@ -53,7 +62,7 @@ impl Cluster {
     pub async fn start(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let (address, etcd_address, assets) = (loopback()?, loopback()?, assets()?);
-        write_credentials(dir, address)?;
+        let authority = write_credentials(dir, address)?;
         let mut cluster = Self {
             dir: dir.to_owned(),
             etcd: start_etcd(&assets, dir, etcd_address)?,
@@ -61,6 +70,9 @@ impl Cluster {
             address,
             etcd_address,
             api_server: None,
+            disturbed: false,
+            objects: Mutex::new(Objects::new(address, authority)),
+            runtime: Handle::current(),
         };
         cluster.start_api_server().await?;
         cluster.install_crds()?;
@@ -74,6 +86,7 @@ impl Cluster {
 
     /// Ends the API server with no warning. What it stored stays.
     pub async fn kill_api_server(&mut self) -> Result<()> {
+        self.disturbed = true;
         match self.api_server.take() {
             Some(mut process) => process.kill().await,
             None => bail!("it does not run"),
@@ -111,27 +124,32 @@ impl Cluster {
         Ok(())
     }
 
+    /// Takes every object away that a scenario may have made.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or is not as it was at the start.
+    pub fn clear(&mut self) -> Result<()> {
+        ensure!(!self.disturbed, "its API server was ended");
+        let kinds: Vec<_> = MADE.iter().map(|kind| resource(kind)).collect();
+        let kinds = kinds.join(",");
+        // The API server makes its own again, but in its own time.
+        let others = "--field-selector=metadata.name!=kubernetes";
+        self.kubectl(&["delete", &kinds, "--all-namespaces", others])?;
+        self.objects.get_mut().forget();
+        Ok(())
+    }
+
     /// `kubectl ARGUMENTS`, as the administrator; what it prints.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         kubectl(&self.assets, &self.dir, arguments, "")
     }
 
-    /// Makes the cluster hold what the manifests of a folder say: applies them, and deletes what came from there and is
-    /// there no longer.
+    /// Makes the cluster hold what the manifests of a folder say: applies them, and deletes what it was made to hold before
+    /// and they say no longer.
     pub fn hold(&self, manifests: &Path) -> Result<()> {
-        for namespace in namespaces(manifests)? {
-            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-            kubectl(
-                &self.assets,
-                &self.dir,
-                &["apply", "-f", "-"],
-                &object.to_string(),
-            )?;
-        }
-        let folder = manifests.to_str().context("a path that is text")?;
-        let mut arguments = vec!["apply", "-f", folder, "--prune", "--all"];
-        arguments.extend(PRUNED.iter().flat_map(|kind| ["--prune-allowlist", kind]));
-        self.kubectl(&arguments).map(drop)
+        let held = async { self.objects.lock().await.hold(manifests).await };
+        tokio::task::block_in_place(|| self.runtime.block_on(held))
     }
 
     /// Makes etcd forget how it came to be what it is: to go on from any earlier version is then answered 410.
@@ -188,7 +206,7 @@ fn start_etcd(assets: &Path, dir: &Path, address: SocketAddr) -> Result<Process>
 }
 
 /// The API server's certificate, the key that it signs accounts with, and the administrator's way in.
-fn write_credentials(dir: &Path, address: SocketAddr) -> Result<()> {
+fn write_credentials(dir: &Path, address: SocketAddr) -> Result<Authority> {
     let authority = Authority::new()?;
     let certificate = authority.issue("127.0.0.1")?;
     fs::write(dir.join("ca.crt"), authority.pem())?;
@@ -211,7 +229,8 @@ fn write_credentials(dir: &Path, address: SocketAddr) -> Result<()> {
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
         "current-context": "test",
     });
-    Ok(fs::write(dir.join("kubeconfig"), kubeconfig.to_string())?)
+    fs::write(dir.join("kubeconfig"), kubeconfig.to_string())?;
+    Ok(authority)
 }
 
 /// Waits for it: a scenario goes on when it has happened.
@@ -237,21 +256,14 @@ fn kubectl(assets: &Path, dir: &Path, arguments: &[&str], input: &str) -> Result
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Those that the manifests of a folder name.
-fn namespaces(manifests: &Path) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for file in fs::read_dir(manifests)? {
-        let text = fs::read_to_string(file?.path())?;
-        let named = text.split("namespace").skip(1).filter_map(|rest| {
-            let rest = rest.trim_start_matches('"').strip_prefix(':')?.trim_start();
-            let name = rest
-                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '"'))
-                .next()?;
-            Some(name.trim_matches('"').to_owned())
-        });
-        found.extend(named.filter(|name| !name.is_empty()));
+/// `group/version/Kind` as a resource that kubectl finds.
+fn resource(kind: &str) -> String {
+    let parts: Vec<_> = kind.split('/').collect();
+    match parts.as_slice() {
+        ["core", _, kind] => kind.to_lowercase(),
+        [group, version, kind] => format!("{}.{version}.{group}", kind.to_lowercase()),
+        _ => kind.to_owned(),
     }
-    Ok(found)
 }
 
 /// `$KUBEBUILDER_ASSETS`: what `scripts/kube.sh` prints.

@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod clusters;
 pub mod control;
 pub mod echo;
 pub mod envoy;

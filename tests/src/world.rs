@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     client::{Answer, get, once},
-    cluster::Cluster,
+    clusters::{self, Lent},
     control::{Control, ControlOptions, Outcome, loopback, switchyard},
     envoy::{Envoy, EnvoyOptions},
     paths,
@@ -44,7 +44,7 @@ pub struct World {
     pub dir: PathBuf,
     pub control: Control,
     pub envoys: Vec<Envoy>,
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Lent>,
 }
 
 // === impl Builder ===
@@ -106,7 +106,7 @@ impl Builder {
 
     /// Starts everything.
     pub async fn start(mut self) -> Result<World> {
-        let cluster = self.cluster().await?;
+        let cluster = self.cluster()?;
         let control = Control::start(&self.control)?;
         let mut envoys = Vec::new();
         for number in 0..self.envoys {
@@ -128,11 +128,11 @@ impl Builder {
     }
 
     /// The cluster that control is to read from, and all that the manifests say in it.
-    async fn cluster(&mut self) -> Result<Option<Cluster>> {
+    fn cluster(&mut self) -> Result<Option<Lent>> {
         match self.source {
             Source::Directory => Ok(None),
             Source::ApiServer => {
-                let cluster = Cluster::start(&self.dir.join("cluster")).await?;
+                let cluster = clusters::take()?;
                 cluster.hold(&self.control.manifests)?;
                 self.control.kubeconfig = Some(cluster.kubeconfig());
                 Ok(Some(cluster))

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{fs, thread};
-use switchyard_tests::{cluster::Cluster, paths, wait::until};
+use std::fs;
+use switchyard_tests::{cluster::Cluster, clusters, wait::until};
 
 /// Of Contour 0.15: every field that it had.
 const CONTOUR: &str = r#"{
@@ -191,11 +191,6 @@ fn ingress_route(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute", "metadata": {"name": name}, "spec": spec})
 }
 
-async fn cluster() -> Result<Cluster> {
-    let dir = paths::scratch(thread::current().name().unwrap_or("crds"))?;
-    Cluster::start(&dir.canonicalize()?).await
-}
-
 /// `kubectl create`, with what it prints.
 fn create(cluster: &Cluster, object: &Value) -> Result<String> {
     let file = cluster.kubeconfig().with_file_name("object.json");
@@ -205,7 +200,7 @@ fn create(cluster: &Cluster, object: &Value) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_contour_took_and_what_has_a_status_is_admitted() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = clusters::take()?;
     for (number, spec) in admitted()?.iter().enumerate() {
         create(&cluster, &ingress_route(&format!("r{number}"), spec)).with_context(|| spec.to_string())?;
     }
@@ -226,7 +221,7 @@ async fn what_contour_took_and_what_has_a_status_is_admitted() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_makes_no_sense_is_refused_and_told_why() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = clusters::take()?;
     for (spec, why) in refused().into_iter().chain(refused_of_delegates()) {
         let told = create(&cluster, &ingress_route("refused", &spec));
         let told = told
@@ -240,7 +235,7 @@ async fn what_makes_no_sense_is_refused_and_told_why() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_explains_fields_and_shows_what_is_live() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = clusters::take()?;
     let explained = until("the schema is published", async || {
         cluster.kubectl(&["explain", "ingressroute.spec.routes.delegate"])
     })
