@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 use switchyard_core::Name;
 use switchyard_xds::ads::{Proxy, Server};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The longest that `/live` waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -56,6 +56,47 @@ struct LiveQuery {
 struct PlaceQuery {
     /// As `switchyard switch` takes it: a name, `namespace/name`, or the host name of a root.
     ingressroute: String,
+    /// That of a name.
+    #[serde(default = "default_namespace")]
+    namespace: String,
+}
+
+/// The query of `/rehearsal`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RehearsalQuery {
+    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+    root: String,
+    /// Its `match`.
+    #[serde(rename = "match")]
+    prefix: String,
+    /// The IngressRoute that would be active, `namespace/name`.
+    branch: String,
+}
+
+/// The query of `/previous`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PreviousQuery {
+    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+    root: String,
+    /// Its `match`.
+    #[serde(rename = "match")]
+    prefix: String,
+}
+
+/// The answer of `/rehearsal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// What would keep the branch from serving, a line each; nothing if it would serve.
+    pub obstacles: Vec<String>,
+}
+
+/// The answer of `/previous`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// The branch that was active before, `namespace/name`. None: control has seen no switch.
+    pub branch: Option<String>,
 }
 
 /// One entry of `/proxies`.
@@ -88,11 +129,17 @@ pub fn router(admin: Admin) -> Router {
         .route("/proxies", get(proxies))
         .route("/place", get(place))
         .route("/live", get(live))
+        .route("/rehearsal", get(rehearsal))
+        .route("/previous", get(previous))
         .with_state(admin)
 }
 
 fn ten_seconds() -> u64 {
     10_000
+}
+
+fn default_namespace() -> String {
+    place::NAMESPACE.to_owned()
 }
 
 /// Whether proxies are answered.
@@ -118,7 +165,10 @@ async fn place(
         server: _,
         ready: _,
     }): State<Admin>,
-    Query(PlaceQuery { ingressroute }): Query<PlaceQuery>,
+    Query(PlaceQuery {
+        ingressroute,
+        namespace,
+    }): Query<PlaceQuery>,
 ) -> Result<Json<Place>, (StatusCode, String)> {
     let unknown = || {
         (
@@ -127,7 +177,7 @@ async fn place(
         )
     };
     let files = files.ok_or_else(unknown)?;
-    let place = place::find(&ingressroute, &files, &engine).await;
+    let place = place::find(&ingressroute, &namespace, &files, &engine).await;
     place.map(Json).ok_or_else(unknown)
 }
 
@@ -147,6 +197,51 @@ async fn live(
     };
     let timeout = Duration::from_millis(timeout).min(LONGEST_WAIT);
     Ok(Json(live::report(wanted, &engine, &server, timeout).await))
+}
+
+async fn rehearsal(
+    State(Admin { engine, .. }): State<Admin>,
+    Query(RehearsalQuery { root, prefix, branch }): Query<RehearsalQuery>,
+) -> Result<Json<Rehearsal>, (StatusCode, String)> {
+    let wanted = Wanted {
+        owner: name("root", &root)?,
+        prefix,
+        branch: name("branch", &branch)?,
+    };
+    let obstacles = ask(&engine, |reply| Question::Rehearse { wanted, reply }).await?;
+    let no_route = || (StatusCode::NOT_FOUND, "no such route delegates\n".to_owned());
+    let obstacles = obstacles.ok_or_else(no_route)?;
+    Ok(Json(Rehearsal {
+        obstacles: obstacles.iter().map(ToString::to_string).collect(),
+    }))
+}
+
+async fn previous(
+    State(Admin { engine, .. }): State<Admin>,
+    Query(PreviousQuery { root, prefix }): Query<PreviousQuery>,
+) -> Result<Json<Previous>, (StatusCode, String)> {
+    let owner = name("root", &root)?;
+    let question = |reply| Question::Previous { owner, prefix, reply };
+    let branch = ask(&engine, question).await?;
+    Ok(Json(Previous {
+        branch: branch.map(|branch| branch.to_string()),
+    }))
+}
+
+/// Asks the engine.
+async fn ask<T>(
+    engine: &mpsc::Sender<Question>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Result<T, (StatusCode, String)> {
+    let gone = || {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "control is stopping\n".to_owned(),
+        )
+    };
+    let (reply, answer) = oneshot::channel();
+    engine.send(question(reply)).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())
 }
 
 fn name(parameter: &str, text: &str) -> Result<Name, (StatusCode, String)> {

@@ -1,7 +1,7 @@
 //! `switchyard check`: everything that is wrong, in a directory with file and line.
 
 use crate::{
-    cli::Output,
+    cli::Telling,
     load::{Loaded, load, load_cluster},
     manifests::{Position, Problem, Severity},
     paint::{Paint, Style},
@@ -17,10 +17,11 @@ use switchyard_core::{Graph, Name, Settings, StatusError, status::State};
 /// # Errors
 ///
 /// If it cannot be listed.
-pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
+pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode> {
     let loaded = load(dir, settings)?;
-    let problems = loaded.problems();
-    match output.format() {
+    let mut problems = loaded.problems();
+    problems.retain(|problem| namespace(problem).is_none_or(|namespace| telling.covers(namespace)));
+    match telling.output.format() {
         None => print!("{}", to_text(&loaded, &problems, Paint::of(&io::stdout()))),
         Some(format) => print!("{}", format.document(&to_json(&problems))),
     }
@@ -37,13 +38,14 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
 /// # Errors
 ///
 /// If it cannot be read.
-pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, output: Output) -> Result<ExitCode> {
+pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
     let (graph, _) = load_cluster(cluster, settings).await?;
     let errors: Vec<_> = graph
         .statuses()
+        .filter(|(name, _)| telling.covers(&name.namespace))
         .flat_map(|(name, status)| status.errors.iter().map(move |error| (name, error)))
         .collect();
-    match output.format() {
+    match telling.output.format() {
         None => print!("{}", errors_to_text(&graph, &errors, Paint::of(&io::stdout()))),
         Some(format) => print!("{}", format.document(&errors_to_json(&errors))),
     }
@@ -76,6 +78,12 @@ fn errors_to_text(graph: &Graph, errors: &[(&Name, &StatusError)], paint: Paint)
 fn errors_to_json(errors: &[(&Name, &StatusError)]) -> Value {
     let error = |(name, StatusError { field, message }): &(&Name, &StatusError)| json!({"object": format!("IngressRoute {name}"), "field": field, "message": message});
     json!({"errors": errors.iter().map(error).collect::<Value>(), "warnings": []})
+}
+
+/// That of the object, `Kind namespace/name`; none where the file is at fault.
+fn namespace(problem: &Problem) -> Option<&str> {
+    let (_, name) = problem.object.split_once(' ')?;
+    name.split('/').next()
 }
 
 fn orphans(graph: &Graph) -> usize {

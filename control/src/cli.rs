@@ -100,11 +100,22 @@ struct LookArgs {
     dir: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// Tell only of IngressRoutes in this namespace. All are read: delegation knows no namespaces [default: tell of all].
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     graph: GraphArgs,
+}
+
+/// How to tell of what was looked at.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    pub output: Output,
+    /// That of the IngressRoutes to tell of. None: all.
+    pub namespace: Option<String>,
 }
 
 /// What decides which objects count.
@@ -173,20 +184,32 @@ fn runtime(mut builder: Builder) -> Result<Runtime> {
 impl LookArgs {
     fn run<F: Future<Output = Result<ExitCode>>>(
         self,
-        at_directory: impl FnOnce(&Path, Settings, Output) -> Result<ExitCode>,
-        at_cluster: impl FnOnce(ClusterArgs, Settings, Output) -> F,
+        at_directory: impl FnOnce(&Path, Settings, &Telling) -> Result<ExitCode>,
+        at_cluster: impl FnOnce(ClusterArgs, Settings, Telling) -> F,
     ) -> Result<ExitCode> {
         let Self {
             dir,
             cluster,
+            namespace,
             output,
             graph,
         } = self;
         let settings = graph.settings();
+        let telling = Telling { output, namespace };
         match dir {
-            Some(dir) => at_directory(&dir, settings, output),
-            None => runtime(Builder::new_current_thread())?.block_on(at_cluster(cluster, settings, output)),
+            Some(dir) => at_directory(&dir, settings, &telling),
+            None => runtime(Builder::new_current_thread())?.block_on(at_cluster(cluster, settings, telling)),
         }
+    }
+}
+
+// === impl Telling ===
+
+impl Telling {
+    /// Whether to tell of what is in a namespace.
+    #[must_use]
+    pub fn covers(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
     }
 }
 

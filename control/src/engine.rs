@@ -10,9 +10,9 @@
 mod journal;
 
 use self::journal::Journal;
-use crate::live::{Await, Published};
-use std::time::Duration;
-use switchyard_core::{Change, Graph, Name, object::Batch};
+use crate::live::{Await, Published, Wanted};
+use std::{collections::BTreeSet, time::Duration};
+use switchyard_core::{Change, Graph, Name, Obstacle, object::Batch};
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -28,6 +28,17 @@ const PRUNE_EVERY: Duration = Duration::from_secs(1);
 pub enum Question {
     /// When a switch has a branch active.
     Live(Await),
+    /// What would keep a branch from serving, if it were switched to; none where no such route delegates.
+    Rehearse {
+        wanted: Wanted,
+        reply: oneshot::Sender<Option<BTreeSet<Obstacle>>>,
+    },
+    /// What was active before, in the switches of a delegating route.
+    Previous {
+        owner: Name,
+        prefix: String,
+        reply: oneshot::Sender<Option<Name>>,
+    },
     /// Which root serves a host.
     Root {
         host: String,
@@ -139,6 +150,19 @@ impl Engine {
             Question::Live(request) => {
                 self.waiting.push(request);
                 self.answer(None);
+            }
+            Question::Rehearse { wanted, reply } => {
+                let Wanted {
+                    owner,
+                    prefix,
+                    branch,
+                } = wanted;
+                let obstacles = self.graph.rehearse(&owner, &prefix, &branch.name);
+                reply.send(obstacles).unwrap_or_default();
+            }
+            Question::Previous { owner, prefix, reply } => {
+                let previous = self.journal.previous(self.graph.table(), &owner, &prefix);
+                reply.send(previous).unwrap_or_default();
             }
             Question::Root { host, reply } => {
                 let host = self.graph.table().hosts.get(host.as_str());

@@ -63,17 +63,6 @@ pub fn load(dir: &Path, settings: Settings) -> Result<Loaded> {
     Ok(read(existing(dir)?, Look::Everything, settings))
 }
 
-/// Reads those files of a directory that have one of the words: a search is much less work than to understand it all.
-///
-/// # Errors
-///
-/// If it is none.
-pub fn load_with_words(dir: &Path, words: &[&str], settings: Settings) -> Result<Loaded> {
-    let directory = existing(dir)?;
-    let look = Look::Told(directory.with_words(words));
-    Ok(read(directory, look, settings))
-}
-
 /// Reads one file of a directory, by name, as it is: nothing is derived from it.
 ///
 /// # Errors

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use switchyard_core::Name;
 use tokio::sync::{mpsc, oneshot};
 
+/// That of what says none.
+pub const NAMESPACE: &str = "default";
+
 /// The answer of `/place`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -19,10 +22,11 @@ pub struct Place {
 /// Finds an IngressRoute that is named as on the command line.
 pub async fn find(
     text: &str,
+    namespace: &str,
     Files { directory, places }: &Files,
     engine: &mpsc::Sender<Question>,
 ) -> Option<Place> {
-    let named = name(text);
+    let named = name(text, namespace);
     let (name, file) = match places.file(&named) {
         Some(file) => (named, file),
         None => {
@@ -40,10 +44,10 @@ pub async fn find(
     })
 }
 
-/// What a text names that is NAMESPACE/NAME, or NAME in namespace default.
+/// What a text names that is NAMESPACE/NAME, or NAME in `namespace`.
 #[must_use]
-pub fn name(text: &str) -> Name {
-    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+pub fn name(text: &str, namespace: &str) -> Name {
+    let (namespace, name) = text.split_once('/').unwrap_or((namespace, text));
     Name::new(namespace, name)
 }
 

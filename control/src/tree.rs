@@ -1,7 +1,7 @@
 //! `switchyard tree`: the delegations, for people to look at.
 
 use crate::{
-    cli::Output,
+    cli::Telling,
     load::{load, load_cluster},
     paint::{Paint, Style},
     source::ClusterArgs,
@@ -21,12 +21,12 @@ use switchyard_core::{
 /// # Errors
 ///
 /// If it cannot be listed.
-pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
+pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode> {
     let loaded = load(dir, settings)?;
     for problem in loaded.directory.problems() {
         eprintln!("{problem}");
     }
-    print(&loaded.graph, output);
+    print(&loaded.graph, telling);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -35,16 +35,19 @@ pub fn run(dir: &Path, settings: Settings, output: Output) -> Result<ExitCode> {
 /// # Errors
 ///
 /// If it cannot be read.
-pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, output: Output) -> Result<ExitCode> {
+pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
     let (graph, _) = load_cluster(cluster, settings).await?;
-    print(&graph, output);
+    print(&graph, &telling);
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(graph: &Graph, output: Output) {
-    let tree = tree::tree(graph);
+/// Roots and orphans of the namespace to tell of; below a root, all that it delegates to.
+fn print(graph: &Graph, telling: &Telling) {
+    let mut tree = tree::tree(graph);
+    tree.roots.retain(|root| telling.covers(&root.name.namespace));
+    tree.orphans.retain(|name| telling.covers(&name.namespace));
     let paint = Paint::of(&io::stdout());
-    match output.format() {
+    match telling.output.format() {
         Some(format) => print!("{}", format.document(&to_json(graph, &tree))),
         None => print!("{}", Printer { graph, paint }.tree(&tree)),
     }

@@ -206,3 +206,37 @@ fn bootstrap_writes_the_filter_beside_and_tells_its_hash() {
         assert!(folder.path().join("envoy/switchyard.wasm").exists());
     }
 }
+
+#[test]
+fn check_and_tree_tell_of_one_namespace() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = |namespace: &str| {
+        format!(
+            "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\n\
+             metadata: {{name: root, namespace: {namespace}}}\nspec:\n  virtualhost: {{fqdn: {namespace}.com}}\n  \
+             routes: [{{match: /, delegate: {{name: gone}}}}]\n"
+        )
+    };
+    fs::write(folder.path().join("roots.yaml"), root("a") + "---\n" + &root("b")).unwrap();
+    for command in ["check", "tree"] {
+        for (arguments, want) in [
+            (&[][..], [true, true]),
+            (&["-n", "a"], [true, false]),
+            (&["-n", "c"], [false, false]),
+        ] {
+            let output = switchyard(&[&[command, path(folder.path())][..], arguments].concat());
+            let told = stdout(&output);
+            assert_eq!(
+                ["a/root", "b/root"].map(|name| told.contains(name)),
+                want,
+                "{command} {arguments:?}: {told}"
+            );
+            let fails = command == "check" && want.contains(&true);
+            assert_eq!(
+                output.status.code(),
+                Some(fails.into()),
+                "{command} {arguments:?}"
+            );
+        }
+    }
+}

@@ -23,6 +23,7 @@ mod endpoints;
 mod fault;
 mod index;
 mod objects;
+mod rehearsal;
 mod standing;
 mod tcp;
 mod templates;
@@ -32,6 +33,8 @@ mod walk;
 
 #[cfg(test)]
 mod tests;
+
+pub use self::rehearsal::Obstacle;
 
 use self::{
     index::Index,

@@ -18,7 +18,7 @@ pub mod table;
 pub mod tree;
 
 pub use self::{
-    graph::{Change, Graph, Settings},
+    graph::{Change, Graph, Obstacle, Settings},
     object::{Name, Object, ObjectId},
     status::{Status, StatusError},
     table::Table,

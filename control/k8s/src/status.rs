@@ -43,12 +43,18 @@ pub struct SwitchStatus {
     /// The whole path prefix on that host.
     #[serde(rename = "match")]
     pub match_: String,
-    /// The branch that is live: namespace/name.
+    /// The match of the route in this IngressRoute.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub route: String,
+    /// The branch that is active: namespace/name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub active: String,
     /// The branches that are ready to become the active one: namespace/name of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<String>,
+    /// The branch that was active before, which switchyard switch --undo goes back to: namespace/name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub previous: String,
     /// How many of the connected proxies have it so: 3/3.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub proxies: String,

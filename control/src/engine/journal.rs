@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use switchyard_core::{
-    Change, Graph, Name, Status,
+    Change, Graph, Name, Status, Table, path,
     status::State,
     table::{Switch, SwitchKey},
 };
@@ -13,10 +13,18 @@ use tracing::{debug, info, warn};
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     /// Of every switch, to tell a move from other changes.
-    active: BTreeMap<SwitchKey, Name>,
+    active: BTreeMap<SwitchKey, Active>,
     invalid: BTreeSet<Name>,
     /// Node and address of each proxy.
     proxies: BTreeSet<(String, String)>,
+}
+
+/// The branch that a switch has active.
+#[derive(Debug)]
+struct Active {
+    now: Name,
+    /// Before the last move; none if none was seen.
+    before: Option<Name>,
 }
 
 // === impl Journal ===
@@ -55,10 +63,25 @@ impl Journal {
     }
 
     fn switch(&mut self, key: &SwitchKey, switch: &Switch, generation: u64) {
-        let before = self.active.insert(key.clone(), switch.active.clone());
-        if let Some(before) = before.filter(|before| *before != switch.active) {
-            info!(switch = %key, from = %before, to = %switch.active, generation, "Switched");
+        let now = &switch.active;
+        let active = self.active.entry(key.clone()).or_insert_with(|| Active {
+            now: now.clone(),
+            before: None,
+        });
+        if active.now != *now {
+            let from = std::mem::replace(&mut active.now, now.clone());
+            info!(switch = %key, %from, to = %now, generation, "Switched");
+            active.before = Some(from);
         }
+    }
+
+    /// What was active before in the switches of a delegating route, as far as that was seen.
+    pub(super) fn previous(&self, table: &Table, owner: &Name, prefix: &str) -> Option<Name> {
+        let prefix = path::normalise(prefix)?;
+        let is_meant = |switch: &Switch| switch.owner == *owner && *switch.prefix == *prefix;
+        let switches = table.switches.iter().filter(|(_, switch)| is_meant(switch));
+        let mut before = switches.filter_map(|(key, _)| self.active.get(key)?.before.clone());
+        before.next()
     }
 
     /// Tells which proxies have come and gone.

@@ -138,19 +138,6 @@ impl Directory {
         problems
     }
 
-    /// The names of the files whose text has one of the words: enough to look at for who needs certain objects alone.
-    #[must_use]
-    pub fn with_words(&self, words: &[&str]) -> BTreeSet<Arc<str>> {
-        let has_word = |name: &Arc<str>| {
-            read(&self.path.join(&**name)).is_ok_and(|(_, text)| words.iter().any(|word| text.contains(word)))
-        };
-        names(&self.path)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(has_word)
-            .collect()
-    }
-
     /// When to look at doubtful files again.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {

@@ -1,19 +1,25 @@
 //! Where to patch: a delegating route of an IngressRoute on an API server.
 
-use super::find;
-use crate::place;
+use super::{Goal, find};
+use crate::{live::Report, place};
 use anyhow::{Context, Result, bail};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{DynamicObject, ListParams, Patch, PatchParams},
+    runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 use switchyard_core::{
-    Name, Object,
-    ingressroute::Delegate,
+    Graph, Name, Object, Settings,
+    ingressroute::{Delegate, Route, Spec, VirtualHost},
     object::{IngressRoute, Kind},
+    path,
 };
-use switchyard_k8s::watch::{document, resource};
+use switchyard_k8s::{
+    status::{IngressRouteStatus, SwitchStatus},
+    watch::{document, resource},
+};
 
 /// Who patched, in `metadata.managedFields`.
 const MANAGER: &str = "switchyard-switch";
@@ -22,21 +28,43 @@ const MANAGER: &str = "switchyard-switch";
 pub(super) struct Spot {
     client: Client,
     pub(super) owner: Name,
+    /// `metadata.generation` of the owner.
+    pub(super) generation: i64,
     pub(super) prefix: String,
     /// Where the branches are.
     pub(super) namespace: String,
     pub(super) active: String,
+    /// The branch that was active before, `namespace/name`, if the status says so.
+    pub(super) previous: Option<String>,
     standby: Vec<String>,
     /// Of the route.
     index: usize,
 }
 
-/// The one route of an IngressRoute that delegates, or the one with this match.
-pub(super) async fn spot(client: &Client, root: &str, matched: Option<&str>) -> Result<Spot> {
-    let ingress_route = owner(client, root).await?;
+/// An IngressRoute, and what its status says.
+struct Found {
+    ingress_route: IngressRoute,
+    status: IngressRouteStatus,
+}
+
+/// The one route of an IngressRoute that delegates, or the one with this match. A name that says no namespace is of
+/// `namespace`, or of the context's.
+pub(super) async fn spot(
+    client: &Client,
+    namespace: Option<&str>,
+    root: &str,
+    matched: Option<&str>,
+) -> Result<Spot> {
+    let namespace = namespace.unwrap_or(client.default_namespace());
+    let Found {
+        ingress_route,
+        status,
+    } = owner(client, namespace, root).await?;
     let index = find::find_route(&ingress_route, matched)?;
     let IngressRoute {
-        name: owner, spec, ..
+        name: owner,
+        generation,
+        spec,
     } = ingress_route;
     let mut routes = spec.routes;
     let route = routes.swap_remove(index);
@@ -49,8 +77,12 @@ pub(super) async fn spot(client: &Client, root: &str, matched: Option<&str>) -> 
     else {
         bail!("the route does not delegate")
     };
+    let previous = of_route(&status, &route.match_).map(|switch| switch.previous.clone());
+    let previous = previous.filter(|name| !name.is_empty()).last();
     Ok(Spot {
         client: client.clone(),
+        generation,
+        previous,
         prefix: route.match_,
         namespace: if namespace.is_empty() {
             owner.namespace.to_string()
@@ -64,86 +96,211 @@ pub(super) async fn spot(client: &Client, root: &str, matched: Option<&str>) -> 
     })
 }
 
-/// Refuses a branch that does not exist, and names those that do.
-pub(super) async fn refuse_unknown(client: &Client, target: &Name) -> Result<()> {
-    let api = api(client, Some(&target.namespace))?;
-    if get(&api, target).await?.is_some() {
-        return Ok(());
+/// What would keep a branch from serving, as far as its own namespace shows: who may switch may not be allowed to read
+/// more.
+pub(super) async fn rehearse(Spot { client, .. }: &Spot, target: &Name) -> Result<Vec<String>> {
+    let mut graph = Graph::new(Settings::default());
+    for kind in [Kind::IngressRoute, Kind::Service, Kind::EndpointSlice] {
+        let objects = list(&api(client, kind, Some(&target.namespace))?, kind).await?;
+        objects.into_iter().map(alone).for_each(|object| {
+            graph.apply(object);
+        });
     }
-    let all = list(&api).await?;
-    let branches = all.iter().filter(|route| route.spec.virtualhost.is_none());
-    Err(find::unknown(target, branches.map(|route| &route.name)))
+    let stage = stage(&target.namespace);
+    let owner = stage.name.clone();
+    graph.apply(Object::IngressRoute(stage));
+    graph.commit();
+    let obstacles = graph.rehearse(&owner, "/", &target.name);
+    let obstacles = obstacles.context("the route went away")?;
+    Ok(obstacles.iter().map(ToString::to_string).collect())
+}
+
+/// A root to try branches on. No object can have its name.
+fn stage(namespace: &str) -> IngressRoute {
+    let delegate = Delegate {
+        name: "/".to_owned(),
+        ..Default::default()
+    };
+    let route = Route {
+        match_: "/".to_owned(),
+        delegate: Some(delegate),
+        ..Default::default()
+    };
+    IngressRoute {
+        name: Name::new(namespace, "/"),
+        generation: 0,
+        spec: Spec {
+            virtualhost: Some(VirtualHost {
+                fqdn: "rehearsal.invalid".to_owned(),
+                tls: None,
+            }),
+            routes: vec![route],
+            tcpproxy: None,
+        },
+    }
+}
+
+/// Without what only other namespaces and Secrets could show to be right.
+fn alone(object: Object) -> Object {
+    let Object::IngressRoute(mut ingress_route) = object else {
+        return object;
+    };
+    let namespace = &ingress_route.name.namespace;
+    ingress_route.spec.routes.retain(|route| {
+        let delegate = route.delegate.as_ref();
+        delegate.is_none_or(|delegate| delegate.namespace.is_empty() || *delegate.namespace == **namespace)
+    });
+    for service in ingress_route
+        .spec
+        .routes
+        .iter_mut()
+        .flat_map(|route| &mut route.services)
+    {
+        service.validation = None;
+    }
+    Object::IngressRoute(ingress_route)
 }
 
 /// The IngressRoute of that name, or the root of that host.
-async fn owner(client: &Client, root: &str) -> Result<IngressRoute> {
-    let name = place::name(root);
-    if let Some(found) = get(&api(client, Some(&name.namespace))?, &name).await? {
+async fn owner(client: &Client, namespace: &str, root: &str) -> Result<Found> {
+    let name = place::name(root, namespace);
+    if let Some(found) = get(client, &name).await? {
         return Ok(found);
     }
-    let all = list(&api(client, None)?).await?;
-    let owns = |route: &IngressRoute| {
-        let host = route.spec.virtualhost.as_ref();
-        host.is_some_and(|host| host.fqdn.eq_ignore_ascii_case(root))
-    };
-    let owner = all.into_iter().find(owns);
-    owner.with_context(|| format!("there is no IngressRoute {name}, and no host {root}"))
+    let all = list(&api(client, Kind::IngressRoute, None)?, Kind::IngressRoute).await?;
+    let owner = all.into_iter().find_map(|object| match object {
+        Object::IngressRoute(route) if owns(&route, root) => Some(route.name),
+        _ => None,
+    });
+    let unknown = || format!("there is no IngressRoute {name}, and no host {root}");
+    let owner = owner.with_context(unknown)?;
+    get(client, &owner).await?.with_context(unknown)
 }
 
-async fn get(api: &Api<DynamicObject>, name: &Name) -> Result<Option<IngressRoute>> {
+fn owns(route: &IngressRoute, fqdn: &str) -> bool {
+    let host = route.spec.virtualhost.as_ref();
+    host.is_some_and(|host| host.fqdn.eq_ignore_ascii_case(fqdn))
+}
+
+async fn get(client: &Client, name: &Name) -> Result<Option<Found>> {
+    let api = api(client, Kind::IngressRoute, Some(&name.namespace))?;
     let found = api.get_opt(&name.name).await;
     let found = found.with_context(|| format!("cannot get IngressRoute {name}"))?;
-    found.map(read).transpose()
+    found.map(Found::read).transpose()
 }
 
 /// Those that can be read.
-async fn list(api: &Api<DynamicObject>) -> Result<Vec<IngressRoute>> {
+async fn list(api: &Api<DynamicObject>, kind: Kind) -> Result<Vec<Object>> {
     let all = api.list(&ListParams::default()).await;
-    let all = all.context("cannot list IngressRoutes")?;
-    Ok(all
-        .items
-        .into_iter()
-        .filter_map(|object| read(object).ok())
-        .collect())
+    let all = all.with_context(|| format!("cannot list every {kind}"))?;
+    let read = |object| Some(switchyard_k8s::object(document(kind, object)).ok()??.object);
+    Ok(all.items.into_iter().filter_map(read).collect())
 }
 
-fn read(object: DynamicObject) -> Result<IngressRoute> {
-    let reading = switchyard_k8s::object(document(Kind::IngressRoute, object))?;
-    match reading.map(|reading| reading.object) {
-        Some(Object::IngressRoute(ingress_route)) => Ok(ingress_route),
-        _ => bail!("it is no IngressRoute"),
-    }
-}
-
-fn api(client: &Client, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
-    let resource = resource(Kind::IngressRoute).context("IngressRoutes are watched whole")?;
+fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
+    let resource = resource(kind).with_context(|| format!("{kind} is watched whole"))?;
     Ok(match namespace {
         None => Api::all_with(client.clone(), &resource),
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
     })
 }
 
+/// An absent or unreadable status says nothing.
+fn status(object: &DynamicObject) -> IngressRouteStatus {
+    let status = object.data.get("status").cloned();
+    status
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default()
+}
+
+/// The switches that a route is, one for each host that it is reached by.
+fn of_route<'s>(status: &'s IngressRouteStatus, prefix: &str) -> impl Iterator<Item = &'s SwitchStatus> {
+    status
+        .switches
+        .iter()
+        .filter(move |switch| path::normalise(&switch.route) == path::normalise(prefix))
+}
+
+/// What a status says of a route whose switches are to have a branch active.
+fn report(object: &DynamicObject, prefix: &str, Goal { target, generation }: &Goal) -> Report {
+    let status = status(object);
+    let target = target.to_string();
+    let seen = status.observed_generation >= Some(*generation);
+    let mut switches = of_route(&status, prefix).peekable();
+    let accepted =
+        seen && switches.peek().is_some() && of_route(&status, prefix).all(|switch| switch.active == target);
+    // On the host that has come least far: all of them are to have it.
+    let counts = switches.filter_map(|switch| {
+        let (live, of) = switch.proxies.split_once('/')?;
+        Some((live.parse().ok()?, of.parse().ok()?))
+    });
+    let (live, of) = counts
+        .min_by_key(|(live, of): &(usize, usize)| of - live.min(of))
+        .unwrap_or_default();
+    Report {
+        accepted,
+        live,
+        of,
+        proxies: Vec::new(),
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    fn read(object: DynamicObject) -> Result<Self> {
+        let status = status(&object);
+        let reading = switchyard_k8s::object(document(Kind::IngressRoute, object))?;
+        match reading.map(|reading| reading.object) {
+            Some(Object::IngressRoute(ingress_route)) => Ok(Self {
+                ingress_route,
+                status,
+            }),
+            _ => bail!("it is no IngressRoute"),
+        }
+    }
+}
+
 // === impl Spot ===
 
 impl Spot {
-    /// Makes `branch` the active one. If it was a standby, the one that was active takes its place there. Fails if
-    /// somebody else has switched in between.
-    pub(super) async fn edit(&self, branch: &str) -> Result<()> {
-        let Self { client, owner, .. } = self;
+    /// Makes `branch` the active one, and says which generation that is. If it was a standby, the one that was active takes
+    /// its place there. Fails if somebody else has switched in between.
+    pub(super) async fn edit(&self, branch: &str) -> Result<i64> {
+        let owner = &self.owner;
         let patch = serde_json::from_value(self.patch(branch))?;
-        let patched = api(client, Some(&owner.namespace))?
-            .patch(
-                &owner.name,
-                &PatchParams {
-                    field_manager: Some(MANAGER.to_owned()),
-                    ..Default::default()
-                },
-                &Patch::Json::<()>(patch),
-            )
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..Default::default()
+        };
+        let patched = self
+            .api()?
+            .patch(&owner.name, &parameters, &Patch::Json::<()>(patch))
             .await;
-        patched
-            .map(drop)
-            .with_context(|| format!("cannot patch IngressRoute {owner}"))
+        let patched = patched.with_context(|| format!("cannot patch IngressRoute {owner}"))?;
+        Ok(patched.meta().generation.unwrap_or_default())
+    }
+
+    /// Waits until the status says that all proxies have the branch active, or for as long as `timeout`; with what it says then.
+    pub(super) async fn wait(&self, goal: &Goal, timeout: Duration) -> Result<Report> {
+        let Self { owner, prefix, .. } = self;
+        let api = self.api()?;
+        let is_live = |object: Option<&DynamicObject>| {
+            let report = object.map(|object| report(object, prefix, goal));
+            report.is_some_and(|report| report.accepted && report.live == report.of)
+        };
+        let live = await_condition(api.clone(), &owner.name, is_live);
+        // What is there when time is up says how far it came.
+        if let Ok(waited) = tokio::time::timeout(timeout, live).await {
+            waited.context("cannot watch the IngressRoute")?;
+        }
+        let now = api.get(&owner.name).await;
+        let now = now.with_context(|| format!("cannot get IngressRoute {owner}"))?;
+        Ok(report(&now, prefix, goal))
+    }
+
+    fn api(&self) -> Result<Api<DynamicObject>> {
+        api(&self.client, Kind::IngressRoute, Some(&self.owner.namespace))
     }
 
     fn patch(&self, branch: &str) -> Value {

@@ -6,14 +6,14 @@ use crate::{
     manifests::{Directory, Documents, Node, documents, objects},
     place,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 use switchyard_core::{
-    Graph, Name, Object, ObjectId,
+    Name, Object, ObjectId,
     ingressroute::{Delegate, Route},
     object::{IngressRoute, Kind},
     path,
@@ -34,8 +34,8 @@ pub(super) struct Spot {
 }
 
 /// Which IngressRoute is meant by what the command line says.
-pub(super) fn owner(loaded: &Loaded, root: &str) -> Result<Name> {
-    let name = place::name(root);
+pub(super) fn owner(loaded: &Loaded, root: &str, namespace: &str) -> Result<Name> {
+    let name = place::name(root, namespace);
     let known: BTreeSet<_> = loaded.graph.statuses().map(|(name, _)| name.clone()).collect();
     if known.contains(&name) {
         return Ok(name);
@@ -63,32 +63,7 @@ pub(super) fn spot(directory: &Directory, owner: &Name, matched: Option<&str>) -
     read_spot(&directory.path().join(&**file), ingress_route, index)
 }
 
-/// Refuses a branch that does not exist, and names those that do.
-pub(super) fn refuse_unknown(graph: &Graph, target: &Name) -> Result<()> {
-    if graph.object(&id(target)).is_some() {
-        return Ok(());
-    }
-    let names = graph.statuses().map(|(name, _)| name);
-    Err(unknown(target, names.filter(|name| !graph.is_root(name))))
-}
-
-/// That there is no such branch, and which there are.
-pub(super) fn unknown<'n>(target: &Name, branches: impl Iterator<Item = &'n Name>) -> anyhow::Error {
-    let others = branches.filter(|name| name.namespace == target.namespace);
-    let others: Vec<_> = others.map(|name| name.name.to_string()).collect();
-    anyhow!(
-        "there is no IngressRoute {target}: requests would get 503. In namespace {} there are: {}. \
-         (--force switches all the same.)",
-        target.namespace,
-        if others.is_empty() {
-            "none".to_owned()
-        } else {
-            others.join(", ")
-        }
-    )
-}
-
-pub(super) fn id(name: &Name) -> ObjectId {
+fn id(name: &Name) -> ObjectId {
     ObjectId {
         kind: Kind::IngressRoute,
         name: name.clone(),

@@ -32,8 +32,8 @@ fn routes(folder: &TempDir) -> String {
 /// The demo's manifests in two files, of which the second has a branch more.
 fn demo_with_teal() -> TempDir {
     let folder = demo();
-    let teal =
-        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: teal}\nspec: {}\n";
+    let teal = "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: teal}\n\
+         spec: {routes: [{match: /, services: [{name: green, port: 80}]}]}\n";
     fs::write(folder.path().join("teal.yaml"), teal).unwrap();
     folder
 }
@@ -95,7 +95,7 @@ fn switch_refuses_before_it_edits() {
         ),
         (
             ["blue-green-root", "purple"],
-            "there is no IngressRoute default/purple: requests would get 503.",
+            "default/purple would not serve:\n  there is no IngressRoute default/purple; in namespace default there are: blue, green",
         ),
         (["blue", "green"], "default/blue has no route that delegates"),
     ] {
@@ -266,12 +266,10 @@ fn switch_reports_as_json_and_yaml_over_one_connection() {
     ]);
     let live = json!({"accepted": true, "live": 2, "of": 3, "proxies": proxies});
     let (at, answer) = (place(folder.path(), "blue-green.yaml"), live.clone());
-    let control = Fake::start(move |asked| {
-        if asked.starts_with("/place?") {
-            at.clone()
-        } else {
-            (200, answer.clone())
-        }
+    let control = Fake::start(move |asked| match asked.split('?').next() {
+        Some("/place") => at.clone(),
+        Some("/rehearsal") => (200, json!({"obstacles": []})),
+        _ => (200, answer.clone()),
     });
     let output = switch(&folder, &["blue-green-root", "green", "-o", "json"], &control.url);
     assert_eq!(output.status.code(), Some(1));
@@ -285,7 +283,8 @@ fn switch_reports_as_json_and_yaml_over_one_connection() {
     assert_eq!(told, want);
     let asked = control.asked();
     let want = [
-        "1 /place?ingressroute=blue-green-root",
+        "1 /place?ingressroute=blue-green-root&namespace=default",
+        "1 /rehearsal?root=default%2Fblue-green-root&match=%2F&branch=default%2Fgreen",
         "1 /live?root=default%2Fblue-green-root&match=%2F&branch=default%2Fgreen&timeout=10000",
     ];
     assert_eq!(asked, want);
@@ -297,4 +296,77 @@ fn switch_reports_as_json_and_yaml_over_one_connection() {
         stdout(&output)
     );
     assert!(stdout(&output).contains("\nlive: null\n"), "{}", stdout(&output));
+}
+
+#[test]
+fn switch_refuses_a_branch_that_would_not_serve_unless_forced() {
+    for (manifest, want) in [
+        (
+            "spec: {routes: [{match: /, services: [{name: gone, port: 80}]}]}",
+            "default/teal would not serve:\n  IngressRoute default/teal: spec.routes[0].services[0].name: \
+             Service [gone:80] is invalid or missing\n(--force switches all the same)",
+        ),
+        (
+            "spec: {routes: [{match: /, services: [{name: idle, port: 80}]}]}\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {name: idle}\nspec: {ports: [{port: 80}]}",
+            "IngressRoute default/teal: /: no ready endpoints of default/idle",
+        ),
+        ("spec: {}", "IngressRoute default/teal has no routes"),
+    ] {
+        let folder = demo();
+        let teal = "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: teal}\n";
+        fs::write(folder.path().join("teal.yaml"), format!("{teal}{manifest}\n")).unwrap();
+        let before = routes(&folder);
+        let control = Control::start(folder.path());
+        for control in [NOWHERE, &control.url] {
+            let output = switch(&folder, &["blue-green-root", "teal", "--no-wait"], control);
+            assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+            assert!(stderr(&output).contains(want), "{}", stderr(&output));
+            assert_eq!(routes(&folder), before);
+        }
+        let forced = ["blue-green-root", "teal", "--no-wait", "--force"];
+        let output = switch(&folder, &forced, &control.url);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(routes(&folder).contains("{name: teal}"), "{want}");
+    }
+}
+
+#[test]
+fn switch_undoes_what_control_has_seen_and_nothing_else() {
+    let folder = demo();
+    let control = Control::start(folder.path());
+    let undo = ["blue-green-root", "--undo"];
+    let output = switch(&folder, &undo, &control.url);
+    assert_eq!(output.status.code(), Some(1));
+    let want = "no switch of default/blue-green-root / was seen that could be undone: name the branch";
+    assert!(stderr(&output).contains(want), "{}", stderr(&output));
+
+    for (arguments, active) in [
+        (&["blue-green-root", "green"][..], "green"),
+        (&undo, "blue"),
+        (&undo, "green"),
+    ] {
+        let output = switch(&folder, arguments, &control.url);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            routes(&folder).contains(&format!("{{name: {active}}}")),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn switch_finds_names_in_the_namespace_that_it_is_told() {
+    let folder = demo();
+    for (namespace, want) in [
+        ("default", Ok("blue -> green")),
+        ("team-a", Err("there is no IngressRoute team-a/blue-green-root")),
+    ] {
+        let arguments = ["blue-green-root", "green", "--no-wait", "-n", namespace];
+        let output = switch(&folder, &arguments, NOWHERE);
+        match want {
+            Ok(want) => assert!(stdout(&output).contains(want), "{}", stderr(&output)),
+            Err(want) => assert!(stderr(&output).contains(want), "{}", stdout(&output)),
+        }
+    }
 }

@@ -6,6 +6,8 @@ use switchyard_tests::{
     client::{Connection, get},
     echo::Echo,
     load::{Load, Sample, Samples},
+    manifests::{leaf, service},
+    wait::until,
     world::Source,
 };
 use tokio::time::{Instant, sleep};
@@ -20,6 +22,8 @@ scenarios![
     a_request_under_way_is_finished_by_the_branch_it_began_on,
     a_switch_to_a_branch_and_back_is_two_switches,
     a_branch_that_changes_while_it_stands_by_is_served_changed,
+    an_undone_switch_is_back_where_it_was,
+    a_branch_without_ready_endpoints_is_refused,
 ];
 
 const TOGGLES: usize = 200;
@@ -126,5 +130,34 @@ async fn a_branch_that_changes_while_it_stands_by_is_served_changed(source: Sour
     world.served_by(HOST, "/", "third").await?;
     world.switch(&[ROOT, "blue"]).await?;
     world.served_by(HOST, "/", &blue.name).await?;
+    Ok(())
+}
+
+async fn an_undone_switch_is_back_where_it_was(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    world.switch(&[ROOT, "green"]).await?;
+    world.served_by(HOST, "/", "green").await?;
+    for branch in ["blue", "green"] {
+        world.switch(&[ROOT, "--undo"]).await?;
+        world.served_by(HOST, "/", branch).await?;
+    }
+    Ok(())
+}
+
+async fn a_branch_without_ready_endpoints_is_refused(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    let idle = leaf("default", "idle", "/", "idle") + &service("default", "idle", &[]);
+    world.write("idle.yaml", &idle)?;
+    let refusal = "no ready endpoints of default/idle";
+    until("control knows the branch", async || {
+        let outcome = world.try_switch(&[ROOT, "idle"]).await?;
+        ensure!(outcome.code == Some(1), "{outcome:?}");
+        ensure!(outcome.text().contains(refusal), "{outcome:?}");
+        Ok(())
+    })
+    .await?;
+    world.served_by(HOST, "/", "blue").await?;
+    world.switch(&[ROOT, "idle", "--force"]).await?;
+    world.status(HOST, "/", 503).await?;
     Ok(())
 }

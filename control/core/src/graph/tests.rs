@@ -9,6 +9,7 @@ mod incremental;
 mod limits;
 mod oracle;
 mod properties;
+mod rehearsal;
 mod services;
 mod status;
 mod switches;

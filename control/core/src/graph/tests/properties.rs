@@ -68,6 +68,29 @@ proptest! {
         prop_assert_eq!(statuses(&one), statuses(&other));
     }
 
+    /// A rehearsal leaves nothing behind.
+    #[test]
+    fn a_rehearsal_changes_nothing(objects in objects(Shape::Wild)) {
+        let mut graph = graph(objects.clone());
+        let before = (graph.table().clone(), statuses(&graph));
+        let routes = objects.iter().filter_map(|object| match object {
+            Object::IngressRoute(ingress_route) => Some(ingress_route),
+            _ => None,
+        });
+        let rehearsals = routes.flat_map(|ingress_route| {
+            let matches = ingress_route.spec.routes.iter().map(|route| &route.match_);
+            matches.map(|matched| (&ingress_route.name, matched))
+        });
+        for (owner, matched) in rehearsals {
+            for branch in ["d1", "d2", "root1"] {
+                graph.rehearse(owner, matched, branch);
+                prop_assert_eq!(graph.table(), &before.0);
+                prop_assert_eq!(&statuses(&graph), &before.1);
+                prop_assert_eq!(graph.commit(), Change::default());
+            }
+        }
+    }
+
     /// However objects come and go, what is kept up to date is what would be built anew, and the change told is the
     /// change made.
     #[test]

@@ -1,0 +1,95 @@
+//! What the words of `switchyard switch` say.
+
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// Which route to switch, and to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked<'a> {
+    /// None: the API server.
+    pub(super) dir: Option<&'a Path>,
+    pub(super) root: &'a str,
+    pub(super) matched: Option<&'a str>,
+    /// None: back to the branch that was active before.
+    pub(super) branch: Option<&'a str>,
+}
+
+// === impl Asked ===
+
+impl<'a> Asked<'a> {
+    /// `[DIR] ROOT [MATCH] BRANCH`, or without a branch for `undo`. A `match` begins with `/`, and no IngressRoute's name
+    /// does.
+    pub(super) fn read(words: &'a [String], undo: bool) -> Result<Self> {
+        let (branch, words) = match words {
+            words if undo => (None, words),
+            [words @ .., branch] => (Some(&**branch), words),
+            [] => (None, words),
+        };
+        let (dir, root, matched) = match words {
+            [root] => (None, root, None),
+            [root, matched] if matched.starts_with('/') => (None, root, Some(&**matched)),
+            [dir, root] => (Some(dir), root, None),
+            [dir, root, matched] => (Some(dir), root, Some(&**matched)),
+            _ if undo => bail!("name an IngressRoute, and no branch"),
+            _ => bail!("name an IngressRoute and a branch"),
+        };
+        Ok(Self {
+            dir: dir.map(Path::new),
+            root,
+            matched,
+            branch,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_match_tells_a_directory_from_an_ingressroute() {
+        let asked = |dir: &'static str, root, matched, branch| Asked {
+            dir: (!dir.is_empty()).then(|| Path::new(dir)),
+            root,
+            matched,
+            branch,
+        };
+        for (words, undo, want) in [
+            ("shop blue", false, Some(asked("", "shop", None, Some("blue")))),
+            (
+                "shop /cart blue",
+                false,
+                Some(asked("", "shop", Some("/cart"), Some("blue"))),
+            ),
+            (
+                "dir shop blue",
+                false,
+                Some(asked("dir", "shop", None, Some("blue"))),
+            ),
+            (
+                "/dir shop blue",
+                false,
+                Some(asked("/dir", "shop", None, Some("blue"))),
+            ),
+            (
+                "dir shop /cart blue",
+                false,
+                Some(asked("dir", "shop", Some("/cart"), Some("blue"))),
+            ),
+            ("shop", false, None),
+            ("dir shop /cart blue more", false, None),
+            ("shop", true, Some(asked("", "shop", None, None))),
+            ("shop /cart", true, Some(asked("", "shop", Some("/cart"), None))),
+            ("dir shop", true, Some(asked("dir", "shop", None, None))),
+            (
+                "dir shop /cart",
+                true,
+                Some(asked("dir", "shop", Some("/cart"), None)),
+            ),
+            ("dir shop /cart blue", true, None),
+        ] {
+            let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+            assert_eq!(Asked::read(&words, undo).ok(), want, "{words:?}");
+        }
+    }
+}
