@@ -43,7 +43,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Bootstrap(BootstrapArgs),
     /// Say everything that is wrong in a directory of manifests, or in a cluster.
     ///

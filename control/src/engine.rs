@@ -8,11 +8,16 @@
 //! One task, synchronous inside: nothing else ever sees the graph between an edit and its commit.
 
 mod journal;
+mod register;
 
-use self::journal::Journal;
-use crate::live::{Await, Published, Wanted};
+use self::{journal::Journal, register::Register};
+use crate::{
+    live::{Await, Published, Wanted},
+    status::News,
+};
 use std::{collections::BTreeSet, time::Duration};
 use switchyard_core::{Change, Graph, Name, Obstacle, object::Batch};
+use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -57,6 +62,9 @@ pub struct Engine {
     /// The generation that the last pruning was for.
     pruned: u64,
     journal: Journal,
+    register: Register,
+    /// Who is told what statuses are to say. None: nobody.
+    news: Option<mpsc::UnboundedSender<News>>,
     waiting: Vec<Await>,
     /// Whether proxies are answered.
     ready: watch::Sender<bool>,
@@ -76,8 +84,19 @@ impl Engine {
             generation,
             pruned: 0,
             journal: Journal::default(),
+            register: Register::default(),
+            news: None,
             waiting: Vec::new(),
             ready: watch::Sender::new(false),
+        }
+    }
+
+    /// Tells what the statuses of IngressRoutes are to say.
+    #[must_use]
+    pub fn telling(self, news: mpsc::UnboundedSender<News>) -> Self {
+        Self {
+            news: Some(news),
+            ..self
         }
     }
 
@@ -127,9 +146,13 @@ impl Engine {
     fn apply(&mut self, Batch { deleted, applied }: Batch) {
         for id in &deleted {
             self.graph.delete(id);
+            self.register.touched(id);
         }
         for object in applied {
-            self.graph.apply(object);
+            let id = object.id();
+            if self.graph.apply(object) {
+                self.register.touched(&id);
+            }
         }
     }
 
@@ -140,9 +163,27 @@ impl Engine {
             .update(self.graph.table(), &change, self.generation + 1);
         self.publish(update);
         let published = Instant::now();
-        self.journal.committed(&self.graph, &change, self.generation);
+        let notices = self.journal.committed(&self.graph, &change, self.generation);
         self.answer(Some(published));
+        self.tell(&change, notices);
         change
+    }
+
+    /// To who writes statuses: that is nothing that a proxy waits for.
+    fn tell(&mut self, change: &Change, notices: Vec<(Name, Notice)>) {
+        let Some(news) = &self.news else {
+            return;
+        };
+        let judged = self
+            .register
+            .committed(&self.graph, &self.journal, change, self.generation);
+        let notices = notices
+            .into_iter()
+            .map(|(name, notice)| News::Notice(name, notice));
+        // Who no longer listens need not be told.
+        for told in notices.chain([News::Judged(judged)]) {
+            news.send(told).unwrap_or_default();
+        }
     }
 
     fn asked(&mut self, question: Question) {

@@ -4,9 +4,10 @@ use crate::{
     admin::{self, Admin},
     cli::{ADMIN_ADDRESS, GraphArgs},
     engine::Engine,
+    leader::LeaderArgs,
     paint::Paint,
     proxies::ProxyArgs,
-    source::SourceArgs,
+    source::{Source, SourceArgs},
     wasm::Wasm,
 };
 use anyhow::{Context, Result};
@@ -59,6 +60,8 @@ pub struct Serve {
     graph: GraphArgs,
     #[command(flatten)]
     proxies: ProxyArgs,
+    #[command(flatten)]
+    leader: LeaderArgs,
 }
 
 /// How the log is written.
@@ -87,6 +90,7 @@ impl Serve {
             log_format,
             graph,
             proxies,
+            leader,
         } = self;
         start_log(&log_level, log_format)?;
         let Wasm { bytes, sha256 } = Wasm::read(wasm.as_deref())?;
@@ -94,7 +98,7 @@ impl Serve {
             bytes: bytes.into(),
             sha256,
         }));
-        let engine = Engine::new(
+        let mut engine = Engine::new(
             Graph::new(graph.settings()),
             Translator::new(proxies.settings()),
             server.clone(),
@@ -103,7 +107,14 @@ impl Serve {
         let (question_sender, questions) = mpsc::channel(64);
         let xds = listen(xds_address).await?;
         let admin = listen(admin_address).await?;
-        let files = source.start(batch_sender).await?;
+        let (files, leader) = match source.start(batch_sender).await? {
+            Source::Files(files) => (Some(files), None),
+            Source::Cluster(cluster) => {
+                let (news, leader) = leader.start(cluster, server.clone());
+                engine = engine.telling(news);
+                (None, Some(leader))
+            }
+        };
         let ready = engine.readiness();
         let engine = tokio::spawn(engine.run(batches, questions));
         let router = admin::router(Admin {
@@ -118,6 +129,9 @@ impl Serve {
         let served = serve_xds(server, xds).await;
         engine.abort();
         admin.abort();
+        if let Some(leader) = leader {
+            leader.stop().await;
+        }
         served.map(|()| ExitCode::SUCCESS)
     }
 }

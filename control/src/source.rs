@@ -9,7 +9,10 @@ use kube::{
 };
 use std::path::{Path, PathBuf};
 use switchyard_core::object::Batch;
-use switchyard_k8s::watch::{IngressClasses, Options};
+use switchyard_k8s::{
+    status::writer::Order,
+    watch::{IngressClasses, Options},
+};
 use tokio::sync::mpsc;
 
 /// What says where objects come from.
@@ -57,15 +60,30 @@ pub struct Files {
     pub places: Places,
 }
 
+/// What is being read.
+pub enum Source {
+    Files(Files),
+    Cluster(Cluster),
+}
+
+/// An API server that is being watched.
+pub struct Cluster {
+    pub client: Client,
+    /// What is ordered of the writer of statuses.
+    pub orders: mpsc::UnboundedSender<Order>,
+    /// The other end, where the writer listens; the watches have begun to tell what they see.
+    pub ordered: mpsc::UnboundedReceiver<Order>,
+}
+
 // === impl SourceArgs ===
 
 impl SourceArgs {
-    /// Starts to read. Answers the directory, if it is one.
+    /// Starts to read.
     ///
     /// # Errors
     ///
     /// If there is no such directory, or nothing says where the API server is.
-    pub async fn start(self, batches: mpsc::Sender<Batch>) -> Result<Option<Files>> {
+    pub async fn start(self, batches: mpsc::Sender<Batch>) -> Result<Source> {
         let Self {
             manifests,
             cluster,
@@ -73,9 +91,11 @@ impl SourceArgs {
             ingress_class_name,
         } = self;
         let Some(directory) = manifests else {
+            let (orders, ordered) = mpsc::unbounded_channel();
             let options = Options {
                 namespaces: watch_namespaces,
                 classes: IngressClasses::new(ingress_class_name),
+                sightings: Some(orders.clone()),
             };
             let mut config = cluster
                 .config()
@@ -83,8 +103,13 @@ impl SourceArgs {
                 .context("no --manifests, and no API server")?;
             // The watches try again by themselves, and sooner than an API server that starts asks for.
             config.default_retry = false;
-            tokio::spawn(switchyard_k8s::watch::run(client(config)?, options, batches));
-            return Ok(None);
+            let client = client(config)?;
+            tokio::spawn(switchyard_k8s::watch::run(client.clone(), options, batches));
+            return Ok(Source::Cluster(Cluster {
+                client,
+                orders,
+                ordered,
+            }));
         };
         ensure!(
             directory.is_dir(),
@@ -92,7 +117,7 @@ impl SourceArgs {
             directory.display()
         );
         let places = watch::spawn(&directory, batches);
-        Ok(Some(Files { directory, places }))
+        Ok(Source::Files(Files { directory, places }))
     }
 }
 

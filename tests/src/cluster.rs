@@ -30,13 +30,14 @@ const NODE: &str = "10.244.255.1";
 const ADMIN_TOKEN: &str = "admin";
 const CRDS: &str = "deploy/crds/crds.yaml";
 
-/// The kinds that scenarios make.
-const MADE: [&str; 5] = [
-    "contour.heptio.com/v1beta1/IngressRoute",
-    "contour.heptio.com/v1beta1/TLSCertificateDelegation",
-    "core/v1/Service",
-    "core/v1/Secret",
-    "discovery.k8s.io/v1/EndpointSlice",
+/// What scenarios make, and control.
+const MADE: [(&str, &str); 6] = [
+    ("apis/contour.heptio.com/v1beta1", "ingressroutes"),
+    ("apis/contour.heptio.com/v1beta1", "tlscertificatedelegations"),
+    ("apis/discovery.k8s.io/v1", "endpointslices"),
+    ("apis/coordination.k8s.io/v1", "leases"),
+    ("api/v1", "services"),
+    ("api/v1", "secrets"),
 ];
 
 /// A running cluster. Dropping it kills it.
@@ -129,15 +130,15 @@ impl Cluster {
     /// # Errors
     ///
     /// If it does not run, or is not as it was at the start.
-    pub fn clear(&mut self) -> Result<()> {
+    pub fn clear(&self) -> Result<()> {
         ensure!(!self.disturbed, "its API server was ended");
-        let kinds: Vec<_> = MADE.iter().map(|kind| resource(kind)).collect();
-        let kinds = kinds.join(",");
-        // The API server makes its own again, but in its own time.
-        let others = "--field-selector=metadata.name!=kubernetes";
-        self.kubectl(&["delete", &kinds, "--all-namespaces", others])?;
-        self.objects.get_mut().forget();
-        Ok(())
+        self.delete_all(&MADE)
+    }
+
+    /// Deletes all objects of these kinds, given as the path of their group and version, and their plural.
+    pub fn delete_all(&self, kinds: &[(&str, &str)]) -> Result<()> {
+        let deleted = async { self.objects.lock().await.clear(kinds).await };
+        tokio::task::block_in_place(|| self.runtime.block_on(deleted))
     }
 
     /// `kubectl ARGUMENTS`, as the administrator; what it prints.
@@ -254,16 +255,6 @@ fn kubectl(assets: &Path, dir: &Path, arguments: &[&str], input: &str) -> Result
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// `group/version/Kind` as a resource that kubectl finds.
-fn resource(kind: &str) -> String {
-    let parts: Vec<_> = kind.split('/').collect();
-    match parts.as_slice() {
-        ["core", _, kind] => kind.to_lowercase(),
-        [group, version, kind] => format!("{}.{version}.{group}", kind.to_lowercase()),
-        _ => kind.to_owned(),
-    }
 }
 
 /// `$KUBEBUILDER_ASSETS`: what `scripts/kube.sh` prints.

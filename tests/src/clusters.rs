@@ -25,7 +25,7 @@ pub fn take() -> Result<Lent> {
     let all = CLUSTERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let idle = all.iter().filter_map(|cluster| cluster.try_lock().ok());
     // One whose processes a test has ended is of no more use.
-    let usable = |mut cluster: Lent| cluster.clear().is_ok().then_some(cluster);
+    let usable = |cluster: Lent| cluster.clear().is_ok().then_some(cluster);
     match idle.filter_map(usable).next() {
         Some(cluster) => Ok(cluster),
         None => start(),

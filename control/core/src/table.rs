@@ -275,6 +275,15 @@ pub struct Certificate {
 
 // === impl SwitchKey ===
 
+impl SwitchKey {
+    /// The host name that it is reached by.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let key = self.0.strip_prefix("http://").unwrap_or(&self.0);
+        key.split(['/', ' ']).next().unwrap_or_default()
+    }
+}
+
 impl fmt::Display for SwitchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

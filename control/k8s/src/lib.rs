@@ -13,6 +13,7 @@ mod endpoints;
 mod error;
 mod header;
 mod ingressroute;
+pub mod lease;
 mod secret;
 mod service;
 pub mod status;

@@ -1,8 +1,16 @@
 //! `status` of the kinds that are ours to define.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+pub mod ledger;
+pub mod writer;
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+/// In characters, of a condition: as many as Kubernetes' own kinds take.
+const LONGEST_MESSAGE: usize = 32768;
 
 /// What has become of an IngressRoute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,12 +48,9 @@ pub struct IngressRouteStatus {
 pub struct SwitchStatus {
     /// The host name.
     pub host: String,
-    /// The whole path prefix on that host.
+    /// The match of the route.
     #[serde(rename = "match")]
     pub match_: String,
-    /// The match of the route in this IngressRoute.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub route: String,
     /// The branch that is active: namespace/name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub active: String,
@@ -68,6 +73,39 @@ pub struct TlsCertificateDelegationStatus {
     #[schemars(schema_with = "conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// Whether what an IngressRoute says is right: the condition of that name.
+pub const VALID: &str = "Valid";
+/// Whether the connected proxies have what it comes to: the condition of that name, as Gateway API has it.
+pub const PROGRAMMED: &str = "Programmed";
+
+// === impl IngressRouteStatus ===
+
+impl IngressRouteStatus {
+    /// Says that the spec of that generation cannot be read, and that what was read before goes on.
+    fn be_unreadable(&mut self, generation: i64, wrong: &str) {
+        "invalid".clone_into(&mut self.current_status);
+        self.description = format!("cannot be read, and goes on as it was: {wrong}");
+        self.errors = vec![wrong.to_owned()];
+        self.observed_generation = Some(generation);
+        self.conditions.retain(|condition| condition.type_ != VALID);
+        let valid = condition(VALID, false, "Unreadable", &self.description, generation);
+        self.conditions.insert(0, valid);
+    }
+}
+
+/// A condition; since when it is so, the one who writes it knows.
+#[must_use]
+pub fn condition(type_: &str, holds: bool, reason: &str, message: &str, generation: i64) -> Condition {
+    Condition {
+        type_: type_.to_owned(),
+        status: if holds { "True" } else { "False" }.to_owned(),
+        reason: reason.to_owned(),
+        message: message.chars().take(LONGEST_MESSAGE).collect(),
+        observed_generation: Some(generation),
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    }
 }
 
 /// Of Kubernetes' conditions, with the limits that its own kinds have.

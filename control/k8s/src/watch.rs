@@ -20,6 +20,7 @@ mod secrets;
 pub use self::{class::IngressClasses, collector::document};
 
 use self::{collector::Collector, retry::Retry};
+use crate::status::writer::Order;
 use futures_util::{
     StreamExt,
     stream::{BoxStream, FuturesUnordered, SelectAll},
@@ -44,6 +45,8 @@ pub struct Options {
     /// None: all of them. The API server is asked for no other.
     pub namespaces: Vec<String>,
     pub classes: IngressClasses,
+    /// Who is told what the statuses of IngressRoutes say. None: nobody.
+    pub sightings: Option<mpsc::UnboundedSender<Order>>,
 }
 
 /// What is watched whole: group, version, plural. Secrets are watched by their metadata.
@@ -88,7 +91,11 @@ pub(crate) enum Seen {
 
 /// Watches until nobody takes batches any longer. The first batch is everything that there is.
 pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>) {
-    let Options { namespaces, classes } = options;
+    let Options {
+        namespaces,
+        classes,
+        sightings,
+    } = options;
     let sources = sources(&namespaces);
     let mut told: SelectAll<_> = sources
         .iter()
@@ -111,6 +118,12 @@ pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>)
         }
         for to_fetch in collector.start_fetches() {
             fetches.push(secrets::fetch(client.clone(), to_fetch));
+        }
+        let seen = collector.sightings();
+        if let Some(sightings) = &sightings {
+            // Who no longer listens need not be told.
+            seen.into_iter()
+                .for_each(|order| sightings.send(order).unwrap_or_default());
         }
         if let Some(batch) = collector.batch()
             && batches.send(batch).await.is_err()

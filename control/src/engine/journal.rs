@@ -6,6 +6,7 @@ use switchyard_core::{
     status::State,
     table::{Switch, SwitchKey},
 };
+use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::ads::Proxy;
 use tracing::{debug, info, warn};
 
@@ -15,6 +16,8 @@ pub(super) struct Journal {
     /// Of every switch, to tell a move from other changes.
     active: BTreeMap<SwitchKey, Active>,
     invalid: BTreeSet<Name>,
+    /// Whether there was a commit.
+    started: bool,
     /// Node and address of each proxy.
     proxies: BTreeSet<(String, String)>,
 }
@@ -30,49 +33,86 @@ struct Active {
 // === impl Journal ===
 
 impl Journal {
-    /// Tells what a commit has changed.
-    pub(super) fn committed(&mut self, graph: &Graph, change: &Change, generation: u64) {
+    /// Tells what a commit has changed; with what is to be seen in the Events of which IngressRoute.
+    pub(super) fn committed(
+        &mut self,
+        graph: &Graph,
+        change: &Change,
+        generation: u64,
+    ) -> Vec<(Name, Notice)> {
+        let mut notices = Vec::new();
         for name in &change.statuses {
-            self.status(name, graph.status(name));
+            let notice = self.status(name, graph.status(name));
+            notices.extend(notice.map(|notice| (name.clone(), notice)));
         }
         for key in &change.switches {
             match graph.table().switches.get(key) {
-                Some(switch) => self.switch(key, switch, generation),
+                Some(switch) => {
+                    let notice = self.switch(key, switch, generation);
+                    notices.extend(notice.map(|notice| (switch.owner.clone(), notice)));
+                }
                 None => drop(self.active.remove(key)),
             }
         }
+        // What was so when control started is in the statuses.
+        if !std::mem::replace(&mut self.started, true) {
+            notices.clear();
+        }
+        notices
     }
 
-    fn status(&mut self, name: &Name, status: Option<&Status>) {
+    fn status(&mut self, name: &Name, status: Option<&Status>) -> Option<Notice> {
         let Some(status) = status else {
             self.invalid.remove(name);
-            return debug!(ingressroute = %name, "Gone");
+            debug!(ingressroute = %name, "Gone");
+            return None;
         };
         let description = status.description();
-        if status.errors.is_empty() {
-            if self.invalid.remove(name) {
-                info!(ingressroute = %name, state = %status.state, "Invalid no more");
-            } else {
-                debug!(ingressroute = %name, state = %status.state, description);
-            }
-        } else {
+        if !status.errors.is_empty() {
             self.invalid.insert(name.clone());
             let orphaned = status.state == State::Orphaned;
             warn!(ingressroute = %name, orphaned, "Invalid: {description}");
+            return Some(Notice {
+                warning: true,
+                reason: "Invalid",
+                note: description,
+            });
         }
+        if self.invalid.remove(name) {
+            info!(ingressroute = %name, state = %status.state, "Invalid no more");
+            return Some(Notice {
+                warning: false,
+                reason: "Valid",
+                note: description,
+            });
+        }
+        debug!(ingressroute = %name, state = %status.state, description);
+        None
     }
 
-    fn switch(&mut self, key: &SwitchKey, switch: &Switch, generation: u64) {
+    fn switch(&mut self, key: &SwitchKey, switch: &Switch, generation: u64) -> Option<Notice> {
         let now = &switch.active;
         let active = self.active.entry(key.clone()).or_insert_with(|| Active {
             now: now.clone(),
             before: None,
         });
-        if active.now != *now {
-            let from = std::mem::replace(&mut active.now, now.clone());
-            info!(switch = %key, %from, to = %now, generation, "Switched");
-            active.before = Some(from);
+        if active.now == *now {
+            return None;
         }
+        let from = std::mem::replace(&mut active.now, now.clone());
+        info!(switch = %key, %from, to = %now, generation, "Switched");
+        let note = format!("{} {}: from {from} to {now}", key.host(), switch.prefix);
+        active.before = Some(from);
+        Some(Notice {
+            warning: false,
+            reason: "Switched",
+            note,
+        })
+    }
+
+    /// What a switch had active before, as far as that was seen.
+    pub(super) fn before(&self, key: &SwitchKey) -> Option<&Name> {
+        self.active.get(key)?.before.as_ref()
     }
 
     /// What was active before in the switches of a delegating route, as far as that was seen.
@@ -80,7 +120,7 @@ impl Journal {
         let prefix = path::normalise(prefix)?;
         let is_meant = |switch: &Switch| switch.owner == *owner && *switch.prefix == *prefix;
         let switches = table.switches.iter().filter(|(_, switch)| is_meant(switch));
-        let mut before = switches.filter_map(|(key, _)| self.active.get(key)?.before.clone());
+        let mut before = switches.filter_map(|(key, _)| self.before(key).cloned());
         before.next()
     }
 

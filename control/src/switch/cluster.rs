@@ -218,7 +218,7 @@ fn of_route<'s>(status: &'s IngressRouteStatus, prefix: &str) -> impl Iterator<I
     status
         .switches
         .iter()
-        .filter(move |switch| path::normalise(&switch.route) == path::normalise(prefix))
+        .filter(move |switch| path::normalise(&switch.match_) == path::normalise(prefix))
 }
 
 /// What a status says of a route whose switches are to have a branch active.

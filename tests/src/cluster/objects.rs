@@ -70,9 +70,21 @@ impl Objects {
         Ok(())
     }
 
-    /// What was told is no longer there.
-    pub(super) fn forget(&mut self) {
+    /// Deletes all that there is of these kinds, in the namespaces that were spoken of.
+    pub(super) async fn clear(&mut self, kinds: &[(&str, &str)]) -> Result<()> {
+        let namespaces = self.held.iter().filter(|key| key.kind == "Namespace");
+        let mut namespaces: BTreeSet<_> = namespaces.map(|key| key.name.clone()).collect();
+        namespaces.insert("default".to_owned());
+        for namespace in &namespaces {
+            for (api, kind) in kinds {
+                // The API server makes its own again, but in its own time.
+                let others = "fieldSelector=metadata.name!=kubernetes";
+                let path = format!("/{api}/namespaces/{namespace}/{kind}?{others}");
+                self.ask("DELETE", &path, "").await?;
+            }
+        }
         self.held.clear();
+        Ok(())
     }
 
     /// The status of the answer.

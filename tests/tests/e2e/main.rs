@@ -16,6 +16,7 @@ mod protocols;
 mod reload;
 mod sessions;
 mod static_mode;
+mod status;
 mod switching;
 mod tls;
 mod upstreams;

@@ -6,7 +6,10 @@ use super::{
     resource,
     secrets::{Fetched, Fetches, Wanted, Wants},
 };
-use crate::Reading;
+use crate::{
+    FieldError, Reading,
+    status::{ledger::Sighting, writer::Order},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     api::{DynamicObject, PartialObjectMeta},
@@ -33,6 +36,8 @@ pub(crate) struct Collector {
     refused: BTreeSet<Name>,
     /// Since the last batch. None: it is gone.
     changes: BTreeMap<ObjectId, Option<Object>>,
+    /// What was seen of statuses since they were last asked for.
+    sightings: Vec<Order>,
     /// Whether the first batch went out.
     started: bool,
 }
@@ -63,6 +68,7 @@ impl Collector {
             fetches: Fetches::default(),
             refused: BTreeSet::new(),
             changes: BTreeMap::new(),
+            sightings: Vec::new(),
             started: false,
         }
     }
@@ -91,7 +97,8 @@ impl Collector {
         match fetched {
             Fetched::Found(document) => {
                 self.refused.remove(name);
-                self.read(Kind::Secret, name, document);
+                // What is wrong with it is told, and it goes on as it was.
+                self.read(Kind::Secret, name, document).unwrap_or_default();
             }
             Fetched::Missing => self.gone(Kind::Secret, name.clone()),
             Fetched::Refused => {
@@ -111,6 +118,11 @@ impl Collector {
                 name,
             })
             .collect()
+    }
+
+    /// What was seen of the statuses of IngressRoutes since the last time.
+    pub(crate) fn sightings(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.sightings)
     }
 
     /// What changed since the last batch. None: nothing, or not everything is known yet.
@@ -165,8 +177,16 @@ impl Collector {
         if !is_ours {
             return self.gone(kind, name);
         }
+        let sighting = (kind == Kind::IngressRoute).then(|| Sighting::of(&object));
         let document = document(kind, object);
-        self.read(kind, &name, document);
+        let unreadable = self.read(kind, &name, document).err();
+        if let Some(sighting) = sighting {
+            let sighting = Sighting {
+                unreadable: unreadable.map(|wrong| wrong.to_string()),
+                ..sighting
+            };
+            self.sightings.push(Order::Saw(name, Some(Box::new(sighting))));
+        }
     }
 
     /// A Secret was made or changed: to be got, if a route names it.
@@ -177,7 +197,7 @@ impl Collector {
     }
 
     /// What cannot be read goes on as it was.
-    fn read(&mut self, kind: Kind, name: &Name, document: Value) {
+    fn read(&mut self, kind: Kind, name: &Name, document: Value) -> Result<(), FieldError> {
         match crate::object(document) {
             Ok(Some(Reading { object, warnings })) => {
                 for warning in warnings {
@@ -189,13 +209,18 @@ impl Collector {
                 self.changes.insert(object.id(), Some(object));
             }
             Ok(None) => {}
-            Err(wrong) => error!(%kind, %name, "Cannot be read, and goes on as it was: {wrong}"),
+            Err(wrong) => {
+                error!(%kind, %name, "Cannot be read, and goes on as it was: {wrong}");
+                return Err(wrong);
+            }
         }
+        Ok(())
     }
 
     fn gone(&mut self, kind: Kind, name: Name) {
         if kind == Kind::IngressRoute {
             self.want(&name, BTreeSet::new());
+            self.sightings.push(Order::Saw(name.clone(), None));
         }
         self.changes.insert(ObjectId { kind, name }, None);
     }

@@ -1,0 +1,300 @@
+//! Which of several replicas leads: the one that holds a Lease.
+//!
+//! By the rules of client-go's leader election, with its times: a holder renews, and one that has not for a whole
+//! duration, as seen here, has lost it. No clock but our own is trusted.
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+use tracing::{debug, info, warn};
+
+/// How long a Lease that is not renewed is held.
+const DURATION: Duration = Duration::from_secs(15);
+/// Who could not renew for so long no longer leads, before another one can.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Which Lease, and who wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub namespace: String,
+    /// Of the Lease.
+    pub name: String,
+    /// Of this replica; no two have the same.
+    pub identity: String,
+}
+
+/// What is known of a Lease.
+#[derive(Debug, Default)]
+struct Record {
+    /// As it was last seen.
+    spec: Option<LeaseSpec>,
+    /// When it was first seen so.
+    since: Option<Instant>,
+}
+
+struct Election {
+    api: Api<Lease>,
+    candidate: Candidate,
+    record: Record,
+    /// When it was last held.
+    held: Option<Instant>,
+    /// Whether the last try failed: told of once.
+    failing: bool,
+}
+
+/// Holds the Lease whenever it can, until `stop` is sent or dropped; then gives it back. `leading` says whether it does.
+pub async fn run(
+    client: Client,
+    candidate: Candidate,
+    leading: watch::Sender<bool>,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let mut election = Election {
+        api: Api::namespaced(client, &candidate.namespace),
+        candidate,
+        record: Record::default(),
+        held: None,
+        failing: false,
+    };
+    loop {
+        election.round(&leading).await;
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            _ = &mut stop => break,
+        }
+    }
+    if leading.send_replace(false) {
+        election.release().await;
+    }
+}
+
+// === impl Election ===
+
+impl Election {
+    async fn round(&mut self, leading: &watch::Sender<bool>) {
+        let tried = tokio::time::timeout(DEADLINE, self.try_hold()).await;
+        let now = Instant::now();
+        if let Ok(Ok(_)) = tried {
+            self.failing = false;
+        }
+        let leads = match tried {
+            Ok(Ok(true)) => {
+                self.held = Some(now);
+                true
+            }
+            Ok(Ok(false)) => {
+                self.held = None;
+                false
+            }
+            Ok(Err(error)) => {
+                self.failed(&error);
+                self.is_held(now)
+            }
+            Err(_) => self.is_held(now),
+        };
+        let Candidate { identity, name, .. } = &self.candidate;
+        if leading.send_replace(leads) != leads {
+            if leads {
+                info!(lease = name, identity, "Leading: this replica writes statuses");
+            } else {
+                warn!(lease = name, identity, "Leading no more");
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &kube::Error) {
+        let Candidate { namespace, name, .. } = &self.candidate;
+        if std::mem::replace(&mut self.failing, true) {
+            debug!(namespace, lease = name, %error, "Still no Lease");
+        } else {
+            warn!(namespace, lease = name, %error, "Cannot hold the Lease: no statuses are written without");
+        }
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        self.held.is_some_and(|held| now.duration_since(held) < DEADLINE)
+    }
+
+    /// Makes the Lease, takes it over, or renews it. False: another replica holds it.
+    async fn try_hold(&mut self) -> kube::Result<bool> {
+        let Candidate { name, identity, .. } = &self.candidate;
+        let written = match self.api.get_opt(name).await? {
+            None => {
+                let lease = Lease {
+                    metadata: ObjectMeta {
+                        name: Some(name.clone()),
+                        ..Default::default()
+                    },
+                    spec: Some(next(None, identity, Timestamp::now())),
+                };
+                self.api.create(&PostParams::default(), &lease).await
+            }
+            Some(mut lease) => {
+                self.record.see(lease.spec.as_ref(), Instant::now());
+                if !self.record.is_free_for(identity, Instant::now()) {
+                    return Ok(false);
+                }
+                lease.spec = Some(next(lease.spec.as_ref(), identity, Timestamp::now()));
+                // The resourceVersion goes along: who was faster has it.
+                self.api.replace(name, &PostParams::default(), &lease).await
+            }
+        };
+        match written {
+            Ok(lease) => {
+                self.record.see(lease.spec.as_ref(), Instant::now());
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// So that another one need not wait.
+    async fn release(&self) {
+        let Candidate { name, identity, .. } = &self.candidate;
+        let released = async {
+            let mut lease = self.api.get(name).await?;
+            let held = lease
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.holder_identity.as_deref());
+            if held != Some(identity) {
+                return Ok(());
+            }
+            if let Some(spec) = &mut lease.spec {
+                spec.holder_identity = None;
+                spec.lease_duration_seconds = Some(1);
+            }
+            self.api
+                .replace(name, &PostParams::default(), &lease)
+                .await
+                .map(drop)
+        };
+        match released.await {
+            Ok(()) => info!(lease = name, "The Lease is given back"),
+            Err(error) => warn!(lease = name, %error, "Cannot give the Lease back"),
+        }
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    fn see(&mut self, spec: Option<&LeaseSpec>, now: Instant) {
+        if self.since.is_none() || self.spec.as_ref() != spec {
+            self.spec = spec.cloned();
+            self.since = Some(now);
+        }
+    }
+
+    fn is_free_for(&self, identity: &str, now: Instant) -> bool {
+        let Some(spec) = &self.spec else {
+            return true;
+        };
+        let holder = spec.holder_identity.as_deref().unwrap_or_default();
+        let duration = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        let duration = duration.map_or(DURATION, Duration::from_secs);
+        let expired = self
+            .since
+            .is_some_and(|since| now.duration_since(since) >= duration);
+        holder.is_empty() || holder == identity || expired
+    }
+}
+
+/// What `identity` makes of a Lease that it may have.
+fn next(spec: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> LeaseSpec {
+    let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
+    let renewed = spec.filter(|_| holder == Some(identity));
+    let transitions = spec.and_then(|spec| spec.lease_transitions).unwrap_or_default();
+    LeaseSpec {
+        holder_identity: Some(identity.to_owned()),
+        lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+        acquire_time: renewed
+            .and_then(|spec| spec.acquire_time.clone())
+            .or(Some(MicroTime(now))),
+        renew_time: Some(MicroTime(now)),
+        lease_transitions: Some(match (spec, renewed) {
+            (None, _) => 0,
+            (_, Some(_)) => transitions,
+            (Some(_), None) => transitions.saturating_add(1),
+        }),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_lease_is_free_for_its_holder_for_anyone_when_given_back_and_after_its_time() {
+        let now = Instant::now();
+        let held = next(None, "one", at(0));
+        let given_back = LeaseSpec {
+            holder_identity: None,
+            ..held.clone()
+        };
+        for (spec, identity, after, want) in [
+            (None, "two", 0, true),
+            (Some(&held), "one", 0, true),
+            (Some(&held), "two", 0, false),
+            (Some(&held), "two", 14, false),
+            (Some(&held), "two", 15, true),
+            (Some(&given_back), "two", 0, true),
+        ] {
+            let mut record = Record::default();
+            record.see(spec, now);
+            let later = now + Duration::from_secs(after);
+            assert_eq!(
+                record.is_free_for(identity, later),
+                want,
+                "{identity} after {after}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_does_not_expire() {
+        let now = Instant::now();
+        let mut record = Record::default();
+        for second in 0..100_u32 {
+            let later = now + Duration::from_secs(second.into());
+            record.see(Some(&next(None, "one", at(second.into()))), later);
+            assert!(!record.is_free_for("two", later));
+        }
+    }
+
+    #[test]
+    fn a_new_holder_is_counted_and_a_renewal_keeps_its_beginning() {
+        let first = next(None, "one", at(1));
+        let renewed = next(Some(&first), "one", at(2));
+        let other = next(Some(&renewed), "two", at(3));
+        let seen = |spec: &LeaseSpec| {
+            let second = |time: &Option<MicroTime>| time.as_ref().map(|time| time.0.as_second());
+            (
+                spec.lease_transitions,
+                second(&spec.acquire_time),
+                second(&spec.renew_time),
+            )
+        };
+        assert_eq!(seen(&first), (Some(0), Some(1), Some(1)));
+        assert_eq!(seen(&renewed), (Some(0), Some(1), Some(2)));
+        assert_eq!(seen(&other), (Some(1), Some(3), Some(3)));
+    }
+}

@@ -1,0 +1,336 @@
+//! What the statuses of IngressRoutes say: what the graph found, and what of it the proxies have.
+//!
+//! ```text
+//! Engine -- Judged --> Reporter -- Order --> switchyard_k8s::status::writer
+//! Server -- progress of the proxies --^
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use switchyard_core::{Name, Status, status::State};
+use switchyard_k8s::status::{
+    Condition, IngressRouteStatus, PROGRAMMED, SwitchStatus, VALID, condition,
+    ledger::Wanted,
+    writer::{Notice, Order},
+};
+use switchyard_xds::ads::{Proxy, Server};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+/// How long a status waits for the proxies to have what it is about: they seldom need longer, and then one write does.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// At most so often every status is written anew because proxies came or went.
+const RECOUNT: Duration = Duration::from_secs(5);
+/// How many routes `activeBranch` names.
+const MOST_NAMED: usize = 4;
+
+/// What the graph found out about an IngressRoute, and since when the proxies are to have it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    pub status: Status,
+    /// `metadata.generation` of what was judged.
+    pub observed: i64,
+    /// The generation of the proxies' configuration that has it.
+    pub generation: u64,
+    /// Of its routes that delegate.
+    pub switches: Vec<JudgedSwitch>,
+}
+
+/// A switch, and since when the proxies are to have it so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgedSwitch {
+    pub host: String,
+    pub prefix: Arc<str>,
+    pub active: Name,
+    pub standby: Vec<Name>,
+    pub previous: Option<Name>,
+    pub generation: u64,
+}
+
+/// What the engine tells.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// These are so from now on; none of what is gone.
+    Judged(Vec<(Name, Option<Judged>)>),
+    /// Something that an operator should see in the IngressRoute's Events.
+    Notice(Name, Notice),
+}
+
+/// How far the connected proxies are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// The generation of each, in order.
+    acked: Vec<u64>,
+    /// The generations at which one of them refused something.
+    refused: BTreeSet<u64>,
+}
+
+/// Follows the engine and the proxies, and orders statuses.
+#[derive(Debug, Default)]
+struct Reporter {
+    judged: BTreeMap<Name, Judged>,
+    /// What is to be ordered, and how long it waits at most.
+    due: BTreeMap<Name, Instant>,
+    /// What was ordered before all proxies had it.
+    unsettled: BTreeSet<Name>,
+    fleet: Fleet,
+    /// Whether the proxies had time to connect.
+    trusts_count: bool,
+    /// How many proxies the statuses were counted for that are settled, and when.
+    counted: Option<(usize, Instant)>,
+}
+
+/// Orders statuses until the engine ends.
+pub async fn run(
+    server: Server,
+    mut news: mpsc::UnboundedReceiver<News>,
+    orders: mpsc::UnboundedSender<Order>,
+) {
+    let mut reporter = Reporter::default();
+    let mut progress = server.changed();
+    // Who restarts has no proxies for a while.
+    let begun = Instant::now();
+    loop {
+        tokio::select! {
+            told = news.recv() => match told {
+                Some(News::Judged(judged)) => reporter.judge(judged, &orders),
+                Some(News::Notice(name, notice)) => orders.send(Order::Tell(name, notice)).unwrap_or_default(),
+                None => return,
+            },
+            Ok(()) = progress.changed() => reporter.fleet = Fleet::of(&server.proxies()),
+            () = sleep_until(reporter.next()), if reporter.is_waiting() => {}
+            () = sleep_until(begun + RECOUNT), if !reporter.trusts_count => reporter.trust_count(),
+        }
+        let now = Instant::now();
+        let counted = reporter.trusts_count;
+        for (name, status) in reporter.due(now) {
+            let wanted = Box::new(Wanted { status, counted });
+            // Who no longer writes need not be told.
+            orders.send(Order::Want(name, Some(wanted))).unwrap_or_default();
+        }
+    }
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    fn of(proxies: &[Proxy]) -> Self {
+        let mut acked: Vec<_> = proxies.iter().map(|proxy| proxy.acked).collect();
+        acked.sort_unstable();
+        let nacks = proxies.iter().flat_map(|proxy| &proxy.nacks);
+        Self {
+            acked,
+            refused: nacks.map(|nack| nack.generation).collect(),
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.acked.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.acked.is_empty()
+    }
+
+    /// How many have taken everything up to a generation.
+    #[must_use]
+    pub fn with(&self, generation: u64) -> usize {
+        self.len() - self.acked.partition_point(|acked| *acked < generation)
+    }
+
+    fn has_settled(&self, judged: &Judged) -> bool {
+        self.with(judged.newest()) == self.len()
+    }
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    fn judge(&mut self, judged: Vec<(Name, Option<Judged>)>, orders: &mpsc::UnboundedSender<Order>) {
+        let until = Instant::now() + PATIENCE;
+        for (name, judged) in judged {
+            match judged {
+                Some(judged) => {
+                    self.judged.insert(name.clone(), judged);
+                    self.due.insert(name, until);
+                }
+                None => {
+                    self.judged.remove(&name);
+                    self.due.remove(&name);
+                    self.unsettled.remove(&name);
+                    orders.send(Order::Want(name, None)).unwrap_or_default();
+                }
+            }
+        }
+    }
+
+    /// From now on, who is not connected is away.
+    fn trust_count(&mut self) {
+        self.trusts_count = true;
+        self.counted = None;
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.due.is_empty() || self.is_to_recount()
+    }
+
+    /// When to look again, if nothing happens before.
+    fn next(&self) -> Instant {
+        let recount = self.counted.filter(|_| self.is_to_recount());
+        let recount = recount.map(|(_, at)| at + RECOUNT);
+        let due = self.due.values().min().copied();
+        due.into_iter().chain(recount).min().unwrap_or_else(Instant::now)
+    }
+
+    fn is_to_recount(&self) -> bool {
+        self.counted.is_some_and(|(of, _)| of != self.fleet.len())
+    }
+
+    /// The statuses to order now.
+    fn due(&mut self, now: Instant) -> Vec<(Name, IngressRouteStatus)> {
+        let recount = self
+            .counted
+            .is_none_or(|(of, at)| of != self.fleet.len() && now >= at + RECOUNT);
+        if recount {
+            self.counted = Some((self.fleet.len(), now));
+            self.due
+                .extend(self.judged.keys().map(|name| (name.clone(), now)));
+        }
+        let Self {
+            judged,
+            due,
+            unsettled,
+            fleet,
+            ..
+        } = self;
+        let settled = |name: &Name| judged.get(name).is_none_or(|judged| fleet.has_settled(judged));
+        let mut names: BTreeSet<_> = due
+            .iter()
+            .filter(|(name, until)| **until <= now || settled(name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.extend(unsettled.iter().filter(|name| settled(name)).cloned());
+        for name in &names {
+            due.remove(name);
+            if settled(name) {
+                unsettled.remove(name);
+            } else {
+                unsettled.insert(name.clone());
+            }
+        }
+        let status = |name: Name| Some((judged.get(&name)?.to_status(fleet), name));
+        let statuses = names.into_iter().filter_map(status);
+        statuses.map(|(status, name)| (name, status)).collect()
+    }
+}
+
+// === impl Judged ===
+
+impl Judged {
+    /// The newest generation that anything of it needs.
+    fn newest(&self) -> u64 {
+        let switches = self.switches.iter().map(|switch| switch.generation);
+        switches.max().unwrap_or_default().max(self.generation)
+    }
+
+    /// As Kubernetes is told.
+    #[must_use]
+    pub fn to_status(&self, fleet: &Fleet) -> IngressRouteStatus {
+        let Self {
+            status,
+            observed,
+            switches,
+            ..
+        } = self;
+        let errors = status.errors.iter().map(|error| match &*error.field {
+            "" => error.message.clone(),
+            field => format!("{field}: {}", error.message),
+        });
+        IngressRouteStatus {
+            current_status: status.state.as_str().to_owned(),
+            description: status.description(),
+            errors: errors.collect(),
+            observed_generation: Some(*observed),
+            conditions: vec![self.valid(), self.programmed(fleet)],
+            switches: switches.iter().map(|switch| switch.to_status(fleet)).collect(),
+            active_branch: self.active_branch(),
+        }
+    }
+
+    fn valid(&self) -> Condition {
+        let Self { status, observed, .. } = self;
+        let (holds, reason) = match status.state {
+            State::Valid => (true, "Valid"),
+            State::Invalid => (false, "Invalid"),
+            State::Orphaned => (false, "Orphaned"),
+        };
+        condition(VALID, holds, reason, &status.description(), *observed)
+    }
+
+    fn programmed(&self, fleet: &Fleet) -> Condition {
+        let (live, of) = (fleet.with(self.newest()), fleet.len());
+        let refused = fleet.refused.range(self.newest()..).next().is_some();
+        let message = format!("{live} of {of} connected proxies have it");
+        let (holds, reason) = match (live, of) {
+            _ if refused => (false, "Refused"),
+            (_, 0) => (false, "NoProxies"),
+            (live, of) if live < of => (false, "Pending"),
+            _ => (true, "Programmed"),
+        };
+        condition(PROGRAMMED, holds, reason, &message, self.observed)
+    }
+
+    /// In short, for a column.
+    fn active_branch(&self) -> String {
+        let one = |switch: &JudgedSwitch| switch.active.to_string();
+        match &*self.switches {
+            [] => String::new(),
+            [switch] => one(switch),
+            several => {
+                let branches: BTreeSet<_> = several.iter().map(one).collect();
+                let more = branches.len().saturating_sub(MOST_NAMED);
+                let named: Vec<_> = branches.into_iter().take(MOST_NAMED).collect();
+                let more = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
+                named.join(", ") + &more
+            }
+        }
+    }
+}
+
+// === impl JudgedSwitch ===
+
+impl JudgedSwitch {
+    fn to_status(&self, fleet: &Fleet) -> SwitchStatus {
+        let Self {
+            host,
+            prefix,
+            active,
+            standby,
+            previous,
+            generation,
+        } = self;
+        SwitchStatus {
+            host: host.clone(),
+            match_: prefix.to_string(),
+            active: active.to_string(),
+            standby: standby.iter().map(ToString::to_string).collect(),
+            previous: previous.as_ref().map(ToString::to_string).unwrap_or_default(),
+            proxies: format!("{}/{}", fleet.with(*generation), fleet.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

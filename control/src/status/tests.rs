@@ -1,0 +1,142 @@
+use super::*;
+
+fn name(text: &str) -> Name {
+    Name::new("default", text)
+}
+
+fn judged(generation: u64, switches: &[(&str, u64)]) -> Judged {
+    let switch = |(active, generation): &(&str, u64)| JudgedSwitch {
+        host: "a.com".to_owned(),
+        prefix: "/".into(),
+        active: name(active),
+        standby: Vec::new(),
+        previous: None,
+        generation: *generation,
+    };
+    Judged {
+        status: Status {
+            state: State::Valid,
+            errors: Vec::new(),
+        },
+        observed: 3,
+        generation,
+        switches: switches.iter().map(switch).collect(),
+    }
+}
+
+fn fleet(acked: &[u64]) -> Fleet {
+    let mut acked = acked.to_vec();
+    acked.sort_unstable();
+    Fleet {
+        acked,
+        refused: BTreeSet::new(),
+    }
+}
+
+#[test]
+fn a_switch_is_live_on_the_proxies_that_have_its_last_change() {
+    for (acked, want, programmed) in [
+        (&[][..], "0/0", ("False", "NoProxies")),
+        (&[6], "0/1", ("False", "Pending")),
+        (&[7], "1/1", ("True", "Programmed")),
+        (&[7, 9, 6], "2/3", ("False", "Pending")),
+        (&[7, 9, 8], "3/3", ("True", "Programmed")),
+    ] {
+        let status = judged(5, &[("blue", 7)]).to_status(&fleet(acked));
+        assert_eq!(status.switches[0].proxies, want);
+        let condition = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == PROGRAMMED)
+            .unwrap();
+        assert_eq!((&*condition.status, &*condition.reason), programmed, "{acked:?}");
+        assert_eq!(condition.observed_generation, Some(3));
+    }
+}
+
+#[test]
+fn a_refusal_of_what_is_newer_is_told() {
+    let fleet = |refused: &[u64]| Fleet {
+        acked: vec![9],
+        refused: refused.iter().copied().collect(),
+    };
+    for (refused, reason) in [
+        (&[][..], "Programmed"),
+        (&[6], "Programmed"),
+        (&[7], "Refused"),
+        (&[8], "Refused"),
+    ] {
+        let status = judged(7, &[]).to_status(&fleet(refused));
+        assert_eq!(status.conditions[1].reason, reason, "{refused:?}");
+    }
+}
+
+#[test]
+fn the_column_names_a_few_branches() {
+    for (branches, want) in [
+        (&[][..], ""),
+        (&["blue"], "default/blue"),
+        (&["blue", "blue", "green"], "default/blue, default/green"),
+        (
+            &["a", "b", "c", "d", "e", "f"],
+            "default/a, default/b, default/c, default/d and 2 more",
+        ),
+    ] {
+        let switches: Vec<_> = branches.iter().map(|branch| (*branch, 0)).collect();
+        assert_eq!(judged(0, &switches).to_status(&fleet(&[])).active_branch, want);
+    }
+}
+
+/// The names of what is to be ordered at a time, in milliseconds from the start.
+fn due(reporter: &mut Reporter, start: Instant, millis: u64) -> Vec<String> {
+    let due = reporter.due(start + Duration::from_millis(millis));
+    due.into_iter().map(|(name, _)| name.name.to_string()).collect()
+}
+
+#[test]
+fn a_status_waits_a_while_for_the_proxies_and_is_written_again_when_they_have_it() {
+    let (orders, _ordered) = mpsc::unbounded_channel();
+    let mut reporter = Reporter {
+        fleet: fleet(&[1, 1]),
+        ..Default::default()
+    };
+    let start = Instant::now();
+    assert_eq!(due(&mut reporter, start, 0), [""; 0]);
+    for (route, generation) in [("fast", 2), ("slow", 3)] {
+        reporter.judge(vec![(name(route), Some(judged(generation, &[])))], &orders);
+    }
+    assert_eq!(due(&mut reporter, start, 0), [""; 0]);
+    reporter.fleet = fleet(&[2, 2]);
+    assert_eq!(due(&mut reporter, start, 10), ["fast"]);
+    assert_eq!(due(&mut reporter, start, 100), [""; 0]);
+    assert_eq!(due(&mut reporter, start, 1000), ["slow"], "as far as it came");
+    assert_eq!(due(&mut reporter, start, 2000), [""; 0]);
+    reporter.fleet = fleet(&[3, 3]);
+    assert_eq!(due(&mut reporter, start, 3000), ["slow"]);
+    assert_eq!(due(&mut reporter, start, 9000), [""; 0]);
+}
+
+#[test]
+fn when_proxies_come_all_is_counted_again_and_no_oftener_than_every_five_seconds() {
+    let (orders, _ordered) = mpsc::unbounded_channel();
+    let mut reporter = Reporter::default();
+    let start = Instant::now();
+    reporter.judge(vec![(name("a"), Some(judged(1, &[])))], &orders);
+    assert_eq!(due(&mut reporter, start, 0), ["a"]);
+    reporter.fleet = fleet(&[1]);
+    assert_eq!(due(&mut reporter, start, 1000), [""; 0]);
+    reporter.fleet = fleet(&[1, 1]);
+    assert_eq!(due(&mut reporter, start, 4999), [""; 0]);
+    assert_eq!(due(&mut reporter, start, 5000), ["a"]);
+    assert_eq!(due(&mut reporter, start, 20_000), [""; 0]);
+}
+
+#[test]
+fn what_is_gone_is_wanted_no_more() {
+    let (orders, mut ordered) = mpsc::unbounded_channel();
+    let mut reporter = Reporter::default();
+    reporter.judge(vec![(name("a"), Some(judged(9, &[])))], &orders);
+    reporter.judge(vec![(name("a"), None)], &orders);
+    assert_eq!(due(&mut reporter, Instant::now(), 1000), [""; 0]);
+    assert_eq!(ordered.try_recv(), Ok(Order::Want(name("a"), None)));
+}

@@ -1,0 +1,309 @@
+//! What an API server is told of IngressRoutes: what is wrong, and what is live.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use switchyard_tests::{
+    control::{Control, loopback},
+    load::Load,
+    manifests::{ingress_route, root},
+    wait::until,
+    world::{Source, World},
+};
+use tokio::time::sleep;
+
+use crate::fixture::{BlueGreen, HOST, ROOT};
+
+/// More than most clusters have.
+const MANY: usize = 3000;
+
+/// An IngressRoute as the API server has it.
+fn get(world: &World, name: &str) -> Result<Value> {
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let object = cluster.kubectl(&["get", "ingressroute", name, "-o", "json"])?;
+    Ok(serde_json::from_str(&object)?)
+}
+
+/// Waits until a status has all of this.
+async fn says(world: &World, name: &str, want: &[(&str, Value)]) -> Result<Value> {
+    until(&format!("the status of {name}"), async || {
+        let object = get(world, name)?;
+        for (pointer, value) in want {
+            let found = object["status"].pointer(pointer);
+            ensure!(found == Some(value), "{pointer}: {value}: {}", object["status"]);
+        }
+        Ok(object)
+    })
+    .await
+}
+
+/// A further control of the same cluster.
+fn replica(world: &World) -> Result<Control> {
+    let mut options = world.control.options.clone();
+    options.xds = loopback()?;
+    options.admin = loopback()?;
+    options.log = world.dir.join("replica.log");
+    Control::start(&options)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_says_what_is_wrong_and_what_is_live() -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start_with(Source::ApiServer, |builder| {
+        let broken = json!({"virtualhost": {"fqdn": "broken.bar.com"}, "routes": [
+            {"match": "/", "delegate": {"name": "nobody"}},
+            {"match": "/x", "services": [{"name": "nothing", "port": 80}]},
+        ]});
+        let alone = json!({"routes": [{"match": "/", "services": [{"name": "blue", "port": 80}]}]});
+        builder
+            .manifest("broken.yaml", &ingress_route("broken", &broken))?
+            .manifest("alone.yaml", &ingress_route("alone", &alone))
+    })
+    .await?;
+    let valid = |text: &str| ("/conditions/0/reason", json!(text));
+    let generation = ("/observedGeneration", json!(1));
+    says(
+        world,
+        "blue-green-root",
+        &[
+            ("/currentStatus", json!("valid")),
+            ("/description", json!("valid IngressRoute")),
+            ("/switches/0/host", json!(HOST)),
+            ("/switches/0/match", json!("/")),
+            ("/switches/0/active", json!("default/blue")),
+            ("/switches/0/proxies", json!("1/1")),
+            ("/activeBranch", json!("default/blue")),
+            ("/conditions/1/type", json!("Programmed")),
+            ("/conditions/1/status", json!("True")),
+            valid("Valid"),
+            generation.clone(),
+        ],
+    )
+    .await?;
+    says(
+        world,
+        "broken",
+        &[
+            ("/currentStatus", json!("invalid")),
+            (
+                "/errors/1",
+                json!("spec.routes[1].services[0].name: Service [nothing:80] is invalid or missing"),
+            ),
+            valid("Invalid"),
+            generation.clone(),
+        ],
+    )
+    .await?;
+    let orphaned = [
+        ("/currentStatus", json!("orphaned")),
+        valid("Orphaned"),
+        generation,
+    ];
+    says(world, "alone", &orphaned).await?;
+
+    world.switch(&[ROOT, "green"]).await?;
+    let switched = [
+        ("/activeBranch", json!("default/green")),
+        ("/switches/0/previous", json!("default/blue")),
+        ("/switches/0/proxies", json!("1/1")),
+        ("/observedGeneration", json!(2)),
+    ];
+    says(world, "blue-green-root", &switched).await?;
+    events(world).await
+}
+
+/// What was so when control started is none; what came after is.
+async fn events(world: &World) -> Result<()> {
+    // The root's file still says blue.
+    world.remove("blue.yaml")?;
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let uid = get(world, "blue-green-root")?["metadata"]["uid"].clone();
+    until("the Events are there", async || {
+        let events = cluster.kubectl(&["get", "events", "-o", "json"])?;
+        let events: Value = serde_json::from_str(&events)?;
+        let all = events["items"].as_array().context("a list")?;
+        let of_root = all.iter().filter(|event| event["involvedObject"]["uid"] == uid);
+        let told: Vec<_> = of_root
+            .map(|event| format!("{} {} {}", event["type"], event["reason"], event["message"]))
+            .collect();
+        for want in [
+            "\"Normal\" \"Switched\" \"blue-green.bar.com /: from default/blue to default/green\"",
+            "\"Warning\" \"Invalid\"",
+        ] {
+            ensure!(
+                told.iter().any(|event| event.starts_with(want)),
+                "{want}: {told:#?}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn switch_waits_for_the_status_where_no_control_is_named() -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
+    for (arguments, branch) in [(&[ROOT, "green"][..], "green"), (&[ROOT, "--undo"], "blue")] {
+        let outcome = world.ask("switch", arguments).await?.succeeded()?;
+        ensure!(
+            outcome.stdout.starts_with("live on 1/1 proxies in "),
+            "{outcome:?}"
+        );
+        world.served_by(HOST, "/", branch).await?;
+    }
+    let outcome = world.ask("switch", &[ROOT, "nobody"]).await?;
+    ensure!(
+        outcome.code == Some(1) && outcome.stderr.contains("there are: blue, green"),
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    let live = [
+        ("/switches/0/proxies", json!("1/1")),
+        ("/currentStatus", json!("valid")),
+    ];
+    let before = says(world, "blue-green-root", &live).await?;
+    world.control.process.signal(rustix::process::Signal::TERM)?;
+    until("it has given the Lease back", async || {
+        let log = world.control.process.log()?;
+        ensure!(log.contains("The Lease is given back"), "{log}");
+        Ok(())
+    })
+    .await?;
+    world.control.restart().await?;
+    until("it leads again", async || {
+        let log = world.control.process.log()?;
+        ensure!(log.matches("Leading: this replica").count() == 2, "{log}");
+        Ok(())
+    })
+    .await?;
+    // Something that is written after all that was there.
+    world.write("new.yaml", &root("default", "new", "new.bar.com", "green"))?;
+    says(world, "new", &[("/switches/0/proxies", json!("1/1"))]).await?;
+    let after = says(world, "blue-green-root", &live).await?;
+    for field in [
+        "/status/conditions/0/lastTransitionTime",
+        "/status/conditions/1/lastTransitionTime",
+        "/metadata/uid",
+    ] {
+        ensure!(
+            before.pointer(field) == after.pointer(field),
+            "{before:#} {after:#}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_replica_that_leads_dies_the_other_writes_and_no_request_fails() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    says(
+        world,
+        "blue-green-root",
+        &[("/activeBranch", json!("default/blue"))],
+    )
+    .await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    let replica = replica(world)?;
+    world.control.process.kill().await?;
+    let begun = Instant::now();
+    until("the other one leads", async || {
+        ensure!(
+            replica.process.log()?.contains("Leading: this replica"),
+            "{}",
+            replica.process.log()?
+        );
+        Ok(())
+    })
+    .await?;
+    println!("another replica leads after {:?}", begun.elapsed());
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let patch = r#"[{"op": "replace", "path": "/spec/routes/0/delegate/name", "value": "green"}]"#;
+    cluster.kubectl(&[
+        "patch",
+        "ingressroute",
+        "blue-green-root",
+        "--type=json",
+        "-p",
+        patch,
+    ])?;
+    says(
+        world,
+        "blue-green-root",
+        &[("/activeBranch", json!("default/green"))],
+    )
+    .await?;
+    load.stop().await.all_succeeded()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_else_who_writes_a_status_is_overwritten_and_the_fight_stays_slow() -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
+    let valid = [("/currentStatus", json!("valid"))];
+    says(world, "blue-green-root", &valid).await?;
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let theirs = r#"{"status": {"currentStatus": "theirs"}}"#;
+    let mut ours = 0;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        let patch = [
+            "patch",
+            "ingressroute",
+            "blue-green-root",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            theirs,
+            "-o",
+            "json",
+        ];
+        let written: Value = serde_json::from_str(&cluster.kubectl(&patch)?)?;
+        sleep(Duration::from_millis(100)).await;
+        ours += usize::from(version(&written) != version(&get(world, "blue-green-root")?));
+    }
+    println!("{ours} writes against somebody in {:?}", begun.elapsed());
+    ensure!((1..=8).contains(&ours), "{ours}");
+    says(world, "blue-green-root", &valid).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_objects_have_their_status_soon_after_the_start() -> Result<()> {
+    let mut installation = BlueGreen::start_with(Source::ApiServer, |builder| {
+        (0..MANY).try_fold(builder, |builder, number| {
+            let fqdn = format!("host-{number}.bar.com");
+            let name = format!("root-{number}");
+            builder.manifest(&format!("{name}.yaml"), &root("default", &name, &fqdn, "blue"))
+        })
+    })
+    .await?;
+    let world = &mut installation.world;
+    // As if nothing had ever been written.
+    world.control.process.kill().await?;
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    cluster.clear()?;
+    cluster.hold(world.manifests())?;
+    let begun = Instant::now();
+    world.control.restart().await?;
+    until("all have a status", async || {
+        // To look costs the API server as much as to write a hundred.
+        sleep(Duration::from_secs(1)).await;
+        let path = "jsonpath={range .items[*]}{.status.currentStatus}{'\\n'}{end}";
+        let statuses = cluster.kubectl(&["get", "ingressroutes", "-o", path])?;
+        let written = statuses.lines().filter(|status| *status == "valid").count();
+        // And those of the fixture.
+        ensure!(written >= MANY, "{written}");
+        Ok(())
+    })
+    .await?;
+    println!(
+        "{MANY} statuses were written within {:?} of the start",
+        begun.elapsed()
+    );
+    Ok(())
+}
