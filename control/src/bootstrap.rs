@@ -2,6 +2,10 @@
 //!
 //! Field names and meanings are those of `envoy.config.bootstrap.v3.Bootstrap`.
 
+mod tls;
+
+pub use self::tls::XdsTls;
+
 use crate::{wasm::Wasm, yaml};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -22,6 +26,8 @@ pub struct Bootstrap {
     pub node_cluster: String,
     /// Where control serves xDS.
     pub xds: Endpoint,
+    /// How the connection to control is secured, if it is.
+    pub tls: Option<XdsTls>,
     /// Envoy's admin interface is on loopback; this is its port.
     pub admin_port: u16,
     /// Above this many downstream connections, new ones are closed.
@@ -38,7 +44,7 @@ pub struct Endpoint {
 // === impl Bootstrap ===
 
 impl Bootstrap {
-    /// Writes the bootstrap, and the filter's code beside it.
+    /// Writes the bootstrap; beside it the filter's code, and what tells Envoy its certificate.
     ///
     /// # Errors
     ///
@@ -55,17 +61,15 @@ impl Bootstrap {
             .with_context(|| format!("cannot find {}", folder.display()))?;
         let code = folder.join(WASM_FILE);
         fs::write(&code, &wasm.bytes).with_context(|| format!("cannot write {}", code.display()))?;
-        let config = self.config(&code, &wasm.sha256);
-        let json = self.out.extension().is_some_and(|extension| extension == "json");
-        let text = if json {
-            serde_json::to_string_pretty(&config)? + "\n"
-        } else {
-            yaml::to_string(&config)
-        };
-        fs::write(&self.out, text).with_context(|| format!("cannot write {}", self.out.display()))
+        if let Some(tls) = &self.tls {
+            for (name, secret) in tls.secrets() {
+                write(&folder.join(name), &secret)?;
+            }
+        }
+        write(&self.out, &self.config(&folder, &code, &wasm.sha256))
     }
 
-    fn config(&self, code: &Path, sha256: &str) -> Value {
+    fn config(&self, folder: &Path, code: &Path, sha256: &str) -> Value {
         json!({
             "node": {
                 "id": self.node_id,
@@ -83,7 +87,7 @@ impl Bootstrap {
                 "lds_config": {"ads": {}, "resource_api_version": "V3"},
                 "cds_config": {"ads": {}, "resource_api_version": "V3"},
             },
-            "static_resources": {"clusters": [self.xds_cluster()]},
+            "static_resources": {"clusters": [self.xds_cluster(folder)]},
             "cluster_manager": {"enable_deferred_cluster_creation": true},
             "deferred_stat_options": {"enable_deferred_creation_stats": true},
             "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": unneeded_stats()}}},
@@ -92,13 +96,13 @@ impl Bootstrap {
     }
 
     /// An Envoy that lost control tries again within a second, and notices a dead connection.
-    fn xds_cluster(&self) -> Value {
+    fn xds_cluster(&self, folder: &Path) -> Value {
         let kind = if self.xds.host.parse::<IpAddr>().is_ok() {
             "STATIC"
         } else {
             "STRICT_DNS"
         };
-        json!({
+        let mut cluster = json!({
             "name": XDS_CLUSTER,
             "type": kind,
             "connect_timeout": "1s",
@@ -115,7 +119,11 @@ impl Bootstrap {
                 "cluster_name": XDS_CLUSTER,
                 "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(&self.xds)}}]}],
             },
-        })
+        });
+        if let (Some(tls), Some(cluster)) = (&self.tls, cluster.as_object_mut()) {
+            cluster.insert("transport_socket".to_owned(), tls.transport_socket(folder));
+        }
+        cluster
     }
 
     fn overload_manager(&self) -> Value {
@@ -129,6 +137,17 @@ impl Bootstrap {
             }],
         })
     }
+}
+
+/// JSON or YAML, as the file's name says.
+fn write(path: &Path, config: &Value) -> Result<()> {
+    let json = path.extension().is_some_and(|extension| extension == "json");
+    let text = if json {
+        serde_json::to_string_pretty(config)? + "\n"
+    } else {
+        yaml::to_string(config)
+    };
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 const XDS_CLUSTER: &str = "switchyard-xds";

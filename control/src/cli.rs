@@ -1,10 +1,12 @@
 //! The command line.
 
 use crate::{
-    bootstrap::{Bootstrap, Endpoint},
-    check, crds, serve,
+    bootstrap::{Bootstrap, Endpoint, XdsTls},
+    certgen, check, crds, serve,
     source::ClusterArgs,
-    switch, translate, tree,
+    switch,
+    tls_files::TlsArgs,
+    translate, tree,
     wasm::Wasm,
     yaml,
 };
@@ -56,6 +58,7 @@ enum Command {
     Translate(translate::Translate),
     Switch(switch::Switch),
     Crds(crds::Crds),
+    Certgen(certgen::Certgen),
     /// Print a completion script for a shell.
     ///
     /// For bash: `source <(switchyard completions bash)`.
@@ -68,6 +71,10 @@ enum Command {
 ///
 /// The bootstrap tells Envoy where control is, and tells control which code of the filter this Envoy has, so that the
 /// code need not travel. Envoy's admin interface listens on loopback.
+///
+/// With the three files that secure xDS, Envoy shows its certificate to control, and takes only a control that shows one
+/// of the same CA. It follows new files without a restart. Their paths are those that Envoy finds them at: they need
+/// not exist here. `switchyard certgen` makes them.
 #[derive(Debug, Args)]
 struct BootstrapArgs {
     /// Where to write it. `switchyard.wasm` is written to the same folder.
@@ -82,6 +89,16 @@ struct BootstrapArgs {
     /// Where control serves xDS.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18000")]
     xds_address: Endpoint,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// The name that control's certificate has to have.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "switchyard",
+        requires = "xds_ca_file"
+    )]
+    xds_server_name: String,
     /// The port of Envoy's admin interface, on loopback.
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     admin_port: u16,
@@ -167,6 +184,7 @@ impl Cli {
             // It asks and waits: a thread of its own for each core would be no use, and takes its time to start.
             Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
             Command::Crds(crds) => Ok(crds.run()),
+            Command::Certgen(certgen) => runtime(Builder::new_current_thread())?.block_on(certgen.run()),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "switchyard", &mut io::stdout());
                 Ok(ExitCode::SUCCESS)
@@ -222,6 +240,8 @@ impl BootstrapArgs {
             node_id,
             node_cluster,
             xds_address,
+            tls,
+            xds_server_name,
             admin_port,
             max_downstream_connections,
             wasm,
@@ -232,6 +252,10 @@ impl BootstrapArgs {
             node_id,
             node_cluster,
             xds: xds_address,
+            tls: tls
+                .files()
+                .map(|files| XdsTls::new(files, xds_server_name))
+                .transpose()?,
             admin_port,
             max_downstream_connections,
         };

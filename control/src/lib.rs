@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod certgen;
 pub mod check;
 pub mod cli;
 pub mod client;
@@ -19,7 +20,9 @@ pub mod serve;
 pub mod source;
 pub mod status;
 pub mod switch;
+pub mod tls_files;
 pub mod translate;
 pub mod tree;
 pub mod wasm;
+pub mod x509;
 pub mod yaml;

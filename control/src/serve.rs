@@ -1,5 +1,8 @@
 //! `switchyard serve`: wiring.
 
+mod tls;
+
+use self::tls::{Incoming, Transport};
 use crate::{
     admin::{self, Admin},
     cli::{ADMIN_ADDRESS, GraphArgs},
@@ -8,10 +11,12 @@ use crate::{
     paint::Paint,
     proxies::ProxyArgs,
     source::{Source, SourceArgs},
+    tls_files::TlsArgs,
     wasm::Wasm,
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use futures_util::Stream;
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use switchyard_core::Graph;
 use switchyard_xds::{
@@ -19,11 +24,12 @@ use switchyard_xds::{
     translate::Translator,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +50,11 @@ pub struct Serve {
     /// Where to serve xDS.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:18000")]
     xds_address: SocketAddr,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Serve xDS in plain text, also where others reach it: they can read every private key.
+    #[arg(long, conflicts_with = "xds_ca_file")]
+    insecure: bool,
     /// Where to answer /healthz, /readyz, /proxies, and `switchyard switch`.
     #[arg(long, value_name = "IP:PORT", default_value_t = ADMIN_ADDRESS)]
     admin_address: SocketAddr,
@@ -84,6 +95,8 @@ impl Serve {
         let Self {
             source,
             xds_address,
+            tls,
+            insecure,
             admin_address,
             wasm,
             log_level,
@@ -93,6 +106,7 @@ impl Serve {
             leader,
         } = self;
         start_log(&log_level, log_format)?;
+        let transport = Transport::new(xds_address, tls.files(), insecure)?;
         let Wasm { bytes, sha256 } = Wasm::read(wasm.as_deref())?;
         let server = Server::new(ads::Config::new(WasmCode {
             bytes: bytes.into(),
@@ -126,7 +140,7 @@ impl Serve {
         // A port that is 0 on the command line is another one by now.
         info!(xds = %xds.local_addr()?, admin = %admin.local_addr()?, "Serving");
         let admin = tokio::spawn(async move { axum::serve(admin, router).await });
-        let served = serve_xds(server, xds).await;
+        let served = serve_over(transport, server, xds).await;
         engine.abort();
         admin.abort();
         if let Some(leader) = leader {
@@ -142,8 +156,21 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}"))
 }
 
+async fn serve_over(transport: Transport, server: Server, listener: TcpListener) -> Result<()> {
+    match transport {
+        Transport::Plain => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            serve_xds(server, incoming).await
+        }
+        Transport::Tls(credentials) => serve_xds(server, Incoming::new(listener, credentials)).await,
+    }
+}
+
 /// Serves until a signal ends it, and then for a while more to those that are still connected.
-async fn serve_xds(server: Server, listener: TcpListener) -> Result<()> {
+async fn serve_xds<C>(server: Server, incoming: impl Stream<Item = io::Result<C>>) -> Result<()>
+where
+    C: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+{
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -154,7 +181,6 @@ async fn serve_xds(server: Server, listener: TcpListener) -> Result<()> {
         closing.close();
         drop(stopping);
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = ads::tonic_server_builder()
         .add_service(server.service())
         .serve_with_incoming_shutdown(incoming, stop);

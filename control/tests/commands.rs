@@ -3,6 +3,8 @@
 // In a file of tests all is tests; clippy sees only the functions that say so.
 #![allow(clippy::unwrap_used)]
 
+#[path = "commands/certgen.rs"]
+mod certgen;
 #[path = "commands/control.rs"]
 mod control;
 #[path = "commands/switch.rs"]
@@ -168,6 +170,7 @@ fn every_command_explains_itself() {
         "translate",
         "tree",
         "switch",
+        "certgen",
         "completions",
     ] {
         let output = switchyard(&[command, "--help"]);

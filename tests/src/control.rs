@@ -26,6 +26,8 @@ pub struct ControlOptions {
     pub log: PathBuf,
     /// Further flags.
     pub flags: Vec<String>,
+    /// Further flags of `switchyard bootstrap`, for its Envoys.
+    pub bootstrap_flags: Vec<String>,
 }
 
 /// A running `switchyard serve`. Dropping it kills it.
@@ -58,6 +60,7 @@ impl ControlOptions {
             wasm: paths::wasm()?,
             log: log.to_owned(),
             flags: Vec::new(),
+            bootstrap_flags: Vec::new(),
         })
     }
 }
@@ -76,6 +79,7 @@ impl Control {
             wasm,
             log,
             flags,
+            bootstrap_flags: _,
         } = options;
         let mut command = Command::new(paths::switchyard()?);
         command.arg("serve");

@@ -1,13 +1,14 @@
 //! Certificates for tests, and both ends of TLS.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
@@ -27,12 +28,63 @@ pub struct Certificate {
     key_der: PrivateKeyDer<'static>,
 }
 
+/// What a client shows and whom it trusts; all in files of PEM.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'f> {
+    /// Whom the server's certificate has to come from.
+    pub ca: &'f Path,
+    /// Has `tls.crt` and `tls.key`. None: it shows nothing.
+    pub identity: Option<&'f Path>,
+    pub version: &'static SupportedProtocolVersion,
+}
+
+// === impl Client ===
+
+impl Client<'_> {
+    /// Connects for HTTP/2. In TLS 1.3 a server that refuses what the client shows says so after that.
+    pub async fn connect(&self, server: SocketAddr, host: &str) -> Result<TlsStream<TcpStream>> {
+        let mut config = self.config()?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(server).await?;
+        let name = ServerName::try_from(host.to_owned())?;
+        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+    }
+
+    fn config(&self) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(self.ca)? {
+            roots.add(certificate?)?;
+        }
+        let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_protocol_versions(&[self.version])?
+            .with_root_certificates(roots);
+        let Some(folder) = self.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(folder.join("tls.crt"))?.collect();
+        let key = PrivateKeyDer::from_pem_file(folder.join("tls.key"))?;
+        builder
+            .with_client_auth_cert(chain?, key)
+            .context("a client's certificate")
+    }
+}
+
 // === impl Authority ===
 
 impl Authority {
     pub fn new() -> Result<Self> {
-        let key = KeyPair::generate()?;
+        Self::of(CertificateParams::new([])?)
+    }
+
+    /// One that is good for no longer than that.
+    pub fn good_for(period: Duration) -> Result<Self> {
         let mut params = CertificateParams::new([])?;
+        params.not_after = OffsetDateTime::now_utc() + period;
+        Self::of(params)
+    }
+
+    fn of(mut params: CertificateParams) -> Result<Self> {
+        let key = KeyPair::generate()?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Whose issuer has the name of its subject is taken for self-signed, and rcgen names all alike.
         params.distinguished_name.push(DnType::CommonName, "authority");
@@ -46,6 +98,12 @@ impl Authority {
     #[must_use]
     pub fn pem(&self) -> String {
         self.certificate.pem()
+    }
+
+    /// Its private key, PEM.
+    #[must_use]
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     /// A certificate for a host name.

@@ -270,21 +270,20 @@ pub async fn bootstrap(
     };
     fs::create_dir_all(dir.join(node))?;
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is text");
-    switchyard(&[
-        "bootstrap",
-        "--out",
-        &text(&options.bootstrap)?,
-        "--node-id",
-        node,
-        "--xds-address",
-        &control.xds.to_string(),
-        "--admin-port",
-        &options.admin.port().to_string(),
-        "--wasm",
-        &text(&control.wasm)?,
-    ])
-    .await?
-    .succeeded()?;
+    let (out, wasm) = (text(&options.bootstrap)?, text(&control.wasm)?);
+    let (xds, admin) = (control.xds.to_string(), options.admin.port().to_string());
+    let arguments = [
+        ["--out", &out],
+        ["--node-id", node],
+        ["--xds-address", &xds],
+        ["--admin-port", &admin],
+        ["--wasm", &wasm],
+    ];
+    let more = control.bootstrap_flags.iter().map(String::as_str);
+    let arguments = ["bootstrap"].into_iter().chain(arguments.into_iter().flatten());
+    switchyard(&arguments.chain(more).collect::<Vec<_>>())
+        .await?
+        .succeeded()?;
     Ok(options)
 }
 

@@ -5,6 +5,7 @@
 
 mod api_server;
 mod balancing;
+mod certgen;
 mod crds;
 mod delegation;
 mod failures;
@@ -20,6 +21,7 @@ mod status;
 mod switching;
 mod tls;
 mod upstreams;
+mod xds_tls;
 
 /// Makes a test of each scenario, for each source.
 macro_rules! scenarios {

@@ -1,0 +1,166 @@
+//! How Envoy secures its connection to control: `UpstreamTlsContext` of the xDS cluster.
+//!
+//! Envoy reads a certificate that stands in the bootstrap once. One that it is told of by a file (SDS) it reads again when
+//! something is moved into the folder that it watches: a volume of Kubernetes moves the link `..data`.
+
+use crate::tls_files::TlsFiles;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Envoy's side of the connection.
+#[derive(Clone, Debug)]
+pub struct XdsTls {
+    /// Where Envoy finds them.
+    files: TlsFiles,
+    /// What control's certificate has to be for.
+    server_name: String,
+}
+
+/// The files beside the bootstrap, and the secret that each has: a file may have one only.
+const CERTIFICATE: (&str, &str) = ("sds-certificate.json", "switchyard-xds-certificate");
+const VALIDATION: (&str, &str) = ("sds-validation.json", "switchyard-xds-validation");
+
+const UPSTREAM_TLS_CONTEXT: &str =
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+
+// === impl XdsTls ===
+
+impl XdsTls {
+    /// # Errors
+    ///
+    /// If the certificate and its key are in two folders: Envoy watches one for both.
+    pub fn new(files: TlsFiles, server_name: String) -> Result<Self> {
+        ensure!(
+            folder_of(&files.certificate) == folder_of(&files.key),
+            "--xds-cert-file and --xds-key-file: must be in one folder, so that Envoy sees when they change"
+        );
+        Ok(Self { files, server_name })
+    }
+
+    /// `folder` is where the files of [`Self::secrets`] are.
+    pub(super) fn transport_socket(&self, folder: &Path) -> Value {
+        json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": UPSTREAM_TLS_CONTEXT,
+                "sni": self.server_name,
+                "common_tls_context": {
+                    "alpn_protocols": ["h2"],
+                    "tls_params": {
+                        "tls_minimum_protocol_version": "TLSv1_3",
+                        "tls_maximum_protocol_version": "TLSv1_3",
+                    },
+                    "tls_certificate_sds_secret_configs": [secret_config(folder, CERTIFICATE)],
+                    "validation_context_sds_secret_config": secret_config(folder, VALIDATION),
+                },
+            },
+        })
+    }
+
+    /// The files beside the bootstrap, by name.
+    pub(super) fn secrets(&self) -> [(&'static str, Value); 2] {
+        let TlsFiles { ca, certificate, key } = &self.files;
+        let own = json!({
+            "@type": SECRET,
+            "name": CERTIFICATE.1,
+            "tls_certificate": {
+                "certificate_chain": {"filename": certificate},
+                "private_key": {"filename": key},
+                "watched_directory": {"path": folder_of(certificate)},
+            },
+        });
+        let other = json!({
+            "@type": SECRET,
+            "name": VALIDATION.1,
+            "validation_context": {
+                "trusted_ca": {"filename": ca},
+                "watched_directory": {"path": folder_of(ca)},
+                "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": self.server_name}}],
+            },
+        });
+        // As `DiscoveryResponse`s.
+        [(CERTIFICATE.0, own), (VALIDATION.0, other)]
+            .map(|(file, secret)| (file, json!({"resources": [secret]})))
+    }
+}
+
+/// A `SdsSecretConfig`.
+fn secret_config(folder: &Path, (file, name): (&str, &str)) -> Value {
+    json!({
+        "name": name,
+        "sds_config": {
+            "resource_api_version": "V3",
+            "path_config_source": {"path": folder.join(file), "watched_directory": {"path": folder}},
+        },
+    })
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_files(certificate: &str, key: &str) -> TlsFiles {
+        TlsFiles {
+            ca: "/ca/ca.crt".into(),
+            certificate: certificate.into(),
+            key: key.into(),
+        }
+    }
+
+    #[test]
+    fn envoy_takes_a_server_of_that_name_alone_and_follows_its_files() {
+        let files = mk_files("/certs/tls.crt", "/certs/tls.key");
+        let tls = XdsTls::new(files, "xds.example.com".to_owned()).unwrap();
+        let [(certificate_file, certificate), (validation_file, validation)] = tls.secrets();
+        let watched = |secret: &Value| secret["watched_directory"]["path"].clone();
+        assert_eq!(watched(&certificate["resources"][0]["tls_certificate"]), "/certs");
+        let context = &validation["resources"][0]["validation_context"];
+        assert_eq!(watched(context), "/ca");
+        let names = json!([{"san_type": "DNS", "matcher": {"exact": "xds.example.com"}}]);
+        assert_eq!(context["match_typed_subject_alt_names"], names);
+
+        let socket = tls.transport_socket(Path::new("/etc/envoy"));
+        let config = &socket["typed_config"];
+        assert_eq!(config["sni"], "xds.example.com");
+        let common = &config["common_tls_context"];
+        for version in ["tls_minimum_protocol_version", "tls_maximum_protocol_version"] {
+            assert_eq!(common["tls_params"][version], "TLSv1_3");
+        }
+        for (config, file, secret) in [
+            (
+                &common["tls_certificate_sds_secret_configs"][0],
+                certificate_file,
+                &certificate,
+            ),
+            (
+                &common["validation_context_sds_secret_config"],
+                validation_file,
+                &validation,
+            ),
+        ] {
+            assert_eq!(config["name"], secret["resources"][0]["name"]);
+            let source = &config["sds_config"]["path_config_source"];
+            assert_eq!(source["path"], format!("/etc/envoy/{file}"));
+            assert_eq!(source["watched_directory"]["path"], "/etc/envoy");
+        }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_are_in_one_folder() {
+        for (certificate, key, good) in [
+            ("/a/tls.crt", "/a/tls.key", true),
+            ("tls.crt", "./tls.key", true),
+            ("/a/tls.crt", "/b/tls.key", false),
+        ] {
+            let tls = XdsTls::new(mk_files(certificate, key), "switchyard".to_owned());
+            assert_eq!(tls.is_ok(), good, "{certificate} {key}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `switchyard certgen`: the certificates that secure xDS.
+//!
+//! ```text
+//! folder or cluster -- what there is --> plan --> what is to be written --> folder, cluster, or standard output
+//! ```
+
+mod cluster;
+mod folder;
+mod holding;
+mod issue;
+mod plan;
+
+use self::{
+    cluster::Secrets,
+    folder::Folder,
+    holding::Holdings,
+    plan::{Entry, Mode, Wish, plan},
+};
+use crate::{cli::Format, source::ClusterArgs};
+use anyhow::{Result, ensure};
+use clap::{ArgGroup, Args};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use time::OffsetDateTime;
+
+/// Make the certificates that secure xDS: a CA, a certificate for control, and one for Envoy.
+///
+/// Control and Envoy each show theirs, and take only what comes from the CA: so nobody else gets the configuration, which
+/// has the private keys of every host in it. `switchyard serve` and `switchyard bootstrap` take the files with
+/// --xds-ca-file, --xds-cert-file and --xds-key-file, and both follow new files without a restart.
+///
+/// What is there already is kept. With --renew-before, what ends soon is renewed, so that a job that runs every day keeps
+/// all of it good for ever: a new CA is trusted by both sides before it signs anything, and no connection fails. With
+/// --overwrite all is made anew, and the CA from before is trusted no longer: for a key that was seen by others.
+///
+/// In a cluster they are Secrets of type kubernetes.io/tls: switchyard-xds-ca, switchyard-xds-server for control,
+/// switchyard-xds-client for Envoy. The account needs `get`, `create` and `update` on Secrets in that namespace. In a
+/// directory they are the folders `ca`, `server` and `client`. The key of the CA is used here alone: keep it from control
+/// and from Envoy.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("place").required(true).args(["output_dir", "output", "kube"]))]
+pub struct Certgen {
+    /// Write files of PEM to this directory: ca.crt, tls.crt and tls.key in folders ca, server and client.
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// Print Secrets, keys included.
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+    /// Write Secrets to the cluster.
+    #[arg(long)]
+    kube: bool,
+    /// The namespace that control runs in: of the Secrets, and of the names in control's certificate.
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "switchyard")]
+    namespace: String,
+    /// Further names or addresses by which Envoys reach control.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    dns_name: Vec<String>,
+    /// For how long the certificates are good, 1095d at most; the CA is for 3650d.
+    #[arg(long, value_name = "PERIOD", default_value = "365d", value_parser = parse_period)]
+    lifetime: Duration,
+    /// Renew those that end sooner than that, or that lack a name which is asked for.
+    #[arg(long, value_name = "PERIOD", value_parser = parse_period, conflicts_with_all = ["overwrite", "output"])]
+    renew_before: Option<Duration>,
+    /// Make everything anew, the CA too. Connections go on; new ones fail until both sides have their new files.
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  switchyard certgen --output-dir certs             files, to look at or to run without a cluster
+  switchyard serve --xds-address 0.0.0.0:18000 --xds-ca-file certs/server/ca.crt \\
+      --xds-cert-file certs/server/tls.crt --xds-key-file certs/server/tls.key
+  switchyard bootstrap --out envoy/envoy.json --xds-ca-file certs/client/ca.crt \\
+      --xds-cert-file certs/client/tls.crt --xds-key-file certs/client/tls.key
+  switchyard certgen --kube -n switchyard           Secrets; those that are there are kept
+  switchyard certgen --kube -n switchyard --renew-before 30d
+                                                    each day: renew what ends within 30 days
+  switchyard certgen -n switchyard -o yaml | kubectl apply -f -
+                                                    the same Secrets, by hand";
+
+/// Less than a third of the CA's: it is renewed once it could no longer outlive a certificate, which is not to be soon.
+const LONGEST: Duration = days(1095);
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 60 * 60)
+}
+
+// === impl Certgen ===
+
+impl Certgen {
+    /// Makes what is missing or due, and says what it did.
+    ///
+    /// # Errors
+    ///
+    /// If what is there cannot be read, or what is new cannot be written.
+    pub async fn run(self) -> Result<ExitCode> {
+        let wish = self.wish()?;
+        let Self {
+            output_dir,
+            output,
+            namespace,
+            cluster,
+            ..
+        } = self;
+        let make = |existing: &Holdings| plan(existing, &wish, OffsetDateTime::now_utc());
+        if let Some(format) = output {
+            print!("{}", cluster::print(&make(&Holdings::new())?, &namespace, format));
+        } else if let Some(dir) = output_dir {
+            report(&Folder::new(dir).hold(make)?);
+        } else {
+            let client = cluster.client().await?;
+            report(&Secrets::new(client, &namespace).hold(make).await?);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wish(&self) -> Result<Wish> {
+        let mode = match self.renew_before {
+            _ if self.overwrite => Mode::Overwrite,
+            Some(before) => Mode::Renew { before },
+            None => Mode::Keep,
+        };
+        ensure!(
+            self.lifetime > Duration::ZERO && self.lifetime <= LONGEST,
+            "--lifetime: must be 1095d at most, and not nothing: the CA has to outlive what it signs"
+        );
+        ensure!(
+            self.renew_before.is_none_or(|before| before < self.lifetime),
+            "--renew-before: must be less than --lifetime, or every run would renew everything"
+        );
+        Ok(Wish {
+            names: server_names(&self.namespace, &self.dns_name),
+            lifetime: self.lifetime,
+            mode,
+        })
+    }
+}
+
+/// By which control is reached: as a Service, on the same machine, and what else was asked for.
+fn server_names(namespace: &str, more: &[String]) -> Vec<String> {
+    let service = ["", ".svc", ".svc.cluster.local"].map(|rest| format!("switchyard.{namespace}{rest}"));
+    let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let more = more.iter().map(|name| canonical(name));
+    let mut names = vec!["switchyard".to_owned()];
+    for name in service.into_iter().chain(here).chain(more) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Addresses can be written in several ways.
+fn canonical(name: &str) -> String {
+    let address = name.parse::<IpAddr>();
+    address.map_or_else(|_| name.to_ascii_lowercase(), |address| address.to_string())
+}
+
+/// Standard output is for what happened, as it is what was asked for.
+fn report(entries: &[(String, Entry)]) {
+    for (place, entry) in entries {
+        println!("{place}: {entry}");
+    }
+}
+
+/// Days as in `30d`, or a duration as Go writes it, `12h`.
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let whole_days = || text.strip_suffix('d')?.parse::<u32>().ok();
+    let period = whole_days().map(|number| days(number.into()));
+    period
+        .or_else(|| switchyard_core::duration::parse(text))
+        .ok_or_else(|| "must be a period, such as 30d or 12h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_of_days_or_as_go_writes_durations() {
+        for (text, want) in [
+            ("365d", Some(days(365))),
+            ("0d", Some(Duration::ZERO)),
+            ("12h", Some(days(1) / 2)),
+            ("1h30m", Some(Duration::from_secs(5400))),
+            ("30", None),
+            ("d", None),
+            ("-1d", None),
+            ("1.5d", None),
+        ] {
+            assert_eq!(parse_period(text).ok(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn control_is_reached_by_the_names_of_its_service_and_by_more_once_each() {
+        let more = ["XDS.example.com", "::0:1", "10.0.0.9", "switchyard"].map(str::to_owned);
+        let names = server_names("edge", &more);
+        let want = [
+            "switchyard",
+            "switchyard.edge",
+            "switchyard.edge.svc",
+            "switchyard.edge.svc.cluster.local",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "xds.example.com",
+            "10.0.0.9",
+        ];
+        assert_eq!(names, want);
+    }
+}

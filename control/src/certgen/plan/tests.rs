@@ -1,0 +1,249 @@
+use super::*;
+use crate::certgen::{days, issue::LIFETIME};
+use rustls::{
+    RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use std::sync::Arc;
+
+const RENEW: Mode = Mode::Renew { before: days(30) };
+
+fn start() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+}
+
+fn mk_wish(mode: Mode) -> Wish {
+    Wish {
+        names: vec!["switchyard".to_owned(), "::1".to_owned()],
+        lifetime: days(365),
+        mode,
+    }
+}
+
+/// Applies a plan, and answers what became of each.
+fn run(holdings: &mut Holdings, mode: Mode, now: OffsetDateTime) -> Vec<(Role, Outcome)> {
+    run_wish(holdings, &mk_wish(mode), now)
+}
+
+fn run_wish(holdings: &mut Holdings, wish: &Wish, now: OffsetDateTime) -> Vec<(Role, Outcome)> {
+    let entries = plan(holdings, wish, now).unwrap();
+    let outcome = entries.iter().map(|entry| (entry.role, entry.outcome)).collect();
+    for Entry { role, holding, .. } in entries {
+        if let Some(holding) = holding {
+            holdings.insert(role, holding);
+        }
+    }
+    outcome
+}
+
+fn outcomes(outcomes: [Outcome; 3]) -> Vec<(Role, Outcome)> {
+    Role::ALL.into_iter().zip(outcomes).collect()
+}
+
+fn mk_holdings(now: OffsetDateTime) -> Holdings {
+    let mut holdings = Holdings::new();
+    run(&mut holdings, Mode::Keep, now);
+    holdings
+}
+
+fn roots(holding: &Holding) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(holding.ca.as_bytes()) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    Arc::new(roots)
+}
+
+/// Whether a server with these files and a client with those take each other.
+fn connect(server: &Holding, client: &Holding, now: OffsetDateTime) -> bool {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix_timestamp().unsigned_abs()));
+    let shown = |holding: &Holding| CertificateDer::from_pem_slice(holding.certificate.as_bytes()).unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(roots(server), Arc::clone(&provider))
+        .build()
+        .unwrap();
+    let servers = WebPkiServerVerifier::builder_with_provider(roots(client), provider)
+        .build()
+        .unwrap();
+    let name = ServerName::try_from("switchyard").unwrap();
+    clients.verify_client_cert(&shown(client), &[], now).is_ok()
+        && servers
+            .verify_server_cert(&shown(server), &[], &name, &[], now)
+            .is_ok()
+}
+
+fn all_connect(server: &Holdings, client: &Holdings, now: OffsetDateTime) -> bool {
+    connect(&server[&Role::Server], &client[&Role::Client], now)
+}
+
+#[test]
+fn what_is_there_is_kept_made_anew_or_renewed_when_it_is_due() {
+    use Outcome::{Kept, KeptEnded, Made, Renewed};
+    for (mode, after, want) in [
+        (Mode::Keep, days(1), [Kept, Kept, Kept]),
+        (Mode::Keep, days(366), [Kept, KeptEnded, KeptEnded]),
+        (Mode::Overwrite, days(1), [Renewed, Renewed, Renewed]),
+        (RENEW, days(334), [Kept, Kept, Kept]),
+        (RENEW, days(335), [Kept, Renewed, Renewed]),
+        (RENEW, days(400), [Kept, Renewed, Renewed]),
+    ] {
+        let mut holdings = Holdings::new();
+        assert_eq!(run(&mut holdings, mode, start()), outcomes([Made, Made, Made]));
+        let now = start() + after;
+        assert_eq!(
+            run(&mut holdings, mode, now),
+            outcomes(want),
+            "{mode:?} {after:?}"
+        );
+        let ended = want.contains(&KeptEnded);
+        assert_eq!(
+            all_connect(&holdings, &holdings, now),
+            !ended,
+            "{mode:?} {after:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_made_from_the_ca_that_is_there() {
+    use Outcome::{Kept, Made};
+    for mode in [Mode::Keep, RENEW] {
+        let mut holdings = mk_holdings(start());
+        holdings.remove(&Role::Client);
+        let ran = run(&mut holdings, mode, start());
+        assert_eq!(ran, outcomes([Kept, Kept, Made]));
+        assert!(all_connect(&holdings, &holdings, start()));
+    }
+}
+
+#[test]
+fn where_both_leaves_are_there_no_ca_is_made_for_nothing() {
+    let mut holdings = mk_holdings(start());
+    holdings.remove(&Role::Authority);
+    let want = [(Role::Server, Outcome::Kept), (Role::Client, Outcome::Kept)];
+    assert_eq!(run(&mut holdings, Mode::Keep, start()), want);
+    assert_eq!(run(&mut holdings, RENEW, start()), want);
+}
+
+#[test]
+fn without_the_ca_a_new_one_is_trusted_beside_the_one_that_is_known() {
+    use Outcome::{Made, Trusting};
+    let mut holdings = mk_holdings(start());
+    holdings.remove(&Role::Authority);
+    holdings.remove(&Role::Server);
+    let ran = run(&mut holdings, Mode::Keep, start());
+    assert_eq!(ran, outcomes([Made, Made, Trusting]));
+    assert!(all_connect(&holdings, &holdings, start()));
+}
+
+#[test]
+fn a_server_that_lacks_a_name_is_renewed_and_no_other() {
+    let mut holdings = mk_holdings(start());
+    let mut wish = mk_wish(RENEW);
+    wish.names.push("xds.example.com".to_owned());
+    let want = outcomes([Outcome::Kept, Outcome::Renewed, Outcome::Kept]);
+    assert_eq!(run_wish(&mut holdings, &wish, start()), want);
+    // With more names than are asked for there is nothing to do.
+    let kept = outcomes([Outcome::Kept; 3]);
+    assert_eq!(run(&mut holdings, RENEW, start()), kept);
+}
+
+#[test]
+fn overwriting_ends_the_trust_in_what_was_there() {
+    let old = mk_holdings(start());
+    let mut new = old.clone();
+    run(&mut new, Mode::Overwrite, start());
+    assert!(all_connect(&new, &new, start()));
+    assert!(!all_connect(&new, &old, start()));
+    assert!(!all_connect(&old, &new, start()));
+    assert_eq!(x509::certificates(&new[&Role::Server].ca).unwrap().len(), 1);
+}
+
+/// Each side may have its files of this run, or still of the one before.
+#[test]
+fn in_thirty_years_of_weekly_runs_no_connection_fails() {
+    let mut before = mk_holdings(start());
+    let mut renewed = [0; 3];
+    // Leaves are short-lived, so that some are due in the run that renews the CA.
+    for lifetime in [days(365), days(32)] {
+        let wish = Wish {
+            lifetime,
+            ..mk_wish(RENEW)
+        };
+        for day in (1..30 * 365).step_by(7) {
+            let now = start() + days(day);
+            let mut after = before.clone();
+            for (role, outcome) in run_wish(&mut after, &wish, now) {
+                renewed[role as usize] += usize::from(outcome == Outcome::Renewed);
+            }
+            if after != before {
+                for (server, client) in [(&before, &after), (&after, &before), (&after, &after)] {
+                    assert!(all_connect(server, client, now), "{lifetime:?}, day {day}");
+                }
+            }
+            let cas = x509::certificates(&after[&Role::Server].ca).unwrap().len();
+            assert!(cas <= 2, "{lifetime:?}, day {day}: {cas} CAs");
+            before = after;
+        }
+        before = mk_holdings(start());
+    }
+    assert!(renewed[0] >= 4 && renewed[1] > 1000, "{renewed:?}");
+}
+
+#[test]
+fn a_ca_that_nobody_renewed_in_time_signs_while_it_can_and_never_beyond_its_end() {
+    let mut holdings = mk_holdings(start());
+    let late = start() + LIFETIME - days(100);
+    run(&mut holdings, RENEW, late);
+    let ends = facts(Role::Client, &holdings[&Role::Client]).unwrap().until;
+    assert_eq!(ends, start() + LIFETIME);
+    // Too late for that.
+    let mut holdings = mk_holdings(start());
+    let later = start() + LIFETIME + days(1);
+    let error = {
+        let mut missing = holdings.clone();
+        missing.remove(&Role::Client);
+        plan(&missing, &mk_wish(Mode::Keep), later).unwrap_err()
+    };
+    assert!(error.to_string().contains("--renew-before"), "{error:#}");
+    run(&mut holdings, RENEW, later);
+    assert!(all_connect(&holdings, &holdings, later));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_not_replaced_unless_all_is() {
+    for role in Role::ALL {
+        let mut holdings = mk_holdings(start());
+        holdings.entry(role).or_default().certificate = "-----BEGIN".to_owned();
+        for mode in [Mode::Keep, RENEW] {
+            let error = plan(&holdings, &mk_wish(mode), start()).unwrap_err();
+            let text = format!("{error:#}");
+            assert!(text.contains(role.secret()) && text.contains("tls.crt"), "{text}");
+        }
+        run(&mut holdings, Mode::Overwrite, start());
+        assert!(all_connect(&holdings, &holdings, start()));
+    }
+}
+
+#[test]
+fn a_line_says_what_became_of_it_and_until_when_it_is_good() {
+    for (outcome, want) in [
+        (Outcome::Made, "made, good until 2027-01-15"),
+        (Outcome::Kept, "kept as it is, good until 2027-01-15"),
+        (
+            Outcome::KeptEnded,
+            "kept as it is, but it ENDED on 2027-01-15: renew it with --renew-before",
+        ),
+    ] {
+        let entry = Entry {
+            role: Role::Client,
+            outcome,
+            until: start(),
+            holding: None,
+        };
+        assert_eq!(entry.to_string(), want);
+    }
+}
