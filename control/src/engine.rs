@@ -127,9 +127,13 @@ impl Engine {
 
     /// Takes a batch, and all that came in the meantime, as one change.
     fn take(&mut self, first: Batch, more: &mut mpsc::Receiver<Batch>) {
-        self.apply(first);
+        let mut differs = self.apply(first);
         while let Ok(batch) = more.try_recv() {
-            self.apply(batch);
+            differs |= self.apply(batch);
+        }
+        // Each status that is written comes back as an event.
+        if !differs && *self.ready.borrow() {
+            return;
         }
         let change = self.commit();
         if !self.ready.send_replace(true) {
@@ -143,17 +147,23 @@ impl Engine {
         }
     }
 
-    fn apply(&mut self, Batch { deleted, applied }: Batch) {
+    /// Says whether that may change anything.
+    fn apply(&mut self, Batch { deleted, applied }: Batch) -> bool {
+        let mut differs = false;
         for id in &deleted {
-            self.graph.delete(id);
-            self.register.touched(id);
+            if self.graph.delete(id) {
+                self.register.touched(id);
+                differs = true;
+            }
         }
         for object in applied {
             let id = object.id();
             if self.graph.apply(object) {
                 self.register.touched(&id);
+                differs = true;
             }
         }
+        differs
     }
 
     fn commit(&mut self) -> Change {
