@@ -13,7 +13,7 @@ mod register;
 use self::{journal::Journal, register::Register};
 use crate::{
     live::{Await, Published, Wanted},
-    status::News,
+    status::{Mark, News},
 };
 use std::{collections::BTreeSet, time::Duration};
 use switchyard_core::{Change, Graph, Name, Obstacle, object::Batch};
@@ -59,6 +59,8 @@ pub struct Engine {
     server: Server,
     /// The last that was published.
     generation: u64,
+    /// How far the source was at the last batch.
+    version: u64,
     /// The generation that the last pruning was for.
     pruned: u64,
     journal: Journal,
@@ -82,6 +84,7 @@ impl Engine {
             translator,
             server,
             generation,
+            version: 0,
             pruned: 0,
             journal: Journal::default(),
             register: Register::default(),
@@ -127,14 +130,21 @@ impl Engine {
 
     /// Takes a batch, and all that came in the meantime, as one change.
     fn take(&mut self, first: Batch, more: &mut mpsc::Receiver<Batch>) {
+        let before = self.version;
         let mut differs = self.apply(first);
         while let Ok(batch) = more.try_recv() {
             differs |= self.apply(batch);
         }
         // Each status that is written comes back as an event.
-        if !differs && *self.ready.borrow() {
-            return;
+        if differs || !*self.ready.borrow() {
+            self.change();
         }
+        if self.version > before {
+            self.send(News::Reached(self.mark()));
+        }
+    }
+
+    fn change(&mut self) {
         let change = self.commit();
         if !self.ready.send_replace(true) {
             self.server.ready();
@@ -148,8 +158,14 @@ impl Engine {
     }
 
     /// Says whether that may change anything.
-    fn apply(&mut self, Batch { deleted, applied }: Batch) -> bool {
+    fn apply(&mut self, batch: Batch) -> bool {
+        let Batch {
+            deleted,
+            applied,
+            version,
+        } = batch;
         let mut differs = false;
+        self.version = self.version.max(version);
         for id in &deleted {
             if self.graph.delete(id) {
                 self.register.touched(id);
@@ -181,18 +197,31 @@ impl Engine {
 
     /// To who writes statuses: that is nothing that a proxy waits for.
     fn tell(&mut self, change: &Change, notices: Vec<(Name, Notice)>) {
-        let Some(news) = &self.news else {
+        if self.news.is_none() {
             return;
-        };
-        let judged = self
-            .register
-            .committed(&self.graph, &self.journal, change, self.generation);
+        }
+        let mark = self.mark();
+        let judged = self.register.committed(&self.graph, &self.journal, change, mark);
         let notices = notices
             .into_iter()
             .map(|(name, notice)| News::Notice(name, notice));
-        // Who no longer listens need not be told.
         for told in notices.chain([News::Judged(judged)]) {
+            self.send(told);
+        }
+    }
+
+    fn send(&self, told: News) {
+        if let Some(news) = &self.news {
+            // Who no longer listens need not be told.
             news.send(told).unwrap_or_default();
+        }
+    }
+
+    /// Where everything is.
+    fn mark(&self) -> Mark {
+        Mark {
+            generation: self.generation,
+            version: self.version,
         }
     }
 

@@ -1,13 +1,15 @@
-//! Which replica writes statuses, and the tasks that do.
+//! What replicas do together: one of them writes statuses, and all tell it how far their proxies are.
 
 use crate::{
     source::Cluster,
-    status::{self, News},
+    status::{self, News, Others},
 };
 use clap::Args;
+use k8s_openapi::api::core::v1::ObjectReference;
 use std::{env, fs, process, sync::Arc, time::Duration};
 use switchyard_k8s::{
     lease::{self, Candidate},
+    replicas::{self, Progress, Replica},
     status::writer::{self, Stats},
 };
 use switchyard_xds::ads::Server;
@@ -17,7 +19,7 @@ use tokio::{
 };
 use tracing::debug;
 
-/// How long it may take to give the Lease back.
+/// How long it may take to give the Leases back.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who of several replicas writes statuses. All of them serve proxies.
@@ -42,8 +44,8 @@ pub struct LeaderArgs {
 
 /// The running tasks.
 pub struct Leader {
-    /// None: there is no election.
-    election: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Those that are to be ended.
+    tasks: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 // === impl LeaderArgs ===
@@ -68,39 +70,81 @@ impl LeaderArgs {
         };
         let (news, told) = mpsc::unbounded_channel();
         let (leading, leads) = watch::channel(disable_leader_election);
-        let identity = candidate.identity.clone();
-        tokio::spawn(status::run(server, told, orders));
+        let (own, told_others) = watch::channel(Progress::default());
+        let (others_tell, elsewhere) = watch::channel(Progress::default());
+        let others = Others { elsewhere, own };
+        tokio::spawn(status::run(server, told, orders, others));
         tokio::spawn(writer::run(
             client.clone(),
-            identity,
+            pod(&candidate),
             ordered,
             leads,
             Arc::new(Stats::default()),
         ));
-        let election = (!disable_leader_election).then(|| {
-            let (stop, stopped) = oneshot::channel();
-            (
-                stop,
-                tokio::spawn(lease::run(client, candidate, leading, stopped)),
-            )
-        });
-        (news, Leader { election })
+        if disable_leader_election {
+            return (news, Leader { tasks: Vec::new() });
+        }
+        let replica = replica(&candidate);
+        let others = client.clone();
+        let tasks = vec![
+            start(|stopped| replicas::run(others, replica, told_others, others_tell, stopped)),
+            start(|stopped| lease::run(client, candidate, leading, stopped)),
+        ];
+        (news, Leader { tasks })
     }
 }
 
 // === impl Leader ===
 
 impl Leader {
-    /// Gives the Lease back, so that the next one need not wait.
+    /// Gives the Leases back, so that the others need not wait.
     pub async fn stop(self) {
-        let Some((stop, election)) = self.election else {
-            return;
-        };
-        // The election hears that the sender went, too.
-        stop.send(()).unwrap_or_default();
-        if tokio::time::timeout(PATIENCE, election).await.is_err() {
-            debug!("The Lease could not be given back in time");
+        let ended = self.tasks.into_iter().map(|(stop, task)| {
+            // The task hears that the sender went, too.
+            stop.send(()).unwrap_or_default();
+            task
+        });
+        let ended = futures_util::future::join_all(ended);
+        if tokio::time::timeout(PATIENCE, ended).await.is_err() {
+            debug!("The Leases could not be given back in time");
         }
+    }
+}
+
+/// Starts what ends when it is told to.
+fn start<F>(task: impl FnOnce(oneshot::Receiver<()>) -> F) -> (oneshot::Sender<()>, JoinHandle<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (stop, stopped) = oneshot::channel();
+    (stop, tokio::spawn(task(stopped)))
+}
+
+fn replica(candidate: &Candidate) -> Replica {
+    let Candidate {
+        namespace,
+        name,
+        identity,
+    } = candidate.clone();
+    Replica {
+        namespace,
+        group: name,
+        identity,
+    }
+}
+
+/// Where this replica's own Events belong.
+fn pod(candidate: &Candidate) -> ObjectReference {
+    let Candidate {
+        namespace, identity, ..
+    } = candidate.clone();
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(namespace),
+        name: Some(identity),
+        uid: env::var("POD_UID").ok(),
+        ..Default::default()
     }
 }
 

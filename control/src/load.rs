@@ -96,7 +96,7 @@ fn read(mut directory: Directory, look: Look, settings: Settings) -> Loaded {
     }
 }
 
-fn graph(Batch { applied, deleted: _ }: Batch, settings: Settings) -> (Graph, Change) {
+fn graph(Batch { applied, .. }: Batch, settings: Settings) -> (Graph, Change) {
     let mut graph = Graph::new(settings);
     for object in applied {
         graph.apply(object);

@@ -1,24 +1,33 @@
 //! What the statuses of IngressRoutes say: what the graph found, and what of it the proxies have.
 //!
 //! ```text
-//! Engine -- Judged --> Reporter -- Order --> switchyard_k8s::status::writer
-//! Server -- progress of the proxies --^
+//! Engine -- Judged ------------------> Reporter -- Order --> switchyard_k8s::status::writer
+//! Server -- progress of its proxies ----^  |
+//! other replicas' -----------------------+  +-- progress of its proxies --> other replicas
 //! ```
 
+mod fleet;
+
+pub use self::fleet::{Fleet, Mark};
+
+use self::fleet::Versions;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 use switchyard_core::{Name, Status, status::State};
-use switchyard_k8s::status::{
-    Condition, IngressRouteStatus, PROGRAMMED, SwitchStatus, VALID, condition,
-    ledger::Wanted,
-    writer::{Notice, Order},
+use switchyard_k8s::{
+    replicas::Progress,
+    status::{
+        Condition, IngressRouteStatus, PROGRAMMED, SwitchStatus, VALID, condition,
+        ledger::Wanted,
+        writer::{Notice, Order},
+    },
 };
 use switchyard_xds::ads::{Proxy, Server};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 
@@ -35,8 +44,8 @@ pub struct Judged {
     pub status: Status,
     /// `metadata.generation` of what was judged.
     pub observed: i64,
-    /// The generation of the proxies' configuration that has it.
-    pub generation: u64,
+    /// What the proxies are to have for it.
+    pub since: Mark,
     /// Of its routes that delegate.
     pub switches: Vec<JudgedSwitch>,
 }
@@ -49,7 +58,7 @@ pub struct JudgedSwitch {
     pub active: Name,
     pub standby: Vec<Name>,
     pub previous: Option<Name>,
-    pub generation: u64,
+    pub since: Mark,
 }
 
 /// What the engine tells.
@@ -57,17 +66,20 @@ pub struct JudgedSwitch {
 pub enum News {
     /// These are so from now on; none of what is gone.
     Judged(Vec<(Name, Option<Judged>)>),
+    /// So far is the source, and so far the proxies have to be for it.
+    Reached(Mark),
     /// Something that an operator should see in the IngressRoute's Events.
     Notice(Name, Notice),
 }
 
-/// How far the connected proxies are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fleet {
-    /// The generation of each, in order.
-    acked: Vec<u64>,
-    /// The generations at which one of them refused something.
-    refused: BTreeSet<u64>,
+/// What a proxy refused: node, type, name and reason.
+type Refusal = (String, &'static str, String, String);
+
+/// Where this replica hears of the others' proxies, and tells of its own.
+#[derive(Debug)]
+pub struct Others {
+    pub elsewhere: watch::Receiver<Progress>,
+    pub own: watch::Sender<Progress>,
 }
 
 /// Follows the engine and the proxies, and orders statuses.
@@ -79,6 +91,9 @@ struct Reporter {
     /// What was ordered before all proxies had it.
     unsettled: BTreeSet<Name>,
     fleet: Fleet,
+    versions: Versions,
+    /// What is refused as it is.
+    refusals: BTreeSet<Refusal>,
     /// Whether the proxies had time to connect.
     trusts_count: bool,
     /// How many proxies the statuses were counted for that are settled, and when.
@@ -90,6 +105,7 @@ pub async fn run(
     server: Server,
     mut news: mpsc::UnboundedReceiver<News>,
     orders: mpsc::UnboundedSender<Order>,
+    Others { mut elsewhere, own }: Others,
 ) {
     let mut reporter = Reporter::default();
     let mut progress = server.changed();
@@ -99,13 +115,22 @@ pub async fn run(
         tokio::select! {
             told = news.recv() => match told {
                 Some(News::Judged(judged)) => reporter.judge(judged, &orders),
+                Some(News::Reached(mark)) => reporter.versions.reached(mark),
                 Some(News::Notice(name, notice)) => orders.send(Order::Tell(name, notice)).unwrap_or_default(),
                 None => return,
             },
-            Ok(()) = progress.changed() => reporter.fleet = Fleet::of(&server.proxies()),
+            Ok(()) = progress.changed() => reporter.see(&server.proxies(), &orders),
+            Ok(()) = elsewhere.changed() => reporter.fleet.hear(elsewhere.borrow_and_update().clone()),
             () = sleep_until(reporter.next()), if reporter.is_waiting() => {}
             () = sleep_until(begun + RECOUNT), if !reporter.trusts_count => reporter.trust_count(),
         }
+        let told = reporter.versions.progress(&reporter.fleet);
+        own.send_if_modified(|before| {
+            *before != told && {
+                *before = told;
+                true
+            }
+        });
         let now = Instant::now();
         let counted = reporter.trusts_count;
         for (name, status) in reporter.due(now) {
@@ -116,38 +141,19 @@ pub async fn run(
     }
 }
 
-// === impl Fleet ===
+fn refusals(proxy: &Proxy) -> impl Iterator<Item = Refusal> {
+    proxy.nacks.iter().map(|nack| {
+        let (name, reason) = (nack.name.to_string(), nack.reason.to_string());
+        (proxy.node_id.clone(), nack.resource_type.type_url(), name, reason)
+    })
+}
 
-impl Fleet {
-    fn of(proxies: &[Proxy]) -> Self {
-        let mut acked: Vec<_> = proxies.iter().map(|proxy| proxy.acked).collect();
-        acked.sort_unstable();
-        let nacks = proxies.iter().flat_map(|proxy| &proxy.nacks);
-        Self {
-            acked,
-            refused: nacks.map(|nack| nack.generation).collect(),
-        }
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.acked.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.acked.is_empty()
-    }
-
-    /// How many have taken everything up to a generation.
-    #[must_use]
-    pub fn with(&self, generation: u64) -> usize {
-        self.len() - self.acked.partition_point(|acked| *acked < generation)
-    }
-
-    fn has_settled(&self, judged: &Judged) -> bool {
-        self.with(judged.newest()) == self.len()
+/// For those who look at the pod of control.
+fn notice((node, type_url, name, reason): &Refusal) -> Notice {
+    Notice {
+        warning: true,
+        reason: "Refused",
+        note: format!("proxy {node} refused {type_url} {name}, and goes on with what it had: {reason}"),
     }
 }
 
@@ -170,6 +176,16 @@ impl Reporter {
                 }
             }
         }
+    }
+
+    /// What is new of this replica's proxies.
+    fn see(&mut self, proxies: &[Proxy], orders: &mpsc::UnboundedSender<Order>) {
+        self.fleet.see(proxies);
+        let refusals: BTreeSet<_> = proxies.iter().flat_map(refusals).collect();
+        for refusal in refusals.difference(&self.refusals) {
+            orders.send(Order::Alert(notice(refusal))).unwrap_or_default();
+        }
+        self.refusals = refusals;
     }
 
     /// From now on, who is not connected is away.
@@ -211,7 +227,11 @@ impl Reporter {
             fleet,
             ..
         } = self;
-        let settled = |name: &Name| judged.get(name).is_none_or(|judged| fleet.has_settled(judged));
+        let settled = |name: &Name| {
+            judged
+                .get(name)
+                .is_none_or(|judged| fleet.has_settled(judged.newest()))
+        };
         let mut names: BTreeSet<_> = due
             .iter()
             .filter(|(name, until)| **until <= now || settled(name))
@@ -235,10 +255,10 @@ impl Reporter {
 // === impl Judged ===
 
 impl Judged {
-    /// The newest generation that anything of it needs.
-    fn newest(&self) -> u64 {
-        let switches = self.switches.iter().map(|switch| switch.generation);
-        switches.max().unwrap_or_default().max(self.generation)
+    /// What the proxies are to have for all of it.
+    fn newest(&self) -> Mark {
+        let switches = self.switches.iter().map(|switch| switch.since);
+        switches.max().unwrap_or_default().max(self.since)
     }
 
     /// As Kubernetes is told.
@@ -277,7 +297,7 @@ impl Judged {
 
     fn programmed(&self, fleet: &Fleet) -> Condition {
         let (live, of) = (fleet.with(self.newest()), fleet.len());
-        let refused = fleet.refused.range(self.newest()..).next().is_some();
+        let refused = fleet.has_refused(self.newest());
         let message = format!("{live} of {of} connected proxies have it");
         let (holds, reason) = match (live, of) {
             _ if refused => (false, "Refused"),
@@ -319,7 +339,7 @@ impl JudgedSwitch {
             active,
             standby,
             previous,
-            generation,
+            since,
         } = self;
         SwitchStatus {
             host: host.clone(),
@@ -327,7 +347,7 @@ impl JudgedSwitch {
             active: active.to_string(),
             standby: standby.iter().map(ToString::to_string).collect(),
             previous: previous.as_ref().map(ToString::to_string).unwrap_or_default(),
-            proxies: format!("{}/{}", fleet.with(*generation), fleet.len()),
+            proxies: format!("{}/{}", fleet.with(*since), fleet.len()),
         }
     }
 }

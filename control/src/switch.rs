@@ -212,7 +212,8 @@ impl Switch {
                 let owner = spot.owner().to_string();
                 let query = [("root", &*owner), ("match", spot.prefix())];
                 let previous: Previous = witness.control()?.get("/previous", &query).await?;
-                previous.branch
+                // The status outlives a restart of control.
+                previous.branch.or_else(|| spot.before())
             }
         };
         let before = before.with_context(|| {
@@ -347,6 +348,14 @@ impl Spot {
         match self {
             Self::File(spot) => &spot.namespace,
             Self::Cluster(spot) => &spot.namespace,
+        }
+    }
+
+    /// The branch that was active before, as far as the status says.
+    fn before(&self) -> Option<String> {
+        match self {
+            Self::File(_) => None,
+            Self::Cluster(spot) => spot.previous.clone(),
         }
     }
 

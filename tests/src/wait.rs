@@ -14,12 +14,24 @@ const INTERVAL: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Says `what` did not happen within [`PATIENCE`], and what `look` last had to say about it.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    within(PATIENCE, what, look).await
+}
+
+/// The same, for what takes longer.
+///
+/// # Errors
+/// Says `what` did not happen within `patience`, and what `look` last had to say about it.
+pub async fn within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
     loop {
         match look().await {
             Ok(found) => return Ok(found),
-            Err(error) if Instant::now() > deadline => bail!("{what}: not within {PATIENCE:?}: {error:#}"),
+            Err(error) if Instant::now() > deadline => bail!("{what}: not within {patience:?}: {error:#}"),
             Err(_) => sleep(INTERVAL).await,
         }
     }

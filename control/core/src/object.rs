@@ -48,6 +48,9 @@ pub enum Object {
 pub struct Batch {
     pub deleted: Vec<ObjectId>,
     pub applied: Vec<Object>,
+    /// How far the source is: the newest `resourceVersion` of an IngressRoute, which all replicas see alike. 0 where the
+    /// source has none.
+    pub version: u64,
 }
 
 /// `contour.heptio.com/v1beta1` IngressRoute.
@@ -251,7 +254,11 @@ impl Object {
 impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { deleted, applied } = self;
+        let Self {
+            deleted,
+            applied,
+            version: _,
+        } = self;
         deleted.is_empty() && applied.is_empty()
     }
 }

@@ -14,6 +14,7 @@ mod error;
 mod header;
 mod ingressroute;
 pub mod lease;
+pub mod replicas;
 mod secret;
 mod service;
 pub mod status;

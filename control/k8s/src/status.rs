@@ -83,6 +83,23 @@ pub const PROGRAMMED: &str = "Programmed";
 // === impl IngressRouteStatus ===
 
 impl IngressRouteStatus {
+    /// Keeps what was active before, where nobody has seen that since control started.
+    fn remember(&mut self, before: &Self) {
+        for switch in self
+            .switches
+            .iter_mut()
+            .filter(|switch| switch.previous.is_empty())
+        {
+            let old = before.switches.iter();
+            let mut same = old.filter(|old| (&old.host, &old.match_) == (&switch.host, &switch.match_));
+            let Some(old) = same.next() else { continue };
+            let has_moved = old.active != switch.active;
+            switch
+                .previous
+                .clone_from(if has_moved { &old.active } else { &old.previous });
+        }
+    }
+
     /// Says that the spec of that generation cannot be read, and that what was read before goes on.
     fn be_unreadable(&mut self, generation: i64, wrong: &str) {
         "invalid".clone_into(&mut self.current_status);

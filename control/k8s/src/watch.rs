@@ -19,7 +19,9 @@ mod secrets;
 
 pub use self::{class::IngressClasses, collector::document};
 
-use self::{collector::Collector, retry::Retry};
+pub(crate) use self::retry::Retry;
+
+use self::collector::Collector;
 use crate::status::writer::Order;
 use futures_util::{
     StreamExt,

@@ -1,7 +1,7 @@
 //! Since when the proxies are to have what an IngressRoute comes to.
 
 use super::journal::Journal;
-use crate::status::{Judged, JudgedSwitch};
+use crate::status::{Judged, JudgedSwitch, Mark};
 use std::collections::{BTreeMap, BTreeSet};
 use switchyard_core::{
     Change, Graph, Name, ObjectId,
@@ -9,13 +9,13 @@ use switchyard_core::{
     table::{Switch, SwitchKey},
 };
 
-/// The generations that were newest when something last changed.
+/// Where everything was when something last changed.
 #[derive(Debug, Default)]
 pub(super) struct Register {
     switches: BTreeMap<SwitchKey, Published>,
     /// The switches of each IngressRoute that delegates.
     of_owner: BTreeMap<Name, BTreeSet<SwitchKey>>,
-    ingress_routes: BTreeMap<Name, u64>,
+    ingress_routes: BTreeMap<Name, Mark>,
     /// IngressRoutes that came since the last commit.
     applied: BTreeSet<Name>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Register {
 #[derive(Debug)]
 struct Published {
     owner: Name,
-    generation: u64,
+    since: Mark,
 }
 
 // === impl Register ===
@@ -42,20 +42,16 @@ impl Register {
         graph: &Graph,
         journal: &Journal,
         change: &Change,
-        generation: u64,
+        since: Mark,
     ) -> Vec<(Name, Option<Judged>)> {
         let mut touched = std::mem::take(&mut self.applied);
         touched.extend(change.statuses.iter().cloned());
         for key in &change.switches {
-            touched.extend(self.switch(
-                key,
-                graph.table().switches.get(key).map(AsRef::as_ref),
-                generation,
-            ));
+            touched.extend(self.switch(key, graph.table().switches.get(key).map(AsRef::as_ref), since));
         }
         for name in &touched {
             if graph.status(name).is_some() {
-                self.ingress_routes.insert(name.clone(), generation);
+                self.ingress_routes.insert(name.clone(), since);
             } else {
                 self.ingress_routes.remove(name);
             }
@@ -70,13 +66,13 @@ impl Register {
     }
 
     /// With its owner, or who was.
-    fn switch(&mut self, key: &SwitchKey, switch: Option<&Switch>, generation: u64) -> Option<Name> {
+    fn switch(&mut self, key: &SwitchKey, switch: Option<&Switch>, since: Mark) -> Option<Name> {
         let owner = match switch {
             Some(switch) => {
                 let owner = switch.owner.clone();
                 let published = Published {
                     owner: owner.clone(),
-                    generation,
+                    since,
                 };
                 self.switches.insert(key.clone(), published);
                 self.of_owner
@@ -112,7 +108,7 @@ impl Register {
         Some(Judged {
             status,
             observed,
-            generation: self.ingress_routes.get(name).copied().unwrap_or_default(),
+            since: self.ingress_routes.get(name).copied().unwrap_or_default(),
             switches: switches.collect(),
         })
     }
@@ -133,7 +129,7 @@ impl Register {
             active: switch.active.clone(),
             standby: switch.standby.clone(),
             previous: journal.before(key).cloned(),
-            generation: self.switches.get(key)?.generation,
+            since: self.switches.get(key)?.since,
         })
     }
 }

@@ -11,7 +11,7 @@ fn judged(generation: u64, switches: &[(&str, u64)]) -> Judged {
         active: name(active),
         standby: Vec::new(),
         previous: None,
-        generation: *generation,
+        since: mark(*generation),
     };
     Judged {
         status: Status {
@@ -19,18 +19,21 @@ fn judged(generation: u64, switches: &[(&str, u64)]) -> Judged {
             errors: Vec::new(),
         },
         observed: 3,
-        generation,
+        since: mark(generation),
         switches: switches.iter().map(switch).collect(),
     }
 }
 
-fn fleet(acked: &[u64]) -> Fleet {
-    let mut acked = acked.to_vec();
-    acked.sort_unstable();
-    Fleet {
-        acked,
-        refused: BTreeSet::new(),
+/// What other replicas know it by is of no account here.
+fn mark(generation: u64) -> Mark {
+    Mark {
+        generation,
+        version: 0,
     }
+}
+
+fn fleet(acked: &[u64]) -> Fleet {
+    Fleet::of(acked, &[])
 }
 
 #[test]
@@ -56,10 +59,7 @@ fn a_switch_is_live_on_the_proxies_that_have_its_last_change() {
 
 #[test]
 fn a_refusal_of_what_is_newer_is_told() {
-    let fleet = |refused: &[u64]| Fleet {
-        acked: vec![9],
-        refused: refused.iter().copied().collect(),
-    };
+    let fleet = |refused: &[u64]| Fleet::of(&[9], refused);
     for (refused, reason) in [
         (&[][..], "Programmed"),
         (&[6], "Programmed"),

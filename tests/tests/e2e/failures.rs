@@ -153,5 +153,24 @@ async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result
     })
     .await?;
     ensure!(text.contains("envoy-0"), "{text}");
-    Ok(())
+    let Some(cluster) = &world.cluster else {
+        return Ok(());
+    };
+    until("an Event of control's pod", async || {
+        let selector = "regarding.kind=Pod,reason=Refused";
+        let events = cluster.kubectl(&[
+            "get",
+            "events.events.k8s.io",
+            "--field-selector",
+            selector,
+            "-o",
+            "yaml",
+        ])?;
+        ensure!(
+            events.contains("envoy-0 refused") && events.contains("Unable to create Wasm"),
+            "{events}"
+        );
+        Ok(())
+    })
+    .await
 }

@@ -15,6 +15,7 @@ mod logs;
 mod policies;
 mod protocols;
 mod reload;
+mod replicas;
 mod sessions;
 mod static_mode;
 mod status;

@@ -4,10 +4,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use switchyard_tests::{
-    control::{Control, loopback},
-    load::Load,
     manifests::{ingress_route, root},
-    wait::until,
+    wait::{until, within},
     world::{Source, World},
 };
 use tokio::time::sleep;
@@ -18,14 +16,14 @@ use crate::fixture::{BlueGreen, HOST, ROOT};
 const MANY: usize = 3000;
 
 /// An IngressRoute as the API server has it.
-fn get(world: &World, name: &str) -> Result<Value> {
+pub(crate) fn get(world: &World, name: &str) -> Result<Value> {
     let cluster = world.cluster.as_ref().context("a cluster")?;
     let object = cluster.kubectl(&["get", "ingressroute", name, "-o", "json"])?;
     Ok(serde_json::from_str(&object)?)
 }
 
 /// Waits until a status has all of this.
-async fn says(world: &World, name: &str, want: &[(&str, Value)]) -> Result<Value> {
+pub(crate) async fn says(world: &World, name: &str, want: &[(&str, Value)]) -> Result<Value> {
     until(&format!("the status of {name}"), async || {
         let object = get(world, name)?;
         for (pointer, value) in want {
@@ -35,15 +33,6 @@ async fn says(world: &World, name: &str, want: &[(&str, Value)]) -> Result<Value
         Ok(object)
     })
     .await
-}
-
-/// A further control of the same cluster.
-fn replica(world: &World) -> Result<Control> {
-    let mut options = world.control.options.clone();
-    options.xds = loopback()?;
-    options.admin = loopback()?;
-    options.log = world.dir.join("replica.log");
-    Control::start(&options)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,49 +188,6 @@ async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_replica_that_leads_dies_the_other_writes_and_no_request_fails() -> Result<()> {
-    let mut installation = BlueGreen::start(Source::ApiServer).await?;
-    let world = &mut installation.world;
-    says(
-        world,
-        "blue-green-root",
-        &[("/activeBranch", json!("default/blue"))],
-    )
-    .await?;
-    let load = Load::new(world.http(), HOST, "/").start().await?;
-    let replica = replica(world)?;
-    world.control.process.kill().await?;
-    let begun = Instant::now();
-    until("the other one leads", async || {
-        ensure!(
-            replica.process.log()?.contains("Leading: this replica"),
-            "{}",
-            replica.process.log()?
-        );
-        Ok(())
-    })
-    .await?;
-    println!("another replica leads after {:?}", begun.elapsed());
-    let cluster = world.cluster.as_ref().context("a cluster")?;
-    let patch = r#"[{"op": "replace", "path": "/spec/routes/0/delegate/name", "value": "green"}]"#;
-    cluster.kubectl(&[
-        "patch",
-        "ingressroute",
-        "blue-green-root",
-        "--type=json",
-        "-p",
-        patch,
-    ])?;
-    says(
-        world,
-        "blue-green-root",
-        &[("/activeBranch", json!("default/green"))],
-    )
-    .await?;
-    load.stop().await.all_succeeded()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_else_who_writes_a_status_is_overwritten_and_the_fight_stays_slow() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
     let valid = [("/currentStatus", json!("valid"))];
@@ -290,8 +236,8 @@ async fn thousands_of_objects_have_their_status_soon_after_the_start() -> Result
     cluster.hold(world.manifests())?;
     let begun = Instant::now();
     world.control.restart().await?;
-    until("all have a status", async || {
-        // To look is work for the API server, too; the last by name is among the last.
+    // How long it takes is for a benchmark to say. To look is work for the API server, too; the last by name is among the last.
+    within(Duration::from_secs(180), "all have a status", async || {
         sleep(Duration::from_millis(500)).await;
         let last = get(world, "root-999")?;
         ensure!(last["status"]["currentStatus"] == "valid", "{last}");

@@ -206,7 +206,9 @@ impl Entry {
             ..
         }) = &self.seen
         else {
-            return self.wanted.as_ref().map(|wanted| wanted.status.clone());
+            let mut status = self.wanted.as_ref()?.status.clone();
+            status.remember(&self.seen.as_ref()?.status);
+            return Some(status);
         };
         let wanted = self.wanted.clone().unwrap_or_default();
         let mut status = wanted.status;
@@ -235,7 +237,7 @@ fn wait(tries: u32) -> Duration {
     (FIRST_WAIT * 2_u32.saturating_pow(doubled)).min(LONGEST_WAIT)
 }
 
-/// Without what the proxies are counted for, and what was seen of the past.
+/// Without what the proxies are counted for.
 fn uncounted(status: &IngressRouteStatus) -> IngressRouteStatus {
     let mut status = status.clone();
     status
@@ -243,7 +245,6 @@ fn uncounted(status: &IngressRouteStatus) -> IngressRouteStatus {
         .retain(|condition| condition.type_ != PROGRAMMED);
     for switch in &mut status.switches {
         switch.proxies.clear();
-        switch.previous.clear();
     }
     status
 }

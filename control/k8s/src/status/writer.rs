@@ -39,9 +39,11 @@ pub enum Order {
     Saw(Name, Option<Box<Sighting>>),
     /// Something that an operator should see.
     Tell(Name, Notice),
+    /// Something that this replica alone knows, for its own Events.
+    Alert(Notice),
 }
 
-/// An Event of an IngressRoute.
+/// An Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Whether something is wrong.
@@ -62,6 +64,8 @@ pub struct Stats {
 struct Writer {
     client: Client,
     recorder: Recorder,
+    /// The pod of this replica.
+    pod: ObjectReference,
     ledger: Ledger,
     stats: Arc<Stats>,
 }
@@ -70,18 +74,19 @@ struct Writer {
 /// there when this one does.
 pub async fn run(
     client: Client,
-    identity: String,
+    pod: ObjectReference,
     mut orders: mpsc::UnboundedReceiver<Order>,
     mut leading: watch::Receiver<bool>,
     stats: Arc<Stats>,
 ) {
     let reporter = Reporter {
         controller: MANAGER.to_owned(),
-        instance: Some(identity),
+        instance: pod.name.clone(),
     };
     let mut writer = Writer {
         recorder: Recorder::new(client.clone(), reporter),
         client,
+        pod,
         ledger: Ledger::default(),
         stats,
     };
@@ -156,6 +161,7 @@ impl Writer {
             Order::Tell(name, notice) if leads => self.tell(&name, notice),
             // The replica that leads has seen it, too.
             Order::Tell(..) => {}
+            Order::Alert(notice) => self.publish(notice, self.pod.clone()),
         }
     }
 
@@ -168,7 +174,6 @@ impl Writer {
         self.ledger.wrote(name, written, Instant::now());
     }
 
-    /// An Event that cannot be written is lost: the log and the status have it.
     fn tell(&self, name: &Name, notice: Notice) {
         let Some(Sighting { uid, .. }) = self.ledger.seen(name) else {
             return;
@@ -184,6 +189,11 @@ impl Writer {
             uid: Some(uid.clone()),
             ..Default::default()
         };
+        self.publish(notice, regarding);
+    }
+
+    /// An Event that cannot be written is lost: the log and the status have it.
+    fn publish(&self, notice: Notice, regarding: ObjectReference) {
         let recorder = self.recorder.clone();
         let event = notice.event();
         tokio::spawn(async move {

@@ -38,8 +38,10 @@ pub(crate) struct Collector {
     changes: BTreeMap<ObjectId, Option<Object>>,
     /// What was seen of statuses since they were last asked for.
     sightings: Vec<Order>,
-    /// Whether the first batch went out.
-    started: bool,
+    /// The newest `resourceVersion` of an IngressRoute.
+    version: u64,
+    /// What the last batch told. None: there was none yet.
+    told: Option<u64>,
 }
 
 struct Watch {
@@ -69,7 +71,8 @@ impl Collector {
             refused: BTreeSet::new(),
             changes: BTreeMap::new(),
             sightings: Vec::new(),
-            started: false,
+            version: 0,
+            told: None,
         }
     }
 
@@ -128,14 +131,17 @@ impl Collector {
     /// What changed since the last batch. None: nothing, or not everything is known yet.
     pub(crate) fn batch(&mut self) -> Option<Batch> {
         let complete = self.watches.iter().all(|watch| watch.listing.is_complete());
-        if !(self.started || complete && self.fetches.are_answered()) {
+        if self.told.is_none() && !(complete && self.fetches.are_answered()) {
             return None;
         }
-        if self.started && self.changes.is_empty() {
+        if self.told == Some(self.version) && self.changes.is_empty() {
             return None;
         }
-        self.started = true;
-        let mut batch = Batch::default();
+        self.told = Some(self.version);
+        let mut batch = Batch {
+            version: self.version,
+            ..Batch::default()
+        };
         for (id, object) in std::mem::take(&mut self.changes) {
             match object {
                 Some(object) => batch.applied.push(object),
@@ -156,11 +162,13 @@ impl Collector {
             Event::InitApply(object) | Event::Apply(object) => {
                 let name = object.name();
                 listing.there(&name);
+                self.reached(kind, &object);
                 applied(self, kind, name, object);
             }
             Event::Delete(object) => {
                 let name = object.name();
                 listing.gone(&name);
+                self.reached(kind, &object);
                 self.gone(kind, name);
             }
             Event::InitDone => {
@@ -168,6 +176,14 @@ impl Collector {
                     self.gone(kind, name);
                 }
             }
+        }
+    }
+
+    fn reached(&mut self, kind: Kind, object: &impl Meta) {
+        if kind == Kind::IngressRoute {
+            let version = object.meta().resource_version.as_deref();
+            let version = version.and_then(|version| version.parse().ok());
+            self.version = self.version.max(version.unwrap_or_default());
         }
     }
 

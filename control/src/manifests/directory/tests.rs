@@ -61,7 +61,7 @@ impl Fixture {
 }
 
 /// `+name=port` for what is applied, `-name` for what is deleted.
-fn described(Batch { deleted, applied }: Batch) -> String {
+fn described(Batch { deleted, applied, .. }: Batch) -> String {
     let applied = applied.iter().map(|object| match object {
         Object::Service(service) => format!("+{}={}", service.name.name, service.ports[0].port),
         other => panic!("{other:?}"),

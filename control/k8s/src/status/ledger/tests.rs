@@ -200,3 +200,34 @@ fn proxies_that_were_not_counted_are_no_reason_to_write() {
         assert_eq!(ledger.next().is_some(), want, "{active} {proxies} {counted}");
     }
 }
+
+#[test]
+fn what_was_active_before_outlives_a_control_that_saw_it() {
+    let moved = |active: &str, previous: &str| IngressRouteStatus {
+        switches: vec![SwitchStatus {
+            active: active.to_owned(),
+            previous: previous.to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    for (seen, wanted_now, want) in [
+        (moved("green", "blue"), moved("green", ""), None),
+        // Moved while control was away.
+        (moved("green", "blue"), moved("red", ""), Some("green")),
+        (moved("green", "blue"), moved("blue", "green"), Some("green")),
+        (moved("", ""), moved("blue", ""), Some("")),
+    ] {
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        let sighting = Sighting {
+            status: seen,
+            ..Default::default()
+        };
+        ledger.saw(&name(), Some(sighting), now);
+        ledger.want(&name(), wanted(wanted_now.clone()), now);
+        let written = ledger
+            .take(now)
+            .map(|(_, status)| status.switches[0].previous.clone());
+        assert_eq!(written.as_deref(), want, "{wanted_now:?}");
+    }
+}

@@ -61,7 +61,7 @@ impl Collector {
 
     /// What the next batch does, as `+name` and `-name`.
     fn told(&mut self) -> Option<Vec<String>> {
-        let Batch { deleted, applied } = self.batch()?;
+        let Batch { deleted, applied, .. } = self.batch()?;
         let deleted = deleted.iter().map(|id| format!("-{}", id.name.name));
         let applied = applied.iter().map(|object| format!("+{}", object.id().name.name));
         Some(deleted.chain(applied).collect())

@@ -1,0 +1,117 @@
+//! Several replicas of control: each serves its proxies, and one tells the API server of them all.
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::time::Instant;
+use switchyard_tests::{
+    control::{Control, loopback},
+    envoy::Envoy,
+    load::Load,
+    wait::until,
+    world::{Source, World, bootstrap},
+};
+
+use crate::{
+    fixture::{BlueGreen, HOST, ROOT},
+    status::says,
+};
+
+/// The root, as an object.
+const NAME: &str = "blue-green-root";
+
+/// A further control of the same cluster.
+fn replica(world: &World) -> Result<Control> {
+    let mut options = world.control.options.clone();
+    options.xds = loopback()?;
+    options.admin = loopback()?;
+    // Its Envoy is on the same machine.
+    options.http = loopback()?;
+    options.https = loopback()?;
+    options.log = world.dir.join("replica.log");
+    Control::start(&options)
+}
+
+fn switch_to(world: &World, branch: &str) -> Result<()> {
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let patch = json!([{"op": "replace", "path": "/spec/routes/0/delegate/name", "value": branch}]);
+    let patch = patch.to_string();
+    cluster.kubectl(&["patch", "ingressroute", NAME, "--type=json", "-p", &patch])?;
+    Ok(())
+}
+
+fn active(branch: &str, proxies: &str, programmed: &str) -> [(&'static str, Value); 3] {
+    [
+        ("/switches/0/active", json!(format!("default/{branch}"))),
+        ("/switches/0/proxies", json!(proxies)),
+        ("/conditions/1/reason", json!(programmed)),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_counts_the_proxies_of_every_replica() -> Result<()> {
+    let installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &installation.world;
+    let replica = replica(world)?;
+    let envoy = Envoy::start(&bootstrap(&world.dir, &replica.options, "elsewhere", 1).await?)?;
+    says(world, NAME, &active("blue", "2/2", "Programmed")).await?;
+    // One that does not answer keeps what it has.
+    envoy.process.signal(Signal::STOP)?;
+    switch_to(world, "green")?;
+    says(world, NAME, &active("green", "1/2", "Pending")).await?;
+    envoy.process.signal(Signal::CONT)?;
+    says(world, NAME, &active("green", "2/2", "Programmed")).await?;
+    switch_to(world, "blue")?;
+    says(world, NAME, &active("blue", "2/2", "Programmed")).await?;
+    // Who leaves takes its proxies along.
+    replica.process.terminate().await?;
+    says(world, NAME, &active("blue", "1/1", "Programmed")).await?;
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let leases = cluster.kubectl(&["get", "leases", "-l", "switchyard/replica-of", "-o", "name"])?;
+    ensure!(leases.lines().count() == 1, "{leases}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_active_before_outlives_a_restart_of_control() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    world.switch(&[ROOT, "green"]).await?;
+    let previous = [("/switches/0/previous", json!("default/blue"))];
+    says(world, NAME, &previous).await?;
+    world.control.restart().await?;
+    world.switch(&[ROOT, "--undo"]).await?;
+    says(world, NAME, &[("/switches/0/active", json!("default/blue"))]).await?;
+    // Nobody sees it.
+    world.control.process.kill().await?;
+    switch_to(world, "green")?;
+    world.control.restart().await?;
+    says(world, NAME, &active("green", "1/1", "Programmed")).await?;
+    says(world, NAME, &previous).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_replica_that_leads_dies_the_other_writes_and_no_request_fails() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    says(world, NAME, &[("/activeBranch", json!("default/blue"))]).await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    let replica = replica(world)?;
+    world.control.process.kill().await?;
+    let begun = Instant::now();
+    until("the other one leads", async || {
+        ensure!(
+            replica.process.log()?.contains("Leading: this replica"),
+            "{}",
+            replica.process.log()?
+        );
+        Ok(())
+    })
+    .await?;
+    println!("another replica leads after {:?}", begun.elapsed());
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let patch = r#"[{"op": "replace", "path": "/spec/routes/0/delegate/name", "value": "green"}]"#;
+    cluster.kubectl(&["patch", "ingressroute", NAME, "--type=json", "-p", patch])?;
+    says(world, NAME, &[("/activeBranch", json!("default/green"))]).await?;
+    load.stop().await.all_succeeded()
+}
