@@ -2,9 +2,10 @@
 //!
 //! Field names and meanings are those of `envoy.config.bootstrap.v3.Bootstrap`.
 
+mod status;
 mod tls;
 
-pub use self::tls::XdsTls;
+pub use self::{status::STATUS, tls::XdsTls};
 
 use crate::{wasm::Wasm, yaml};
 use anyhow::{Context, Result};
@@ -30,6 +31,8 @@ pub struct Bootstrap {
     pub tls: Option<XdsTls>,
     /// Envoy's admin interface is on loopback; this is its port.
     pub admin_port: u16,
+    /// Where others may ask whether Envoy is ready, and for its statistics: on every address. None: nowhere.
+    pub status_port: Option<u16>,
     /// Above this many downstream connections, new ones are closed.
     pub max_downstream_connections: u64,
 }
@@ -84,15 +87,24 @@ impl Bootstrap {
                     "set_node_on_first_message_only": true,
                     "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
                 },
-                "lds_config": {"ads": {}, "resource_api_version": "V3"},
-                "cds_config": {"ads": {}, "resource_api_version": "V3"},
+                "lds_config": from_ads(),
+                "cds_config": from_ads(),
             },
-            "static_resources": {"clusters": [self.xds_cluster(folder)]},
+            "static_resources": {"clusters": self.clusters(folder), "listeners": self.listeners()},
             "cluster_manager": {"enable_deferred_cluster_creation": true},
             "deferred_stat_options": {"enable_deferred_creation_stats": true},
             "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": unneeded_stats()}}},
             "overload_manager": self.overload_manager(),
         })
+    }
+
+    fn clusters(&self, folder: &Path) -> Vec<Value> {
+        let admin = self.status_port.map(|_| status::cluster(self.admin_port));
+        [self.xds_cluster(folder)].into_iter().chain(admin).collect()
+    }
+
+    fn listeners(&self) -> Vec<Value> {
+        self.status_port.map(status::listener).into_iter().collect()
     }
 
     /// An Envoy that lost control tries again within a second, and notices a dead connection.
@@ -137,6 +149,11 @@ impl Bootstrap {
             }],
         })
     }
+}
+
+/// A `ConfigSource`. Envoy is not ready before control has answered, however long that takes.
+fn from_ads() -> Value {
+    json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"})
 }
 
 /// JSON or YAML, as the file's name says.

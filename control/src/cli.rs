@@ -2,7 +2,7 @@
 
 use crate::{
     bootstrap::{Bootstrap, Endpoint, XdsTls},
-    certgen, check, crds, serve,
+    certgen, check, crds, serve, shutdown,
     source::ClusterArgs,
     switch,
     tls_files::TlsArgs,
@@ -59,6 +59,7 @@ enum Command {
     Switch(switch::Switch),
     Crds(crds::Crds),
     Certgen(certgen::Certgen),
+    ShutdownManager(shutdown::ShutdownManager),
     /// Print a completion script for a shell.
     ///
     /// For bash: `source <(switchyard completions bash)`.
@@ -102,6 +103,10 @@ struct BootstrapArgs {
     /// The port of Envoy's admin interface, on loopback.
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     admin_port: u16,
+    /// Answer /ready and /stats/prometheus there, on every address: for the kubelet and Prometheus. Nothing else of the
+    /// admin interface is reached by it.
+    #[arg(long, value_name = "PORT")]
+    status_port: Option<u16>,
     /// Above this many connections from clients, new ones are refused.
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     max_downstream_connections: u64,
@@ -185,6 +190,9 @@ impl Cli {
             Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
             Command::Crds(crds) => Ok(crds.run()),
             Command::Certgen(certgen) => runtime(Builder::new_current_thread())?.block_on(certgen.run()),
+            Command::ShutdownManager(manager) => {
+                runtime(Builder::new_current_thread())?.block_on(manager.run())
+            }
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "switchyard", &mut io::stdout());
                 Ok(ExitCode::SUCCESS)
@@ -243,6 +251,7 @@ impl BootstrapArgs {
             tls,
             xds_server_name,
             admin_port,
+            status_port,
             max_downstream_connections,
             wasm,
         } = self;
@@ -257,6 +266,7 @@ impl BootstrapArgs {
                 .map(|files| XdsTls::new(files, xds_server_name))
                 .transpose()?,
             admin_port,
+            status_port,
             max_downstream_connections,
         };
         bootstrap.write(&wasm)?;

@@ -77,7 +77,7 @@ pub struct Serve {
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum LogFormat {
+pub(crate) enum LogFormat {
     #[default]
     Text,
     Json,
@@ -196,7 +196,7 @@ where
     }
 }
 
-fn start_log(level: &str, format: LogFormat) -> Result<()> {
+pub(crate) fn start_log(level: &str, format: LogFormat) -> Result<()> {
     // kube tells of each try that failed; the watches tell of what comes of it.
     let filter = format!("kube_client=off,{level}");
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log-level: {level:?}"))?;

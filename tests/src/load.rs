@@ -123,10 +123,16 @@ impl Load {
             Err(error) => return Outcome::Failed(format!("{error:#}")),
         };
         match answer {
-            Ok(Ok(answer)) => Outcome::Answered {
-                status: answer.status,
-                backend: answer.backend().to_owned(),
-            },
+            Ok(Ok(answer)) => {
+                // A server that drains asks for it.
+                if answer.header("connection") == "close" {
+                    *connection = Connection::open(self.server).await;
+                }
+                Outcome::Answered {
+                    status: answer.status,
+                    backend: answer.backend().to_owned(),
+                }
+            }
             Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
             Err(_) => Outcome::Failed(format!("no answer within {ANSWER_WITHIN:?}")),
         }

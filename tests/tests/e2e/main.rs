@@ -11,6 +11,7 @@ mod delegation;
 mod failures;
 mod fixture;
 mod headers;
+mod life;
 mod logs;
 mod policies;
 mod protocols;
