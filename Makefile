@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench wasm envoy kube fuzz lint clean
+.PHONY: help demo test bench wasm envoy kube promtool fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
@@ -17,7 +17,7 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 	cargo build -p switchyard -p switchyard-tests --bin switchyard --bin demo
 	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/debug/demo
 
-test: wasm envoy kube ## Every test, on real parts
+test: wasm envoy kube promtool ## Every test, on real parts
 	scripts/reproducible.sh
 	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
 	cargo test -p switchyard-policy --features schema schema
@@ -25,7 +25,7 @@ test: wasm envoy kube ## Every test, on real parts
 	filter/node-tests.sh
 	cargo build -p switchyard
 	cargo test -p switchyard-tests --no-run
-	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" \
+	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" PROMTOOL="$$(scripts/promtool.sh)" \
 	    scripts/netns.sh cargo test --offline -p switchyard-tests
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
@@ -41,6 +41,9 @@ envoy: ## Get Envoy, and print where it is
 
 kube: ## Get a Kubernetes API server, and print where it is
 	@scripts/kube.sh
+
+promtool: ## Get promtool, and print where it is
+	@scripts/promtool.sh
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS
 	scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -1,25 +1,30 @@
-//! The admin interface: whether control is well, what the proxies have, where an IngressRoute stands, and when a switch
-//! is live.
+//! The admin interface: whether control is well, what the proxies have, what the graph looks like, where an IngressRoute
+//! stands, and when a switch is live.
 //!
-//! It answers on loopback, in JSON, and changes nothing.
+//! It answers on loopback, in JSON. What is logged can be changed here, and nothing else.
 
 use crate::{
     engine::Question,
+    health::{self, Health},
     live::{self, Report, Wanted},
+    log::LogLevel,
     place::{self, Place},
     source::Files,
 };
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::StatusCode,
+    http::{HeaderName, StatusCode, header::CONTENT_TYPE},
     routing::get,
 };
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 use switchyard_core::Name;
 use switchyard_xds::ads::{Proxy, Server};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+};
 
 /// The longest that `/live` waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -31,7 +36,7 @@ pub struct Admin {
     pub engine: mpsc::Sender<Question>,
     /// None: objects come from an API server.
     pub files: Option<Files>,
-    pub ready: watch::Receiver<bool>,
+    pub log_level: LogLevel,
 }
 
 /// The query of `/live`.
@@ -85,6 +90,25 @@ struct PreviousQuery {
     prefix: String,
 }
 
+/// The query of `/debug/graph`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GraphQuery {
+    #[serde(default)]
+    format: GraphFormat,
+}
+
+/// How the graph is shown.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum GraphFormat {
+    /// As `switchyard tree -o json` prints it.
+    #[default]
+    Json,
+    /// For Graphviz.
+    Dot,
+}
+
 /// The answer of `/rehearsal`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rehearsal {
@@ -122,16 +146,17 @@ struct RefusedView {
 }
 
 /// The routes of the admin interface.
-pub fn router(admin: Admin) -> Router {
+pub fn router(admin: Admin, health: Health) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
         .route("/proxies", get(proxies))
         .route("/place", get(place))
         .route("/live", get(live))
         .route("/rehearsal", get(rehearsal))
         .route("/previous", get(previous))
+        .route("/debug/graph", get(graph))
+        .route("/log-level", get(log_level).put(set_log_level))
         .with_state(admin)
+        .merge(health::router(health))
 }
 
 fn ten_seconds() -> u64 {
@@ -140,18 +165,6 @@ fn ten_seconds() -> u64 {
 
 fn default_namespace() -> String {
     place::NAMESPACE.to_owned()
-}
-
-/// Whether proxies are answered.
-async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if *admin.ready.borrow() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the objects have not all been read yet\n",
-        )
-    }
 }
 
 async fn proxies(State(admin): State<Admin>) -> Json<Vec<ProxyView>> {
@@ -163,7 +176,7 @@ async fn place(
         engine,
         files,
         server: _,
-        ready: _,
+        log_level: _,
     }): State<Admin>,
     Query(PlaceQuery {
         ingressroute,
@@ -228,20 +241,48 @@ async fn previous(
     }))
 }
 
+async fn graph(
+    State(Admin { engine, .. }): State<Admin>,
+    Query(GraphQuery { format }): Query<GraphQuery>,
+) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
+    let picture = ask(&engine, Question::Picture).await?;
+    let show = move || match format {
+        GraphFormat::Json => ("application/json", picture.json()),
+        GraphFormat::Dot => ("text/vnd.graphviz; charset=utf-8", picture.dot()),
+    };
+    // Of a big cluster it is megabytes.
+    let (content_type, text) = spawn_blocking(show).await.map_err(|_| stopping())?;
+    Ok(([(CONTENT_TYPE, content_type)], text))
+}
+
+async fn log_level(State(Admin { log_level, .. }): State<Admin>) -> String {
+    format!("{}\n", log_level.get())
+}
+
+async fn set_log_level(
+    State(Admin { log_level, .. }): State<Admin>,
+    level: String,
+) -> Result<String, (StatusCode, String)> {
+    let refused = |error| (StatusCode::BAD_REQUEST, format!("{error:#}\n"));
+    log_level.set(&level).map_err(refused)?;
+    Ok(format!("{}\n", log_level.get()))
+}
+
 /// Asks the engine.
 async fn ask<T>(
     engine: &mpsc::Sender<Question>,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,
 ) -> Result<T, (StatusCode, String)> {
-    let gone = || {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "control is stopping\n".to_owned(),
-        )
-    };
     let (reply, answer) = oneshot::channel();
-    engine.send(question(reply)).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())
+    engine.send(question(reply)).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())
+}
+
+fn stopping() -> (StatusCode, String) {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "control is stopping\n".to_owned(),
+    )
 }
 
 fn name(parameter: &str, text: &str) -> Result<Name, (StatusCode, String)> {

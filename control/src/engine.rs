@@ -9,13 +9,18 @@
 
 mod journal;
 mod register;
+mod tally;
 
-use self::{journal::Journal, register::Register};
+pub use self::tally::Tally;
+
+use self::{journal::Journal, register::Register, tally::Census};
 use crate::{
     live::{Await, Published, Wanted},
+    metrics::{Timings, propagation},
     status::{Mark, News},
+    tree::Picture,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use switchyard_core::{Change, Graph, Name, Obstacle, object::Batch};
 use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
@@ -23,7 +28,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
-use tracing::info;
+use tracing::{debug, info};
 
 /// How often unused resources are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
@@ -44,6 +49,10 @@ pub enum Question {
         prefix: String,
         reply: oneshot::Sender<Option<Name>>,
     },
+    /// Whether the engine lives: it answers.
+    Alive(oneshot::Sender<()>),
+    /// What the graph looks like. It is copied, to be shown elsewhere: what is long would hold up what comes after.
+    Picture(oneshot::Sender<Picture>),
     /// Which root serves a host.
     Root {
         host: String,
@@ -65,6 +74,10 @@ pub struct Engine {
     pruned: u64,
     journal: Journal,
     register: Register,
+    census: Census,
+    timings: Timings,
+    /// Who is told what the proxies are to take. None: nobody.
+    published: Option<mpsc::UnboundedSender<propagation::Published>>,
     /// Who is told what statuses are to say. None: nobody.
     news: Option<mpsc::UnboundedSender<News>>,
     waiting: Vec<Await>,
@@ -88,6 +101,9 @@ impl Engine {
             pruned: 0,
             journal: Journal::default(),
             register: Register::default(),
+            census: Census::default(),
+            timings: Timings::default(),
+            published: None,
             news: None,
             waiting: Vec::new(),
             ready: watch::Sender::new(false),
@@ -101,6 +117,25 @@ impl Engine {
             news: Some(news),
             ..self
         }
+    }
+
+    /// Observes how long commits take, and has a task observe how long their outcome takes to the proxies.
+    #[must_use]
+    pub fn timed(self, timings: Timings) -> Self {
+        let (published, told) = mpsc::unbounded_channel();
+        let seconds = timings.propagation_seconds.clone();
+        tokio::spawn(propagation::run(self.server.clone(), told, seconds));
+        Self {
+            timings,
+            published: Some(published),
+            ..self
+        }
+    }
+
+    /// How many there are of what, as of the last commit.
+    #[must_use]
+    pub fn tally(&self) -> Arc<Tally> {
+        self.census.tally()
     }
 
     /// Whether proxies are answered: once the source has told everything that it has.
@@ -131,21 +166,22 @@ impl Engine {
     /// Takes a batch, and all that came in the meantime, as one change.
     fn take(&mut self, first: Batch, more: &mut mpsc::Receiver<Batch>) {
         let before = self.version;
+        let arrived = Instant::now();
         let mut differs = self.apply(first);
         while let Ok(batch) = more.try_recv() {
             differs |= self.apply(batch);
         }
         // Each status that is written comes back as an event.
         if differs || !*self.ready.borrow() {
-            self.change();
+            self.change(arrived);
         }
         if self.version > before {
             self.send(News::Reached(self.mark()));
         }
     }
 
-    fn change(&mut self) {
-        let change = self.commit();
+    fn change(&mut self, arrived: Instant) {
+        let change = self.commit(arrived);
         if !self.ready.send_replace(true) {
             self.server.ready();
             let table = self.graph.table();
@@ -182,17 +218,48 @@ impl Engine {
         differs
     }
 
-    fn commit(&mut self) -> Change {
-        let change = self.graph.commit();
+    /// With when the first came of what is committed.
+    fn commit(&mut self, arrived: Instant) -> Change {
+        let change = self.build();
+        let before = self.generation;
         let update = self
             .translator
             .update(self.graph.table(), &change, self.generation + 1);
         self.publish(update);
         let published = Instant::now();
+        if self.generation > before {
+            self.time(arrived);
+        }
         let notices = self.journal.committed(&self.graph, &change, self.generation);
+        self.census.committed(&self.graph, &change, &self.journal);
         self.answer(Some(published));
         self.tell(&change, notices);
         change
+    }
+
+    fn build(&mut self) -> Change {
+        let begun = Instant::now();
+        let change = self.graph.commit();
+        let took = begun.elapsed();
+        self.timings.graph_build_seconds.observe(took.as_secs_f64());
+        debug!(
+            ?took,
+            roots = change.derived,
+            hosts = change.hosts.len(),
+            switches = change.switches.len(),
+            statuses = change.statuses.len(),
+            "Committed"
+        );
+        change
+    }
+
+    fn time(&self, arrived: Instant) {
+        let generation = self.generation;
+        let published = propagation::Published { generation, arrived };
+        if let Some(sender) = &self.published {
+            // Who no longer listens need not be told.
+            sender.send(published).unwrap_or_default();
+        }
     }
 
     /// To who writes statuses: that is nothing that a proxy waits for.
@@ -244,6 +311,8 @@ impl Engine {
                 let previous = self.journal.previous(self.graph.table(), &owner, &prefix);
                 reply.send(previous).unwrap_or_default();
             }
+            Question::Alive(reply) => reply.send(()).unwrap_or_default(),
+            Question::Picture(reply) => drop(reply.send(Picture::of(&self.graph))),
             Question::Root { host, reply } => {
                 let host = self.graph.table().hosts.get(host.as_str());
                 // If nobody waits any longer there is nobody to tell.

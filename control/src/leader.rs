@@ -1,6 +1,7 @@
 //! What replicas do together: one of them writes statuses, and all tell it how far their proxies are.
 
 use crate::{
+    metrics::ClusterMetrics,
     source::Cluster,
     status::{self, News, Others},
 };
@@ -44,6 +45,8 @@ pub struct LeaderArgs {
 
 /// The running tasks.
 pub struct Leader {
+    /// What there is to tell of them, and of the watches.
+    pub metrics: ClusterMetrics,
     /// Those that are to be ended.
     tasks: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -62,6 +65,7 @@ impl LeaderArgs {
             client,
             orders,
             ordered,
+            restarts,
         } = cluster;
         let candidate = Candidate {
             namespace: namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
@@ -70,6 +74,11 @@ impl LeaderArgs {
         };
         let (news, told) = mpsc::unbounded_channel();
         let (leading, leads) = watch::channel(disable_leader_election);
+        let metrics = ClusterMetrics {
+            restarts,
+            writes: Arc::new(Stats::default()),
+            leading: leads.clone(),
+        };
         let (own, told_others) = watch::channel(Progress::default());
         let (others_tell, elsewhere) = watch::channel(Progress::default());
         let others = Others { elsewhere, own };
@@ -79,10 +88,16 @@ impl LeaderArgs {
             pod(&candidate),
             ordered,
             leads,
-            Arc::new(Stats::default()),
+            metrics.writes.clone(),
         ));
         if disable_leader_election {
-            return (news, Leader { tasks: Vec::new() });
+            return (
+                news,
+                Leader {
+                    metrics,
+                    tasks: Vec::new(),
+                },
+            );
         }
         let replica = replica(&candidate);
         let others = client.clone();
@@ -90,7 +105,7 @@ impl LeaderArgs {
             start(|stopped| replicas::run(others, replica, told_others, others_tell, stopped)),
             start(|stopped| lease::run(client, candidate, leading, stopped)),
         ];
-        (news, Leader { tasks })
+        (news, Leader { metrics, tasks })
     }
 }
 

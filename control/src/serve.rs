@@ -7,15 +7,18 @@ use crate::{
     admin::{self, Admin},
     cli::{ADMIN_ADDRESS, GraphArgs},
     engine::Engine,
+    health::Health,
     leader::LeaderArgs,
-    paint::Paint,
+    log::{self, LogFormat},
+    metrics::{self, Metrics, Timings},
     proxies::ProxyArgs,
     source::{Source, SourceArgs},
     tls_files::TlsArgs,
     wasm::Wasm,
 };
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use axum::Router;
+use clap::Args;
 use futures_util::Stream;
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use switchyard_core::Graph;
@@ -28,10 +31,10 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    task::JoinHandle,
 };
 use tonic::transport::server::{Connected, TcpIncoming};
-use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tracing::{error, info};
 
 /// How long connected proxies have to leave when control stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -55,7 +58,10 @@ pub struct Serve {
     /// Serve xDS in plain text, also where others reach it: they can read every private key.
     #[arg(long, conflicts_with = "xds_ca_file")]
     insecure: bool,
-    /// Where to answer /healthz, /readyz, /proxies, and `switchyard switch`.
+    /// Where to answer /metrics, for Prometheus, and /healthz and /readyz, for the kubelet.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
+    metrics_address: SocketAddr,
+    /// Where to answer `switchyard switch`, /proxies, /debug/graph and /log-level. Best on loopback.
     #[arg(long, value_name = "IP:PORT", default_value_t = ADMIN_ADDRESS)]
     admin_address: SocketAddr,
     /// The filter's code [default: switchyard.wasm beside this program].
@@ -75,14 +81,6 @@ pub struct Serve {
     leader: LeaderArgs,
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(crate) enum LogFormat {
-    #[default]
-    Text,
-    Json,
-}
-
 // === impl Serve ===
 
 impl Serve {
@@ -97,6 +95,7 @@ impl Serve {
             xds_address,
             tls,
             insecure,
+            metrics_address,
             admin_address,
             wasm,
             log_level,
@@ -105,21 +104,24 @@ impl Serve {
             proxies,
             leader,
         } = self;
-        start_log(&log_level, log_format)?;
+        let log_level = log::start(&log_level, log_format)?;
         let transport = Transport::new(xds_address, tls.files(), insecure)?;
         let Wasm { bytes, sha256 } = Wasm::read(wasm.as_deref())?;
         let server = Server::new(ads::Config::new(WasmCode {
             bytes: bytes.into(),
             sha256,
         }));
+        let timings = Timings::default();
         let mut engine = Engine::new(
             Graph::new(graph.settings()),
             Translator::new(proxies.settings()),
             server.clone(),
-        );
+        )
+        .timed(timings.clone());
         let (batch_sender, batches) = mpsc::channel(64);
         let (question_sender, questions) = mpsc::channel(64);
         let xds = listen(xds_address).await?;
+        let metrics = listen(metrics_address).await?;
         let admin = listen(admin_address).await?;
         let (files, leader) = match source.start(batch_sender).await? {
             Source::Files(files) => (Some(files), None),
@@ -129,20 +131,33 @@ impl Serve {
                 (None, Some(leader))
             }
         };
-        let ready = engine.readiness();
-        let engine = tokio::spawn(engine.run(batches, questions));
-        let router = admin::router(Admin {
+        let health = Health {
+            engine: question_sender.clone(),
+            ready: engine.readiness(),
+        };
+        let to_scrape = Metrics {
+            server: server.clone(),
+            tally: engine.tally(),
+            timings,
+            cluster: leader.as_ref().map(|leader| leader.metrics.clone()),
+        };
+        let to_ask = Admin {
             server: server.clone(),
             engine: question_sender,
             files,
-            ready,
-        });
+            log_level,
+        };
         // A port that is 0 on the command line is another one by now.
-        info!(xds = %xds.local_addr()?, admin = %admin.local_addr()?, "Serving");
-        let admin = tokio::spawn(async move { axum::serve(admin, router).await });
+        let addresses = [&xds, &metrics, &admin].map(TcpListener::local_addr);
+        let tasks = [
+            tokio::spawn(engine.run(batches, questions)),
+            spawn_http(metrics, metrics::router(to_scrape, health.clone())),
+            spawn_http(admin, admin::router(to_ask, health)),
+        ];
+        let [xds_at, metrics_at, admin_at] = addresses;
+        info!(version = env!("CARGO_PKG_VERSION"), xds = %xds_at?, metrics = %metrics_at?, admin = %admin_at?, "Serving");
         let served = serve_over(transport, server, xds).await;
-        engine.abort();
-        admin.abort();
+        tasks.iter().for_each(JoinHandle::abort);
         if let Some(leader) = leader {
             leader.stop().await;
         }
@@ -154,6 +169,14 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))
+}
+
+fn spawn_http(listener: TcpListener, router: Router) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            error!(%error, "Metrics or the admin interface are answered no more");
+        }
+    })
 }
 
 async fn serve_over(transport: Transport, server: Server, listener: TcpListener) -> Result<()> {
@@ -194,19 +217,4 @@ where
         served = serving => served.context("cannot serve xDS"),
         () = patience => Ok(()),
     }
-}
-
-pub(crate) fn start_log(level: &str, format: LogFormat) -> Result<()> {
-    // kube tells of each try that failed; the watches tell of what comes of it.
-    let filter = format!("kube_client=off,{level}");
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log-level: {level:?}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(Paint::of(&io::stderr()).is_on())
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
 }

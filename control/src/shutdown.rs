@@ -7,7 +7,7 @@ use crate::{
     bootstrap::STATUS,
     cli::parse_duration,
     http::Server,
-    serve::{LogFormat, start_log},
+    log::{self, LogFormat},
 };
 use anyhow::{Context, Result};
 use axum::{Router, extract::State, routing::get};
@@ -94,7 +94,7 @@ impl ShutdownManager {
             max_wait,
             min_open_connections,
         };
-        start_log("info", LogFormat::Text)?;
+        log::start("info", LogFormat::Text)?;
         let signals = Arc::new(Signals {
             begin: Notify::new(),
             ended: watch::Sender::new(None),

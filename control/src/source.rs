@@ -7,11 +7,14 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use switchyard_core::object::Batch;
 use switchyard_k8s::{
     status::writer::Order,
-    watch::{IngressClasses, Options},
+    watch::{IngressClasses, Options, Restarts},
 };
 use tokio::sync::mpsc;
 
@@ -73,6 +76,8 @@ pub struct Cluster {
     pub orders: mpsc::UnboundedSender<Order>,
     /// The other end, where the writer listens; the watches have begun to tell what they see.
     pub ordered: mpsc::UnboundedReceiver<Order>,
+    /// How often the watches broke.
+    pub restarts: Arc<Restarts>,
 }
 
 // === impl SourceArgs ===
@@ -92,10 +97,12 @@ impl SourceArgs {
         } = self;
         let Some(directory) = manifests else {
             let (orders, ordered) = mpsc::unbounded_channel();
+            let restarts = Arc::<Restarts>::default();
             let options = Options {
                 namespaces: watch_namespaces,
                 classes: IngressClasses::new(ingress_class_name),
                 sightings: Some(orders.clone()),
+                restarts: restarts.clone(),
             };
             let mut config = cluster
                 .config()
@@ -109,6 +116,7 @@ impl SourceArgs {
                 client,
                 orders,
                 ordered,
+                restarts,
             }));
         };
         ensure!(

@@ -1,20 +1,31 @@
 //! `switchyard tree`: the delegations, for people to look at.
 
+mod dot;
+
 use crate::{
-    cli::Telling,
+    cli::{Format, Telling},
     load::{load, load_cluster},
     paint::{Paint, Style},
     source::ClusterArgs,
 };
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::{io, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 use switchyard_core::{
-    Graph, Name, Settings,
+    Graph, Name, Settings, Status,
     status::State,
     table::WeightedCluster,
     tree::{self, Branch, Root, Route, Security, Tree, Way},
 };
+
+/// The tree of a graph, and the statuses of what is in it: all that is needed to show it, away from the graph.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    tree: Tree,
+    statuses: Statuses,
+}
+
+type Statuses = BTreeMap<Name, Status>;
 
 /// Prints the tree of a directory.
 ///
@@ -43,13 +54,14 @@ pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, telling: T
 
 /// Roots and orphans of the namespace to tell of; below a root, all that it delegates to.
 fn print(graph: &Graph, telling: &Telling) {
-    let mut tree = tree::tree(graph);
-    tree.roots.retain(|root| telling.covers(&root.name.namespace));
-    tree.orphans.retain(|name| telling.covers(&name.namespace));
+    let mut picture = Picture::of(graph);
+    let Tree { roots, orphans } = &mut picture.tree;
+    roots.retain(|root| telling.covers(&root.name.namespace));
+    orphans.retain(|name| telling.covers(&name.namespace));
     let paint = Paint::of(&io::stdout());
     match telling.output.format() {
-        Some(format) => print!("{}", format.document(&to_json(graph, &tree))),
-        None => print!("{}", Printer { graph, paint }.tree(&tree)),
+        Some(format) => print!("{}", format.document(&to_json(&picture))),
+        None => print!("{}", Printer { graph, paint }.tree(&picture.tree)),
     }
 }
 
@@ -57,6 +69,34 @@ fn print(graph: &Graph, telling: &Telling) {
 struct Printer<'a> {
     graph: &'a Graph,
     paint: Paint,
+}
+
+// === impl Picture ===
+
+impl Picture {
+    /// As of the last commit.
+    #[must_use]
+    pub fn of(graph: &Graph) -> Self {
+        let statuses = graph.statuses();
+        Self {
+            tree: tree::tree(graph),
+            statuses: statuses
+                .map(|(name, status)| (name.clone(), status.clone()))
+                .collect(),
+        }
+    }
+
+    /// What `switchyard tree -o json` prints of everything.
+    #[must_use]
+    pub fn json(&self) -> String {
+        Format::Json.document(&to_json(self))
+    }
+
+    /// A drawing, for Graphviz.
+    #[must_use]
+    pub fn dot(&self) -> String {
+        dot::dot(&self.tree)
+    }
 }
 
 // === impl Printer ===
@@ -186,14 +226,19 @@ fn service(cluster: &str) -> String {
         .to_owned()
 }
 
-fn to_json(graph: &Graph, Tree { roots, orphans }: &Tree) -> Value {
-    let roots: Vec<_> = roots.iter().map(|root| root_json(graph, root)).collect();
+fn to_json(
+    Picture {
+        tree: Tree { roots, orphans },
+        statuses,
+    }: &Picture,
+) -> Value {
+    let roots: Vec<_> = roots.iter().map(|root| root_json(statuses, root)).collect();
     let orphans: Vec<_> = orphans.iter().map(Name::to_string).collect();
     json!({"roots": roots, "orphans": orphans})
 }
 
 fn root_json(
-    graph: &Graph,
+    statuses: &Statuses,
     Root {
         name,
         state,
@@ -209,17 +254,17 @@ fn root_json(
         Security::Passthrough => "passthrough",
     };
     json!({
-        "name": name.to_string(), "fqdn": fqdn.as_deref(), "tls": tls, "status": status_json(graph, name, *state),
-        "routes": routes_json(graph, routes), "tcp": clusters_json(tcp),
+        "name": name.to_string(), "fqdn": fqdn.as_deref(), "tls": tls, "status": status_json(statuses, name, *state),
+        "routes": routes_json(statuses, routes), "tcp": clusters_json(tcp),
     })
 }
 
-fn status_json(graph: &Graph, name: &Name, state: State) -> Value {
-    let description = graph.status(name).map(switchyard_core::Status::description);
+fn status_json(statuses: &Statuses, name: &Name, state: State) -> Value {
+    let description = statuses.get(name).map(Status::description);
     json!({"currentStatus": state.as_str(), "description": description})
 }
 
-fn routes_json(graph: &Graph, routes: &[Route]) -> Value {
+fn routes_json(statuses: &Statuses, routes: &[Route]) -> Value {
     let route = |Route { prefix, way }: &Route| match way {
         Way::Services(services) => json!({"match": &**prefix, "services": clusters_json(services)}),
         Way::Repeated(key) => json!({"match": &**prefix, "repeats": key.to_string()}),
@@ -227,7 +272,10 @@ fn routes_json(graph: &Graph, routes: &[Route]) -> Value {
             json!({"match": &**prefix, "unavailable": reason.as_deref().unwrap_or("")})
         }
         Way::Delegated { mount, branches } => {
-            let branches: Vec<_> = branches.iter().map(|branch| branch_json(graph, branch)).collect();
+            let branches: Vec<_> = branches
+                .iter()
+                .map(|branch| branch_json(statuses, branch))
+                .collect();
             json!({"match": &**prefix, "mount": &**mount, "branches": branches})
         }
     };
@@ -235,7 +283,7 @@ fn routes_json(graph: &Graph, routes: &[Route]) -> Value {
 }
 
 fn branch_json(
-    graph: &Graph,
+    statuses: &Statuses,
     Branch {
         name,
         active,
@@ -244,8 +292,8 @@ fn branch_json(
     }: &Branch,
 ) -> Value {
     json!({
-        "name": name.to_string(), "active": active, "status": status_json(graph, name, *state),
-        "routes": routes_json(graph, routes),
+        "name": name.to_string(), "active": active, "status": status_json(statuses, name, *state),
+        "routes": routes_json(statuses, routes),
     })
 }
 

@@ -19,6 +19,7 @@ pub struct ControlOptions {
     pub kubeconfig: Option<PathBuf>,
     pub xds: SocketAddr,
     pub admin: SocketAddr,
+    pub metrics: SocketAddr,
     /// Where Envoy listens for HTTP, and for TLS.
     pub http: SocketAddr,
     pub https: SocketAddr,
@@ -55,6 +56,7 @@ impl ControlOptions {
             kubeconfig: None,
             xds: loopback()?,
             admin: loopback()?,
+            metrics: loopback()?,
             http: loopback()?,
             https: loopback()?,
             wasm: paths::wasm()?,
@@ -74,6 +76,7 @@ impl Control {
             kubeconfig,
             xds,
             admin,
+            metrics,
             http,
             https,
             wasm,
@@ -92,6 +95,7 @@ impl Control {
             .arg(wasm)
             .args(["--xds-address", &xds.to_string()])
             .args(["--admin-address", &admin.to_string()])
+            .args(["--metrics-address", &metrics.to_string()])
             .args(["--listen-address", &http.ip().to_string()])
             .args(["--http-port", &http.port().to_string()])
             .args(["--https-port", &https.port().to_string()])

@@ -17,6 +17,7 @@ pub mod echo;
 pub mod envoy;
 pub mod load;
 pub mod manifests;
+pub mod metrics;
 pub mod paths;
 pub mod ports;
 pub mod process;

@@ -201,6 +201,12 @@ impl Graph {
         self.objects.get(id)
     }
 
+    /// How many objects of a kind were applied, and not deleted since. Costs nothing.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        self.objects.count(kind)
+    }
+
     /// Whether an IngressRoute is a root, as of the last commit.
     #[must_use]
     pub fn is_root(&self, name: &Name) -> bool {

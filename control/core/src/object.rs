@@ -200,6 +200,15 @@ impl fmt::Display for Name {
 // === impl Kind ===
 
 impl Kind {
+    pub const ALL: [Self; 6] = [
+        Self::IngressRoute,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Endpoints,
+        Self::Secret,
+        Self::TlsCertificateDelegation,
+    ];
+
     /// As Kubernetes spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -51,6 +51,8 @@ impl Status {
 // === impl State ===
 
 impl State {
+    pub const ALL: [Self; 3] = [Self::Valid, Self::Invalid, Self::Orphaned];
+
     /// As it stands in `status.currentStatus`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

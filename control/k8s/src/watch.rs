@@ -14,10 +14,11 @@
 mod class;
 mod collector;
 mod listing;
+mod restarts;
 mod retry;
 mod secrets;
 
-pub use self::{class::IngressClasses, collector::document};
+pub use self::{class::IngressClasses, collector::document, restarts::Restarts};
 
 pub(crate) use self::retry::Retry;
 
@@ -37,7 +38,7 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 use switchyard_core::object::{Batch, Kind};
 use tokio::sync::mpsc;
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub classes: IngressClasses,
     /// Who is told what the statuses of IngressRoutes say. None: nobody.
     pub sightings: Option<mpsc::UnboundedSender<Order>>,
+    /// Where it is counted how often a watch broke.
+    pub restarts: Arc<Restarts>,
 }
 
 /// What is watched whole: group, version, plural. Secrets are watched by their metadata.
@@ -97,6 +100,7 @@ pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>)
         namespaces,
         classes,
         sightings,
+        restarts,
     } = options;
     let sources = sources(&namespaces);
     let mut told: SelectAll<_> = sources
@@ -104,7 +108,7 @@ pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>)
         .enumerate()
         .map(|(number, source)| watch(&client, number, source))
         .collect();
-    let mut collector = Collector::new(sources, classes);
+    let mut collector = Collector::new(sources, classes, restarts);
     let mut fetches = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -142,8 +146,11 @@ fn take(collector: &mut Collector, Told { source, event }: Told) {
     }
 }
 
+fn kinds() -> impl Iterator<Item = Kind> {
+    WATCHED.into_iter().map(|(kind, ..)| kind).chain([Kind::Secret])
+}
+
 fn sources(namespaces: &[String]) -> Vec<Source> {
-    let kinds = WATCHED.map(|(kind, ..)| kind).into_iter().chain([Kind::Secret]);
     let scopes: Vec<_> = if namespaces.is_empty() {
         vec![None]
     } else {
@@ -155,7 +162,7 @@ fn sources(namespaces: &[String]) -> Vec<Source> {
             .cloned()
             .map(move |namespace| Source { kind, namespace })
     };
-    kinds.flat_map(scoped).collect()
+    kinds().flat_map(scoped).collect()
 }
 
 fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, Told> {

@@ -1,6 +1,9 @@
 //! The log of what an operator asks about: what is invalid, what moved, which proxies there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use switchyard_core::{
     Change, Graph, Name, Status, Table, path,
     status::State,
@@ -10,6 +13,10 @@ use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::ads::Proxy;
 use tracing::{debug, info, warn};
 
+/// A proxy that owes an answer for so long is told of. A healthy one needs milliseconds; one that warms a cluster whose
+/// endpoints do not come, 15 s.
+const SILENCE: Duration = Duration::from_secs(20);
+
 /// What was told last: only changes are told.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
@@ -18,8 +25,12 @@ pub(super) struct Journal {
     invalid: BTreeSet<Name>,
     /// Whether there was a commit.
     started: bool,
+    /// How often a switch moved, since the start.
+    switched: u64,
     /// Node and address of each proxy.
     proxies: BTreeSet<(String, String)>,
+    /// Those that were told to be silent.
+    silent: BTreeSet<(String, String)>,
 }
 
 /// The branch that a switch has active.
@@ -100,6 +111,7 @@ impl Journal {
             return None;
         }
         let from = std::mem::replace(&mut active.now, now.clone());
+        self.switched += 1;
         info!(switch = %key, %from, to = %now, generation, "Switched");
         let note = format!("{} {}: from {from} to {now}", key.host(), switch.prefix);
         active.before = Some(from);
@@ -108,6 +120,11 @@ impl Journal {
             reason: "Switched",
             note,
         })
+    }
+
+    /// How often a switch moved from one branch to another, since the start.
+    pub(super) fn switched(&self) -> u64 {
+        self.switched
     }
 
     /// What a switch had active before, as far as that was seen.
@@ -134,10 +151,65 @@ impl Journal {
             warn!(node, address, "A proxy disconnected");
         }
         self.proxies = now;
+        self.answering(proxies);
+    }
+
+    /// Tells which proxies have stopped to answer, and which do again.
+    fn answering(&mut self, proxies: &[Proxy]) {
+        let is_silent = |proxy: &&Proxy| proxy.silent_for.is_some_and(|silent| silent >= SILENCE);
+        let now: BTreeSet<_> = proxies.iter().filter(is_silent).map(identity).collect();
+        for (node, address) in now.difference(&self.silent) {
+            warn!(
+                node,
+                address,
+                "A proxy has not answered for {} s",
+                SILENCE.as_secs()
+            );
+        }
+        let again = self.silent.difference(&now);
+        for (node, address) in again.filter(|proxy| self.proxies.contains(*proxy)) {
+            info!(node, address, "A proxy answers again");
+        }
+        self.silent = now;
     }
 }
 
 fn identity(proxy: &Proxy) -> (String, String) {
     let address = proxy.address.map(|address| address.to_string());
     (proxy.node_id.clone(), address.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn proxy(silent: Option<u64>) -> Proxy {
+        Proxy {
+            node_id: "envoy".to_owned(),
+            cluster: String::new(),
+            address: None,
+            connected: SystemTime::UNIX_EPOCH,
+            acked: 0,
+            nacks: Vec::new(),
+            silent_for: silent.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_silent_when_it_owes_an_answer_for_long_until_it_answers_or_leaves() {
+        let mut journal = Journal::default();
+        for (proxies, is_silent) in [
+            (vec![proxy(None)], false),
+            (vec![proxy(Some(19))], false),
+            (vec![proxy(Some(20))], true),
+            (vec![proxy(Some(90))], true),
+            (vec![proxy(Some(0))], false),
+            (vec![proxy(Some(30))], true),
+            (vec![], false),
+        ] {
+            journal.connected(&proxies);
+            assert_eq!(!journal.silent.is_empty(), is_silent, "{proxies:?}");
+        }
+    }
 }

@@ -37,6 +37,7 @@ impl Control {
         let mut process = Command::new(env!("CARGO_BIN_EXE_switchyard"))
             .args(["serve", "--manifests", path(manifests), "--wasm", path(&wasm)])
             .args(["--xds-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"])
+            .args(["--metrics-address", "127.0.0.1:0"])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -19,14 +19,19 @@ mod session;
 mod store;
 mod stream;
 mod subscription;
+mod tally;
 
 pub use self::{
     answer::Answer,
     session::{Excess, Limits, Session},
     store::Store,
+    tally::Traffic,
 };
 
-use self::registry::{Registry, StreamId};
+use self::{
+    registry::{Registry, StreamId},
+    tally::Tally,
+};
 use crate::resource::{ResourceType, Update};
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::discovery::v3::{
@@ -120,6 +125,7 @@ struct Shared {
     generation: watch::Sender<u64>,
     closing: watch::Sender<bool>,
     registry: Registry,
+    tally: Tally,
 }
 
 type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -157,6 +163,7 @@ impl Server {
             generation: watch::Sender::default(),
             closing: watch::Sender::default(),
             registry: Registry::default(),
+            tally: Tally::default(),
         }))
     }
 
@@ -202,9 +209,19 @@ impl Server {
         self.0.registry.proxies()
     }
 
+    /// How many Envoys are connected.
+    pub fn connections(&self) -> usize {
+        self.0.registry.count()
+    }
+
     /// Changes whenever [`Server::proxies`] does.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.registry.changed()
+    }
+
+    /// What went over the streams since the start, by type.
+    pub fn traffic(&self) -> Vec<Traffic> {
+        self.0.tally.traffic()
     }
 
     /// The generation through which every connected Envoy has accepted or refused everything.

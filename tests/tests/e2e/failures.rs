@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use std::fs;
 use switchyard_tests::{
     client::{Connection, get},
     load::Load,
@@ -12,7 +11,7 @@ use switchyard_tests::{
 use tokio::time::{Duration, timeout};
 
 use crate::{
-    fixture::{BlueGreen, HOST, ROOT},
+    fixture::{BlueGreen, HOST, ROOT, damage_filter},
     scenarios,
 };
 
@@ -130,17 +129,10 @@ spec:
     Ok(())
 }
 
-/// The filter that lies beside an Envoy's bootstrap is damaged after the bootstrap told its hash.
 async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result<()> {
     let mut installation = BlueGreen::start(source).await?;
     let world = &mut installation.world;
-    let damaged = fs::read_dir(world.dir.join("envoy-0"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .context("no .wasm beside the bootstrap")?;
-    fs::write(damaged, b"not wasm")?;
-    world.control.restart().await?;
-    world.envoys.first_mut().context("an Envoy")?.restart().await?;
+    damage_filter(world).await?;
     let mut branches = ["green", "blue"].into_iter().cycle();
     let text = until("the refusal is told", async || {
         let outcome = world

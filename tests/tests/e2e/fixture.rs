@@ -1,7 +1,8 @@
 //! The installation that most scenarios begin with.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::fs;
 use switchyard_tests::{
     echo::Echo,
     manifests::{ingress_route, leaf, root, service},
@@ -63,4 +64,16 @@ pub(crate) fn on_both(routes: &Value) -> String {
             &json!({"virtualhost": switched, "routes": delegating}),
         )
         + &ingress_route(BRANCH, &json!({"routes": routes}))
+}
+
+/// The filter that lies beside an Envoy's bootstrap is damaged after the bootstrap told its hash; what had read it begins
+/// anew.
+pub(crate) async fn damage_filter(world: &mut World) -> Result<()> {
+    let damaged = fs::read_dir(world.dir.join("envoy-0"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        .context("no .wasm beside the bootstrap")?;
+    fs::write(damaged, b"not wasm")?;
+    world.control.restart().await?;
+    world.envoys.first_mut().context("an Envoy")?.restart().await
 }

@@ -84,6 +84,7 @@ async fn an_envoy_is_ready_when_it_has_configuration_and_not_before() -> Result<
         http: loopback()?,
         https: loopback()?,
         admin: loopback()?,
+        metrics: loopback()?,
         log: world.dir.join("late.log"),
         bootstrap_flags: ["--status-port", &port].map(str::to_owned).to_vec(),
         ..world.control.options.clone()

@@ -13,6 +13,7 @@ mod fixture;
 mod headers;
 mod life;
 mod logs;
+mod metrics;
 mod policies;
 mod protocols;
 mod reload;

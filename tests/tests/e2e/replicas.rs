@@ -25,6 +25,7 @@ fn replica(world: &World) -> Result<Control> {
     let mut options = world.control.options.clone();
     options.xds = loopback()?;
     options.admin = loopback()?;
+    options.metrics = loopback()?;
     // Its Envoy is on the same machine.
     options.http = loopback()?;
     options.https = loopback()?;

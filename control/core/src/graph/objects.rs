@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     all: BTreeMap<ObjectId, Arc<Object>>,
+    /// How many there are; a kind that there never was is not in it.
+    counts: BTreeMap<Kind, usize>,
     /// Service to its slices.
     slices: Index<Name, Name>,
 }
@@ -21,10 +23,13 @@ impl Objects {
     /// Adds, replaces or (with none) removes an object. Answers what was there before.
     pub(crate) fn replace(&mut self, id: &ObjectId, object: Option<Arc<Object>>) -> Option<Arc<Object>> {
         let slice = object.as_deref().and_then(as_slice).map(service_of);
+        let after = usize::from(object.is_some());
         let before = match object {
             Some(object) => self.all.insert(id.clone(), object),
             None => self.all.remove(id),
         };
+        let count = self.counts.entry(id.kind).or_default();
+        *count = *count + after - usize::from(before.is_some());
         if let Some(service) = before.as_deref().and_then(as_slice).map(service_of) {
             self.slices.remove(&service, &id.name);
         }
@@ -36,6 +41,10 @@ impl Objects {
 
     pub(crate) fn get(&self, id: &ObjectId) -> Option<&Object> {
         self.all.get(id).map(Arc::as_ref)
+    }
+
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.counts.get(&kind).copied().unwrap_or_default()
     }
 
     pub(crate) fn ingress_route(&self, name: &Name) -> Option<&IngressRoute> {

@@ -72,6 +72,8 @@ struct Entry {
     tries: u32,
     /// When it may be written again.
     not_before: Option<Instant>,
+    /// Whether the last write was taken.
+    taken: bool,
 }
 
 // === impl Ledger ===
@@ -100,6 +102,13 @@ impl Ledger {
         self.entries.get(name)?.seen.as_ref()
     }
 
+    /// Whether what is being written was there before, and somebody else changed it. Once: not for each further try.
+    #[must_use]
+    pub fn is_contended(&self, name: &Name) -> bool {
+        let entry = self.entries.get(name);
+        entry.is_some_and(|entry| entry.taken && entry.tries == 1 && entry.writing.is_some())
+    }
+
     /// The next status to write, if one is due.
     pub fn take(&mut self, now: Instant) -> Option<(Name, IngressRouteStatus)> {
         let (at, name) = self.due.first()?.clone();
@@ -126,6 +135,7 @@ impl Ledger {
             return;
         };
         let status = entry.writing.take();
+        entry.taken = written == Written::Done;
         // What was wanted since then has not been tried.
         if status
             .as_ref()

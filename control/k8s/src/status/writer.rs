@@ -54,10 +54,12 @@ pub struct Notice {
     pub note: String,
 }
 
-/// What was written since the start.
+/// What came of the writes since the start.
 #[derive(Debug, Default)]
 pub struct Stats {
     pub done: AtomicU64,
+    /// The object was deleted meanwhile.
+    pub gone: AtomicU64,
     pub failed: AtomicU64,
 }
 
@@ -97,6 +99,9 @@ pub async fn run(
             let Some((name, status)) = writer.ledger.take(Instant::now()) else {
                 break;
             };
+            if writer.ledger.is_contended(&name) {
+                warn!(ingressroute = %name, "Somebody else changed the status; it is written again, ever more seldom");
+            }
             writes.push(write(writer.client.clone(), name, status));
         }
         let next = writer.ledger.next().filter(|_| leads && writes.len() < PARALLEL);
@@ -168,7 +173,8 @@ impl Writer {
     fn wrote(&mut self, name: &Name, written: Written) {
         let counter = match written {
             Written::Done => &self.stats.done,
-            Written::Gone | Written::Failed => &self.stats.failed,
+            Written::Gone => &self.stats.gone,
+            Written::Failed => &self.stats.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.ledger.wrote(name, written, Instant::now());

@@ -1,7 +1,7 @@
 //! What the watches tell, made one batch after the other. Knows no network.
 
 use super::{
-    IngressClasses, Seen, Source,
+    IngressClasses, Restarts, Seen, Source,
     listing::Listing,
     resource,
     secrets::{Fetched, Fetches, Wanted, Wants},
@@ -30,6 +30,7 @@ use tracing::{debug, error, info, warn};
 pub(crate) struct Collector {
     watches: Vec<Watch>,
     classes: IngressClasses,
+    restarts: Arc<Restarts>,
     wanted: Wanted,
     fetches: Fetches,
     /// Secrets that may not be read.
@@ -62,10 +63,11 @@ pub(crate) struct ToFetch {
 // === impl Collector ===
 
 impl Collector {
-    pub(crate) fn new(sources: Vec<Source>, classes: IngressClasses) -> Self {
+    pub(crate) fn new(sources: Vec<Source>, classes: IngressClasses, restarts: Arc<Restarts>) -> Self {
         Self {
             watches: sources.into_iter().map(Watch::new).collect(),
             classes,
+            restarts,
             wanted: Wanted::default(),
             fetches: Fetches::default(),
             refused: BTreeSet::new(),
@@ -78,8 +80,10 @@ impl Collector {
 
     /// The watch of that number broke, and starts anew by itself.
     pub(crate) fn broke(&mut self, number: usize, error: &watcher::Error) {
-        if let Some(watch) = self.watches.get_mut(number) {
-            watch.broke(error);
+        if let Some(watch) = self.watches.get_mut(number)
+            && watch.broke(error)
+        {
+            self.restarts.add(watch.source.kind);
         }
     }
 
@@ -265,15 +269,15 @@ impl Watch {
         }
     }
 
-    /// Told of once, however often it is tried.
-    fn broke(&mut self, error: &watcher::Error) {
+    /// Told of once, however often it is tried. Answers whether that is news.
+    fn broke(&mut self, error: &watcher::Error) -> bool {
         let source = &self.source;
         if self.broken {
             debug!(%source, %error, "Still broken");
         } else {
             warn!(%source, %error, "A watch broke; it starts anew, and what was there goes on");
         }
-        self.broken = true;
+        !std::mem::replace(&mut self.broken, true)
     }
 
     fn working(&mut self) -> &mut Listing {

@@ -101,6 +101,10 @@ impl Registry {
         self.notify();
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.streams().live.len()
+    }
+
     pub(super) fn proxies(&self) -> Vec<Proxy> {
         self.streams().live.values().map(Live::to_proxy).collect()
     }

@@ -89,15 +89,13 @@ impl Connection {
 
     fn on_request(&mut self, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
         self.identify(request);
+        self.shared.tally.received(request);
         self.session
             .on_request(request, Instant::now())
             .map_err(|excess: Excess| {
                 tracing::warn!(%excess, address = ?self.address, "Ending a stream");
                 Status::invalid_argument(excess.to_string())
             })?;
-        if request.error_detail.is_some() {
-            self.on_nack(request);
-        }
         Ok(())
     }
 
@@ -116,22 +114,12 @@ impl Connection {
         });
     }
 
-    fn on_nack(&mut self, request: &DeltaDiscoveryRequest) {
-        let reason = request.error_detail.as_ref().map_or("", |status| &status.message);
-        let node = self.node.as_ref().map_or("", |node| &node.id);
-        tracing::warn!(
-            node,
-            r#type = request.type_url,
-            reason,
-            "An Envoy refused a response"
-        );
-    }
-
     fn poll(&mut self) -> Option<DeltaDiscoveryResponse> {
         let answer = self.session.poll(&self.shared.store(), Instant::now());
         self.report();
-        let code = &self.node.as_ref()?.code;
-        Some(answer?.encode(code))
+        let (code, answer) = (&self.node.as_ref()?.code, answer?);
+        self.shared.tally.sent(answer.kind, &answer.batch);
+        Some(answer.encode(code))
     }
 
     /// Says how far the client has come, if that is news.
@@ -150,10 +138,27 @@ impl Connection {
         if progress == self.reported {
             return;
         }
+        log_news(id, &self.reported.nacks, &progress.nacks);
         let registry = &self.shared.registry;
         registry.remember(id, self.session.refused_filters());
         registry.report(*stream, progress.clone(), self.shared.newest());
         self.reported = progress;
+    }
+}
+
+/// Logs what a client refuses since the last report; and when that was the last of it.
+fn log_news(node: &str, before: &[Nack], now: &[Nack]) {
+    for nack in now.iter().filter(|nack| !before.contains(nack)) {
+        let Nack {
+            resource_type,
+            name,
+            reason,
+            ..
+        } = nack;
+        tracing::warn!(node, r#type = %resource_type, resource = %name, reason = %reason, "A proxy refuses a resource");
+    }
+    if now.is_empty() && !before.is_empty() {
+        tracing::info!(node, "A proxy refuses nothing any more");
     }
 }
 

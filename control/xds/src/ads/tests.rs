@@ -431,3 +431,38 @@ async fn the_state_of_the_world_variant_is_refused_with_advice() {
     assert_eq!(status.code(), Code::Unimplemented);
     assert!(status.message().contains("DELTA_GRPC"), "{status}");
 }
+
+#[tokio::test]
+async fn what_went_over_the_streams_is_counted_by_type() {
+    let server = mk_ready();
+    let counted = || {
+        let traffic = server.traffic().into_iter();
+        traffic
+            .filter(|one| (one.sent, one.acks, one.nacks) != (0, 0, 0))
+            .map(|one| (one.resource_type, one.sent, one.acks, one.nacks))
+            .collect::<Vec<_>>()
+    };
+    server.publish(mk_set(Cluster, "a", 1, 3));
+    server.publish(mk_set(Cluster, "b", 1, 3));
+    let mut client = Client::named(listen(&server).await, "envoy-1", Cluster, &[]).await;
+    let response = client.next().await;
+    assert_eq!(server.connections(), 1);
+    assert_eq!(counted(), [(Cluster, 2, 0, 0)]);
+    client.send(mk_ack(&response)).await;
+    client.send(mk_ask(Endpoint, &["nobody"])).await;
+    let response = client.next().await;
+    assert_eq!(response.removed_resources, ["nobody"]);
+    assert_eq!(
+        counted(),
+        [(Cluster, 2, 1, 0)],
+        "a removal is no resource, a question no verdict"
+    );
+    server.publish(mk_set(Cluster, "a", 2, 3));
+    let response = client.next().await;
+    client.send(mk_nack(&response)).await;
+    until(&server, |proxies| {
+        proxies.iter().any(|proxy| !proxy.nacks.is_empty())
+    })
+    .await;
+    assert_eq!(counted(), [(Cluster, 3, 1, 1)]);
+}

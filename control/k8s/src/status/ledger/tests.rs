@@ -231,3 +231,22 @@ fn what_was_active_before_outlives_a_control_that_saw_it() {
         assert_eq!(written.as_deref(), want, "{wanted_now:?}");
     }
 }
+
+#[test]
+fn a_status_is_contended_when_somebody_else_changed_it_and_not_when_a_write_failed() {
+    for (written, is_contended) in [(Written::Done, true), (Written::Failed, false)] {
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        ledger.saw(&name(), sighting(""), now);
+        ledger.want(&name(), wanted(status("valid")), now);
+        assert_eq!(due(&mut ledger, now).as_deref(), Some("valid"));
+        assert!(!ledger.is_contended(&name()), "the first write");
+        ledger.wrote(&name(), written, now);
+        ledger.saw(&name(), sighting("theirs"), now);
+        assert_eq!(due(&mut ledger, now + FIRST_WAIT).as_deref(), Some("valid"));
+        assert_eq!(ledger.is_contended(&name()), is_contended, "{written:?}");
+        ledger.wrote(&name(), Written::Done, now + FIRST_WAIT);
+        ledger.saw(&name(), sighting("theirs"), now + FIRST_WAIT);
+        assert!(due(&mut ledger, now + 10 * SECOND).is_some());
+        assert!(!ledger.is_contended(&name()), "told already, or tried too often");
+    }
+}

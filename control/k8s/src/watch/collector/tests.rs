@@ -13,6 +13,7 @@ fn collector() -> Collector {
     Collector::new(
         vec![source(Kind::IngressRoute), source(Kind::Secret)],
         IngressClasses::default(),
+        Arc::default(),
     )
 }
 
@@ -230,4 +231,24 @@ fn a_secret_that_may_not_be_read_is_missing_and_asked_for_again() {
         refused_before: true,
     };
     assert_eq!(again, [want]);
+}
+
+#[test]
+fn a_watch_that_breaks_is_counted_once_until_it_is_back() {
+    let mut collector = started();
+    let counted = |collector: &Collector| -> Vec<u64> {
+        let counts: BTreeMap<_, _> = collector.restarts.counts().collect();
+        [Kind::IngressRoute, Kind::Secret]
+            .map(|kind| counts[&kind])
+            .into()
+    };
+    assert_eq!(counted(&collector), [0, 0]);
+    let error = watcher::Error::NoResourceVersion;
+    collector.broke(ROUTES, &error);
+    collector.broke(ROUTES, &error);
+    assert_eq!(counted(&collector), [1, 0]);
+    collector.routes([Event::Init, Event::InitDone]);
+    collector.broke(ROUTES, &error);
+    collector.broke(SECRETS, &error);
+    assert_eq!(counted(&collector), [2, 1]);
 }

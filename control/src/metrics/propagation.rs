@@ -1,0 +1,110 @@
+//! How long changes take to every proxy.
+//!
+//! ```text
+//! Engine -- Published --> Pending -- taken by all --> histogram
+//! Server -- progress of the proxies --^
+//! ```
+//!
+//! A task of its own: the engine waits for no proxy.
+
+use prometheus_client::metrics::histogram::Histogram;
+use std::{collections::VecDeque, time::Duration};
+use switchyard_xds::ads::Server;
+use tokio::{sync::mpsc, time::Instant};
+
+/// How often it is looked whether a proxy has been silent for so long that it is no longer waited for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The most that wait. A proxy that owes its answer for so many changes is slow, and more of them say no more.
+const MOST: usize = 4096;
+
+/// A change that the proxies are to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    pub generation: u64,
+    /// When what caused it came to the engine.
+    pub arrived: Instant,
+}
+
+/// What some proxy has not taken yet, oldest first.
+#[derive(Debug, Default)]
+struct Pending(VecDeque<Published>);
+
+/// Observes until the engine ends.
+pub async fn run(server: Server, mut published: mpsc::UnboundedReceiver<Published>, seconds: Histogram) {
+    let mut progress = server.changed();
+    let mut pending = Pending::default();
+    loop {
+        tokio::select! {
+            news = published.recv() => match news {
+                // Who takes it when nobody is connected was never waited for.
+                Some(news) => if server.connections() > 0 { pending.add(news) },
+                None => return,
+            },
+            Ok(()) = progress.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY), if !pending.0.is_empty() => {}
+        }
+        let connected = server.connections() > 0;
+        let now = Instant::now();
+        for arrived in pending.taken(server.acked_generation()) {
+            if connected {
+                seconds.observe(now.saturating_duration_since(arrived).as_secs_f64());
+            }
+        }
+    }
+}
+
+// === impl Pending ===
+
+impl Pending {
+    fn add(&mut self, news: Published) {
+        if self.0.len() < MOST {
+            self.0.push_back(news);
+        }
+    }
+
+    /// Removes what every proxy has, now that all have `generation`; with when each came.
+    fn taken(&mut self, generation: u64) -> Vec<Instant> {
+        let count = self.0.partition_point(|news| news.generation <= generation);
+        self.0.drain(..count).map(|news| news.arrived).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_proxies_have_is_taken_oldest_first_and_once() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut pending = Pending::default();
+        for (generation, millis) in [(3, 0), (4, 10), (7, 20)] {
+            pending.add(Published {
+                generation,
+                arrived: at(millis),
+            });
+        }
+        for (generation, want) in [
+            (2, vec![]),
+            (4, vec![at(0), at(10)]),
+            (4, vec![]),
+            (6, vec![]),
+            (9, vec![at(20)]),
+        ] {
+            assert_eq!(pending.taken(generation), want, "{generation}");
+        }
+    }
+
+    #[test]
+    fn no_more_wait_than_the_limit() {
+        let mut pending = Pending::default();
+        for generation in 0..2 * MOST as u64 {
+            pending.add(Published {
+                generation,
+                arrived: Instant::now(),
+            });
+        }
+        assert_eq!(pending.taken(u64::MAX).len(), MOST);
+    }
+}
