@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench wasm envoy kube promtool fuzz lint clean
+.PHONY: help demo test bench wasm envoy kube promtool deploy fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
@@ -19,6 +19,7 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 
 test: wasm envoy kube promtool ## Every test, on real parts
 	scripts/reproducible.sh
+	scripts/render.sh --check
 	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
 	cargo test -p switchyard-policy --features schema schema
 	scripts/node.sh >/dev/null
@@ -44,6 +45,9 @@ kube: ## Get a Kubernetes API server, and print where it is
 
 promtool: ## Get promtool, and print where it is
 	@scripts/promtool.sh
+
+deploy: ## Render deploy/switchyard.yaml from the Helm chart
+	scripts/render.sh
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS
 	scripts/fuzz.sh $(FUZZ_SECONDS)

