@@ -41,7 +41,8 @@ pub struct Cache {
 #[derive(Debug)]
 struct Decoded {
     hash: u64,
-    switch: Rc<Switch>,
+    /// One that does not decode is not tried again.
+    switch: Result<Rc<Switch>, Unusable>,
 }
 
 /// Why a configuration, or one section of it, cannot be used.
@@ -118,16 +119,16 @@ impl Cache {
             .get(key)
             .filter(|decoded| decoded.hash == section.hash)
         {
-            return Ok(Some(Rc::clone(switch)));
+            return switch.clone().map(Some);
         }
         self.sweep(packed);
-        let switch = Rc::new(Switch::try_from(config::Switch::from_json(section.json)?)?);
+        let switch = decode(section.json);
         let decoded = Decoded {
             hash: section.hash,
-            switch: Rc::clone(&switch),
+            switch: switch.clone(),
         };
         self.decoded.insert(key.to_owned(), decoded);
-        Ok(Some(switch))
+        switch.map(Some)
     }
 
     fn sweep(&mut self, current: &Packed) {
@@ -144,6 +145,10 @@ impl Cache {
             }
         }
     }
+}
+
+fn decode(section: &[u8]) -> Result<Rc<Switch>, Unusable> {
+    Ok(Rc::new(Switch::try_from(config::Switch::from_json(section)?)?))
 }
 
 #[cfg(test)]

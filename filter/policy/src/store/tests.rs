@@ -64,6 +64,24 @@ fn a_section_that_control_never_sends_spoils_no_other() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn a_section_that_does_not_decode_is_not_tried_again_until_it_changes() {
+    let cache = Rc::default();
+    let (blue, bad) = (section("blue"), store(&[("s", "{")], &cache));
+    let error = bad.switch("s").unwrap_err();
+    // Were it decoded again, this would be seen.
+    let mended = active(&store(&[("s", &blue)], &Rc::default()), "s");
+    let kept = cache
+        .borrow_mut()
+        .decoded
+        .get_mut("s")
+        .map(|decoded| std::mem::replace(&mut decoded.switch, Ok(mended)));
+    assert_eq!(kept.unwrap().unwrap_err(), error);
+    assert_eq!(active(&bad, "s").active.name, "blue");
+    let green = store(&[("s", &section("green"))], &cache);
+    assert_eq!(active(&green, "s").active.name, "green");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn an_update_decodes_again_only_what_changed() {
     let cache = Rc::default();
     let (blue, green) = (section("blue"), section("green"));
