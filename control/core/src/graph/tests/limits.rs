@@ -39,6 +39,30 @@ fn deeper_is_an_error_where_it_gets_too_deep() {
     assert_eq!(graph.status(&name("c64")).unwrap().state, State::Orphaned);
 }
 
+#[test]
+fn a_tcpproxy_is_delegated_as_deep_and_no_deeper() {
+    let link = |number: usize, last: usize| {
+        let tcpproxy = if number < last {
+            json!({"delegate": {"name": format!("c{}", number + 1)}})
+        } else {
+            json!({"services": [{"name": "home", "port": 8080}]})
+        };
+        ingress_route(&format!("c{number}"), json!({"tcpproxy": tcpproxy}))
+    };
+    for (last, want) in [
+        (63, "valid IngressRoute"),
+        (64, "tcpproxy: delegation is deeper than 64 levels"),
+        (10_000, "tcpproxy: delegation is deeper than 64 levels"),
+    ] {
+        let virtualhost = json!({"fqdn": "example.com", "tls": {"passthrough": true}});
+        let tcpproxy = json!({"delegate": {"name": "c0"}});
+        let root = ingress_route("root", json!({"virtualhost": virtualhost, "tcpproxy": tcpproxy}));
+        let links = (0..=last).map(|number| link(number, last));
+        let graph = graph([root, service("home")].into_iter().chain(links));
+        assert_eq!(graph.status(&name("c63")).unwrap().description(), want, "{last}");
+    }
+}
+
 /// A part that is shallow by one way may be too deep by another.
 #[test]
 fn depth_counts_by_every_way() {
