@@ -157,5 +157,10 @@ async fn a_configuration_that_is_wrong_is_refused_and_the_last_stays() -> Result
     })
     .await?;
     ensure!(this.get("/").await?.backend() == "blue");
+    let place = "switches.\"bar.com/\".active: \"default/nowhere\" is no key of branches";
+    ensure!(
+        this.envoy.process.log()?.contains(place),
+        "the log names the place"
+    );
     Ok(())
 }

@@ -200,6 +200,18 @@ fn a_circle_of_switches_is_refused_and_a_long_chain_is_not() {
     }
 }
 
+/// With the schema, which is that of these types, this is what people begin from.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn the_static_example_is_a_configuration() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/static/ecds.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    // The block is the last of the file.
+    let (_, json) = text.split_once("value: |\n").unwrap();
+    let config = Config::from_json(json.as_bytes()).unwrap();
+    assert_eq!(config.switches.len(), 2);
+}
+
 #[cfg(feature = "schema")]
 #[test]
 fn the_schema_beside_the_static_example_is_this_one() {
