@@ -15,7 +15,7 @@ pub use self::tally::Tally;
 
 use self::{journal::Journal, register::Register, tally::Census};
 use crate::{
-    live::{Await, Published, Wanted},
+    live::{Await, Wanted},
     metrics::{Timings, propagation},
     status::{Mark, News},
     tree::Picture,
@@ -338,12 +338,16 @@ impl Engine {
 
     /// Answers those whose switch is where they wait for it to be: since `published`, or since before they asked.
     fn answer(&mut self, published: Option<Instant>) {
-        let switches = &self.graph.table().switches;
-        let published = Published {
-            generation: self.generation,
-            at: published,
+        let Self {
+            graph,
+            journal,
+            waiting,
+            ..
+        } = self;
+        let switches = || {
+            let switches = graph.table().switches.iter();
+            switches.map(|(key, switch)| (switch.as_ref(), journal.since(key)))
         };
-        self.waiting
-            .retain_mut(|request| !request.answer(switches.values().map(AsRef::as_ref), published));
+        waiting.retain_mut(|request| !request.answer(switches(), published));
     }
 }

@@ -44,7 +44,11 @@ pub struct Report {
     pub live: usize,
     /// Of how many that are connected.
     pub of: usize,
+    /// Each of them, where control was asked.
     pub proxies: Vec<ProxyReport>,
+    /// What the status says of them, where that was asked and it is not live on all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 /// How one proxy took it.
@@ -102,16 +106,21 @@ pub async fn report(
 // === impl Await ===
 
 impl Await {
-    /// Answers if one of the switches is as it is wanted. Says whether the request is done with.
+    /// Answers if one of the switches is as it is wanted; each comes with the generation since which it is as it is. Says
+    /// whether the request is done with.
     pub(crate) fn answer<'t>(
         &mut self,
-        mut switches: impl Iterator<Item = &'t Switch>,
-        published: Published,
+        switches: impl Iterator<Item = (&'t Switch, u64)>,
+        at: Option<Instant>,
     ) -> bool {
-        let abandoned = self.reply.as_ref().is_none_or(oneshot::Sender::is_closed);
-        if abandoned || !switches.any(|switch| self.wanted.is_met(switch)) {
-            return abandoned;
+        if self.reply.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            return true;
         }
+        let met = switches.filter(|(switch, _)| self.wanted.is_met(switch));
+        let Some(generation) = met.map(|(_, since)| since).max() else {
+            return false;
+        };
+        let published = Published { generation, at };
         // If nobody waits any longer there is nobody to tell.
         self.reply.take().map(|reply| reply.send(published)).is_some()
     }
@@ -143,6 +152,7 @@ impl Report {
             live: 0,
             of,
             proxies: Vec::new(),
+            told: None,
         }
     }
 
@@ -159,6 +169,7 @@ impl Report {
             live,
             of: proxies.len(),
             proxies,
+            told: None,
         }
     }
 }

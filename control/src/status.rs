@@ -20,7 +20,7 @@ use switchyard_core::{Name, Status, status::State};
 use switchyard_k8s::{
     replicas::Progress,
     status::{
-        Condition, IngressRouteStatus, PROGRAMMED, SwitchStatus, VALID, condition,
+        Condition, IngressRouteStatus, PROGRAMMED, REFUSED, SwitchStatus, VALID, condition,
         ledger::Wanted,
         writer::{Notice, Order},
     },
@@ -61,6 +61,16 @@ pub struct JudgedSwitch {
     pub since: Mark,
 }
 
+/// How what an IngressRoute comes to stands with the proxies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Live,
+    /// One has not answered.
+    Pending,
+    /// One has refused it.
+    Refused,
+}
+
 /// What the engine tells.
 #[derive(Clone, Debug)]
 pub enum News {
@@ -88,8 +98,8 @@ struct Reporter {
     judged: BTreeMap<Name, Judged>,
     /// What is to be ordered, and how long it waits at most.
     due: BTreeMap<Name, Instant>,
-    /// What was ordered before all proxies had it.
-    unsettled: BTreeSet<Name>,
+    /// What was ordered before all proxies had it, and how it stood then.
+    unsettled: BTreeMap<Name, Standing>,
     fleet: Fleet,
     versions: Versions,
     /// What is refused as it is.
@@ -152,7 +162,7 @@ fn refusals(proxy: &Proxy) -> impl Iterator<Item = Refusal> {
 fn notice((node, type_url, name, reason): &Refusal) -> Notice {
     Notice {
         warning: true,
-        reason: "Refused",
+        reason: REFUSED,
         note: format!("proxy {node} refused {type_url} {name}, and goes on with what it had: {reason}"),
     }
 }
@@ -227,24 +237,22 @@ impl Reporter {
             fleet,
             ..
         } = self;
-        let settled = |name: &Name| {
-            judged
-                .get(name)
-                .is_none_or(|judged| fleet.has_settled(judged.newest()))
+        let standing = |name: &Name| {
+            let judged = judged.get(name);
+            judged.map_or(Standing::Live, |judged| fleet.standing(judged.newest()))
         };
-        let mut names: BTreeSet<_> = due
+        let ripe = due
             .iter()
-            .filter(|(name, until)| **until <= now || settled(name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        names.extend(unsettled.iter().filter(|name| settled(name)).cloned());
+            .filter(|(name, until)| **until <= now || standing(name) != Standing::Pending);
+        let moved = unsettled.iter().filter(|(name, was)| standing(name) != **was);
+        let names = ripe.map(|(name, _)| name).chain(moved.map(|(name, _)| name));
+        let names: BTreeSet<_> = names.cloned().collect();
         for name in &names {
             due.remove(name);
-            if settled(name) {
-                unsettled.remove(name);
-            } else {
-                unsettled.insert(name.clone());
-            }
+            match standing(name) {
+                Standing::Live => unsettled.remove(name),
+                other => unsettled.insert(name.clone(), other),
+            };
         }
         let status = |name: Name| Some((judged.get(&name)?.to_status(fleet), name));
         let statuses = names.into_iter().filter_map(status);
@@ -296,16 +304,14 @@ impl Judged {
     }
 
     fn programmed(&self, fleet: &Fleet) -> Condition {
-        let (live, of) = (fleet.with(self.newest()), fleet.len());
-        let refused = fleet.has_refused(self.newest());
-        let message = format!("{live} of {of} connected proxies have it");
-        let (holds, reason) = match (live, of) {
-            _ if refused => (false, "Refused"),
-            (_, 0) => (false, "NoProxies"),
-            (live, of) if live < of => (false, "Pending"),
-            _ => (true, "Programmed"),
+        let newest = self.newest();
+        let (holds, reason) = match fleet.standing(newest) {
+            _ if fleet.is_empty() => (false, "NoProxies"),
+            Standing::Refused => (false, REFUSED),
+            Standing::Pending => (false, "Pending"),
+            Standing::Live => (true, "Programmed"),
         };
-        condition(PROGRAMMED, holds, reason, &message, self.observed)
+        condition(PROGRAMMED, holds, reason, &fleet.told(newest), self.observed)
     }
 
     /// In short, for a column.

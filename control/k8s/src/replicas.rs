@@ -27,10 +27,7 @@ use kube::{
     },
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     time::{Instant, sleep_until},
@@ -54,10 +51,20 @@ const INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// How many have taken everything up to a `resourceVersion`.
+    /// How many have answered for everything up to a `resourceVersion`.
     pub proxies: BTreeMap<u64, usize>,
-    /// The versions at which one of them refused something.
-    pub refused: BTreeSet<u64>,
+    /// What some of them have not, for they refused it. No proxy is twice among those of one version.
+    pub refused: Vec<Refused>,
+}
+
+/// Proxies that refused what came from one version to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub since: u64,
+    pub until: u64,
+    pub proxies: usize,
+    /// Which one refused what, and why; of one of them.
+    pub example: String,
 }
 
 /// Which replica this is.
@@ -126,10 +133,23 @@ impl Progress {
         self.proxies.is_empty()
     }
 
+    /// How many have answered for what a version came to, whatever they said.
+    #[must_use]
+    pub fn answered(&self, version: u64) -> usize {
+        sum(self.proxies.range(version..).map(|(_, count)| count))
+    }
+
+    /// Those that refused something of what a version came to.
+    pub fn refusing(&self, version: u64) -> impl Iterator<Item = &Refused> {
+        let covers = move |refused: &&Refused| (refused.since..=refused.until).contains(&version);
+        self.refused.iter().filter(covers)
+    }
+
     /// How many have what a version came to.
     #[must_use]
     pub fn with(&self, version: u64) -> usize {
-        sum(self.proxies.range(version..).map(|(_, count)| count))
+        let refusing = sum(self.refusing(version).map(|refused| &refused.proxies));
+        self.answered(version).saturating_sub(refusing)
     }
 
     fn add(&mut self, Self { proxies, refused }: &Self) {
@@ -137,7 +157,7 @@ impl Progress {
             let sum = self.proxies.entry(*version).or_default();
             *sum = sum.saturating_add(*count);
         }
-        self.refused.extend(refused);
+        self.refused.extend(refused.iter().cloned());
     }
 }
 

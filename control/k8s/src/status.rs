@@ -79,6 +79,8 @@ pub struct TlsCertificateDelegationStatus {
 pub const VALID: &str = "Valid";
 /// Whether the connected proxies have what it comes to: the condition of that name, as Gateway API has it.
 pub const PROGRAMMED: &str = "Programmed";
+/// Why it does not hold, where a proxy refuses what it comes to.
+pub const REFUSED: &str = "Refused";
 
 // === impl IngressRouteStatus ===
 

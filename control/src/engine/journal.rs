@@ -39,6 +39,8 @@ struct Active {
     now: Name,
     /// Before the last move; none if none was seen.
     before: Option<Name>,
+    /// The generation in which anything of the switch changed last.
+    since: u64,
 }
 
 // === impl Journal ===
@@ -106,7 +108,9 @@ impl Journal {
         let active = self.active.entry(key.clone()).or_insert_with(|| Active {
             now: now.clone(),
             before: None,
+            since: generation,
         });
+        active.since = generation;
         if active.now == *now {
             return None;
         }
@@ -125,6 +129,14 @@ impl Journal {
     /// How often a switch moved from one branch to another, since the start.
     pub(super) fn switched(&self) -> u64 {
         self.switched
+    }
+
+    /// The generation that proxies are to have for a switch to be as it is.
+    pub(super) fn since(&self, key: &SwitchKey) -> u64 {
+        self.active
+            .get(key)
+            .map(|active| active.since)
+            .unwrap_or_default()
     }
 
     /// What a switch had active before, as far as that was seen.

@@ -1,8 +1,14 @@
 //! How far the proxies are: those of this replica, and those of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
-use switchyard_k8s::replicas::Progress;
-use switchyard_xds::ads::Proxy;
+use super::Standing;
+use std::collections::BTreeMap;
+use switchyard_k8s::replicas::{Progress, Refused};
+use switchyard_xds::ads::{Nack, Proxy};
+
+/// How many proxies a text names of those that have not answered, and of those that refused.
+const MOST_NAMED: usize = 4;
+/// In bytes, of what one proxy refused, as other replicas are told: an annotation of a Lease has 256 KiB.
+const LONGEST_EXAMPLE: usize = 256;
 
 /// What proxies are to have taken for something to be live on them. Both count up together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,12 +22,27 @@ pub struct Mark {
 /// All proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
-    /// The generation that each of this replica's has, in order.
-    acked: Vec<u64>,
-    /// The generations at which one of them refused something.
-    refused: BTreeSet<u64>,
+    here: Vec<Member>,
     /// Those of other replicas.
     elsewhere: Progress,
+}
+
+/// One of this replica's proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Member {
+    node: String,
+    /// The generation through which it has answered.
+    answered: u64,
+    refusals: Vec<Refusal>,
+}
+
+/// What a proxy has not, for it refused it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusal {
+    since: u64,
+    until: u64,
+    /// What it refused, and why.
+    text: String,
 }
 
 /// Which version each generation came to.
@@ -35,10 +56,7 @@ pub(super) struct Versions {
 impl Fleet {
     /// What is new of this replica's.
     pub(super) fn see(&mut self, proxies: &[Proxy]) {
-        let nacks = proxies.iter().flat_map(|proxy| &proxy.nacks);
-        self.acked = proxies.iter().map(|proxy| proxy.acked).collect();
-        self.acked.sort_unstable();
-        self.refused = nacks.map(|nack| nack.generation).collect();
+        self.here = proxies.iter().map(Member::new).collect();
     }
 
     /// What is new of the others'.
@@ -49,7 +67,7 @@ impl Fleet {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.acked.len().saturating_add(self.elsewhere.len())
+        self.here.len().saturating_add(self.elsewhere.len())
     }
 
     #[must_use]
@@ -60,32 +78,121 @@ impl Fleet {
     /// How many have it.
     #[must_use]
     pub fn with(&self, Mark { generation, version }: Mark) -> usize {
-        let here = self.acked.len() - self.acked.partition_point(|acked| *acked < generation);
-        here.saturating_add(self.elsewhere.with(version))
+        let here = self.here.iter().filter(|member| member.has(generation));
+        here.count().saturating_add(self.elsewhere.with(version))
     }
 
-    /// Whether all have it.
-    pub(super) fn has_settled(&self, mark: Mark) -> bool {
-        self.with(mark) == self.len()
+    pub(super) fn standing(&self, mark: Mark) -> Standing {
+        if self.refusing(mark).next().is_some() {
+            Standing::Refused
+        } else if self.with(mark) < self.len() {
+            Standing::Pending
+        } else {
+            Standing::Live
+        }
     }
 
-    /// Whether one refused it, or something since.
-    pub(super) fn has_refused(&self, Mark { generation, version }: Mark) -> bool {
-        self.refused.range(generation..).next().is_some()
-            || self.elsewhere.refused.range(version..).next().is_some()
+    /// How far it is, in words: how many have it, and which have not, and why.
+    #[must_use]
+    pub fn told(&self, mark: Mark) -> String {
+        let (live, of) = (self.with(mark), self.len());
+        let mut parts = vec![format!("{live} of {of} connected proxies have it")];
+        parts.extend(named(self.refusing(mark).collect()));
+        let silent = self
+            .here
+            .iter()
+            .filter(|member| member.answered < mark.generation);
+        let silent = silent.map(|member| format!("{} has not answered", member.node));
+        parts.extend(named(silent.collect()));
+        let answered = self.elsewhere.answered(mark.version);
+        let elsewhere = self.elsewhere.len().saturating_sub(answered);
+        if elsewhere > 0 {
+            parts.push(format!("{elsewhere} of other replicas have not answered"));
+        }
+        parts.join("; ")
     }
+
+    fn refusing(&self, Mark { generation, version }: Mark) -> impl Iterator<Item = String> {
+        let here = self.here.iter().filter_map(move |member| {
+            let refusal = member.refused(generation)?;
+            Some(member.refuses(refusal))
+        });
+        let elsewhere = self.elsewhere.refusing(version);
+        here.chain(elsewhere.map(|refused| refused.example.clone()))
+    }
+}
+
+/// The first of them.
+fn named(mut texts: Vec<String>) -> Vec<String> {
+    let more = texts.len().saturating_sub(MOST_NAMED);
+    texts.truncate(MOST_NAMED);
+    if more > 0 {
+        texts.push(format!("and {more} more"));
+    }
+    texts
 }
 
 #[cfg(test)]
 impl Fleet {
-    /// One of this replica's proxies alone.
-    pub(super) fn of(acked: &[u64], refused: &[u64]) -> Self {
-        let mut acked = acked.to_vec();
-        acked.sort_unstable();
+    /// One of this replica's proxies alone, each by the generation that it has answered; the first of them has refused what
+    /// these generations changed.
+    pub(super) fn of(answered: &[u64], refused: &[u64]) -> Self {
+        let refusal = |generation: &u64| Refusal {
+            since: *generation,
+            until: *generation,
+            text: "Listener web: bad".to_owned(),
+        };
+        let member = |(number, answered): (usize, &u64)| Member {
+            node: format!("envoy-{number}"),
+            answered: *answered,
+            refusals: refused.iter().filter(|_| number == 0).map(refusal).collect(),
+        };
         Self {
-            acked,
-            refused: refused.iter().copied().collect(),
+            here: answered.iter().enumerate().map(member).collect(),
             elsewhere: Progress::default(),
+        }
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    fn new(proxy: &Proxy) -> Self {
+        Self {
+            node: proxy.node_id.clone(),
+            answered: proxy.acked,
+            refusals: proxy.nacks.iter().map(Refusal::new).collect(),
+        }
+    }
+
+    fn has(&self, generation: u64) -> bool {
+        self.answered >= generation && self.refused(generation).is_none()
+    }
+
+    fn refused(&self, generation: u64) -> Option<&Refusal> {
+        let mut refusals = self.refusals.iter();
+        refusals.find(|refusal| (refusal.since..=refusal.until).contains(&generation))
+    }
+
+    fn refuses(&self, Refusal { text, .. }: &Refusal) -> String {
+        format!("{} refused {text}", self.node)
+    }
+
+    /// The oldest generation that anything of it is known by.
+    fn oldest(&self) -> u64 {
+        let refused = self.refusals.iter().map(|refusal| refusal.since);
+        refused.chain([self.answered]).min().unwrap_or_default()
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn new(nack: &Nack) -> Self {
+        Self {
+            since: nack.since,
+            until: nack.generation,
+            text: format!("{} {}: {}", nack.resource_type, nack.name, nack.reason),
         }
     }
 }
@@ -101,16 +208,35 @@ impl Versions {
     /// As other replicas are told. What no proxy needs any longer is forgotten.
     pub(super) fn progress(&mut self, fleet: &Fleet) -> Progress {
         let mut proxies = BTreeMap::new();
-        for acked in &fleet.acked {
-            *proxies.entry(self.version(*acked)).or_default() += 1;
+        let mut refused = Vec::new();
+        for member in &fleet.here {
+            *proxies.entry(self.version(member.answered)).or_default() += 1;
+            for span in self.refused(member) {
+                add(&mut refused, span);
+            }
         }
-        let refused = fleet.refused.iter().map(|generation| self.version(*generation));
-        let progress = Progress {
-            refused: refused.collect(),
-            proxies,
-        };
-        self.forget(fleet.acked.first().copied().unwrap_or(u64::MAX));
-        progress
+        self.forget(fleet.here.iter().map(Member::oldest).min().unwrap_or(u64::MAX));
+        Progress { proxies, refused }
+    }
+
+    /// What a proxy refused, each version once.
+    fn refused(&self, member: &Member) -> Vec<Refused> {
+        let mut spans: Vec<Refused> = Vec::new();
+        let mut refusals: Vec<_> = member.refusals.iter().collect();
+        refusals.sort_by_key(|refusal| refusal.since);
+        for refusal in refusals {
+            let (since, until) = (self.version(refusal.since), self.version(refusal.until));
+            match spans.last_mut().filter(|last| since <= last.until) {
+                Some(last) => last.until = last.until.max(until),
+                None => spans.push(Refused {
+                    since,
+                    until,
+                    proxies: 1,
+                    example: shortened(member.refuses(refusal)),
+                }),
+            }
+        }
+        spans
     }
 
     fn version(&self, generation: u64) -> u64 {
@@ -126,63 +252,19 @@ impl Versions {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mark(generation: u64, version: u64) -> Mark {
-        Mark { generation, version }
-    }
-
-    fn elsewhere(proxies: &[(u64, usize)], refused: &[u64]) -> Progress {
-        Progress {
-            proxies: proxies.iter().copied().collect(),
-            refused: refused.iter().copied().collect(),
-        }
-    }
-
-    #[test]
-    fn proxies_here_are_counted_by_generation_and_elsewhere_by_version() {
-        let mut fleet = Fleet::of(&[3, 5], &[]);
-        fleet.hear(elsewhere(&[(70, 1), (90, 2)], &[]));
-        for (want, of) in [
-            (5, mark(0, 0)),
-            (4, mark(4, 70)),
-            (3, mark(4, 80)),
-            (0, mark(6, 91)),
-        ] {
-            assert_eq!(fleet.with(of), want, "{of:?}");
-        }
-        assert_eq!(fleet.len(), 5);
-    }
-
-    #[test]
-    fn a_refusal_elsewhere_counts_too() {
-        let mut fleet = Fleet::of(&[3], &[]);
-        fleet.hear(elsewhere(&[(70, 1)], &[80]));
-        assert!(fleet.has_refused(mark(1, 70)));
-        assert!(!fleet.has_refused(mark(4, 81)));
-    }
-
-    #[test]
-    fn a_proxy_has_the_version_that_its_generation_came_to() {
-        let mut versions = Versions::default();
-        for (generation, version) in [(1, 10), (4, 20), (4, 25), (6, 30)] {
-            versions.reached(mark(generation, version));
-        }
-        let told = versions.progress(&Fleet::of(&[3, 4, 5, 6, 0], &[5]));
-        assert_eq!(told, elsewhere(&[(0, 1), (10, 1), (25, 2), (30, 1)], &[25]));
-    }
-
-    #[test]
-    fn what_no_proxy_needs_is_forgotten() {
-        let mut versions = Versions::default();
-        for generation in 1..=100 {
-            versions.reached(mark(generation, generation * 10));
-        }
-        versions.progress(&Fleet::of(&[98, 100], &[]));
-        assert_eq!(versions.reached.len(), 3);
-        assert_eq!(versions.progress(&Fleet::default()), Progress::default());
-        assert_eq!(versions.reached.len(), 1);
+/// One proxy more that refused the same.
+fn add(refused: &mut Vec<Refused>, span: Refused) {
+    let same = |other: &&mut Refused| (other.since, other.until) == (span.since, span.until);
+    match refused.iter_mut().find(same) {
+        Some(other) => other.proxies += span.proxies,
+        None => refused.push(span),
     }
 }
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST_EXAMPLE));
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -58,16 +58,16 @@ fn a_switch_is_live_on_the_proxies_that_have_its_last_change() {
 }
 
 #[test]
-fn a_refusal_of_what_is_newer_is_told() {
-    let fleet = |refused: &[u64]| Fleet::of(&[9], refused);
-    for (refused, reason) in [
-        (&[][..], "Programmed"),
-        (&[6], "Programmed"),
-        (&[7], "Refused"),
-        (&[8], "Refused"),
+fn what_a_proxy_refused_is_not_live_on_it() {
+    for (refused, reason, proxies) in [
+        (&[][..], "Programmed", "2/2"),
+        (&[6], "Programmed", "2/2"),
+        (&[7], "Refused", "1/2"),
+        (&[8], "Programmed", "2/2"),
     ] {
-        let status = judged(7, &[]).to_status(&fleet(refused));
+        let status = judged(7, &[("blue", 7)]).to_status(&Fleet::of(&[9, 9], refused));
         assert_eq!(status.conditions[1].reason, reason, "{refused:?}");
+        assert_eq!(status.switches[0].proxies, proxies, "{refused:?}");
     }
 }
 

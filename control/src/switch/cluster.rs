@@ -17,12 +17,15 @@ use switchyard_core::{
     path,
 };
 use switchyard_k8s::{
-    status::{IngressRouteStatus, SwitchStatus},
+    status::{Condition, IngressRouteStatus, PROGRAMMED, REFUSED, SwitchStatus},
     watch::{document, resource},
 };
 
 /// Who patched, in `metadata.managedFields`.
 const MANAGER: &str = "switchyard-switch";
+
+/// Where a status counts the proxies, and says no more of them.
+const NO_REASON: &str = "the status does not say why not on all of them";
 
 /// The delegating route that is meant.
 pub(super) struct Spot {
@@ -242,7 +245,25 @@ fn report(object: &DynamicObject, prefix: &str, Goal { target, generation }: &Go
         live,
         of,
         proxies: Vec::new(),
+        told: (live < of).then(|| {
+            let programmed = programmed(&status, *generation);
+            programmed.map_or_else(|| NO_REASON.to_owned(), |condition| condition.message.clone())
+        }),
     }
+}
+
+/// Whether a proxy refuses what comes of that generation, or of a later one.
+fn is_refused(object: &DynamicObject, generation: i64) -> bool {
+    let status = status(object);
+    let programmed = programmed(&status, generation);
+    programmed.is_some_and(|condition| condition.reason == REFUSED)
+}
+
+/// How far the proxies are with that generation, or a later one.
+fn programmed(status: &IngressRouteStatus, generation: i64) -> Option<&Condition> {
+    let mut conditions = status.conditions.iter();
+    conditions
+        .find(|condition| condition.type_ == PROGRAMMED && condition.observed_generation >= Some(generation))
 }
 
 // === impl Found ===
@@ -281,17 +302,20 @@ impl Spot {
         Ok(patched.meta().generation.unwrap_or_default())
     }
 
-    /// Waits until the status says that all proxies have the branch active, or for as long as `timeout`; with what it says then.
+    /// Waits until the status says that all proxies have the branch active, or that one refuses it, or for as long as
+    /// `timeout`; with what it says then.
     pub(super) async fn wait(&self, goal: &Goal, timeout: Duration) -> Result<Report> {
         let Self { owner, prefix, .. } = self;
         let api = self.api()?;
-        let is_live = |object: Option<&DynamicObject>| {
-            let report = object.map(|object| report(object, prefix, goal));
-            report.is_some_and(|report| report.accepted && report.live == report.of)
+        let is_over = |object: Option<&DynamicObject>| {
+            object.is_some_and(|object| {
+                let report = report(object, prefix, goal);
+                report.accepted && (report.live == report.of || is_refused(object, goal.generation))
+            })
         };
-        let live = await_condition(api.clone(), &owner.name, is_live);
+        let over = await_condition(api.clone(), &owner.name, is_over);
         // What is there when time is up says how far it came.
-        if let Ok(waited) = tokio::time::timeout(timeout, live).await {
+        if let Ok(waited) = tokio::time::timeout(timeout, over).await {
             waited.context("cannot watch the IngressRoute")?;
         }
         let now = api.get(&owner.name).await;

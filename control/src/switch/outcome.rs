@@ -103,8 +103,9 @@ impl Outcome {
             Some(Report { accepted: false, .. }) => vec![format!(
                 "control has not taken the switch in {timeout:?}: its log says why (`switchyard check` does, too)"
             )],
-            Some(Report { proxies, .. }) => {
-                proxies.iter().filter_map(|proxy| fault(proxy, timeout)).collect()
+            Some(Report { proxies, told, .. }) => {
+                let of_proxies = proxies.iter().filter_map(|proxy| fault(proxy, timeout));
+                of_proxies.chain(told.clone()).collect()
             }
         }
     }

@@ -94,6 +94,8 @@ pub struct Nack {
     /// In Envoy's words, 1 KiB at most.
     pub reason: Arc<str>,
     pub at: SystemTime,
+    /// The generation of the oldest change that the Envoy has not for it.
+    pub since: u64,
     /// The newest generation when it was sent.
     pub generation: u64,
 }

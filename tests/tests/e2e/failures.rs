@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use serde_json::Value;
 use switchyard_tests::{
-    client::{Connection, get},
+    client::{Connection, get, once},
     load::Load,
     wait::until,
     world::{Source, World},
 };
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
     fixture::{BlueGreen, HOST, ROOT, damage_filter},
@@ -19,9 +20,24 @@ scenarios![
     control_restarts_under_load_and_no_request_fails,
     envoy_restarts_and_is_served_from_control_again,
     a_proxy_that_stands_still_is_named_and_holds_up_no_other,
+    each_proxy_tells_how_long_a_switch_took_to_it,
     a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_503,
     a_proxy_that_refuses_is_named_with_its_reason,
 ];
+
+/// For so long a proxy stands still after the other one has a switch.
+const LATE: Duration = Duration::from_millis(500);
+
+/// A host that has nothing to do with the switch.
+const OTHER: &str = "apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {namespace: default, name: other}
+spec:
+  virtualhost: {fqdn: other.bar.com}
+  routes:
+  - match: /
+    services: [{name: green, port: 80}]
+";
 
 async fn control_restarts_under_load_and_no_request_fails(source: Source) -> Result<()> {
     let mut installation = BlueGreen::start(source).await?;
@@ -85,6 +101,53 @@ async fn a_proxy_that_stands_still_is_named_and_holds_up_no_other(source: Source
     Ok(())
 }
 
+async fn each_proxy_tells_how_long_a_switch_took_to_it(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| Ok(builder.envoys(2))).await?;
+    let mut branches = ["green", "blue"].into_iter().cycle();
+    // Only who asks before the switch is told times, and the way of a question is not known: again, if it was slower.
+    until("both tell how long it took", async || {
+        let branch = branches.next().context("endless")?;
+        let (told, went_on) = tokio::join!(live(world, branch), switch_with_a_laggard(world, branch));
+        went_on?;
+        let told = told?;
+        let took = |node: &str| {
+            let mut proxies = told["proxies"].as_array().into_iter().flatten();
+            let proxy = proxies.find(|proxy| proxy["node"] == node);
+            let took = proxy.and_then(|proxy| proxy["afterMs"].as_f64());
+            took.with_context(|| format!("no time of {node}: {told}"))
+        };
+        ensure!(told["live"] == 2 && told["of"] == 2, "{told}");
+        ensure!(took("envoy-0")? >= LATE.as_secs_f64() * 1e3, "{told}");
+        ensure!(took("envoy-1")? > 0.0, "{told}");
+        Ok(())
+    })
+    .await
+}
+
+/// What control says when the branch is live, or after a while.
+async fn live(world: &World, branch: &str) -> Result<Value> {
+    let question = format!("/live?root={ROOT}&match=/&branch=default/{branch}&timeout=15000");
+    let answer = once(world.control.options.admin, get("admin", &question)).await?;
+    serde_json::from_slice(&answer.body).with_context(|| format!("{answer:?}"))
+}
+
+/// The first Envoy takes the switch only some time after the other.
+async fn switch_with_a_laggard(world: &World, branch: &str) -> Result<()> {
+    sleep(Duration::from_millis(200)).await;
+    let laggard = &world.envoys.first().context("an Envoy")?.process;
+    laggard.signal(Signal::STOP)?;
+    let mut other = connection_that_answers(world).await?;
+    world.switch(&[ROOT, branch, "--no-wait"]).await?;
+    until("the other one has it", async || {
+        let answer = other.send(get(HOST, "/")).await?;
+        ensure!(answer.backend() == branch, "{answer:?}");
+        Ok(())
+    })
+    .await?;
+    sleep(LATE).await;
+    laggard.signal(Signal::CONT)
+}
+
 /// The kernel spreads connections over both Envoys: tries until one falls to the Envoy that runs.
 async fn connection_that_answers(world: &World) -> Result<Connection> {
     until("one Envoy answers", async || {
@@ -98,17 +161,8 @@ async fn connection_that_answers(world: &World) -> Result<Connection> {
 async fn a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_503(
     source: Source,
 ) -> Result<()> {
-    let other = "apiVersion: contour.heptio.com/v1beta1
-kind: IngressRoute
-metadata: {namespace: default, name: other}
-spec:
-  virtualhost: {fqdn: other.bar.com}
-  routes:
-  - match: /
-    services: [{name: green, port: 80}]
-";
     let BlueGreen { world, .. } =
-        &BlueGreen::start_with(source, |builder| builder.manifest("other.yaml", other)).await?;
+        &BlueGreen::start_with(source, |builder| builder.manifest("other.yaml", OTHER)).await?;
     let outcome = world.try_switch(&[ROOT, "nowhere"]).await?;
     ensure!(
         outcome.code == Some(1) && outcome.text().contains("nowhere"),
@@ -134,17 +188,26 @@ async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result
     let world = &mut installation.world;
     damage_filter(world).await?;
     let mut branches = ["green", "blue"].into_iter().cycle();
-    let text = until("the refusal is told", async || {
-        let outcome = world
-            .try_switch(&[ROOT, branches.next().context("endless")?])
-            .await?;
+    let refused = async |branch: &str| {
+        let outcome = world.try_switch(&[ROOT, branch]).await?;
         ensure!(outcome.code == Some(1), "{outcome:?}");
         let text = outcome.text();
-        ensure!(text.contains("Unable to create Wasm"), "{text}");
-        Ok(text)
+        ensure!(
+            text.contains("envoy-0") && text.contains("Unable to create Wasm"),
+            "{text}"
+        );
+        Ok(())
+    };
+    let branch = until("the refusal is told", async || {
+        let branch = branches.next().context("endless")?;
+        refused(branch).await?;
+        Ok(branch)
     })
     .await?;
-    ensure!(text.contains("envoy-0"), "{text}");
+    // Nor is it live when other things have changed since.
+    world.write("other.yaml", OTHER)?;
+    world.served_by("other.bar.com", "/", "green").await?;
+    refused(branch).await?;
     let Some(cluster) = &world.cluster else {
         return Ok(());
     };

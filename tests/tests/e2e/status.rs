@@ -1,16 +1,17 @@
 //! What an API server is told of IngressRoutes: what is wrong, and what is live.
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use switchyard_tests::{
     manifests::{ingress_route, root},
-    wait::{until, within},
+    wait::{PATIENCE, until, within},
     world::{Source, World},
 };
 use tokio::time::sleep;
 
-use crate::fixture::{BlueGreen, HOST, ROOT};
+use crate::fixture::{BlueGreen, HOST, ROOT, damage_filter};
 
 /// More than most clusters have.
 const MANY: usize = 3000;
@@ -156,7 +157,7 @@ async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
         ("/currentStatus", json!("valid")),
     ];
     let before = says(world, "blue-green-root", &live).await?;
-    world.control.process.signal(rustix::process::Signal::TERM)?;
+    world.control.process.signal(Signal::TERM)?;
     until("it has given the Lease back", async || {
         let log = world.control.process.log()?;
         ensure!(log.contains("The Lease is given back"), "{log}");
@@ -185,6 +186,40 @@ async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn switch_says_by_the_status_alone_which_proxy_has_it_not_and_why() -> Result<()> {
+    let world: &mut World = &mut BlueGreen::start_with(Source::ApiServer, |builder| Ok(builder.envoys(2)))
+        .await?
+        .world;
+    says(world, "blue-green-root", &[("/switches/0/proxies", json!("2/2"))]).await?;
+    let fails = async |world: &World, branch: &str, live: &str, why: &str| {
+        let outcome = world.ask("switch", &[ROOT, branch, "--timeout", "3s"]).await?;
+        ensure!(outcome.code == Some(1), "{outcome:?}");
+        ensure!(outcome.stdout.contains(live), "{outcome:?}");
+        ensure!(outcome.stderr.contains(why), "{outcome:?}");
+        Ok(())
+    };
+    let stopped = world.envoys.first().context("an Envoy")?;
+    stopped.process.signal(Signal::STOP)?;
+    fails(world, "green", "live on 1/2 proxies", "envoy-0 has not answered").await?;
+    stopped.process.signal(Signal::CONT)?;
+    let outcome = world.ask("switch", &[ROOT, "blue"]).await?.succeeded()?;
+    ensure!(
+        outcome.stdout.starts_with("live on 2/2 proxies in "),
+        "{outcome:?}"
+    );
+
+    damage_filter(world).await?;
+    let mut branches = ["green", "blue"].into_iter().cycle();
+    // Control was killed, and waits for its Lease.
+    within(PATIENCE * 2, "the refusal is told", async || {
+        let branch = branches.next().context("endless")?;
+        let why = "1 of 2 connected proxies have it; envoy-0 refused TypedExtensionConfig ";
+        fails(world, branch, "live on 1/2 proxies", why).await
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -110,9 +110,16 @@ fn progress(lease: &Lease) -> Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Replica, *};
+    use super::{
+        super::{Refused, Replica},
+        *,
+    };
 
     fn lease(identity: &str, proxies: &[(u64, usize)]) -> Lease {
+        lease_refusing(identity, proxies, &[])
+    }
+
+    fn lease_refusing(identity: &str, proxies: &[(u64, usize)], refused: &[Refused]) -> Lease {
         let replica = Replica {
             namespace: "default".to_owned(),
             group: "switchyard".to_owned(),
@@ -120,8 +127,17 @@ mod tests {
         };
         replica.to_lease(&Progress {
             proxies: proxies.iter().copied().collect(),
-            refused: BTreeSet::new(),
+            refused: refused.to_vec(),
         })
+    }
+
+    fn refused(since: u64, until: u64, proxies: usize) -> Refused {
+        Refused {
+            since,
+            until,
+            proxies,
+            example: String::new(),
+        }
     }
 
     fn roster() -> Roster {
@@ -147,6 +163,19 @@ mod tests {
         let sum = roster.progress(start);
         assert_eq!(sum.len(), 4);
         for (version, want) in [(0, 4), (5, 4), (6, 3), (7, 3), (8, 0)] {
+            assert_eq!(sum.with(version), want, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_a_version_does_not_have_it() {
+        let start = Instant::now();
+        let mut roster = roster();
+        let one = [refused(3, 3, 1), refused(6, 7, 2)];
+        roster.saw(&lease_refusing("one", &[(5, 1), (8, 2)], &one), start);
+        roster.saw(&lease_refusing("two", &[(8, 1)], &[refused(7, 7, 1)]), start);
+        let sum = roster.progress(start);
+        for (version, want) in [(2, 4), (3, 3), (4, 4), (5, 4), (6, 1), (7, 0), (8, 3), (9, 0)] {
             assert_eq!(sum.with(version), want, "{version}");
         }
     }
@@ -191,6 +220,7 @@ mod tests {
             "[]",
             "{\"proxies\": {\"x\": 1}}",
             "{\"proxies\": {\"1\": -1}}",
+            "{\"proxies\": {\"1\": 1}, \"refused\": [1]}",
         ] {
             let mut lease = lease("one", &[]);
             let annotations = lease.metadata.annotations.as_mut().unwrap();

@@ -143,7 +143,7 @@ impl Registry {
         }
         let nacks: Vec<_> = nacks
             .iter()
-            .filter(|nack| nack.generation >= generation)
+            .filter(|nack| nack.is_of(generation))
             .cloned()
             .collect();
         if nacks.is_empty() {
@@ -223,6 +223,7 @@ impl Nack {
             version,
             reason,
             at,
+            since,
             generation,
             stands: _,
         } = refusal;
@@ -232,7 +233,13 @@ impl Nack {
             version: *version,
             reason: Arc::clone(reason),
             at: *at,
+            since: *since,
             generation: *generation,
         }
+    }
+
+    /// Whether a change of that generation is what is refused, or was sent together with it.
+    pub fn is_of(&self, generation: u64) -> bool {
+        (self.since..=self.generation).contains(&generation)
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Refusal {
     pub(super) version: Option<u64>,
     pub(super) reason: Arc<str>,
     pub(super) at: SystemTime,
+    /// The generation of the oldest change that the client has not for it.
+    pub(super) since: u64,
     /// The generation of the store that was sent.
     pub(super) generation: u64,
     /// It keeps the client from having the newest. Otherwise it is only known not to be worth sending.
@@ -243,7 +245,7 @@ impl Subscription {
             return;
         }
         for (name, resource) in &batch.items {
-            let refusal = Refusal::now(resource.as_ref(), batch.generation, reason);
+            let refusal = Refusal::now(resource.as_ref(), (batch.since, batch.generation), reason);
             self.refuse_one(name, resource.as_ref(), refusal);
         }
     }
@@ -251,7 +253,7 @@ impl Subscription {
     /// A version that was refused is not sent again. If it was the filter's configuration, the last good one is: Envoy
     /// compares what it gets with what it got last, and would take a bad configuration that it gets twice in a row for
     /// no change and accept it; until then it refuses every listener that names the filter.
-    fn refuse_one(&mut self, name: &Arc<str>, resource: Option<&Resource>, refusal: Refusal) {
+    fn refuse_one(&mut self, name: &Arc<str>, resource: Option<&Resource>, mut refusal: Refusal) {
         if !self.covers(name) {
             return;
         }
@@ -259,6 +261,9 @@ impl Subscription {
         if self.is_good(name, resource) {
             self.good.remove(name);
         } else {
+            // What it refused before, it still has not.
+            let before = self.refused.get(name).filter(|before| before.stands);
+            refusal.since = before.map_or(refusal.since, |before| before.since.min(refusal.since));
             self.refused.insert(Arc::clone(name), refusal);
         }
         if resource.is_some() && self.good.contains_key(name) {
@@ -397,12 +402,18 @@ impl Refusal {
     /// Finds out whether what was refused still keeps the client, which has version `held`, from having the newest.
     fn review(&mut self, name: &str, shelf: &Shelf, held: Option<u64>) {
         let newest = shelf.get(name).map(|resource| resource.version);
-        let unchanged = shelf.changed_at(name).is_some_and(|at| at <= self.generation);
+        let changed_at = shelf.changed_at(name);
+        let unchanged = changed_at.is_some_and(|at| at <= self.generation);
         let has_newest = held.is_some() && held == newest;
         self.stands = newest == self.version || (self.version.is_some() && unchanged && !has_newest);
+        // What was asked for anew was sent as if it had just changed.
+        if let Some(at) = changed_at.filter(|_| newest == self.version) {
+            self.since = self.since.min(at);
+        }
     }
 
-    pub(super) fn now(resource: Option<&Resource>, generation: u64, reason: &str) -> Self {
+    /// Of changes from the one generation to the other.
+    pub(super) fn now(resource: Option<&Resource>, (since, generation): (u64, u64), reason: &str) -> Self {
         let reason = reason
             .get(..reason.floor_char_boundary(Self::LONGEST_REASON))
             .unwrap_or_default()
@@ -412,6 +423,7 @@ impl Refusal {
             version,
             reason,
             at: SystemTime::now(),
+            since: since.min(generation),
             generation,
             stands: true,
         }

@@ -16,6 +16,50 @@ fn a_refused_version_is_not_sent_again_and_a_newer_one_is() {
     }
 }
 
+/// The generations of the changes that the client has not.
+fn missed(harness: &Harness) -> Vec<(u64, u64)> {
+    let refused = harness.session.refused();
+    refused
+        .map(|(_, _, refusal)| (refusal.since, refusal.generation))
+        .collect()
+}
+
+#[test]
+fn a_refusal_is_of_the_changes_that_the_client_has_not_for_it() {
+    let mut harness = Harness::connected([mk_set(Cluster, "a", 1)], &[(Cluster, &[])]);
+    harness.publish(mk_set(Cluster, "b", 1));
+    harness.settle();
+    for (version, want) in [(2, (3, 3)), (3, (3, 5))] {
+        harness.publish(mk_set(Cluster, "a", version));
+        harness.poll();
+        harness.nack(Cluster);
+        harness.publish(mk_set(Cluster, "b", version));
+        harness.settle();
+        assert_eq!(missed(&harness), [want], "{version}");
+    }
+    harness.publish(mk_set(Cluster, "a", 4));
+    harness.settle();
+    assert_eq!(missed(&harness), []);
+}
+
+#[test]
+fn a_filter_that_is_asked_for_anew_is_refused_since_it_changed() {
+    let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
+    harness.publish(mk_filter(&["s=2"]));
+    harness.poll();
+    harness.nack(Extension);
+    harness.settle();
+    assert_eq!(missed(&harness), [(2, 2)]);
+    harness.publish(mk_set(Cluster, "a", 1));
+    harness.ask(Extension, &["switchyard"]);
+    assert_eq!(harness.poll(), ["TypedExtensionConfig +switchyard(s=1)"]);
+    harness.ack(Extension);
+    assert_eq!(harness.poll(), ["TypedExtensionConfig +switchyard(s=2)"]);
+    harness.nack(Extension);
+    harness.poll();
+    assert_eq!(missed(&harness), [(2, 3)]);
+}
+
 #[test]
 fn a_refused_name_that_is_asked_for_anew_is_answered() {
     let mut harness = Harness::new();
@@ -170,6 +214,6 @@ fn nothing_is_taken_away_from_a_client_that_clings_to_something_old() {
 
 #[test]
 fn a_long_reason_is_cut_between_characters() {
-    let refusal = Refusal::now(None, 1, &"ü".repeat(1000));
+    let refusal = Refusal::now(None, (1, 1), &"ü".repeat(1000));
     assert_eq!(&*refusal.reason, "ü".repeat(512));
 }

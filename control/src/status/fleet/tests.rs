@@ -1,0 +1,113 @@
+use super::*;
+
+fn mark(generation: u64, version: u64) -> Mark {
+    Mark { generation, version }
+}
+
+fn elsewhere(proxies: &[(u64, usize)], refused: &[Refused]) -> Progress {
+    Progress {
+        proxies: proxies.iter().copied().collect(),
+        refused: refused.to_vec(),
+    }
+}
+
+fn refused(since: u64, until: u64, proxies: usize, example: &str) -> Refused {
+    Refused {
+        since,
+        until,
+        proxies,
+        example: example.to_owned(),
+    }
+}
+
+#[test]
+fn proxies_here_are_counted_by_generation_and_elsewhere_by_version() {
+    let mut fleet = Fleet::of(&[3, 5], &[]);
+    fleet.hear(elsewhere(&[(70, 1), (90, 2)], &[]));
+    for (want, of) in [
+        (5, mark(0, 0)),
+        (4, mark(4, 70)),
+        (3, mark(4, 80)),
+        (0, mark(6, 91)),
+    ] {
+        assert_eq!(fleet.with(of), want, "{of:?}");
+    }
+    assert_eq!(fleet.len(), 5);
+}
+
+#[test]
+fn who_refused_it_has_it_not() {
+    let mut fleet = Fleet::of(&[9, 9], &[4]);
+    fleet.hear(elsewhere(&[(90, 3)], &[refused(40, 50, 2, "")]));
+    for (of, want, standing) in [
+        (mark(3, 30), 5, Standing::Live),
+        (mark(4, 30), 4, Standing::Refused),
+        (mark(5, 40), 3, Standing::Refused),
+        (mark(5, 51), 5, Standing::Live),
+        (mark(10, 90), 3, Standing::Pending),
+        (mark(9, 91), 2, Standing::Pending),
+        (mark(10, 45), 1, Standing::Refused),
+    ] {
+        assert_eq!((fleet.with(of), fleet.standing(of)), (want, standing), "{of:?}");
+    }
+}
+
+#[test]
+fn a_text_names_who_has_it_not_and_why() {
+    let mut fleet = Fleet::of(&[7, 7, 6], &[7]);
+    assert_eq!(
+        fleet.told(mark(7, 0)),
+        "1 of 3 connected proxies have it; envoy-0 refused Listener web: bad; envoy-2 has not answered"
+    );
+    assert_eq!(fleet.told(mark(6, 0)), "3 of 3 connected proxies have it");
+    let example = "edge refused Listener web: bad";
+    fleet.hear(elsewhere(&[(60, 1), (70, 2)], &[refused(70, 70, 1, example)]));
+    assert_eq!(
+        fleet.told(mark(6, 70)),
+        "4 of 6 connected proxies have it; edge refused Listener web: bad; 1 of other replicas have not answered"
+    );
+    let many = Fleet::of(&[0; 9], &[]);
+    let told = many.told(mark(1, 0));
+    assert!(told.ends_with("envoy-3 has not answered; and 5 more"), "{told}");
+}
+
+#[test]
+fn a_proxy_has_the_version_that_its_generation_came_to() {
+    let mut versions = Versions::default();
+    for (generation, version) in [(1, 10), (4, 20), (4, 25), (6, 30)] {
+        versions.reached(mark(generation, version));
+    }
+    let told = versions.progress(&Fleet::of(&[3, 4, 5, 6, 0], &[]));
+    assert_eq!(told, elsewhere(&[(0, 1), (10, 1), (25, 2), (30, 1)], &[]));
+}
+
+#[test]
+fn others_are_told_of_each_version_that_a_proxy_refused_once() {
+    let mut versions = Versions::default();
+    for generation in 1..=9 {
+        versions.reached(mark(generation, generation * 10));
+    }
+    versions.reached(mark(4, 30));
+    let mut fleet = Fleet::of(&[9], &[7, 3, 4]);
+    let same = fleet.here.clone();
+    fleet.here.extend(same);
+    let example = "envoy-0 refused Listener web: bad";
+    let want = [refused(30, 30, 2, example), refused(70, 70, 2, example)];
+    for _ in 0..2 {
+        assert_eq!(versions.progress(&fleet), elsewhere(&[(90, 2)], &want));
+    }
+}
+
+#[test]
+fn what_no_proxy_needs_is_forgotten() {
+    let mut versions = Versions::default();
+    for generation in 1..=100 {
+        versions.reached(mark(generation, generation * 10));
+    }
+    versions.progress(&Fleet::of(&[98, 100], &[96]));
+    assert_eq!(versions.reached.len(), 5);
+    versions.progress(&Fleet::of(&[98, 100], &[]));
+    assert_eq!(versions.reached.len(), 3);
+    assert_eq!(versions.progress(&Fleet::default()), Progress::default());
+    assert_eq!(versions.reached.len(), 1);
+}
