@@ -13,7 +13,6 @@ mod file;
 mod node;
 mod places;
 mod scalar;
-mod secret;
 pub mod watch;
 mod yaml;
 

@@ -119,14 +119,14 @@ fn translate_prints_every_type_or_one() {
 #[test]
 fn translate_is_told_of_the_proxies_what_serve_is() {
     let folder = tempfile::tempdir().unwrap();
-    let pem = |what| format!("-----BEGIN {what}-----\\nAAAA\\n-----END {what}-----\\n");
+    let pair = rcgen::generate_simple_self_signed(["a.bar.com".to_owned()]).unwrap();
     let manifest = format!(
         "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {{name: r}}\n\
          spec: {{virtualhost: {{fqdn: a.bar.com, tls: {{secretName: s}}}}, routes: []}}\n\
          ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ntype: kubernetes.io/tls\n\
-         stringData: {{tls.crt: \"{}\", tls.key: \"{}\"}}\n",
-        pem("CERTIFICATE"),
-        pem("PRIVATE KEY")
+         stringData: {{tls.crt: {:?}, tls.key: {:?}}}\n",
+        pair.cert.pem(),
+        pair.signing_key.serialize_pem()
     );
     fs::write(folder.path().join("a.yaml"), manifest).unwrap();
     let listeners = |arguments: &[&str]| {

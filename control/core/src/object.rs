@@ -3,7 +3,12 @@
 //! These are the edge's promise to the graph: whoever builds one (a watch, a directory of YAML) has parsed it.
 
 use crate::ingressroute;
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
 
 /// `namespace/name`: which object of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,6 +159,21 @@ pub struct Secret {
     pub type_: String,
     /// Decoded `data` (and `stringData`): keys to bytes.
     pub data: BTreeMap<String, Vec<u8>>,
+    /// What keeps Envoy from using it. What is missing or empty is not among them.
+    pub faults: BTreeSet<PemFault>,
+}
+
+/// What is wrong with certificates and keys in PEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum PemFault {
+    #[error("\"tls.crt\" holds no certificate in PEM")]
+    Certificate,
+    #[error("\"tls.key\" holds no private key in PEM that Envoy can use")]
+    Key,
+    #[error("\"tls.key\" does not belong to the certificate in \"tls.crt\"")]
+    Mismatch,
+    #[error("\"ca.crt\" holds no certificate in PEM")]
+    Authority,
 }
 
 /// `contour.heptio.com/v1beta1` TLSCertificateDelegation: lives in the Secret's namespace.
@@ -289,6 +309,20 @@ impl IngressRoute {
             .filter_map(|service| service.validation.as_ref())
             .map(|validation| Name::new(name.namespace.clone(), validation.ca_secret.as_str()));
         certificate.into_iter().chain(authorities)
+    }
+}
+
+// === impl PemFault ===
+
+impl PemFault {
+    /// The key of `data` that it is about.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Certificate => "tls.crt",
+            Self::Key | Self::Mismatch => "tls.key",
+            Self::Authority => "ca.crt",
+        }
     }
 }
 

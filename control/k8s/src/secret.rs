@@ -1,5 +1,7 @@
 //! `v1` Secret.
 
+mod pem;
+
 use crate::{FieldError, Reading, decode};
 use k8s_openapi::{ByteString, api::core::v1};
 use serde_json::Value;
@@ -22,9 +24,12 @@ pub(crate) fn secret(document: Value) -> Result<Reading, FieldError> {
         .unwrap_or_default()
         .into_iter()
         .map(|(key, value)| (key, value.into_bytes()));
+    let type_ = type_.unwrap_or_else(|| "Opaque".to_owned());
+    let data = data.chain(strings).collect();
     Ok(Reading::whole(object::Object::Secret(object::Secret {
         name: decode::name(&metadata)?,
-        type_: type_.unwrap_or_else(|| "Opaque".to_owned()),
-        data: data.chain(strings).collect(),
+        faults: pem::faults(&type_, &data),
+        type_,
+        data,
     })))
 }

@@ -1,9 +1,9 @@
 //! One file of manifests.
 
-use super::{Content, Node, Position, Positions, Problem, Severity, secret, yaml};
+use super::{Content, Node, Position, Positions, Problem, Severity, yaml};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
-use switchyard_core::{Object, ObjectId};
+use switchyard_core::{Object, ObjectId, object::Secret};
 use switchyard_k8s::{FieldError, Header, Reading, object};
 
 /// What a file says.
@@ -91,16 +91,23 @@ impl Reader<'_> {
                 for warning in warnings {
                     self.tell(positions.find(&warning.field), Severity::Warning, &label, warning);
                 }
-                if let Some((key, message)) = secret::fault(&object) {
-                    let error = FieldError {
-                        field: data_field(node, key),
-                        message,
-                    };
-                    return self.tell(positions.find(&error.field), Severity::Error, &label, error);
+                if let Object::Secret(secret) = &object {
+                    self.secret(secret, node, &positions, &label);
                 }
                 self.add(Entry { object, positions }, &label);
             }
             Err(error) => self.tell(positions.find(&error.field), Severity::Error, &label, error),
+        }
+    }
+
+    /// Who names the Secret learns of it, too; here it is told with its line.
+    fn secret(&mut self, secret: &Secret, node: &Node, positions: &Positions, label: &str) {
+        for fault in &secret.faults {
+            let error = FieldError {
+                field: data_field(node, fault.key()),
+                message: fault.to_string(),
+            };
+            self.tell(positions.find(&error.field), Severity::Error, label, error);
         }
     }
 

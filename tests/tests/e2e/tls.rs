@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use switchyard_tests::{
     client::{Answer, Connection, get},
     echo::Echo,
-    manifests::{ingress_route, leaf, service, tls_secret},
+    manifests::{ingress_route, leaf, object, service, tls_secret},
     tls::{Authority, Certificate},
     wait::{PATIENCE, until},
     world::{Builder, Source, World},
@@ -20,6 +20,7 @@ scenarios![
     a_version_below_the_minimum_is_refused,
     a_renewed_certificate_is_presented_and_no_connection_lost,
     a_bad_secret_takes_tls_down_and_never_serves_in_plain,
+    a_key_of_another_certificate_takes_tls_down_and_is_told,
     a_certificate_of_another_namespace_needs_a_delegation,
     passthrough_hands_on_the_connection_undecrypted,
     a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted,
@@ -92,6 +93,23 @@ impl Secure {
         let answer = self.open().await?.send(get(HOST, path)).await?;
         ensure!(answer.backend() == "blue", "{answer:?}");
         Ok(answer)
+    }
+
+    /// Waits until nothing is served over TLS; nor is it in plain HTTP then.
+    async fn goes_down(&self) -> Result<()> {
+        let Self { world, authority, .. } = self;
+        until("TLS is down", async || {
+            let refused = match authority.connect(world.https(), HOST).await {
+                Err(_) => true,
+                Ok(stream) => Connection::over(stream).await?.send(get(HOST, "/")).await?.status >= 400,
+            };
+            ensure!(refused);
+            Ok(())
+        })
+        .await?;
+        let answer = world.get(HOST, "/").await?;
+        ensure!(answer.backend().is_empty(), "{answer:?}");
+        Ok(())
     }
 
     /// Waits until new connections are presented this certificate.
@@ -171,19 +189,28 @@ async fn a_renewed_certificate_is_presented_and_no_connection_lost(source: Sourc
 
 async fn a_bad_secret_takes_tls_down_and_never_serves_in_plain(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
-    let Secure { world, authority, .. } = &secure;
-    world.write("root.yaml", &root("secretName: no-such-secret"))?;
-    until("TLS is down", async || {
-        let refused = match authority.connect(world.https(), HOST).await {
-            Err(_) => true,
-            Ok(stream) => Connection::over(stream).await?.send(get(HOST, "/")).await?.status >= 400,
-        };
-        ensure!(refused);
-        Ok(())
-    })
-    .await?;
-    let answer = world.get(HOST, "/").await?;
-    ensure!(answer.backend().is_empty(), "{answer:?}");
+    secure
+        .world
+        .write("root.yaml", &root("secretName: no-such-secret"))?;
+    secure.goes_down().await
+}
+
+async fn a_key_of_another_certificate_takes_tls_down_and_is_told(source: Source) -> Result<()> {
+    let secure = Secure::start(source, "secretName: secure").await?;
+    let other = secure.authority.issue(HOST)?;
+    let pair = json!({"tls.crt": secure.certificate.chain, "tls.key": other.key});
+    let mixed = json!({"type": "kubernetes.io/tls", "stringData": pair});
+    let world = &secure.world;
+    world.write("mixed.yaml", &object("v1", "Secret", "mixed", mixed))?;
+    world.write("root.yaml", &root("secretName: mixed"))?;
+    secure.goes_down().await?;
+    let checked = world.ask("check", &[]).await?;
+    let told =
+        "TLS Secret \"mixed\" is invalid: \"tls.key\" does not belong to the certificate in \"tls.crt\"";
+    ensure!(
+        checked.code == Some(1) && checked.text().contains(told),
+        "{checked:?}"
+    );
     Ok(())
 }
 

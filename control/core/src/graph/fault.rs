@@ -3,7 +3,10 @@
 //! The texts are Contour's where Contour had one (`internal/dag/builder.go` and `ingressroute_processor.go`, the
 //! newest variant), for tools that look for them.
 
-use crate::{object::Name, status::StatusError};
+use crate::{
+    object::{Name, PemFault},
+    status::StatusError,
+};
 use std::{fmt, sync::Arc};
 
 /// One thing that is wrong, and where. Ordered as the fields stand in a manifest.
@@ -163,6 +166,8 @@ pub(crate) enum SecretFault {
     Type,
     #[error("empty {0:?} key")]
     Empty(&'static str),
+    #[error(transparent)]
+    Pem(PemFault),
 }
 
 /// What names services: a route, by its match, or the tcpproxy.

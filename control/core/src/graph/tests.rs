@@ -22,13 +22,16 @@ use crate::{
     ingressroute::Spec,
     object::{
         Address, CertificateDelegation, EndpointSlice, EndpointSubset, Endpoints, IngressRoute, Kind, Limits,
-        Name, Object, ObjectId, Protocol, Secret, Service, ServicePort, SliceEndpoint,
+        Name, Object, ObjectId, PemFault, Protocol, Secret, Service, ServicePort, SliceEndpoint,
         TlsCertificateDelegation,
     },
     table::{Cluster, Host, Leaf, Switch, SwitchKey, Target, WeightedCluster},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 fn name(text: &str) -> Name {
     let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
@@ -131,7 +134,19 @@ fn secret(text: &str, type_: &str, data: &[(&str, &str)]) -> Object {
         name: name(text),
         type_: type_.to_owned(),
         data: data.collect(),
+        faults: BTreeSet::new(),
     })
+}
+
+/// One whose certificates and keys are not as they should be.
+fn faulty(secret: Object, fault: PemFault) -> Object {
+    match secret {
+        Object::Secret(secret) => Object::Secret(Secret {
+            faults: [fault].into(),
+            ..secret
+        }),
+        other => panic!("no Secret: {other:?}"),
+    }
 }
 
 fn tls_secret(text: &str) -> Object {

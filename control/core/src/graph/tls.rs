@@ -6,7 +6,7 @@ use super::{
     objects::Objects,
 };
 use crate::{
-    object::{Name, Secret},
+    object::{Name, PemFault, Secret},
     table::{Certificate, EdgeTls},
 };
 use std::sync::Arc;
@@ -61,10 +61,22 @@ pub(crate) fn certificate(secret: &Secret) -> Result<Certificate, SecretFault> {
         let value = secret.data.get(key).filter(|value| !value.is_empty());
         value.cloned().ok_or(SecretFault::Empty(key))
     };
-    Ok(Certificate {
-        chain: value("tls.crt")?,
-        key: value("tls.key")?,
-    })
+    let (chain, key) = (value("tls.crt")?, value("tls.key")?);
+    let mut faults = secret.faults.iter().copied();
+    match faults.find(|fault| *fault != PemFault::Authority) {
+        Some(fault) => Err(SecretFault::Pem(fault)),
+        None => Ok(Certificate { chain, key }),
+    }
+}
+
+/// The authorities in a Secret of any type.
+pub(crate) fn authorities(secret: &Secret) -> Result<&[u8], SecretFault> {
+    let value = secret.data.get("ca.crt").filter(|value| !value.is_empty());
+    let value = value.ok_or(SecretFault::Empty("ca.crt"))?;
+    if secret.faults.contains(&PemFault::Authority) {
+        return Err(SecretFault::Pem(PemFault::Authority));
+    }
+    Ok(value)
 }
 
 /// Whether a TLSCertificateDelegation beside the Secret permits its use in `namespace`. `"*"` permits it everywhere,

@@ -6,6 +6,7 @@ use crate::{
         digest::digest,
         endpoints,
         fault::{Fault, Place, RouteField, SecretFault, Site},
+        tls,
     },
     ingressroute,
     object::{Name, Protocol, Service, ServicePort},
@@ -230,14 +231,11 @@ impl Compiler<'_> {
 
     fn ca(&mut self, named: &Use<'_>, ca_secret: &str) -> Result<Arc<[u8]>, Refused> {
         let name = Name::new(self.name.namespace.clone(), ca_secret);
-        let ca = match self.objects.secret(&name).map(|secret| secret.data.get("ca.crt")) {
-            None => Err(SecretFault::Missing),
-            Some(Some(ca)) if !ca.is_empty() => Ok(ca.as_slice().into()),
-            Some(_) => Err(SecretFault::Empty("ca.crt")),
-        };
+        let ca = self.objects.secret(&name).ok_or(SecretFault::Missing);
+        let ca = ca.and_then(tls::authorities);
         let secret = name.to_string();
         self.out.secrets.insert(name);
-        ca.map_err(|reason| {
+        ca.map(Arc::from).map_err(|reason| {
             let fault = Fault::CaSecret {
                 service: named.service.name.clone(),
                 port: named.service.port,

@@ -19,10 +19,7 @@ fn statuses(graph: &Graph) -> BTreeMap<Name, Status> {
 }
 
 /// The keys whose values differ.
-fn diff<K: Ord + Clone, V: PartialEq>(
-    before: &BTreeMap<K, V>,
-    after: &BTreeMap<K, V>,
-) -> std::collections::BTreeSet<K> {
+fn diff<K: Ord + Clone, V: PartialEq>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> BTreeSet<K> {
     let keys = before.keys().chain(after.keys());
     keys.filter(|key| before.get(*key) != after.get(*key))
         .cloned()

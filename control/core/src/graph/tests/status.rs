@@ -251,6 +251,24 @@ fn tls_texts() {
                 "Spec.VirtualHost.TLS Secret \"cert\" is invalid: empty \"tls.key\" key",
             ),
             case(
+                "no PEM",
+                tls("cert"),
+                vec![faulty(tls_secret("cert"), PemFault::Certificate)],
+                "Spec.VirtualHost.TLS Secret \"cert\" is invalid: \"tls.crt\" holds no certificate in PEM",
+            ),
+            case(
+                "a key that is none",
+                tls("cert"),
+                vec![faulty(tls_secret("cert"), PemFault::Key)],
+                "Spec.VirtualHost.TLS Secret \"cert\" is invalid: \"tls.key\" holds no private key in PEM that Envoy can use",
+            ),
+            case(
+                "another certificate's key",
+                tls("cert"),
+                vec![faulty(tls_secret("cert"), PemFault::Mismatch)],
+                "Spec.VirtualHost.TLS Secret \"cert\" is invalid: \"tls.key\" does not belong to the certificate in \"tls.crt\"",
+            ),
+            case(
                 "not delegated",
                 tls("admin/cert"),
                 vec![tls_secret("admin/cert")],

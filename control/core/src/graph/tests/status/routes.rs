@@ -187,6 +187,16 @@ fn validation_texts() {
                 ),
             ),
             case(
+                "no PEM",
+                vec![faulty(ca_secret("ca"), PemFault::Authority)],
+                validation(),
+                (
+                    ca,
+                    "Service [secure:8080] TLS upstream validation policy error: \
+                     invalid CA Secret \"default/ca\": \"ca.crt\" holds no certificate in PEM",
+                ),
+            ),
+            case(
                 "missing subject name",
                 vec![ca_secret("ca")],
                 json!({"caSecret": "ca"}),
