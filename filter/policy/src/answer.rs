@@ -5,12 +5,20 @@
 
 use crate::path;
 
-/// What of the client's paths is what of the upstream's: all levels of a delegation in one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What of the client's paths is what of the upstream's, by the levels of a delegation that rewrite, from the root's on.
+///
+/// An upstream speaks of what is below the last level; and of what an outer one mounted, as all that are mounted there do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
+    levels: Vec<Level>,
+}
+
+/// All rewrites down to one of them, as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Level {
     /// A normalised prefix, as the client sees it.
     visible: String,
-    /// The same prefix, as the upstream sees it.
+    /// The same prefix, as who is below the level sees it.
     upstream: String,
 }
 
@@ -19,46 +27,49 @@ pub struct Mapping {
 impl Mapping {
     /// Nothing is rewritten.
     #[must_use]
-    pub fn identity() -> Self {
-        Self {
-            visible: "/".to_owned(),
-            upstream: "/".to_owned(),
-        }
+    pub const fn identity() -> Self {
+        Self { levels: Vec::new() }
     }
 
     #[must_use]
     pub fn is_identity(&self) -> bool {
-        self.visible == self.upstream
+        self.levels.iter().all(|level| level.visible == level.upstream)
     }
 
     /// With one more rewrite below: of `prefix`, as this mapping's upstream side sees it, to `mount`.
     #[must_use]
-    pub fn then(self, prefix: &str, mount: &str) -> Self {
+    pub fn then(mut self, prefix: &str, mount: &str) -> Self {
         let mount = if mount == "/" {
             mount
         } else {
             mount.trim_end_matches('/')
         };
-        if prefix == mount {
-            return self;
+        if prefix != mount {
+            let (visible, upstream) = self.innermost();
+            let level = Level::below((visible, upstream), prefix, mount);
+            self.levels.extend(level);
         }
-        if let Some(visible) = path::rebase_prefix(prefix, &self.upstream, &self.visible) {
-            return Self {
-                visible,
-                upstream: mount.to_owned(),
-            };
-        }
-        // The rewrite is of more than what this mapping is about, which moves along with it.
-        match path::rebase_prefix(&self.upstream, prefix, mount) {
-            Some(upstream) => Self { upstream, ..self },
-            None => self,
-        }
+        self
     }
 
     /// A prefix of the upstream's side as the client sees it; `/` where it lies outside.
     #[must_use]
     pub fn visible(&self, prefix: &str) -> String {
-        path::rebase_prefix(prefix, &self.upstream, &self.visible).unwrap_or_else(|| "/".to_owned())
+        let (visible, upstream) = self.innermost();
+        path::rebase_prefix(prefix, upstream, visible).unwrap_or_else(|| "/".to_owned())
+    }
+
+    /// The last level's two sides.
+    fn innermost(&self) -> (&str, &str) {
+        self.levels
+            .last()
+            .map_or(("/", "/"), |Level { visible, upstream }| (visible, upstream))
+    }
+
+    /// The innermost level that a path of the upstream's side is below.
+    fn level(&self, said: &str) -> Option<&Level> {
+        let mut levels = self.levels.iter().rev();
+        levels.find(|level| path::contains(&level.upstream, said))
     }
 
     /// What to put for the value of a `Location` or `Content-Location`; none: leave it.
@@ -76,7 +87,8 @@ impl Mapping {
         } else {
             path
         };
-        let mapped = path::rebase(self.own(path)?, &self.upstream, &self.visible)?;
+        let Level { visible, upstream } = self.level(path)?.speaking(path)?;
+        let mapped = path::rebase(path, upstream, visible)?;
         Some(format!("{origin}{mapped}{tail}"))
     }
 
@@ -108,19 +120,39 @@ impl Mapping {
             return None;
         }
         let path = str::from_utf8(value.get(1..)?.trim_ascii()).ok()?;
+        let Level { visible, upstream } = self.level(path)?.speaking(path)?;
         // As a prefix, not as a path: `Path=/shop/` would not go along with a request to `/shop`.
-        path::rebase_prefix(self.own(path)?, &self.upstream, &self.visible)
+        path::rebase_prefix(path, upstream, visible)
+    }
+}
+
+// === impl Level ===
+
+impl Level {
+    /// With one more rewrite below the two sides of a level; none if they have nothing to do with each other.
+    fn below((visible, upstream): (&str, &str), prefix: &str, mount: &str) -> Option<Self> {
+        if let Some(visible) = path::rebase_prefix(prefix, upstream, visible) {
+            return Some(Self {
+                visible,
+                upstream: mount.to_owned(),
+            });
+        }
+        // The rewrite is of more than what the level is about, which moves along with it.
+        path::rebase_prefix(upstream, prefix, mount).map(|upstream| Self {
+            visible: visible.to_owned(),
+            upstream,
+        })
     }
 
-    /// A path that the upstream says, if it is to be mapped.
+    /// Itself, if a path that the upstream says is to be mapped.
     ///
     /// Where the visible prefix lies inside the upstream's (`/shop` mounted at `/`), a path inside the visible one
     /// could be either side's. It is left: an upstream that was told its outside prefix builds its URLs with it, and
     /// mapping those again would break them all, while one that serves its own mount's name below itself is rare.
-    fn own<'a>(&self, said: &'a str) -> Option<&'a str> {
+    fn speaking(&self, said: &str) -> Option<&Self> {
         let is_ambiguous = path::contains(&self.upstream, &self.visible);
         let is_visible_already = is_ambiguous && path::contains(&self.visible, said);
-        (!is_visible_already).then_some(said)
+        (!is_visible_already).then_some(self)
     }
 }
 

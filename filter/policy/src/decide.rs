@@ -259,8 +259,7 @@ impl<'a> Walk<'a> {
         }
         if let Some(path) = path::rebase(self.path()?, prefix, to) {
             self.path = Some(Cow::Owned(path));
-            let mapping = std::mem::replace(&mut self.mapping, Mapping::identity());
-            self.mapping = mapping.then(prefix, to);
+            self.mapping = std::mem::take(&mut self.mapping).then(prefix, to);
         }
         Ok(())
     }

@@ -178,6 +178,14 @@ async fn answers_are_mapped_back(world: &World) -> Result<()> {
         ),
         ("/api/cart/x", "location=/paid", "location", "/api/cart/paid"),
         ("/api/deep/x", "location=/inner/y", "location", "/api/deep/y"),
+        // What the team serves beside.
+        ("/api/deep/x", "location=/v1/login", "location", "/api/login"),
+        (
+            "/api/deep/x",
+            "set-cookie=a=b; Path=/v1",
+            "set-cookie",
+            "a=b; Path=/api",
+        ),
     ] {
         let request = get(HOST, path)
             .header("echo-status", "201")

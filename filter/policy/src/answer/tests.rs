@@ -3,8 +3,10 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 fn mapping(visible: &str, upstream: &str) -> Mapping {
     Mapping {
-        visible: visible.to_owned(),
-        upstream: upstream.to_owned(),
+        levels: vec![Level {
+            visible: visible.to_owned(),
+            upstream: upstream.to_owned(),
+        }],
     }
 }
 
@@ -21,13 +23,43 @@ fn rewrites_down_a_delegation_make_one_mapping() {
         (&[("/shop", "/a/b"), ("/a", "/z")], ("/shop", "/z/b")),
         (&[("/shop", "/a"), ("/elsewhere", "/z")], ("/shop", "/a")),
     ] {
-        let got = rewrites
-            .iter()
-            .fold(Mapping::identity(), |mapping, (prefix, mount)| {
-                mapping.then(prefix, mount)
-            });
-        assert_eq!(got, mapping(want.0, want.1), "{rewrites:?}");
+        assert_eq!(mapped_by(rewrites).innermost(), want, "{rewrites:?}");
     }
+}
+
+fn mapped_by(rewrites: &[(&str, &str)]) -> Mapping {
+    let rewrites = rewrites.iter();
+    rewrites.fold(Mapping::identity(), |mapping, (prefix, mount)| {
+        mapping.then(prefix, mount)
+    })
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_an_outer_level_mounted_is_mapped_by_that_level() {
+    let mounted = mapped_by(&[("/api", "/v1"), ("/v1/cart", "/inner"), ("/inner/x", "/y")]);
+    let at_root = mapped_by(&[("/shop", "/"), ("/cart", "/c")]);
+    let back = mapped_by(&[("/shop", "/a"), ("/a", "/shop")]);
+    for (mapping, said, want) in [
+        (&mounted, "/y/1", Some("/api/cart/x/1")),
+        (&mounted, "/inner/z", Some("/api/cart/z")),
+        (&mounted, "/v1/login", Some("/api/login")),
+        (&mounted, "/v2/login", None),
+        (&mounted, "/api/login", None),
+        (&at_root, "/c/1", Some("/shop/cart/1")),
+        (&at_root, "/login", Some("/shop/login")),
+        // It knows where it is mounted.
+        (&at_root, "/shop/login", None),
+        (&back, "/shop/x", None),
+        (&back, "/a/x", Some("/shop/x")),
+    ] {
+        let got = mapping.location(said.as_bytes(), "");
+        assert_eq!(got.as_deref(), want, "{said} with {mapping:?}");
+        let cookie = mapping.set_cookie(format!("id=1; Path={said}").as_bytes());
+        let want = want.map(|want| format!("id=1; Path={want}").into_bytes());
+        assert_eq!(cookie, want, "{said} with {mapping:?}");
+    }
+    assert!(mapped_by(&[("/a", "/a")]).is_identity());
+    assert!(!back.is_identity());
 }
 
 #[wasm_bindgen_test(unsupported = test)]
