@@ -5,7 +5,7 @@ use crate::{
     load::{Loaded, load, load_cluster},
     manifests::{Position, Problem, Severity},
     paint::{Paint, Style},
-    source::ClusterArgs,
+    source::ReadArgs,
 };
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -38,8 +38,8 @@ pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode
 /// # Errors
 ///
 /// If it cannot be read.
-pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
-    let (graph, _) = load_cluster(cluster, settings).await?;
+pub async fn run_in_cluster(read: ReadArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
+    let (graph, _) = load_cluster(read, settings).await?;
     let errors: Vec<_> = graph
         .statuses()
         .filter(|(name, _)| telling.covers(&name.namespace))

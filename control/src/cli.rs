@@ -3,7 +3,7 @@
 use crate::{
     bootstrap::{Bootstrap, Endpoint, XdsTls},
     certgen, check, crds, serve, shutdown,
-    source::ClusterArgs,
+    source::ReadArgs,
     switch,
     tls_files::TlsArgs,
     translate, tree,
@@ -119,9 +119,10 @@ struct BootstrapArgs {
 #[derive(Debug, Args)]
 struct LookArgs {
     /// The directory [default: none, but the API server].
+    #[arg(conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name"])]
     dir: Option<PathBuf>,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    read: ReadArgs,
     /// Tell only of IngressRoutes in this namespace. All are read: delegation knows no namespaces [default: tell of all].
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -211,11 +212,11 @@ impl LookArgs {
     fn run<F: Future<Output = Result<ExitCode>>>(
         self,
         at_directory: impl FnOnce(&Path, Settings, &Telling) -> Result<ExitCode>,
-        at_cluster: impl FnOnce(ClusterArgs, Settings, Telling) -> F,
+        at_cluster: impl FnOnce(ReadArgs, Settings, Telling) -> F,
     ) -> Result<ExitCode> {
         let Self {
             dir,
-            cluster,
+            read,
             namespace,
             output,
             graph,
@@ -224,7 +225,7 @@ impl LookArgs {
         let telling = Telling { output, namespace };
         match dir {
             Some(dir) => at_directory(&dir, settings, &telling),
-            None => runtime(Builder::new_current_thread())?.block_on(at_cluster(cluster, settings, telling)),
+            None => runtime(Builder::new_current_thread())?.block_on(at_cluster(read, settings, telling)),
         }
     }
 }

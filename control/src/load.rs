@@ -2,7 +2,7 @@
 
 use crate::{
     manifests::{Directory, Look, Problem, Severity},
-    source::ClusterArgs,
+    source::ReadArgs,
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -34,15 +34,16 @@ pub struct Loaded {
 /// # Errors
 ///
 /// If nothing says where the API server is, or it does not answer.
-pub async fn load_cluster(cluster: ClusterArgs, settings: Settings) -> Result<(Graph, Change)> {
+pub async fn load_cluster(read: ReadArgs, settings: Settings) -> Result<(Graph, Change)> {
     let (sender, mut batches) = mpsc::channel(1);
+    let (cluster, options) = read.options();
     let client = cluster.client().await?;
     // Watches try for ever; who waits at a terminal is to be told.
     client
         .apiserver_version()
         .await
         .context("the API server does not answer")?;
-    let watches = tokio::spawn(watch::run(client, watch::Options::default(), sender));
+    let watches = tokio::spawn(watch::run(client, options, sender));
     let first = tokio::time::timeout(PATIENCE, batches.recv()).await;
     watches.abort();
     let first = first.ok().flatten().with_context(|| {

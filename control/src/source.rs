@@ -29,18 +29,20 @@ pub struct SourceArgs {
     )]
     manifests: Option<PathBuf>,
     #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// Which API server, and what of it counts.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReadArgs {
+    #[command(flatten)]
     cluster: ClusterArgs,
     /// The namespaces to read [default: all].
     #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
     /// The classes of IngressRoutes that count, by their annotation ingress.class [default: those of `contour`, and those
     /// that have none].
-    #[arg(
-        long,
-        value_name = "CLASS,...",
-        value_delimiter = ',',
-        conflicts_with = "manifests"
-    )]
+    #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     ingress_class_name: Vec<String>,
 }
 
@@ -89,20 +91,15 @@ impl SourceArgs {
     ///
     /// If there is no such directory, or nothing says where the API server is.
     pub async fn start(self, batches: mpsc::Sender<Batch>) -> Result<Source> {
-        let Self {
-            manifests,
-            cluster,
-            watch_namespaces,
-            ingress_class_name,
-        } = self;
+        let Self { manifests, read } = self;
         let Some(directory) = manifests else {
             let (orders, ordered) = mpsc::unbounded_channel();
             let restarts = Arc::<Restarts>::default();
+            let (cluster, options) = read.options();
             let options = Options {
-                namespaces: watch_namespaces,
-                classes: IngressClasses::new(ingress_class_name),
                 sightings: Some(orders.clone()),
                 restarts: restarts.clone(),
+                ..options
             };
             let mut config = cluster
                 .config()
@@ -126,6 +123,26 @@ impl SourceArgs {
         );
         let places = watch::spawn(&directory, batches);
         Ok(Source::Files(Files { directory, places }))
+    }
+}
+
+// === impl ReadArgs ===
+
+impl ReadArgs {
+    /// As the watches take them.
+    #[must_use]
+    pub fn options(self) -> (ClusterArgs, Options) {
+        let Self {
+            cluster,
+            watch_namespaces,
+            ingress_class_name,
+        } = self;
+        let options = Options {
+            namespaces: watch_namespaces,
+            classes: IngressClasses::new(ingress_class_name),
+            ..Options::default()
+        };
+        (cluster, options)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     cli::{Format, GraphArgs},
     load::{load, load_cluster},
     proxies::ProxyArgs,
-    source::ClusterArgs,
+    source::ReadArgs,
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -24,9 +24,10 @@ use switchyard_xds::{
 #[derive(Debug, Args)]
 pub struct Translate {
     /// The directory [default: none, but the API server].
+    #[arg(conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name"])]
     dir: Option<PathBuf>,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    read: ReadArgs,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -90,14 +91,14 @@ impl Translate {
     pub async fn run(self) -> Result<ExitCode> {
         let Self {
             dir,
-            cluster,
+            read,
             output,
             kind,
             graph,
             proxies,
         } = self;
         let (graph, change) = match dir {
-            None => load_cluster(cluster, graph.settings()).await?,
+            None => load_cluster(read, graph.settings()).await?,
             Some(dir) => {
                 let loaded = load(&dir, graph.settings())?;
                 for problem in loaded.problems() {

@@ -6,7 +6,7 @@ use crate::{
     cli::{Format, Telling},
     load::{load, load_cluster},
     paint::{Paint, Style},
-    source::ClusterArgs,
+    source::ReadArgs,
 };
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -46,8 +46,8 @@ pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode
 /// # Errors
 ///
 /// If it cannot be read.
-pub async fn run_in_cluster(cluster: ClusterArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
-    let (graph, _) = load_cluster(cluster, settings).await?;
+pub async fn run_in_cluster(read: ReadArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
+    let (graph, _) = load_cluster(read, settings).await?;
     print(&graph, &telling);
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,11 @@ mod restarts;
 mod retry;
 mod secrets;
 
-pub use self::{class::IngressClasses, collector::document, restarts::Restarts};
+pub use self::{
+    class::{IngressClasses, are_of_one_class},
+    collector::document,
+    restarts::Restarts,
+};
 
 pub(crate) use self::retry::Retry;
 

@@ -4,12 +4,12 @@ use super::{Goal, find};
 use crate::{live::Report, place};
 use anyhow::{Context, Result, bail};
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
     api::{DynamicObject, ListParams, Patch, PatchParams},
     runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use switchyard_core::{
     Graph, Name, Object, Settings,
     ingressroute::{Delegate, Route, Spec, VirtualHost},
@@ -18,7 +18,7 @@ use switchyard_core::{
 };
 use switchyard_k8s::{
     status::{Condition, IngressRouteStatus, PROGRAMMED, REFUSED, SwitchStatus},
-    watch::{document, resource},
+    watch::{are_of_one_class, document, resource},
 };
 
 /// Who patched, in `metadata.managedFields`.
@@ -42,12 +42,15 @@ pub(super) struct Spot {
     standby: Vec<String>,
     /// Of the route.
     index: usize,
+    /// Of the owner: they say its class.
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 /// An IngressRoute, and what its status says.
 struct Found {
     ingress_route: IngressRoute,
     status: IngressRouteStatus,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 /// The one route of an IngressRoute that delegates, or the one with this match. A name that says no namespace is of
@@ -62,6 +65,7 @@ pub(super) async fn spot(
     let Found {
         ingress_route,
         status,
+        annotations,
     } = owner(client, namespace, root).await?;
     let index = find::find_route(&ingress_route, matched)?;
     let IngressRoute {
@@ -96,18 +100,29 @@ pub(super) async fn spot(
         active,
         standby,
         index,
+        annotations,
     })
 }
 
 /// What would keep a branch from serving, as far as its own namespace shows: who may switch may not be allowed to read
-/// more.
-pub(super) async fn rehearse(Spot { client, .. }: &Spot, target: &Name) -> Result<Vec<String>> {
+/// more. Which classes control follows is not known; that of the owner is one of them.
+pub(super) async fn rehearse(spot: &Spot, target: &Name) -> Result<Vec<String>> {
+    let Spot { client, owner, .. } = spot;
     let mut graph = Graph::new(Settings::default());
     for kind in [Kind::IngressRoute, Kind::Service, Kind::EndpointSlice] {
-        let objects = list(&api(client, kind, Some(&target.namespace))?, kind).await?;
-        objects.into_iter().map(alone).for_each(|object| {
-            graph.apply(object);
-        });
+        let (ours, others): (Vec<_>, Vec<_>) = list(&api(client, kind, Some(&target.namespace))?, kind)
+            .await?
+            .into_iter()
+            .partition(|object| kind != Kind::IngressRoute || spot.is_of_class(object));
+        if others.iter().any(|object| object.name_any() == *target.name) {
+            let text = format!(
+                "IngressRoute {target} is of another class than {owner} is: it may be another controller's"
+            );
+            return Ok(vec![text]);
+        }
+        for object in read(ours, kind) {
+            graph.apply(alone(object));
+        }
     }
     let stage = stage(&target.namespace);
     let owner = stage.name.clone();
@@ -171,7 +186,7 @@ async fn owner(client: &Client, namespace: &str, root: &str) -> Result<Found> {
         return Ok(found);
     }
     let all = list(&api(client, Kind::IngressRoute, None)?, Kind::IngressRoute).await?;
-    let owner = all.into_iter().find_map(|object| match object {
+    let owner = read(all, Kind::IngressRoute).find_map(|object| match object {
         Object::IngressRoute(route) if owns(&route, root) => Some(route.name),
         _ => None,
     });
@@ -192,12 +207,15 @@ async fn get(client: &Client, name: &Name) -> Result<Option<Found>> {
     found.map(Found::read).transpose()
 }
 
-/// Those that can be read.
-async fn list(api: &Api<DynamicObject>, kind: Kind) -> Result<Vec<Object>> {
+async fn list(api: &Api<DynamicObject>, kind: Kind) -> Result<Vec<DynamicObject>> {
     let all = api.list(&ListParams::default()).await;
-    let all = all.with_context(|| format!("cannot list every {kind}"))?;
-    let read = |object| Some(switchyard_k8s::object(document(kind, object)).ok()??.object);
-    Ok(all.items.into_iter().filter_map(read).collect())
+    Ok(all.with_context(|| format!("cannot list every {kind}"))?.items)
+}
+
+/// Those that can be read.
+fn read(objects: Vec<DynamicObject>, kind: Kind) -> impl Iterator<Item = Object> {
+    let read = move |object| Some(switchyard_k8s::object(document(kind, object)).ok()??.object);
+    objects.into_iter().filter_map(read)
 }
 
 fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
@@ -271,11 +289,13 @@ fn programmed(status: &IngressRouteStatus, generation: i64) -> Option<&Condition
 impl Found {
     fn read(object: DynamicObject) -> Result<Self> {
         let status = status(&object);
+        let annotations = object.metadata.annotations.clone();
         let reading = switchyard_k8s::object(document(Kind::IngressRoute, object))?;
         match reading.map(|reading| reading.object) {
             Some(Object::IngressRoute(ingress_route)) => Ok(Self {
                 ingress_route,
                 status,
+                annotations,
             }),
             _ => bail!("it is no IngressRoute"),
         }
@@ -285,6 +305,11 @@ impl Found {
 // === impl Spot ===
 
 impl Spot {
+    /// Whether who follows the owner follows an IngressRoute, too.
+    fn is_of_class(&self, object: &DynamicObject) -> bool {
+        are_of_one_class(self.annotations.as_ref(), object.metadata.annotations.as_ref())
+    }
+
     /// Makes `branch` the active one, and says which generation that is. If it was a standby, the one that was active takes
     /// its place there. Fails if somebody else has switched in between.
     pub(super) async fn edit(&self, branch: &str) -> Result<i64> {

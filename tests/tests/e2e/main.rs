@@ -19,6 +19,7 @@ mod policies;
 mod protocols;
 mod reload;
 mod replicas;
+mod scope;
 mod sessions;
 mod static_mode;
 mod status;

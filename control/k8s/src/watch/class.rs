@@ -30,17 +30,28 @@ impl IngressClasses {
     /// Whether an object with these annotations is ours.
     pub(crate) fn include(&self, annotations: Option<&BTreeMap<String, String>>) -> bool {
         let Self(names) = self;
-        let class = ANNOTATIONS
-            .iter()
-            .find_map(|key| annotations?.get(*key))
-            .map(String::as_str)
-            .filter(|class| !class.is_empty());
-        match class {
+        match class(annotations) {
             None => names.is_empty(),
             Some(class) if names.is_empty() => class == DEFAULT,
             Some(class) => names.iter().any(|name| name == class),
         }
     }
+}
+
+/// The class that an object says that it is of.
+fn class(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
+    let said = ANNOTATIONS.iter().find_map(|key| annotations?.get(*key));
+    said.map(String::as_str).filter(|class| !class.is_empty())
+}
+
+/// Whether a controller that takes the one object surely takes the other, too.
+#[must_use]
+pub fn are_of_one_class(
+    one: Option<&BTreeMap<String, String>>,
+    other: Option<&BTreeMap<String, String>>,
+) -> bool {
+    let class = |annotations| class(annotations).filter(|class| *class != DEFAULT);
+    class(one) == class(other)
 }
 
 #[cfg(test)]
@@ -68,6 +79,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn objects_are_of_one_class_whichever_annotation_says_it() {
+        let of = |key: &str, class: &str| BTreeMap::from([(key.to_owned(), class.to_owned())]);
+        let edge = ANNOTATIONS.map(|key| of(key, "edge"));
+        let none = of("other", "edge");
+        for annotations in &edge {
+            assert!(are_of_one_class(Some(annotations), Some(&edge[0])));
+            assert!(!are_of_one_class(Some(annotations), Some(&none)));
+            assert!(!are_of_one_class(None, Some(annotations)));
+        }
+        assert!(are_of_one_class(None, Some(&of(ANNOTATIONS[1], DEFAULT))));
+        assert!(are_of_one_class(Some(&none), None));
     }
 
     #[test]
