@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU64,
     path::{Path, PathBuf},
 };
 
@@ -35,6 +36,8 @@ pub struct Bootstrap {
     pub status_port: Option<u16>,
     /// Above this many downstream connections, new ones are closed.
     pub max_downstream_connections: u64,
+    /// How much memory Envoy may have, in bytes. None: as much as there is.
+    pub max_heap_size: Option<NonZeroU64>,
 }
 
 /// A host and a port. The host may be a name.
@@ -139,16 +142,38 @@ impl Bootstrap {
     }
 
     fn overload_manager(&self) -> Value {
+        let connections = json!({
+            "name": "envoy.resource_monitors.global_downstream_max_connections",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                "max_active_downstream_connections": self.max_downstream_connections,
+            },
+        });
+        let Some(bytes) = self.max_heap_size else {
+            return json!({"resource_monitors": [connections]});
+        };
+        let heap = json!({
+            "name": HEAP,
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                "max_heap_size_bytes": bytes,
+            },
+        });
+        // As Envoy's "Configuring Envoy as an edge proxy" has them.
+        let actions = [("shrink_heap", 0.9), ("stop_accepting_requests", 0.95)];
         json!({
-            "resource_monitors": [{
-                "name": "envoy.resource_monitors.global_downstream_max_connections",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": self.max_downstream_connections,
-                },
-            }],
+            "resource_monitors": [connections, heap],
+            "actions": actions.map(|(name, share)| above(share, name)),
         })
     }
+}
+
+/// What Envoy does above a share of its heap.
+fn above(share: f64, action: &str) -> Value {
+    json!({
+        "name": format!("envoy.overload_actions.{action}"),
+        "triggers": [{"name": HEAP, "threshold": {"value": share}}],
+    })
 }
 
 /// A `ConfigSource`. Envoy is not ready before control has answered, however long that takes.
@@ -168,6 +193,7 @@ fn write(path: &Path, config: &Value) -> Result<()> {
 }
 
 const XDS_CLUSTER: &str = "switchyard-xds";
+const HEAP: &str = "envoy.resource_monitors.fixed_heap";
 
 /// Per-cluster statistics that no dashboard reads: most of what a cluster costs in memory. Requests, their codes,
 /// times and retries, connections, circuit breakers and membership stay.

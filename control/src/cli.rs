@@ -16,6 +16,7 @@ use serde_json::Value;
 use std::{
     io,
     net::SocketAddr,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -110,6 +111,10 @@ struct BootstrapArgs {
     /// Above this many connections from clients, new ones are refused.
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     max_downstream_connections: u64,
+    /// How much memory Envoy may have, in bytes: short of it, it gives back what it can, and at last answers new requests
+    /// with 503 rather than be killed. Best the limit of its container [default: no limit].
+    #[arg(long, value_name = "BYTES")]
+    max_heap_size: Option<NonZeroU64>,
     /// The filter's code [default: switchyard.wasm beside this program].
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
@@ -254,6 +259,7 @@ impl BootstrapArgs {
             admin_port,
             status_port,
             max_downstream_connections,
+            max_heap_size,
             wasm,
         } = self;
         let wasm = Wasm::read(wasm.as_deref())?;
@@ -269,6 +275,7 @@ impl BootstrapArgs {
             admin_port,
             status_port,
             max_downstream_connections,
+            max_heap_size,
         };
         bootstrap.write(&wasm)?;
         println!(

@@ -211,6 +211,32 @@ fn bootstrap_writes_the_filter_beside_and_tells_its_hash() {
 }
 
 #[test]
+fn bootstrap_sets_the_edge_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wasm, out) = (folder.path().join("in.wasm"), folder.path().join("envoy.json"));
+    fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();
+    let written = |more: &[&str]| -> serde_json::Value {
+        let command = ["bootstrap", "--out", path(&out), "--wasm", path(&wasm)];
+        let output = switchyard(&[&command[..], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&fs::read(&out).unwrap()).unwrap()
+    };
+    let admin = |config: &serde_json::Value| config["admin"]["address"]["socket_address"].clone();
+    let most = "/overload_manager/resource_monitors/0/typed_config/max_active_downstream_connections";
+    let config = written(&[]);
+    let loopback = |port: u16| serde_json::json!({"address": "127.0.0.1", "port_value": port});
+    assert_eq!(admin(&config), loopback(9901));
+    assert_eq!(config.pointer(most).unwrap(), 50_000);
+    assert_eq!(config.pointer("/overload_manager/actions"), None);
+    let config = written(&["--admin-port", "9902", "--max-downstream-connections", "7"]);
+    assert_eq!(admin(&config), loopback(9902));
+    assert_eq!(config.pointer(most).unwrap(), 7);
+    let config = written(&["--max-heap-size", "1000000"]);
+    let heap = "/overload_manager/resource_monitors/1/typed_config/max_heap_size_bytes";
+    assert_eq!(config.pointer(heap).unwrap(), 1_000_000);
+}
+
+#[test]
 fn check_and_tree_tell_of_one_namespace() {
     let folder = tempfile::tempdir().unwrap();
     let root = |namespace: &str| {

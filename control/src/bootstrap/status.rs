@@ -22,7 +22,9 @@ pub(super) fn listener(port: u16) -> Value {
         "name": STATUS,
         "stat_prefix": STATUS,
         "address": address(&everywhere),
+        // Whoever is short of connections or memory is to be asked what is wrong.
         "ignore_global_conn_limit": true,
+        "bypass_overload_manager": true,
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": {

@@ -9,6 +9,7 @@ mod certgen;
 mod crds;
 mod delegation;
 mod deploy;
+mod edge;
 mod failures;
 mod fixture;
 mod headers;
