@@ -15,6 +15,7 @@ pub mod clusters;
 pub mod control;
 pub mod echo;
 pub mod envoy;
+pub mod forwarder;
 pub mod load;
 pub mod manifests;
 pub mod metrics;

@@ -2,12 +2,18 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 use switchyard_tests::{
     control::switchyard,
     echo::Echo,
+    forwarder::Forwarder,
     load::Load,
     manifests::root,
+    metrics::Scrape,
+    wait::until,
     world::{Source, World},
 };
 use tokio::time::sleep;
@@ -79,6 +85,93 @@ async fn while_the_api_server_is_away_all_goes_on_and_then_it_is_followed_again(
         .context("a cluster")?
         .start_api_server()
         .await?;
+    patch(world, "green")?;
+    world.served_by(HOST, "/", "green").await?;
+    load.stop().await.all_succeeded()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_objects_at_once_are_served_and_hold_nobody_up() -> Result<()> {
+    const MANY: usize = 1000;
+    let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    let one = |number| {
+        root(
+            "default",
+            &format!("root-{number}"),
+            &format!("host-{number}.bar.com"),
+            "blue",
+        )
+    };
+    let begun = Instant::now();
+    world.write("many.yaml", &(0..MANY).map(one).collect::<String>())?;
+    for number in [0, MANY / 2, MANY - 1] {
+        world
+            .served_by(&format!("host-{number}.bar.com"), "/", "blue")
+            .await?;
+    }
+    println!("{MANY} roots were applied and served after {:?}", begun.elapsed());
+    // Whatever else there is to do, a switch is a switch.
+    patch(world, "green")?;
+    world.served_by(HOST, "/", "green").await?;
+    load.stop().await.all_succeeded()
+}
+
+/// A control that reaches the API server by another way.
+async fn reach_by(world: &mut World, way: &Forwarder) -> Result<()> {
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let mut config: Value = serde_json::from_slice(&fs::read(cluster.kubeconfig())?)?;
+    config["clusters"][0]["cluster"]["server"] = format!("https://{}", way.address).into();
+    let kubeconfig = world.dir.join("kubeconfig");
+    fs::write(&kubeconfig, config.to_string())?;
+    world.control.options.kubeconfig = Some(kubeconfig);
+    world.control.restart().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_list_is_slow_nothing_goes_that_is_there() -> Result<()> {
+    const MANY: usize = 300;
+    let mut installation = BlueGreen::start_with(Source::ApiServer, |builder| {
+        let one = |number| {
+            root(
+                "default",
+                &format!("root-{number}"),
+                &format!("host-{number}.bar.com"),
+                "blue",
+            )
+        };
+        builder.manifest("many.yaml", &(0..MANY).map(one).collect::<String>())
+    })
+    .await?;
+    let world = &mut installation.world;
+    let server = world.cluster.as_ref().context("a cluster")?.address();
+    let way = Forwarder::start(server).await?;
+    reach_by(world, &way).await?;
+    world.write("other.yaml", &root("default", "other", "other.bar.com", "green"))?;
+    world.served_by("other.bar.com", "/", "green").await?;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+
+    world.control.process.signal(rustix::process::Signal::STOP)?;
+    world.remove("other.yaml")?;
+    let cluster = world.cluster.as_mut().context("a cluster")?;
+    cluster.compact().await?;
+    cluster.kill_api_server().await?;
+    cluster.start_api_server().await?;
+    way.slow_down(Duration::from_millis(100));
+    world.control.process.signal(rustix::process::Signal::CONT)?;
+
+    let begun = Instant::now();
+    let objects = "switchyard_objects{kind=\"IngressRoute\"}";
+    until("the list is whole", async || {
+        let there = Scrape::of(&world.control).await?.value(objects)?;
+        assert!(there >= (MANY + 3) as f64, "{there} while the list is under way");
+        let answer = world.get("host-299.bar.com", "/").await?;
+        assert_eq!(answer.backend(), "blue", "while the list is under way");
+        ensure!(world.get("other.bar.com", "/").await?.status == 404);
+        Ok(())
+    })
+    .await?;
+    println!("the list took {:?}", begun.elapsed());
     patch(world, "green")?;
     world.served_by(HOST, "/", "green").await?;
     load.stop().await.all_succeeded()

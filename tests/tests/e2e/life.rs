@@ -21,15 +21,15 @@ use tokio::{
 use crate::fixture::{BlueGreen, HOST};
 
 /// A shutdown manager, for the first Envoy.
-struct Manager {
-    process: Process,
+pub(crate) struct Manager {
+    pub(crate) process: Process,
     address: SocketAddr,
 }
 
 // === impl Manager ===
 
 impl Manager {
-    async fn start(world: &World, flags: &[&str]) -> Result<Self> {
+    pub(crate) async fn start(world: &World, flags: &[&str]) -> Result<Self> {
         let admin = world.envoys.first().context("an Envoy")?.options.admin;
         let address = loopback()?;
         let mut command = Command::new(paths::switchyard()?);
@@ -46,7 +46,7 @@ impl Manager {
     }
 
     /// Asks for the drain, and waits for its end.
-    fn drain(&self) -> tokio::task::JoinHandle<Result<String>> {
+    pub(crate) fn drain(&self) -> tokio::task::JoinHandle<Result<String>> {
         let address = self.address;
         tokio::spawn(async move {
             let answer = once(address, get("manager", "/drain")).await?;

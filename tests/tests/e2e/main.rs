@@ -20,6 +20,7 @@ mod policies;
 mod protocols;
 mod reload;
 mod replicas;
+mod rolling;
 mod scope;
 mod sessions;
 mod static_mode;
