@@ -4,7 +4,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 use switchyard_tests::{
-    manifests::ingress_route,
+    client::{Connection, get},
+    manifests::{ingress_route, tls_secret},
+    tls::Authority,
     wait::until,
     world::{Builder, Source},
 };
@@ -17,6 +19,7 @@ use crate::{
 scenarios![
     a_switched_request_is_logged_with_root_branch_leaf_and_route,
     every_request_is_logged_with_the_route_of_the_host_that_it_came_to,
+    requests_of_a_host_with_tls_are_logged_on_both_ports,
 ];
 
 /// An installation whose Envoys log requests to the file `access.log`.
@@ -125,6 +128,92 @@ async fn every_request_is_logged_with_the_route_of_the_host_that_it_came_to(sour
             "leaf": leaf,
             "route": route,
             "response_code": status,
+        });
+        let logged = logged(&world.dir, path, &expected).await?;
+        ensure!(logged == expected, "{path}: {logged:#}");
+    }
+    Ok(())
+}
+
+/// A host with TLS: redirects, a plain route and a switch, of which a part is open in plain HTTP, too.
+fn secure(authority: &Authority) -> Result<String> {
+    let blue = json!([{"name": "blue", "port": 80}]);
+    let root = json!({"virtualhost": {"fqdn": SECURE, "tls": {"secretName": "secure"}}, "routes": [
+        {"match": "/static", "permitInsecure": true, "services": blue},
+        {"match": "/shop", "delegate": {"name": "shop"}},
+        {"match": "/closed", "delegate": {"name": "closed"}},
+    ]});
+    let shop = json!({"routes": [
+        {"match": "/shop", "services": blue},
+        {"match": "/shop/open", "permitInsecure": true, "services": blue},
+    ]});
+    let closed = json!({"routes": [{"match": "/closed", "services": blue}]});
+    let objects =
+        ingress_route("secure", &root) + &ingress_route("shop", &shop) + &ingress_route("closed", &closed);
+    Ok(objects + &tls_secret("default", "secure", &authority.issue(SECURE)?))
+}
+
+const SECURE: &str = "secure.bar.com";
+
+const OVER_TLS: [Case; 2] = [
+    ("/static/tls", 200, None, None, "secure.bar.com/static"),
+    (
+        "/shop/open/tls",
+        200,
+        Some("default/shop"),
+        Some("/shop/open"),
+        "secure.bar.com/shop",
+    ),
+];
+
+const IN_PLAIN: [Case; 4] = [
+    ("/static/plain", 200, None, None, "secure.bar.com/static"),
+    (
+        "/shop/open/plain",
+        200,
+        Some("default/shop"),
+        Some("/shop/open"),
+        "http://secure.bar.com/shop",
+    ),
+    (
+        "/shop/plain",
+        301,
+        Some("default/shop"),
+        Some("/shop"),
+        "http://secure.bar.com/shop",
+    ),
+    ("/closed/plain", 301, None, None, "secure.bar.com/closed"),
+];
+
+async fn requests_of_a_host_with_tls_are_logged_on_both_ports(source: Source) -> Result<()> {
+    let authority = Authority::new()?;
+    let BlueGreen { world, .. } = &installation(source, |builder| {
+        builder.manifest("secure.yaml", &secure(&authority)?)
+    })
+    .await?;
+    until("TLS is served", async || {
+        authority.connect(world.https(), SECURE).await
+    })
+    .await?;
+    for (path, status, ..) in OVER_TLS {
+        let mut connection = Connection::over(authority.connect(world.https(), SECURE).await?).await?;
+        let answer = connection.send(get(SECURE, path)).await?;
+        ensure!(answer.status == status, "{path}: {answer:?}");
+    }
+    for (path, status, ..) in IN_PLAIN {
+        world.status(SECURE, path, status).await?;
+    }
+    let cases = OVER_TLS.map(|case| (case, json!(SECURE))).into_iter();
+    for ((path, status, branch, leaf, route), server_name) in
+        cases.chain(IN_PLAIN.map(|case| (case, json!(null))))
+    {
+        let expected = json!({
+            "root": "default/secure",
+            "branch": branch,
+            "leaf": leaf,
+            "route": route,
+            "response_code": status,
+            "requested_server_name": server_name,
         });
         let logged = logged(&world.dir, path, &expected).await?;
         ensure!(logged == expected, "{path}: {logged:#}");

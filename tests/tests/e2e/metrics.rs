@@ -3,11 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{fs, net::SocketAddr};
 use switchyard_tests::{
     client::{Answer, Connection, get, once},
     control::{Control, ControlOptions, loopback},
+    manifests::ingress_route,
     metrics::Scrape,
     paths,
     wait::until,
@@ -23,6 +24,7 @@ scenarios![
     a_switch_is_counted_with_its_way_to_the_proxies,
     a_refusal_is_counted_and_logged,
     the_log_level_is_changed_at_run_time_and_a_bad_one_is_refused,
+    each_decision_is_a_line_of_the_log_for_programs,
     the_graph_is_shown_as_tree_shows_it_and_as_a_drawing,
 ];
 
@@ -147,6 +149,82 @@ async fn the_log_level_is_changed_at_run_time_and_a_bad_one_is_refused(source: S
         Ok(())
     })
     .await
+}
+
+/// Lines of the log with this message, and their fields.
+fn lines(log: &str, message: &str) -> Result<Vec<Value>> {
+    let all = log.lines().map(serde_json::from_str::<Value>);
+    let all = all
+        .collect::<Result<Vec<_>, _>>()
+        .context("a line that is no JSON")?;
+    let says = |line: &Value| {
+        line["fields"]["message"]
+            .as_str()
+            .is_some_and(|told| told.starts_with(message))
+    };
+    Ok(all.into_iter().filter(says).collect())
+}
+
+async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Result<()> {
+    let mut installation =
+        BlueGreen::start_with(source, |builder| Ok(builder.flag("--log-format=json"))).await?;
+    let world = &mut installation.world;
+    let broken = json!({"virtualhost": {"fqdn": "broken.bar.com"}, "routes": []});
+    let route = |service| json!([{"match": "/", "services": [{"name": service, "port": 80}]}]);
+    for (service, status) in [("nothing", 503), ("blue", 200)] {
+        let mut broken = broken.clone();
+        broken["routes"] = route(service);
+        world.write("broken.yaml", &ingress_route("broken", &broken))?;
+        world.status("broken.bar.com", "/", status).await?;
+    }
+    world.switch(&[ROOT, "green"]).await?;
+    world
+        .envoys
+        .first_mut()
+        .context("an Envoy")?
+        .process
+        .kill()
+        .await?;
+    let invalid = "Invalid: Service [nothing:80] is invalid or missing";
+    for (message, level, fields) in [
+        (
+            "Serving",
+            "INFO",
+            json!({"xds": world.control.options.xds.to_string()}),
+        ),
+        ("Everything is read", "INFO", json!({"hosts": 1, "switches": 1})),
+        ("A proxy connected", "INFO", json!({"node": "envoy-0"})),
+        (
+            "Switched",
+            "INFO",
+            json!({"from": "default/blue", "to": "default/green"}),
+        ),
+        (
+            invalid,
+            "WARN",
+            json!({"ingressroute": "default/broken", "orphaned": false}),
+        ),
+        (
+            "Invalid no more",
+            "INFO",
+            json!({"ingressroute": "default/broken"}),
+        ),
+        ("A proxy disconnected", "WARN", json!({"node": "envoy-0"})),
+    ] {
+        let line = until(message, async || {
+            let lines = lines(&world.control.process.log()?, message)?;
+            let [line] = &lines[..] else {
+                anyhow::bail!("{message}: {} lines", lines.len());
+            };
+            Ok(line.clone())
+        })
+        .await?;
+        ensure!(line["level"] == level && line["timestamp"].is_string(), "{line}");
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            ensure!(line["fields"][field] == *value, "{field}: {value}: {line}");
+        }
+    }
+    Ok(())
 }
 
 async fn the_graph_is_shown_as_tree_shows_it_and_as_a_drawing(source: Source) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Retries and timeouts, as a route asks for them.
 
 use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use switchyard_tests::{
     client::{get, once},
@@ -17,6 +18,7 @@ use crate::{
 scenarios![
     a_request_that_failed_is_tried_again_as_often_as_the_route_says,
     a_request_is_given_up_when_the_route_says,
+    a_request_without_a_limit_outlives_the_default_one,
 ];
 
 /// A request, and what it has to meet.
@@ -145,4 +147,36 @@ async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()>
         takes("/both", 2000, 504, 2),
     ];
     hold(source, &routes, &cases).await
+}
+
+/// Where a route says nothing, Envoy gives a request 15 s.
+async fn a_request_without_a_limit_outlives_the_default_one(source: Source) -> Result<()> {
+    let blue = Echo::start("blue").await?;
+    let infinite = |request| json!({"timeoutPolicy": {"request": request}});
+    let routes = routes(&[
+        ("/default", json!({})),
+        ("/infinity", infinite("infinity")),
+        ("/zero", infinite("0s")),
+        ("/unclear", infinite("a while")),
+    ]);
+    let world = Builder::new(source)?
+        .manifest("routes.yaml", &on_both(&routes))?
+        .manifest("service.yaml", &service("default", "blue", &[blue.address]))?
+        .start()
+        .await?;
+    let cases = [
+        ("/default", 504),
+        ("/infinity", 200),
+        ("/zero", 200),
+        ("/unclear", 200),
+    ];
+    let ask = async |(host, (path, status)): (&str, (&str, u16))| {
+        world.served_by(host, path, "blue").await?;
+        let request = get(host, path).header("echo-delay-ms", "16500");
+        let answer = once(world.http(), request).await?;
+        ensure!(answer.status == status, "{host}{path}: {answer:?}");
+        Ok(())
+    };
+    let all = HOSTS.iter().flat_map(|host| cases.map(|case| (*host, case)));
+    try_join_all(all.map(ask)).await.map(drop)
 }
