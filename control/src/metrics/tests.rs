@@ -1,5 +1,5 @@
 use super::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use switchyard_xds::ads::{Config, WasmCode};
 
 /// What is scraped where there is nothing yet.
@@ -103,4 +103,25 @@ fn every_metric_is_documented_with_its_type() {
     });
     let text = scraped(Some(of_cluster()));
     assert_eq!(rows.collect::<BTreeMap<_, _>>(), types(&text));
+}
+
+/// One that was renamed would show as an empty panel.
+#[test]
+fn the_dashboard_shows_metrics_that_there_are() {
+    let dashboard = include_str!("../../../deploy/grafana/switchyard.json");
+    let text = scraped(Some(of_cluster()));
+    let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    let words: BTreeSet<_> = dashboard.split(|char| !is_part(char)).collect();
+    let named: Vec<_> = words
+        .into_iter()
+        .filter(|word| word.starts_with("switchyard_"))
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let is_sample = |line: &str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        assert!(text.lines().any(is_sample), "{name}");
+    }
 }

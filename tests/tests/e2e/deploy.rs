@@ -77,6 +77,7 @@ async fn what_is_shipped_applies_as_it_is() -> Result<()> {
         let told = cluster.kubectl(arguments)?;
         ensure!(told.contains("daemonset.apps/switchyard-envoy"), "{told}");
     }
+    runs_with_the_least_that_it_needs(&cluster)?;
     let mut examples = 0;
     for example in fs::read_dir(shipped("deploy/examples"))? {
         cluster.kubectl(&["apply", "-f", text(&example?.path())?])?;
@@ -103,6 +104,47 @@ async fn what_is_shipped_applies_as_it_is() -> Result<()> {
     }
     let secrets = cluster.kubectl(&["-n", NAMESPACE, "get", "secrets", "-o", "name"])?;
     ensure!(secrets.lines().count() == 3, "{secrets}");
+    Ok(())
+}
+
+/// Every container of every workload, as the API server has it.
+fn runs_with_the_least_that_it_needs(cluster: &Cluster) -> Result<()> {
+    let kinds = "deployments,daemonsets,jobs,cronjobs";
+    let workloads = cluster.kubectl(&["-n", NAMESPACE, "get", kinds, "-o", "json"])?;
+    let workloads: Value = serde_json::from_str(&workloads)?;
+    let workloads = workloads["items"].as_array().context("a list")?;
+    ensure!(workloads.len() == 4, "{workloads:#?}");
+    for workload in workloads {
+        let spec = match workload["kind"].as_str() {
+            Some("CronJob") => &workload["spec"]["jobTemplate"]["spec"],
+            _ => &workload["spec"],
+        };
+        let pod = &spec["template"]["spec"];
+        let of_pod = &pod["securityContext"];
+        ensure!(of_pod["runAsNonRoot"] == true, "{pod:#}");
+        ensure!(of_pod["seccompProfile"]["type"] == "RuntimeDefault", "{pod:#}");
+        let lists = ["initContainers", "containers"].map(|list| pod[list].as_array());
+        let containers: Vec<_> = lists.into_iter().flatten().flatten().collect();
+        ensure!(!containers.is_empty(), "{pod:#}");
+        for container in containers {
+            let context = &container["securityContext"];
+            ensure!(context["readOnlyRootFilesystem"] == true, "{container:#}");
+            ensure!(context["allowPrivilegeEscalation"] == false, "{container:#}");
+            ensure!(context["capabilities"]["drop"] == json!(["ALL"]), "{container:#}");
+            ensure!(
+                container["resources"]["limits"]["memory"].is_string(),
+                "{container:#}"
+            );
+        }
+        let is_scraped = &spec["template"]["metadata"]["annotations"]["prometheus.io/scrape"];
+        let serves = ["Deployment", "DaemonSet"]
+            .map(Some)
+            .contains(&workload["kind"].as_str());
+        ensure!((is_scraped == "true") == serves, "{workload:#}");
+    }
+    let kept = "networkpolicies,poddisruptionbudgets";
+    let kept = cluster.kubectl(&["-n", NAMESPACE, "get", kept, "-o", "name"])?;
+    ensure!(kept.lines().count() == 4, "{kept}");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use switchyard_tests::{
     control::{Control, loopback},
     envoy::Envoy,
     load::Load,
+    metrics::Scrape,
     wait::until,
     world::{Source, World, bootstrap},
 };
@@ -62,6 +63,13 @@ async fn a_status_counts_the_proxies_of_every_replica() -> Result<()> {
     says(world, NAME, &active("green", "1/2", "Pending")).await?;
     envoy.process.signal(Signal::CONT)?;
     says(world, NAME, &active("green", "2/2", "Programmed")).await?;
+    // One of them writes, and the other one does not.
+    let of_other = Scrape::of(&replica).await?;
+    ensure!(of_other.value("switchyard_leader")? == 0.0, "{of_other:?}");
+    for result in ["success", "gone", "failure"] {
+        let written = format!("switchyard_status_writes_total{{result=\"{result}\"}}");
+        ensure!(of_other.value(&written)? == 0.0, "{of_other:?}");
+    }
     switch_to(world, "blue")?;
     says(world, NAME, &active("blue", "2/2", "Programmed")).await?;
     // Who leaves takes its proxies along.

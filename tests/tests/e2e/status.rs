@@ -90,6 +90,7 @@ async fn a_status_says_what_is_wrong_and_what_is_live() -> Result<()> {
     ];
     says(world, "alone", &orphaned).await?;
 
+    applied_by_switchyard(world)?;
     world.switch(&[ROOT, "green"]).await?;
     let switched = [
         ("/activeBranch", json!("default/green")),
@@ -99,6 +100,28 @@ async fn a_status_says_what_is_wrong_and_what_is_live() -> Result<()> {
     ];
     says(world, "blue-green-root", &switched).await?;
     events(world).await
+}
+
+/// By server-side apply: what other fields others have is theirs.
+fn applied_by_switchyard(world: &World) -> Result<()> {
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let arguments = [
+        "get",
+        "ingressroute",
+        "blue-green-root",
+        "--show-managed-fields",
+        "-o",
+        "json",
+    ];
+    let object: Value = serde_json::from_str(&cluster.kubectl(&arguments)?)?;
+    let managers = object["metadata"]["managedFields"].as_array().context("a list")?;
+    let of_status = managers.iter().find(|manager| manager["subresource"] == "status");
+    let of_status = of_status.context("nobody has written the status")?;
+    ensure!(
+        of_status["manager"] == "switchyard" && of_status["operation"] == "Apply",
+        "{of_status}"
+    );
+    Ok(())
 }
 
 /// What was so when control started is none; what came after is.
@@ -149,6 +172,40 @@ async fn switch_waits_for_the_status_where_no_control_is_named() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn switch_says_by_the_status_alone_which_proxy_has_it_not_and_why() -> Result<()> {
+    let world: &mut World = &mut BlueGreen::start_with(Source::ApiServer, |builder| Ok(builder.envoys(2)))
+        .await?
+        .world;
+    says(world, "blue-green-root", &[("/switches/0/proxies", json!("2/2"))]).await?;
+    let fails = async |world: &World, branch: &str, live: &str, why: &str| {
+        let outcome = world.ask("switch", &[ROOT, branch, "--timeout", "3s"]).await?;
+        ensure!(outcome.code == Some(1), "{outcome:?}");
+        ensure!(outcome.stdout.contains(live), "{outcome:?}");
+        ensure!(outcome.stderr.contains(why), "{outcome:?}");
+        Ok(())
+    };
+    let stopped = world.envoys.first().context("an Envoy")?;
+    stopped.process.signal(Signal::STOP)?;
+    fails(world, "green", "live on 1/2 proxies", "envoy-0 has not answered").await?;
+    stopped.process.signal(Signal::CONT)?;
+    let outcome = world.ask("switch", &[ROOT, "blue"]).await?.succeeded()?;
+    ensure!(
+        outcome.stdout.starts_with("live on 2/2 proxies in "),
+        "{outcome:?}"
+    );
+
+    damage_filter(world).await?;
+    let mut branches = ["green", "blue"].into_iter().cycle();
+    // Control was killed, and waits for its Lease.
+    within(PATIENCE * 2, "the refusal is told", async || {
+        let branch = branches.next().context("endless")?;
+        let why = "1 of 2 connected proxies have it; envoy-0 refused TypedExtensionConfig ";
+        fails(world, branch, "live on 1/2 proxies", why).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &mut installation.world;
@@ -186,40 +243,6 @@ async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
         );
     }
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn switch_says_by_the_status_alone_which_proxy_has_it_not_and_why() -> Result<()> {
-    let world: &mut World = &mut BlueGreen::start_with(Source::ApiServer, |builder| Ok(builder.envoys(2)))
-        .await?
-        .world;
-    says(world, "blue-green-root", &[("/switches/0/proxies", json!("2/2"))]).await?;
-    let fails = async |world: &World, branch: &str, live: &str, why: &str| {
-        let outcome = world.ask("switch", &[ROOT, branch, "--timeout", "3s"]).await?;
-        ensure!(outcome.code == Some(1), "{outcome:?}");
-        ensure!(outcome.stdout.contains(live), "{outcome:?}");
-        ensure!(outcome.stderr.contains(why), "{outcome:?}");
-        Ok(())
-    };
-    let stopped = world.envoys.first().context("an Envoy")?;
-    stopped.process.signal(Signal::STOP)?;
-    fails(world, "green", "live on 1/2 proxies", "envoy-0 has not answered").await?;
-    stopped.process.signal(Signal::CONT)?;
-    let outcome = world.ask("switch", &[ROOT, "blue"]).await?.succeeded()?;
-    ensure!(
-        outcome.stdout.starts_with("live on 2/2 proxies in "),
-        "{outcome:?}"
-    );
-
-    damage_filter(world).await?;
-    let mut branches = ["green", "blue"].into_iter().cycle();
-    // Control was killed, and waits for its Lease.
-    within(PATIENCE * 2, "the refusal is told", async || {
-        let branch = branches.next().context("endless")?;
-        let why = "1 of 2 connected proxies have it; envoy-0 refused TypedExtensionConfig ";
-        fails(world, branch, "live on 1/2 proxies", why).await
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
