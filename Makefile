@@ -28,6 +28,7 @@ test: wasm envoy kube promtool ## Every test, on real parts
 	cargo test -p switchyard-tests --no-run
 	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" PROMTOOL="$$(scripts/promtool.sh)" \
 	    scripts/netns.sh cargo test --offline -p switchyard-tests
+	ENVOY="$$(scripts/envoy.sh)" SELFTEST=1 scripts/netns.sh $(TARGET)/debug/demo
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: wasm envoy ## Measure, on a real Envoy; writes bench/RESULTS.md and bench/results.json
