@@ -1,10 +1,10 @@
 //! `switchyard crds`: the CustomResourceDefinitions.
 
 use crate::cli::Format;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use switchyard_k8s::crd;
+use switchyard_k8s::crd::{self, fields};
 
 /// Print the CustomResourceDefinitions of IngressRoute and TLSCertificateDelegation.
 ///
@@ -13,9 +13,17 @@ use switchyard_k8s::crd;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Crds {
-    /// How to print: documents of YAML, or one List.
+    /// How to print: documents of YAML, one List of JSON, or a page of every field to read.
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    #[default]
+    Yaml,
+    Json,
+    Markdown,
 }
 
 const EXAMPLES: &str = "\
@@ -27,13 +35,14 @@ Examples:
   kubectl explain ingressroute.spec.routes.delegate
                                                     then: what a field means";
 
-fn print(output: Format) -> String {
+fn print(output: Output) -> String {
     let definitions = crd::definitions();
     match output {
-        Format::Yaml => definitions
-            .map(|definition| output.document(&definition))
+        Output::Yaml => definitions
+            .map(|definition| Format::Yaml.document(&definition))
             .join("---\n"),
-        Format::Json => output.document(&list(&definitions)),
+        Output::Json => Format::Json.document(&list(&definitions)),
+        Output::Markdown => fields::page(&definitions),
     }
 }
 
@@ -58,21 +67,26 @@ mod tests {
     use super::*;
     use crate::manifests::{Documents, Node, documents};
 
-    #[test]
-    fn what_is_checked_in_is_what_is_printed() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds/crds.yaml");
+    fn assert_current(file: &str, output: Output, command: &str) {
+        let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
         assert!(
-            std::fs::read_to_string(path).unwrap_or_default() == print(Format::Yaml),
-            "stale; run: cargo run -p switchyard -- crds > deploy/crds/crds.yaml"
+            std::fs::read_to_string(path).unwrap_or_default() == print(output),
+            "stale; run: cargo run -p switchyard -- {command} > {file}"
         );
     }
 
     #[test]
+    fn what_is_checked_in_is_what_is_printed() {
+        assert_current("deploy/crds/crds.yaml", Output::Yaml, "crds");
+        assert_current("docs/fields.md", Output::Markdown, "crds -o markdown");
+    }
+
+    #[test]
     fn yaml_and_json_say_the_same() {
-        let yaml = print(Format::Yaml);
+        let yaml = print(Output::Yaml);
         let Documents { documents, error } = documents(&yaml, false);
         assert_eq!(error, None);
-        let json: Value = serde_json::from_str(&print(Format::Json)).unwrap();
+        let json: Value = serde_json::from_str(&print(Output::Json)).unwrap();
         let items: Vec<_> = documents.iter().map(Node::to_value).collect();
         assert_eq!(json["items"], Value::from(items));
     }

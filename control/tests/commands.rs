@@ -7,6 +7,8 @@
 mod certgen;
 #[path = "commands/control.rs"]
 mod control;
+#[path = "commands/docs.rs"]
+mod docs;
 #[path = "commands/switch.rs"]
 mod switch;
 

@@ -3,6 +3,7 @@
 //! Names and printer columns are those of Contour 0.15, so that its definitions can be replaced by these in a cluster
 //! that has objects, and scripts that read columns go on to work.
 
+pub mod fields;
 mod structural;
 
 use crate::{IngressRoute, TlsCertificateDelegation};
