@@ -5,11 +5,16 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 crate=$1 version=$2
-root="$cache/$crate-$version"
+built="$cache/$crate-$version"
 
-if [ ! -f "$root/.crates.toml" ]; then
+install() { cargo install --quiet --root "$part" "$@" "$crate@$version" >&2; }
+
+# In another folder first: cargo marks one as installed to before it has built anything.
+if [ ! -d "$built/bin" ]; then
+    part="$built.part-$$"
     # Not every release's lock file still resolves; without it cargo chooses.
-    cargo install --quiet --root "$root" --locked "$crate@$version" >&2 ||
-        cargo install --quiet --root "$root" "$crate@$version" >&2
+    install --locked || install
+    rm -rf "$built"
+    mv "$part" "$built"
 fi
-echo "$root/bin"
+echo "$built/bin"
