@@ -4,14 +4,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench wasm envoy kube promtool deploy fuzz lint clean
+.PHONY: help demo test bench bench-cluster wasm envoy kube promtool deploy fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 10
 
 help: ## Say what there is to do
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 23
 
 demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itself and counts what failed
 	cargo build -p switchyard -p switchyard-tests --bin switchyard --bin demo
@@ -34,6 +34,11 @@ test: wasm envoy kube promtool ## Every test, on real parts
 bench: wasm envoy ## Measure, on a real Envoy; writes bench/RESULTS.md and bench/results.json
 	cargo build --release -p switchyard -p switchyard-tests --bin switchyard --bin bench
 	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/release/bench
+
+bench-cluster: wasm envoy kube ## Measure beside Contour, in a cluster; writes bench/RESULTS-cluster.md and bench/results-cluster.json
+	cargo build --release -p switchyard -p switchyard-tests --bin switchyard --bin bench-cluster
+	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" CONTOUR="$$(scripts/contour.sh)" \
+	    scripts/netns.sh $(TARGET)/release/bench-cluster
 
 wasm: ## Build the filter: target/wasm/switchyard.wasm
 	./wasm-build.sh

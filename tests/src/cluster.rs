@@ -164,6 +164,12 @@ impl Cluster {
         tokio::task::block_in_place(|| self.runtime.block_on(held))
     }
 
+    /// Edits an object by a JSON patch (RFC 6902), as `kubectl patch --type=json` does; on a connection that is kept. `path` is
+    /// that of the object, from `/api` or `/apis` on.
+    pub async fn patch(&self, path: &str, patch: &Value) -> Result<()> {
+        self.objects.lock().await.patch(path, patch).await
+    }
+
     /// Makes etcd forget how it came to be what it is: to go on from any earlier version is then answered 410.
     pub async fn compact(&self) -> Result<()> {
         let revision = self.etcd("/v3/kv/range", &json!({"key": "AA=="})).await?;

@@ -2,12 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::process::Command;
 
 use crate::{
@@ -94,22 +89,6 @@ impl Envoy {
         }
         bail!("no thread {name}")
     }
-
-    /// Memory that is resident, in bytes.
-    pub fn resident(&self) -> Result<u64> {
-        resident(self.process.pid())
-    }
-}
-
-/// Memory of a process that is resident, in bytes.
-pub fn resident(pid: i32) -> Result<u64> {
-    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kilobytes * 1024)
 }
 
 /// The first field of a `schedstat`: nanoseconds on a CPU.

@@ -1,11 +1,15 @@
 //! A child process, with a log of its own.
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    param::clock_ticks_per_second,
+    process::{Pid, Signal, kill_process},
+};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 use tokio::{
     process::{Child, Command},
@@ -56,6 +60,21 @@ impl Process {
         Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
     }
 
+    /// CPU time that it has used since it started, in all its threads.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        on_cpu(&stat).with_context(|| stat.clone())
+    }
+
+    /// Memory that is resident, in bytes.
+    pub fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.context("no VmRSS")?.trim().trim_end_matches(" kB");
+        Ok(kilobytes.parse::<u64>()? * 1024)
+    }
+
     /// An error with the end of the log, if it has ended.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
@@ -87,4 +106,15 @@ impl Process {
         let lines: Vec<_> = log.lines().collect();
         Ok(lines[lines.len().saturating_sub(20)..].join("\n"))
     }
+}
+
+/// The 14th and the 15th field of a `stat`, as proc(5) counts: in user mode, and in the kernel. The second is a name in
+/// parentheses, which may contain anything.
+fn on_cpu(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+    let used = ticks.next()?.ok()? + ticks.next()?.ok()?;
+    Some(Duration::from_secs_f64(
+        used as f64 / clock_ticks_per_second() as f64,
+    ))
 }

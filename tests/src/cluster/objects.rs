@@ -18,6 +18,8 @@ use crate::{client::Connection, tls::Authority};
 
 /// Who sets the fields, to the API server.
 const MANAGER: &str = "scenario";
+const APPLY: &str = "application/apply-patch+yaml";
+const JSON_PATCH: &str = "application/json-patch+json";
 
 /// What was told, and to whom.
 pub(super) struct Objects {
@@ -57,12 +59,12 @@ impl Objects {
         // All of them: others may have edited what is told again.
         for (key, object) in &wanted {
             let path = format!("{}?fieldManager={MANAGER}&force=true", key.path());
-            let status = self.ask("PATCH", &path, &object.to_string()).await?;
+            let status = self.ask("PATCH", &path, APPLY, &object.to_string()).await?;
             ensure!(matches!(status, 200 | 201), "{key:?}: {status}");
         }
         let wanted: BTreeSet<_> = wanted.into_keys().collect();
         for key in self.held.difference(&wanted).cloned().collect::<Vec<_>>() {
-            let status = self.ask("DELETE", &key.path(), "").await?;
+            let status = self.ask("DELETE", &key.path(), APPLY, "").await?;
             // Something else may have been faster.
             ensure!(matches!(status, 200 | 202 | 404), "{key:?}: {status}");
         }
@@ -80,21 +82,28 @@ impl Objects {
                 // The API server makes its own again, but in its own time.
                 let others = "fieldSelector=metadata.name!=kubernetes";
                 let path = format!("/{api}/namespaces/{namespace}/{kind}?{others}");
-                self.ask("DELETE", &path, "").await?;
+                self.ask("DELETE", &path, APPLY, "").await?;
             }
         }
         self.held.clear();
         Ok(())
     }
 
+    /// Edits an object that is there.
+    pub(super) async fn patch(&mut self, path: &str, patch: &Value) -> Result<()> {
+        let status = self.ask("PATCH", path, JSON_PATCH, &patch.to_string()).await?;
+        ensure!(status == 200, "{path}: {status}");
+        Ok(())
+    }
+
     /// The status of the answer.
-    async fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<u16> {
+    async fn ask(&mut self, method: &str, path: &str, content_type: &str, body: &str) -> Result<u16> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "127.0.0.1")
             .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
-            .header("content-type", "application/apply-patch+yaml");
+            .header("content-type", content_type);
         let body = Full::new(Bytes::from(body.to_owned())).boxed();
         let answer = self.connection().await?.send_body(request, body).await?;
         if answer.status >= 400 && answer.status != 404 {
@@ -146,8 +155,12 @@ impl Key {
             .as_ref()
             .map_or(String::new(), |namespace| format!("namespaces/{namespace}/"));
         let kind = kind.to_lowercase();
-        let plural = if kind.ends_with('s') { "" } else { "s" };
-        format!("/{root}/{api_version}/{namespace}{kind}{plural}/{name}")
+        let plural = match kind.strip_suffix('y') {
+            Some(stem) => format!("{stem}ies"),
+            None if kind.ends_with('s') => kind,
+            None => format!("{kind}s"),
+        };
+        format!("/{root}/{api_version}/{namespace}{plural}/{name}")
     }
 }
 

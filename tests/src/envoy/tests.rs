@@ -28,7 +28,7 @@ async fn it_starts_tells_and_starts_again() {
         .await
         .unwrap();
         assert_eq!(envoy.stat("no.such.stat").await.unwrap(), 0);
-        assert!(envoy.resident().unwrap() > 1_000_000);
+        assert!(envoy.process.resident().unwrap() > 1_000_000);
         assert!(envoy.config_dump().await.unwrap()["configs"].is_array());
     }
 }

@@ -4,14 +4,16 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
     fs,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 use switchyard_tests::{
+    client::{Connection, get},
     control::switchyard,
     echo::Echo,
     forwarder::Forwarder,
     load::Load,
-    manifests::root,
+    manifests::{leaf, root, service},
     metrics::Scrape,
     wait::until,
     world::{Source, World},
@@ -22,6 +24,8 @@ use crate::fixture::{BlueGreen, HOST, ROOT, branch};
 
 /// For how long the API server is away.
 const AWAY: Duration = Duration::from_secs(60);
+/// With a root, a branch, a Service and an EndpointSlice each: a thousand objects.
+const HOSTS: usize = 250;
 
 /// A toggle by `kubectl patch`.
 fn patch(world: &World, branch: &str) -> Result<()> {
@@ -85,33 +89,6 @@ async fn while_the_api_server_is_away_all_goes_on_and_then_it_is_followed_again(
         .context("a cluster")?
         .start_api_server()
         .await?;
-    patch(world, "green")?;
-    world.served_by(HOST, "/", "green").await?;
-    load.stop().await.all_succeeded()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_objects_at_once_are_served_and_hold_nobody_up() -> Result<()> {
-    const MANY: usize = 1000;
-    let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
-    let load = Load::new(world.http(), HOST, "/").start().await?;
-    let one = |number| {
-        root(
-            "default",
-            &format!("root-{number}"),
-            &format!("host-{number}.bar.com"),
-            "blue",
-        )
-    };
-    let begun = Instant::now();
-    world.write("many.yaml", &(0..MANY).map(one).collect::<String>())?;
-    for number in [0, MANY / 2, MANY - 1] {
-        world
-            .served_by(&format!("host-{number}.bar.com"), "/", "blue")
-            .await?;
-    }
-    println!("{MANY} roots were applied and served after {:?}", begun.elapsed());
-    // Whatever else there is to do, a switch is a switch.
     patch(world, "green")?;
     world.served_by(HOST, "/", "green").await?;
     load.stop().await.all_succeeded()
@@ -225,4 +202,58 @@ async fn control_that_starts_without_the_api_server_answers_no_proxy_until_it_is
     patch(world, "green")?;
     world.served_by(HOST, "/", "green").await?;
     load.stop().await.all_succeeded()
+}
+
+/// The roots come before what they delegate to, and that before what it sends to.
+fn many_hosts(pod: SocketAddr) -> String {
+    let all = |one: &dyn Fn(usize) -> String| (0..HOSTS).map(one).collect::<String>();
+    let [fqdn, branch] = [host, |number| format!("branch-{number}")];
+    all(&|number| {
+        root(
+            "default",
+            &format!("root-{number}"),
+            &fqdn(number),
+            &branch(number),
+        )
+    }) + &all(&|number| leaf("default", &branch(number), "/", &branch(number)))
+        + &all(&|number| service("default", &branch(number), &[pod]))
+}
+
+fn host(number: usize) -> String {
+    format!("host-{number}.bar.com")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_objects_applied_at_once_are_served_and_disturb_nothing() -> Result<()> {
+    let mut installation = BlueGreen::start(Source::ApiServer).await?;
+    let world = &mut installation.world;
+    let load = Load::new(world.http(), HOST, "/").start().await?;
+    let file = world.dir.join("many.yaml");
+    fs::write(&file, many_hosts(installation.blue.address))?;
+    let file = file.to_str().context("a path that is text")?;
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    cluster.kubectl(&["apply", "--server-side", "-f", file])?;
+
+    until("all hosts are served", async || {
+        let mut connection = Connection::open(world.http()).await?;
+        for number in 0..HOSTS {
+            let answer = connection.send(get(&host(number), "/")).await?;
+            ensure!(answer.backend() == "blue", "{}: {answer:?}", host(number));
+        }
+        Ok(())
+    })
+    .await?;
+    until("all statuses say so", async || {
+        let path = "jsonpath={range .items[*]}{.status.currentStatus}{'\\n'}{end}";
+        let statuses = cluster.kubectl(&["get", "ingressroutes", "-o", path])?;
+        let valid = statuses.lines().filter(|status| *status == "valid").count();
+        // And those of the fixture: its root, and the branch that is active.
+        ensure!(valid == 2 * HOSTS + 2, "{valid}");
+        Ok(())
+    })
+    .await?;
+    load.stop().await.all_succeeded()?;
+    // Nothing would start them again.
+    world.control.process.check()?;
+    world.envoys.first_mut().context("an Envoy")?.process.check()
 }

@@ -223,7 +223,7 @@ const MEMORY: u64 = 20_000_000;
 async fn a_large_body_is_streamed_through_a_switch_in_bounded_memory(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let envoy = world.envoys.first().context("an Envoy")?;
-    let before = envoy.resident()?;
+    let before = envoy.process.resident()?;
     let (sender, receiver) = mpsc::channel(1);
     let mut connection = Connection::open(world.http()).await?;
     let request = Request::post("/upload").header("host", HOST);
@@ -235,7 +235,7 @@ async fn a_large_body_is_streamed_through_a_switch_in_bounded_memory(source: Sou
             world.switch(&[ROOT, "green"]).await?;
             world.served_by(HOST, "/", "green").await?;
         }
-        highest = highest.max(envoy.resident()?);
+        highest = highest.max(envoy.process.resident()?);
     }
     drop(sender);
     let answer = upload.await??;

@@ -9,9 +9,8 @@ use switchyard_core::{
     ingressroute::{Delegate, Route, Service, Spec, VirtualHost},
     object::{self, EndpointSubset, Endpoints, IngressRoute, Limits, Protocol, ServicePort},
 };
+use switchyard_tests::report::{Figure, median, quantile};
 use switchyard_xds::translate::{self, Translator};
-
-use crate::report::{Figure, median, quantile};
 
 const ROOTS: usize = 10_000;
 const EDITS: usize = 200;

@@ -6,14 +6,13 @@
 mod awake;
 mod derive;
 mod installation;
-mod probe;
 mod propagation;
-mod report;
 mod request_cpu;
 mod stall;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use switchyard_tests::report::{self, Figure};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -38,10 +37,10 @@ async fn main() -> Result<()> {
     for part in Part::value_variants() {
         figures.extend(measure(*part).await?);
     }
-    report::write(&figures)
+    report::write("", &figures)
 }
 
-async fn measure(part: Part) -> Result<Vec<report::Figure>> {
+async fn measure(part: Part) -> Result<Vec<Figure>> {
     match part {
         Part::RequestCpu => request_cpu::measure().await,
         Part::Stall => stall::measure().await,

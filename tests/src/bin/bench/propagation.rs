@@ -2,14 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use std::{net::TcpStream, time::Duration};
-use switchyard_tests::manifests::leaf;
-use tokio::time::sleep;
-
-use crate::{
-    installation::{BLUE, GREEN, Installation, switch},
+use switchyard_tests::{
+    manifests::leaf,
     probe::{Change, Probe, connect},
     report::{Figure, median, quantile},
+    wait::until,
 };
+use tokio::time::sleep;
+
+use crate::installation::{BLUE, GREEN, Installation, switch};
 
 const ROUTES: usize = 1_000;
 const EDITS: usize = 200;
@@ -43,7 +44,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         Ok(())
     })
     .await?;
-    let changes = probes.into_iter().map(Probe::stop).collect::<Result<Vec<_>>>()?;
+    let changes = probes.into_iter().map(changes).collect::<Result<Vec<_>>>()?;
     let live = |switched: &[Switched]| {
         switched
             .iter()
@@ -51,6 +52,13 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             .collect::<Result<Vec<_>>>()
     };
     Ok(figures(&live(&edited)?, &live(&commanded)?))
+}
+
+/// All that a probe saw; nothing may have failed.
+fn changes(probe: Probe) -> Result<Vec<Change>> {
+    let seen = probe.stop()?;
+    ensure!(seen.failures() == 0, "{:?}", seen.answers);
+    Ok(seen.changes)
 }
 
 fn host(number: usize) -> String {
@@ -83,7 +91,7 @@ async fn one_per_worker(installation: &Installation) -> Result<Vec<TcpStream>> {
     let mut seen = connections(installation).await?;
     for _ in 0..200 {
         let stream = connect(installation.world.http())?;
-        let now = switchyard_tests::wait::until("it is accepted", async || {
+        let now = until("it is accepted", async || {
             let now = connections(installation).await?;
             ensure!(now != seen);
             Ok(now)

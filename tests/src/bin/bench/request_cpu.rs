@@ -2,13 +2,13 @@
 
 use anyhow::{Result, ensure};
 use std::time::Duration;
-use switchyard_tests::load::Load;
-use tokio::time::sleep;
-
-use crate::{
-    installation::{BLUE, Installation, plain, switch},
+use switchyard_tests::{
+    load::Load,
     report::{Figure, median},
 };
+use tokio::time::sleep;
+
+use crate::installation::{BLUE, Installation, plain, switch};
 
 const ROUTES: usize = 10_000;
 /// Envoys, one after the other: how its memory happens to lie makes one some percent dearer than the next.

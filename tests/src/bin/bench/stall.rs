@@ -2,13 +2,16 @@
 
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
-use switchyard_tests::{envoy::Envoy, wait::until};
+use switchyard_tests::{
+    envoy::Envoy,
+    report::{Figure, median, quantile},
+    wait::until,
+};
 use tokio::time::sleep;
 
 use crate::{
     awake::Awake,
     installation::{BLUE, GREEN, Installation, switch},
-    report::{Figure, median, quantile},
 };
 
 const SWITCHES: usize = 10_000;

@@ -1,34 +1,32 @@
-//! What was measured, as a page and as JSON.
+//! What a benchmark measured, as a page and as JSON.
 
 use anyhow::Result;
 use serde::Serialize;
 use std::{fmt::Write, fs};
-use switchyard_tests::paths;
+
+use crate::paths;
 
 /// One measured figure, and the bar that it is held against.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Figure {
-    pub(crate) figure: &'static str,
-    pub(crate) value: f64,
+pub struct Figure {
+    pub figure: &'static str,
+    /// To three digits after the point.
+    pub value: f64,
     /// The most that it may be.
-    pub(crate) bar: f64,
-    pub(crate) unit: &'static str,
-    pub(crate) holds: bool,
+    pub bar: f64,
+    pub unit: &'static str,
+    /// Whether the value reaches the bar.
+    pub holds: bool,
     /// How it was measured, and what else was seen.
     #[serde(skip)]
-    pub(crate) method: String,
+    pub method: String,
 }
 
 // === impl Figure ===
 
 impl Figure {
-    pub(crate) fn new(
-        figure: &'static str,
-        value: f64,
-        bar: f64,
-        unit: &'static str,
-        method: String,
-    ) -> Self {
+    /// Says at once what was measured.
+    pub fn new(figure: &'static str, value: f64, bar: f64, unit: &'static str, method: String) -> Self {
         let value = (value * 1000.0).round() / 1000.0;
         let holds = value <= bar;
         println!(
@@ -47,31 +45,35 @@ impl Figure {
 }
 
 /// The middle of some values.
-pub(crate) fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
 /// The value that this share of the values does not exceed; 0 of none.
-pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-pub(crate) fn write(figures: &[Figure]) -> Result<()> {
+/// Writes `bench/RESULTS{suffix}.md` and `bench/results{suffix}.json`, for `make bench{suffix}`.
+///
+/// # Errors
+/// If that cannot be done.
+pub fn write(suffix: &str, figures: &[Figure]) -> Result<()> {
     let dir = paths::repository().join("bench");
     fs::write(
-        dir.join("results.json"),
+        dir.join(format!("results{suffix}.json")),
         serde_json::to_string_pretty(figures)? + "\n",
     )?;
-    fs::write(dir.join("RESULTS.md"), page(figures)?)?;
+    fs::write(dir.join(format!("RESULTS{suffix}.md")), page(suffix, figures)?)?;
     Ok(())
 }
 
-fn page(figures: &[Figure]) -> Result<String> {
+fn page(suffix: &str, figures: &[Figure]) -> Result<String> {
     let mut page = format!(
-        "# What was measured\n\nWritten by `make bench`, on {} ({} cores).\n\n",
+        "# What was measured\n\nWritten by `make bench{suffix}`, on {} ({} cores).\n\n",
         processor()?,
         std::thread::available_parallelism()?
     );

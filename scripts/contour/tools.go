@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package contour pins what scripts/contour.sh builds.
+package contour
+
+import _ "github.com/projectcontour/contour/cmd/contour"
