@@ -1,7 +1,7 @@
 //! The book in docs/: its manifests are good, and its pages are there.
 
 use super::{repository, stdout, switchyard};
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// What pages name and do not show.
 const NAMED: &str = include_str!("../fixtures/docs/named.yaml");
@@ -18,7 +18,7 @@ fn pages() -> Vec<(String, String)> {
     pages
 }
 
-fn file_name(path: &PathBuf) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
