@@ -8,6 +8,8 @@
 //! attributes let an API server refuse was refused by Contour 0.15's, too, or never worked, or is a field that Contour
 //! did not have. All else is admitted, and has its error in the status. A field that is always serialised is required.
 
+pub mod policy;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -21,9 +21,11 @@
 
 mod check;
 mod error;
+pub mod policy;
 mod read;
 
 pub use error::Error;
+pub use policy::Policy;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +45,29 @@ pub struct Config {
     /// By key: the name of the Envoy route that the switch is, or for one below another what `switch` says there.
     #[serde(default, deserialize_with = "read::unique_keys")]
     pub switches: BTreeMap<String, Switch>,
+    /// Of Envoy routes that are no switches, and that the filter is on for: by the route's name.
+    #[serde(
+        default,
+        deserialize_with = "read::unique_keys",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub routes: BTreeMap<String, PlainRoute>,
+    /// By key: what `policies` and `policy` say elsewhere.
+    #[serde(
+        default,
+        deserialize_with = "read::unique_keys",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub policies: BTreeMap<String, Policy>,
+}
+
+/// An Envoy route whose requests meet policies, and go where Envoy says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlainRoute {
+    /// Keys of policies, the outermost first.
+    pub policies: Vec<String>,
 }
 
 /// A prefix, its branches, and the one that is active.
@@ -69,6 +94,9 @@ pub struct Switch {
     pub canary: Option<Canary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
+    /// Keys of policies that requests meet before a branch is chosen, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
     /// What each branch serves. The longest prefix by whole segments wins; no prefix lies outside the mount.
     #[serde(deserialize_with = "read::unique_keys")]
     pub branches: BTreeMap<String, Vec<Route>>,
@@ -146,6 +174,15 @@ pub struct Leaf {
     /// What replaces the prefix before the request is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<String>,
+    /// The key of its own policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Its route has a timeout of its own, which one from above does not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_timeout: bool,
+    /// Its route has retries of its own, which those from above do not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_retry: bool,
 }
 
 /// A cluster and its share.

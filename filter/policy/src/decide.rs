@@ -270,6 +270,9 @@ impl<'a> Walk<'a> {
             route,
             clusters,
             rewrite,
+            policy: _,
+            own_timeout: _,
+            own_retry: _,
         } = leaf;
         prefix.clone_into(&mut self.trail.leaf);
         if let Some(rewrite) = rewrite {

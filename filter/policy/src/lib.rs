@@ -11,9 +11,11 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod answer;
+pub mod call;
 pub mod config;
 pub mod decide;
 pub mod hash;
+pub mod host;
 pub mod packed;
 pub mod path;
 pub mod pending;

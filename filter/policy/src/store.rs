@@ -96,6 +96,8 @@ impl Store {
         let Config {
             expose_branch,
             switches,
+            routes: _,
+            policies: _,
         } = config;
         let ready = |(key, switch)| Ok((key, Rc::new(Switch::try_from(switch)?)));
         Ok(Self {

@@ -19,6 +19,8 @@ pub struct Switch {
     /// 0 to 100.
     pub canary: u8,
     pub sticky: Option<Sticky>,
+    /// Keys, the outermost first.
+    pub policies: Vec<String>,
 }
 
 /// One of the things that a switch can send traffic to.
@@ -59,6 +61,7 @@ impl TryFrom<config::Switch> for Switch {
             preview,
             canary,
             sticky,
+            policies,
             branches,
         } = switch;
         let branches = branches.into_iter().map(Branch::new).collect();
@@ -74,6 +77,7 @@ impl TryFrom<config::Switch> for Switch {
             preview,
             canary: canary.map_or(0, |Canary { percent }| percent),
             sticky,
+            policies,
         })
     }
 }

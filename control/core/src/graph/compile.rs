@@ -293,6 +293,7 @@ impl Compiler<'_> {
             template: template(route),
             clusters: clusters?,
             rewrite: rewrite?,
+            policy: None,
         };
         Ok(Action::Leaf {
             leaf,

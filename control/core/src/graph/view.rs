@@ -105,6 +105,7 @@ fn unavailable() -> Vhost {
     Vhost {
         routes: BTreeMap::from([("/".into(), HostRoute::Unavailable)]),
         templates: BTreeSet::new(),
+        mirrors: 0,
     }
 }
 
@@ -254,7 +255,11 @@ impl Scribe<'_> {
         } else {
             BTreeSet::new()
         };
-        Vhost { routes, templates }
+        Vhost {
+            routes,
+            templates,
+            mirrors: 0,
+        }
     }
 
     fn host_route(&self, face: Face, prefix: &Arc<str>, step: &Step<'_>) -> HostRoute {
@@ -266,6 +271,7 @@ impl Scribe<'_> {
                 template: leaf.template.clone(),
                 clusters: leaf.clusters.clone(),
                 rewrite: leaf.rewrite.clone(),
+                policies: Vec::new(),
             },
             Step::Follow { open, .. } if face.serves(open.permits_insecure()) => {
                 HostRoute::Switch(self.key(face, self.root, prefix))
@@ -344,6 +350,7 @@ impl Scribe<'_> {
             preview: preview.clone().filter(|_| first),
             canary: if first { *canary } else { 0 },
             sticky: sticky.clone(),
+            policies: Vec::new(),
             branches: branches
                 .map(|name| (name.clone(), self.branch(face, name, mount)))
                 .collect(),

@@ -39,6 +39,7 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         preview,
         canary,
         sticky,
+        policies: _,
         branches,
     } = switch;
     config::Switch {
@@ -51,6 +52,7 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         preview: preview.as_ref().map(to_preview),
         canary: (*canary > 0).then_some(config::Canary { percent: *canary }),
         sticky: sticky.as_ref().map(to_sticky),
+        policies: vec![],
         branches: branches
             .iter()
             .map(|(name, branch)| (full_name(name), to_routes(branch)))
@@ -91,6 +93,9 @@ fn to_target(target: &table::Target) -> config::Target {
             route: Some(HTTPS_REDIRECT.to_owned()),
             clusters: vec![],
             rewrite: None,
+            policy: None,
+            own_timeout: false,
+            own_retry: false,
         }),
         table::Target::Unavailable(reason) => config::Target::Unavailable(reason.to_string()),
     }
@@ -101,6 +106,7 @@ fn to_leaf(leaf: &table::Leaf) -> config::Target {
         template,
         clusters,
         rewrite,
+        policy: _,
     } = leaf;
     if clusters.is_empty() {
         return config::Target::Unavailable("no service".to_owned());
@@ -109,6 +115,9 @@ fn to_leaf(leaf: &table::Leaf) -> config::Target {
         route: (*template != Template::default()).then(|| template_name(template)),
         clusters: clusters.iter().map(to_weighted_cluster).collect(),
         rewrite: rewrite.as_ref().map(ToString::to_string),
+        policy: None,
+        own_timeout: false,
+        own_retry: false,
     })
 }
 

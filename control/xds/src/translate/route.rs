@@ -84,7 +84,11 @@ impl Source<'_> {
             retired,
             redirects,
         } = self;
-        let Vhost { routes, templates } = vhost;
+        let Vhost {
+            routes,
+            templates,
+            mirrors: _,
+        } = vhost;
         let has_switch = routes.values().any(|route| matches!(route, HostRoute::Switch(_)));
         let default = has_switch.then(Template::default);
         let templates: BTreeSet<_> = templates
@@ -174,6 +178,7 @@ impl Prefixes<'_> {
                 template,
                 clusters,
                 rewrite,
+                policies: _,
             } => action::plain(template, clusters, prefix, rewrite.as_deref()),
             HostRoute::HttpsRedirect => action::redirect_to_https(),
             HostRoute::Unavailable => action::respond(503),

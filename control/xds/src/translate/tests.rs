@@ -217,6 +217,7 @@ fn vhost<const N: usize>(routes: [(&str, HostRoute); N]) -> Vhost {
             .map(|(prefix, route)| (prefix.into(), route))
             .collect(),
         templates: BTreeSet::new(),
+        mirrors: 0,
     }
 }
 
@@ -232,6 +233,7 @@ fn plain(service: &str) -> HostRoute {
         template: Template::default(),
         clusters: vec![share(service, 1)],
         rewrite: None,
+        policies: vec![],
     }
 }
 
@@ -267,6 +269,7 @@ fn switch(active: &str, standby: &str) -> Switch {
         preview: None,
         canary: 0,
         sticky: None,
+        policies: vec![],
         branches: [active, standby]
             .map(|service| (name(service), branch(service)))
             .into(),
@@ -278,6 +281,7 @@ fn branch(service: &str) -> Branch {
         template: Template::default(),
         clusters: vec![share(service, 1)],
         rewrite: None,
+        policy: None,
     };
     Branch {
         routes: BTreeMap::from([("/".into(), Target::Leaf(leaf))]),

@@ -1,6 +1,8 @@
 //! What the types of a configuration do not say by themselves.
 
-use super::{Canary, Config, Error, Leaf, Preview, Route, Sticky, Switch, Target, WeightedCluster};
+use super::{
+    Canary, Config, Error, Leaf, PlainRoute, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
+};
 use crate::path;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +19,16 @@ impl Config {
         let Self {
             expose_branch: _,
             switches,
+            routes,
+            policies,
         } = self;
         for (key, switch) in switches {
-            check_whole(switches, key, switch).map_err(|error| error.within(key).within("switches"))?;
+            check_whole(switches, key, switch)
+                .and_then(|()| check_switch_policies(policies, switch))
+                .map_err(|error| error.within(key).within("switches"))?;
+        }
+        for (key, PlainRoute { policies: named }) in routes {
+            check_policies(policies, named).map_err(|error| error.within(key).within("routes"))?;
         }
         check_acyclic(switches).map_err(|error| error.within("switches"))
     }
@@ -42,6 +51,7 @@ impl Switch {
             preview,
             canary,
             sticky,
+            policies: _,
             branches,
         } = self;
         check_text(root).map_err(|error| error.within("root"))?;
@@ -93,6 +103,40 @@ fn check_whole(switches: &BTreeMap<String, Switch>, key: &str, switch: &Switch) 
         })?;
     }
     Ok(())
+}
+
+fn check_switch_policies(policies: &BTreeMap<String, Policy>, switch: &Switch) -> Checked {
+    check_policies(policies, &switch.policies)?;
+    for (branch, routes) in &switch.branches {
+        for (at, route) in routes.iter().enumerate() {
+            if let Target::Leaf(leaf) = &route.target {
+                check_option(leaf.policy.as_ref(), "policy", |key| {
+                    check_policy_key(policies, key)
+                })
+                .map_err(|error| {
+                    error
+                        .within("leaf")
+                        .within_index(at)
+                        .within(branch)
+                        .within("branches")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_policies(policies: &BTreeMap<String, Policy>, named: &[String]) -> Checked {
+    for (at, key) in named.iter().enumerate() {
+        check_policy_key(policies, key).map_err(|error| error.within_index(at).within("policies"))?;
+    }
+    Ok(())
+}
+
+fn check_policy_key(policies: &BTreeMap<String, Policy>, key: &str) -> Checked {
+    ensure(policies.contains_key(key), || {
+        format!("{key:?} is no key of policies")
+    })
 }
 
 /// Takes away, again and again, a switch that none of the others names: what cannot be taken leads to a cycle.
@@ -192,6 +236,9 @@ fn check_leaf(leaf: &Leaf) -> Checked {
         route,
         clusters,
         rewrite,
+        policy: _,
+        own_timeout: _,
+        own_retry: _,
     } = leaf;
     if let Some(route) = route {
         check_name(route).map_err(|error| error.within("route"))?;

@@ -67,6 +67,7 @@ fn weights() {
             },
             clusters: vec![share("web", 90), share("next", 10)],
             rewrite: None,
+            policies: vec![],
         };
         add_host(table, host("a.example.com", vhost([("/", route)]), None));
     });
@@ -79,6 +80,7 @@ fn rewrite() {
             template: Template::default(),
             clusters: vec![share("web", 1)],
             rewrite: Some(rewrite.into()),
+            policies: vec![],
         };
         add_host(
             table,
@@ -137,6 +139,7 @@ fn varied_branch(service: &str, template: &Template) -> Branch {
         template: template.clone(),
         clusters: vec![share(service, 3), share("canary", 1)],
         rewrite: Some("/v2".into()),
+        policy: None,
     };
     let idle = Leaf {
         clusters: vec![],

@@ -33,6 +33,7 @@ fn the_order_in_which_things_come_makes_no_difference() {
         clusters,
         endpoints,
         certificates,
+        policies,
     } = target;
     for (key, host) in hosts.into_iter().rev() {
         piecemeal.edit(|table| drop(table.hosts.insert(key, host)));
@@ -42,6 +43,7 @@ fn the_order_in_which_things_come_makes_no_difference() {
     for (key, cluster) in clusters.into_iter().rev() {
         piecemeal.edit(|table| drop(table.clusters.insert(key, cluster)));
     }
+    piecemeal.edit(|table| table.policies = policies);
     piecemeal.edit(|table| table.switches = switches);
 
     assert_eq!(at_once.versions(), piecemeal.versions());
