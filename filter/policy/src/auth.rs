@@ -12,11 +12,13 @@
 mod api_key;
 mod basic;
 mod digest;
+mod external;
 mod failure;
 mod fault;
 mod fields;
 mod hash;
 mod ip;
+mod jwt;
 mod memory;
 mod passwords;
 
@@ -24,14 +26,22 @@ pub use api_key::without_parameters;
 pub use failure::{Failure, Reason, Refusal, Response};
 pub use fault::Fault;
 pub use hash::{HashFault, check_hash};
+pub use jwt::{Claims, KeyFault, TokenFault};
 pub use memory::Memory;
 pub use passwords::Work;
 
-use crate::{config::policy, decide::Headers, host::Host};
+use crate::{
+    call::{Call, Reply},
+    config::policy,
+    decide::Headers,
+    host::Host,
+};
 use api_key::ApiKey;
 use basic::Basic;
+use external::External;
 use ip::Ip;
-use std::collections::BTreeSet;
+use jwt::Jwt;
+use std::{collections::BTreeSet, rc::Rc};
 
 /// One of several checks must pass.
 pub struct Requirement {
@@ -45,6 +55,8 @@ pub struct Requirement {
 enum Check {
     Basic(Basic),
     ApiKey(ApiKey),
+    Jwt(Jwt),
+    External(External),
     Ip(Ip),
 }
 
@@ -72,6 +84,8 @@ pub struct Request<'a> {
 pub enum Verdict {
     Pass(Pass),
     Fail(Failure),
+    /// It waits until the service has answered, and is then resumed.
+    Ask(Call, Waiting),
     /// It waits until the work is done, and is then resumed.
     Work(Work, Waiting),
 }
@@ -83,6 +97,8 @@ pub struct Waiting(Progress);
 /// What a request has waited for.
 #[derive(Debug)]
 pub enum Answer {
+    /// What came of the [`Call`].
+    Reply(Reply),
     /// What [`Work`] came to: whether the password is right.
     Work(bool),
 }
@@ -91,6 +107,7 @@ pub enum Answer {
 enum Step {
     Pass(Pass),
     Fail(Failure),
+    Ask(Call),
     Work(Work),
 }
 
@@ -107,8 +124,10 @@ pub struct Pass {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub scheme: Scheme,
-    /// As a header can say it.
-    pub name: String,
+    /// As a header can say it. None: the token does not say.
+    pub name: Option<String>,
+    /// Of a token.
+    pub claims: Option<Rc<Claims>>,
 }
 
 /// What shows who sends a request.
@@ -152,6 +171,7 @@ impl Requirement {
         let Waiting(progress) = waiting;
         let step = match (self.any_of.get(progress.at), answer) {
             (Some(Check::Basic(basic)), Answer::Work(is_right)) => basic.resume(is_right, request),
+            (Some(Check::External(external)), Answer::Reply(reply)) => external.resume(reply, request),
             // It waited for nothing.
             _ => Step::Fail(Failure::forbidden(Reason::Missing)),
         };
@@ -214,6 +234,8 @@ impl Check {
         match self {
             Self::Basic(basic) => basic.check(request),
             Self::ApiKey(api_key) => api_key.check(request),
+            Self::Jwt(jwt) => jwt.check(request),
+            Self::External(external) => external.check(request),
             Self::Ip(ip) => ip.check(request),
         }
     }
@@ -221,8 +243,9 @@ impl Check {
     /// The header that it looks for credentials in.
     fn credentials(&self) -> Option<&str> {
         match self {
-            Self::Basic(_) => Some("authorization"),
+            Self::Basic(_) | Self::Jwt(_) => Some("authorization"),
             Self::ApiKey(api_key) => api_key.header(),
+            Self::External(external) => external.credentials(),
             Self::Ip(_) => None,
         }
     }
@@ -234,6 +257,8 @@ impl Check {
                 headers.extend(api_key.header().map(str::to_owned));
                 parameters.extend(api_key.parameter().map(str::to_owned));
             }
+            Self::Jwt(jwt) => headers.extend(jwt.headers().map(str::to_owned)),
+            Self::External(external) => headers.extend(external.headers().map(str::to_owned)),
             Self::Basic(_) | Self::Ip(_) => {}
         }
     }
@@ -246,10 +271,9 @@ impl TryFrom<policy::Check> for Check {
         Ok(match check {
             policy::Check::Basic(basic) => Self::Basic(basic.try_into()?),
             policy::Check::ApiKey(api_key) => Self::ApiKey(api_key.try_into()?),
+            policy::Check::Jwt(jwt) => Self::Jwt(jwt.try_into()?),
             policy::Check::Ip(ip) => Self::Ip(ip.try_into()?),
-            policy::Check::Jwt(_) | policy::Check::External(_) => {
-                return Err(Fault::NoCheck);
-            }
+            policy::Check::External(external) => Self::External(external.try_into()?),
         })
     }
 }
@@ -258,9 +282,12 @@ impl TryFrom<policy::Check> for Check {
 
 impl Pass {
     fn of(scheme: Scheme, name: &str) -> Self {
-        let name = name.to_owned();
         Self {
-            identity: Some(Identity { scheme, name }),
+            identity: Some(Identity {
+                scheme,
+                name: Some(name.to_owned()),
+                claims: None,
+            }),
             headers: policy::Headers::default(),
         }
     }
@@ -288,6 +315,7 @@ impl Progress {
         let Self { at, failure } = self;
         match step {
             Step::Pass(pass) => Ok(Verdict::Pass(pass)),
+            Step::Ask(call) => Ok(Verdict::Ask(call, Waiting(Self { at, failure }))),
             Step::Work(work) => Ok(Verdict::Work(work, Waiting(Self { at, failure }))),
             Step::Fail(next) => Err(Self {
                 at: at + 1,

@@ -27,6 +27,7 @@ mod read;
 pub(crate) use check::is_token;
 pub use error::Error;
 pub use policy::Policy;
+pub(crate) use read::unique_keys;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

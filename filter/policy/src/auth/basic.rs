@@ -5,7 +5,7 @@ use super::{
     hash::Hash,
     passwords::{Claim, Finding},
 };
-use crate::config::policy;
+use crate::{config::policy, header};
 use base64ct::{Base64, Encoding};
 
 /// Of credentials, once decoded. `htpasswd` takes passwords of up to 255.
@@ -113,7 +113,7 @@ impl Credentials {
         let mut bytes = [0; MAX_CREDENTIALS];
         let decoded = str::from_utf8(Base64::decode(encoded, &mut bytes).ok()?).ok()?;
         let (name, password) = decoded.split_once(':')?;
-        let is_sound = !name.is_empty() && fields::is_value(name) && !password.contains('\0');
+        let is_sound = !name.is_empty() && header::is_value(name) && !password.contains('\0');
         is_sound.then(|| Self {
             name: name.to_owned(),
             password: password.as_bytes().to_vec(),

@@ -1,5 +1,7 @@
 //! Requests that do not pass, and what their clients are answered.
 
+use super::TokenFault;
+
 /// A request that may not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -21,8 +23,18 @@ pub enum Reason {
     Password,
     #[error("too many passwords are being verified")]
     Busy,
+    #[error("the token is refused: {0}")]
+    Token(TokenFault),
+    #[error("the keys that tokens are signed with are too old to be trusted")]
+    KeysExpired,
     #[error("unknown key")]
     UnknownKey,
+    #[error("the external service answers {0}")]
+    Denied(u16),
+    #[error("the external service does not answer, or cannot")]
+    NoAnswer,
+    #[error("the external service answers what is neither yes nor no")]
+    Nonsense,
     #[error("the address is not allowed")]
     Address,
 }
@@ -102,6 +114,7 @@ impl Failure {
         if let (Refusal::Unauthorized(challenges), Refusal::Unauthorized(more)) =
             (&mut better.refusal, lesser.refusal)
         {
+            let more: Vec<_> = more.into_iter().filter(|challenge| !challenges.contains(challenge)).collect();
             challenges.extend(more);
         }
         better
@@ -109,6 +122,18 @@ impl Failure {
 
     fn rank(&self) -> (u8, bool) {
         (self.refusal.rank(), self.reason != Reason::Missing)
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    pub(super) fn plain(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 }
 
@@ -124,7 +149,12 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Password => "password",
             Self::Busy => "busy",
+            Self::Token(_) => "token",
+            Self::KeysExpired => "keys",
             Self::UnknownKey => "key",
+            Self::Denied(_) => "denied",
+            Self::NoAnswer => "unanswered",
+            Self::Nonsense => "nonsense",
             Self::Address => "address",
         }
     }

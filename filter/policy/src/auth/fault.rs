@@ -1,6 +1,6 @@
 //! What is wrong with a requirement.
 
-use super::HashFault;
+use super::{HashFault, KeyFault};
 
 /// Why a requirement cannot be used, and which field of it is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,8 @@ pub enum Fault {
     NoPlace,
     #[error("apiKey.keys: the digest of the key of {0:?} is not 64 digits of lower-case hexadecimal")]
     Digest(String),
+    #[error("jwt.keys[{at}]: {fault}")]
+    Key { at: usize, fault: KeyFault },
     #[error("ip: neither allow nor deny")]
     NoRange,
     #[error("ip.{list}[{at}]: {text:?} is no CIDR, such as 10.0.0.0/8 or 2001:db8::/32, and no address")]

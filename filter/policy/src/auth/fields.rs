@@ -1,22 +1,10 @@
-//! Headers, and what a policy may do with them.
+//! What headers say that checks look at.
 
 use super::Fault;
-use crate::{config::is_token, decide::Headers};
-
-/// Of a connection (RFC 9110, 7.6.1) or of how a message is framed, not of what it says; and what it is routed by.
-const NOT_OF_THE_MESSAGE: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-/// What steers the proxy: nobody but itself says that.
-const OF_THE_PROXY: [&str; 2] = ["x-envoy-", "x-switchyard-"];
+use crate::{
+    decide::Headers,
+    header::{is_settable, is_value},
+};
 
 /// The values of a header, each as often as it is there.
 pub(super) fn values<'a>(headers: &'a dyn Headers, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
@@ -31,17 +19,11 @@ pub(super) fn credentials<'a>(headers: &'a dyn Headers, scheme: &str) -> Option<
     shown.eq_ignore_ascii_case(scheme).then(|| rest.trim_matches(' '))
 }
 
-/// Whether a check, or a service that is asked, may set or remove the header of that name, in lower case.
-pub(super) fn is_settable(name: &str) -> bool {
-    is_token(name)
-        && !name.bytes().any(|byte| byte.is_ascii_uppercase())
-        && !NOT_OF_THE_MESSAGE.contains(&name)
-        && !OF_THE_PROXY.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Whether a header can say `text`.
-pub(super) fn is_value(text: &str) -> bool {
-    !text.contains(char::is_control)
+/// What the client speaks, to Envoy or to what is in front of it.
+pub(super) fn scheme(headers: &dyn Headers) -> &'static str {
+    let forwarded = values(headers, "x-forwarded-proto").next();
+    let scheme = forwarded.or_else(|| values(headers, ":scheme").next());
+    if scheme == Some(b"https") { "https" } else { "http" }
 }
 
 /// A name of a header that a check has.

@@ -1,13 +1,18 @@
 //! What a worker has found out about credentials.
 
-use super::{digest::Digest, passwords::Passwords};
+use super::{Pass, digest::Digest, passwords::Passwords};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+
+/// What the claims of tokens that are remembered may take, in bytes, twice over.
+const MAX_TOKENS: usize = 1024 * 1024;
 
 /// What was found out about credentials, so that the same ones need not be verified again. It is bounded, and holds
 /// digests of them alone. One for each worker.
 pub struct Memory {
     pub(super) passwords: Rc<Passwords>,
+    /// Those that were verified, and what they let through.
+    pub(super) tokens: RefCell<Cache<Rc<Pass>>>,
 }
 
 /// What is known for a while, by digest. When it is full, what was not asked for since it was half full is forgotten.
@@ -36,6 +41,7 @@ impl Memory {
         let key = Sha256::digest(entropy).into();
         Self {
             passwords: Rc::new(Passwords::new(key)),
+            tokens: RefCell::new(Cache::new(MAX_TOKENS)),
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::host::Shared;
-use std::{net::IpAddr, time::Duration};
+use std::{cell::Cell, net::IpAddr, time::Duration};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// The headers of a request, `:path` among them.
@@ -10,6 +10,18 @@ pub(super) struct Client(Vec<(String, Vec<u8>)>);
 pub(super) struct Proxy {
     pub(super) now: Duration,
     pub(super) address: Option<IpAddr>,
+    /// What it takes for signed, and nothing else.
+    pub(super) signed: Vec<Signed>,
+    /// How often it was asked for that.
+    pub(super) asked: Cell<usize>,
+}
+
+#[derive(PartialEq, Eq)]
+pub(super) struct Signed {
+    pub(super) algorithm: policy::Algorithm,
+    pub(super) spki: Vec<u8>,
+    pub(super) text: Vec<u8>,
+    pub(super) signature: Vec<u8>,
 }
 
 // === impl Client ===
@@ -51,6 +63,8 @@ impl Default for Proxy {
         Self {
             now: NOW,
             address: None,
+            signed: Vec::new(),
+            asked: Cell::default(),
         }
     }
 }
@@ -72,8 +86,14 @@ impl Host for Proxy {
         false
     }
 
-    fn verifies(&self, _algorithm: policy::Algorithm, _spki: &[u8], _text: &[u8], _signature: &[u8]) -> bool {
-        false
+    fn verifies(&self, algorithm: policy::Algorithm, spki: &[u8], text: &[u8], signature: &[u8]) -> bool {
+        self.asked.update(|asked| asked + 1);
+        self.signed.contains(&Signed {
+            algorithm,
+            spki: spki.to_vec(),
+            text: text.to_vec(),
+            signature: signature.to_vec(),
+        })
     }
 }
 
@@ -110,10 +130,15 @@ pub(super) fn check_at(requirement: &Requirement, headers: &[(&str, &str)], addr
 pub(super) fn told(verdict: Verdict) -> Result<String, String> {
     match verdict {
         Verdict::Pass(Pass { identity, .. }) => Ok(identity.map_or_else(String::new, |identity| {
-            format!("{} {}", identity.scheme.as_str(), identity.name)
+            let Identity {
+                scheme,
+                name,
+                claims: _,
+            } = identity;
+            format!("{} {}", scheme.as_str(), name.unwrap_or_default())
         })),
         Verdict::Fail(Failure { reason, refusal }) => Err(format!("{} {reason}", refusal.status())),
-        Verdict::Work(..) => Err("waits".to_owned()),
+        Verdict::Ask(..) | Verdict::Work(..) => Err("waits".to_owned()),
     }
 }
 

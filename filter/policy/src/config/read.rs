@@ -99,7 +99,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeys<V> {
 }
 
 /// A map none of whose keys stands twice: JSON permits it, and one of the two would be lost without a word.
-pub(super) fn unique_keys<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+pub(crate) fn unique_keys<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
 where
     D: Deserializer<'de>,
     V: Deserialize<'de>,

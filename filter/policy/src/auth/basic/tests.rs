@@ -81,7 +81,7 @@ impl Worker {
     fn works(&self, authorization: &str) -> Option<Work> {
         match self.check(authorization) {
             Verdict::Work(work, _) => Some(work),
-            Verdict::Pass(_) | Verdict::Fail(_) => None,
+            Verdict::Pass(_) | Verdict::Fail(_) | Verdict::Ask(..) => None,
         }
     }
 }
