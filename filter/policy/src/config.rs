@@ -68,6 +68,12 @@ pub struct Config {
 pub struct PlainRoute {
     /// Keys of policies, the outermost first.
     pub policies: Vec<String>,
+    /// It has a timeout of its own, which one from above does not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_timeout: bool,
+    /// It has retries of its own, which those from above do not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_retry: bool,
 }
 
 /// A prefix, its branches, and the one that is active.

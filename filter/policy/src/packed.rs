@@ -8,7 +8,13 @@
 //! ```
 //!
 //! A frozen hash table: [`bucket_of`] says where a key is, so that taking in an update is a copy, not a parse, and the
-//! sender can keep the buckets that no change touched. A section is the JSON of one [`crate::config::Switch`].
+//! sender can keep the buckets that no change touched.
+//!
+//! | key | section: the JSON of one |
+//! |---|---|
+//! | as [`crate::config::Config::switches`] has it | [`crate::config::Switch`] |
+//! | [`route_key`] | [`crate::config::PlainRoute`] |
+//! | [`policy_key`] | [`crate::config::Policy`] |
 //!
 //! The reader checks every bound: bytes that no sender made give no sections, or odd ones, never a panic or a loop.
 
@@ -38,7 +44,7 @@ pub struct Packed {
     buckets: u32,
 }
 
-/// One switch of a packed configuration.
+/// One switch, route or policy of a packed configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section<'a> {
     /// [`hash`] of `json`, as the sender said it.
@@ -118,7 +124,7 @@ impl Packed {
         self.flags
     }
 
-    /// The section of a switch.
+    /// The section of that key.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<Section<'_>> {
         let mut entries = self.bytes.get(self.bucket(bucket_of(key, self.buckets))?)?;
@@ -144,6 +150,18 @@ impl Packed {
         let at = HEADER_LEN.checked_add(to_usize(bucket)?.checked_mul(4)?)?;
         to_usize(u32_at(&self.bytes, at)?)
     }
+}
+
+/// What the section of a plain route is called, by the route's name. No switch is called so: theirs start with a host.
+#[must_use]
+pub fn route_key(route: &str) -> String {
+    format!("={route}")
+}
+
+/// What the section of a policy is called, by the policy's key.
+#[must_use]
+pub fn policy_key(policy: &str) -> String {
+    format!("#{policy}")
 }
 
 /// How many buckets to use for `sections` sections: a power of two.

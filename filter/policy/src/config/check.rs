@@ -1,8 +1,8 @@
 //! What the types of a configuration do not say by themselves.
 
-use super::{
-    Canary, Config, Error, Leaf, PlainRoute, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
-};
+mod policy;
+
+use super::{Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster};
 use crate::path;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +27,15 @@ impl Config {
                 .and_then(|()| check_switch_policies(policies, switch))
                 .map_err(|error| error.within(key).within("switches"))?;
         }
-        for (key, PlainRoute { policies: named }) in routes {
-            check_policies(policies, named).map_err(|error| error.within(key).within("routes"))?;
+        for (key, route) in routes {
+            check_text(key)
+                .and_then(|()| check_policies(policies, &route.policies))
+                .map_err(|error| error.within(key).within("routes"))?;
+        }
+        for (key, policy) in policies {
+            check_text(key)
+                .and_then(|()| policy.check())
+                .map_err(|error| error.within(key).within("policies"))?;
         }
         check_acyclic(switches).map_err(|error| error.within("switches"))
     }

@@ -441,6 +441,15 @@ impl OnFailure {
     }
 }
 
+// === impl KeyPart ===
+
+impl KeyPart {
+    #[must_use]
+    pub fn is_claim(&self) -> bool {
+        matches!(self, Self::Claim(_))
+    }
+}
+
 // === impl HeaderEdits ===
 
 impl HeaderEdits {

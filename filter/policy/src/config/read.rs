@@ -1,6 +1,6 @@
 //! JSON to configuration: what is unknown, doubled or missing is refused, with its place.
 
-use super::{Config, Error, Leaf, Route, Switch, Target};
+use super::{Config, Error, Leaf, PlainRoute, Policy, Route, Switch, Target};
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, MapAccess, Visitor},
@@ -49,6 +49,30 @@ impl Switch {
     ///
     /// # Errors
     /// The first thing that is no [`Switch`], and where.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
+// === impl PlainRoute ===
+
+impl PlainRoute {
+    /// One section, not checked: whoever sends one has.
+    ///
+    /// # Errors
+    /// The first thing that is no [`PlainRoute`], and where.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// One section, not checked: whoever sends one has.
+    ///
+    /// # Errors
+    /// The first thing that is no [`Policy`], and where.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         parse(json)
     }

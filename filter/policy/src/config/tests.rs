@@ -1,3 +1,5 @@
+mod policies;
+
 use super::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
