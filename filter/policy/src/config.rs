@@ -24,6 +24,7 @@ mod error;
 pub mod policy;
 mod read;
 
+pub(crate) use check::is_token;
 pub use error::Error;
 pub use policy::Policy;
 

@@ -11,6 +11,7 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod answer;
+pub mod auth;
 pub mod call;
 pub mod config;
 pub mod decide;

@@ -306,7 +306,7 @@ fn check_option<T>(value: Option<&T>, name: &str, check: impl FnOnce(&T) -> Chec
 }
 
 /// RFC 9110, 5.6.2: what names of headers and cookies are made of.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

@@ -1,0 +1,134 @@
+//! Requests that do not pass, and what their clients are answered.
+
+/// A request that may not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For logs and metrics; no client is told.
+    pub reason: Reason,
+    pub refusal: Refusal,
+}
+
+/// Why a check was not passed. It holds nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("no credentials")]
+    Missing,
+    #[error("{0:?} is there more than once")]
+    Repeated(String),
+    #[error("unknown key")]
+    UnknownKey,
+    #[error("the address is not allowed")]
+    Address,
+}
+
+/// What the client is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request cannot be understood in one way alone: 400.
+    Ambiguous,
+    /// 401, with these values of `WWW-Authenticate`.
+    Unauthorized(Vec<String>),
+    /// 403.
+    Forbidden,
+    /// Nobody can say at the moment: 503, to be tried again after so many seconds.
+    Unavailable { retry_after: Option<u32> },
+    /// What an external service says.
+    Response(Response),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn repeated(what: &str) -> Self {
+        Self {
+            reason: Reason::Repeated(what.to_owned()),
+            refusal: Refusal::Ambiguous,
+        }
+    }
+
+    /// Without a challenge: for schemes that have none.
+    pub(super) fn unauthorized(reason: Reason) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Unauthorized(Vec::new()),
+        }
+    }
+
+    pub(super) fn forbidden(reason: Reason) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Forbidden,
+        }
+    }
+
+    /// What two checks come to of which either would have done: the answer that helps the client most. Of two that are
+    /// alike, the one of a check that was tried in earnest.
+    pub(super) fn or(self, other: Self) -> Self {
+        let (mut better, lesser) = if other.rank() > self.rank() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        if let (Refusal::Unauthorized(challenges), Refusal::Unauthorized(more)) =
+            (&mut better.refusal, lesser.refusal)
+        {
+            challenges.extend(more);
+        }
+        better
+    }
+
+    fn rank(&self) -> (u8, bool) {
+        (self.refusal.rank(), self.reason != Reason::Missing)
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// For a label of a metric: one of few.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Repeated(_) => "repeated",
+            Self::UnknownKey => "key",
+            Self::Address => "address",
+        }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Ambiguous => 400,
+            Self::Unauthorized(_) => 401,
+            Self::Forbidden => 403,
+            Self::Unavailable { .. } => 503,
+            Self::Response(response) => response.status,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Forbidden => 0,
+            Self::Unauthorized(_) => 1,
+            Self::Unavailable { .. } => 2,
+            Self::Response(_) => 3,
+            Self::Ambiguous => 4,
+        }
+    }
+}
