@@ -14,8 +14,12 @@ pub trait Host {
     /// A value that all workers share.
     fn shared(&self, key: &str) -> Option<Shared>;
 
+    /// Bits that nobody can foresee.
+    fn random(&self) -> u64;
+
     /// Replaces a shared value, unless somebody else has since the one of this version was read. Answers whether it did.
-    /// No version: whatever is there.
+    /// No version: whatever is there. Where nothing is there, with any version. A value is never deleted, and an empty
+    /// one reads as none.
     fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> bool;
 
     /// Whether `signature` is of `text`, by the key `spki` (`SubjectPublicKeyInfo`). An ECDSA signature is in ASN.1.
@@ -29,3 +33,6 @@ pub struct Shared {
     pub value: Vec<u8>,
     pub version: u32,
 }
+
+#[cfg(test)]
+pub(crate) mod fake;
