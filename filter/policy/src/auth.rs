@@ -10,17 +10,26 @@
 //! [`Memory`], one in each worker, so that the same ones need not be verified again.
 
 mod api_key;
+mod basic;
+mod digest;
 mod failure;
 mod fault;
 mod fields;
+mod hash;
 mod ip;
+mod memory;
+mod passwords;
 
 pub use api_key::without_parameters;
 pub use failure::{Failure, Reason, Refusal, Response};
 pub use fault::Fault;
+pub use hash::{HashFault, check_hash};
+pub use memory::Memory;
+pub use passwords::Work;
 
 use crate::{config::policy, decide::Headers, host::Host};
 use api_key::ApiKey;
+use basic::Basic;
 use ip::Ip;
 use std::collections::BTreeSet;
 
@@ -34,6 +43,7 @@ pub struct Requirement {
 
 /// A way to show who one is, made ready for requests.
 enum Check {
+    Basic(Basic),
     ApiKey(ApiKey),
     Ip(Ip),
 }
@@ -53,6 +63,8 @@ pub struct Withheld {
 pub struct Request<'a> {
     pub headers: &'a dyn Headers,
     pub host: &'a dyn Host,
+    /// That of the worker.
+    pub memory: &'a Memory,
 }
 
 /// What becomes of the request.
@@ -60,6 +72,26 @@ pub struct Request<'a> {
 pub enum Verdict {
     Pass(Pass),
     Fail(Failure),
+    /// It waits until the work is done, and is then resumed.
+    Work(Work, Waiting),
+}
+
+/// A requirement that a request waits at.
+#[derive(Debug)]
+pub struct Waiting(Progress);
+
+/// What a request has waited for.
+#[derive(Debug)]
+pub enum Answer {
+    /// What [`Work`] came to: whether the password is right.
+    Work(bool),
+}
+
+/// What a check alone says of a request.
+enum Step {
+    Pass(Pass),
+    Fail(Failure),
+    Work(Work),
 }
 
 /// A request that may go on.
@@ -114,6 +146,21 @@ impl Requirement {
         }
     }
 
+    /// Goes on with a request that has waited: the very same, for what it shows is not verified again.
+    #[must_use]
+    pub fn resume(&self, waiting: Waiting, answer: Answer, request: Request<'_>) -> Verdict {
+        let Waiting(progress) = waiting;
+        let step = match (self.any_of.get(progress.at), answer) {
+            (Some(Check::Basic(basic)), Answer::Work(is_right)) => basic.resume(is_right, request),
+            // It waited for nothing.
+            _ => Step::Fail(Failure::forbidden(Reason::Missing)),
+        };
+        match progress.settle(step) {
+            Ok(verdict) => verdict,
+            Err(next) => self.run(next, request),
+        }
+    }
+
     fn repeated(&self, request: Request<'_>) -> Option<&str> {
         let is_repeated = |name: &&String| fields::values(request.headers, name).nth(1).is_some();
         self.credentials.iter().find(is_repeated).map(String::as_str)
@@ -163,8 +210,9 @@ impl TryFrom<policy::Requirement> for Requirement {
 // === impl Check ===
 
 impl Check {
-    fn run(&self, request: Request<'_>) -> Verdict {
+    fn run(&self, request: Request<'_>) -> Step {
         match self {
+            Self::Basic(basic) => basic.check(request),
             Self::ApiKey(api_key) => api_key.check(request),
             Self::Ip(ip) => ip.check(request),
         }
@@ -173,6 +221,7 @@ impl Check {
     /// The header that it looks for credentials in.
     fn credentials(&self) -> Option<&str> {
         match self {
+            Self::Basic(_) => Some("authorization"),
             Self::ApiKey(api_key) => api_key.header(),
             Self::Ip(_) => None,
         }
@@ -185,7 +234,7 @@ impl Check {
                 headers.extend(api_key.header().map(str::to_owned));
                 parameters.extend(api_key.parameter().map(str::to_owned));
             }
-            Self::Ip(_) => {}
+            Self::Basic(_) | Self::Ip(_) => {}
         }
     }
 }
@@ -195,9 +244,10 @@ impl TryFrom<policy::Check> for Check {
 
     fn try_from(check: policy::Check) -> Result<Self, Fault> {
         Ok(match check {
+            policy::Check::Basic(basic) => Self::Basic(basic.try_into()?),
             policy::Check::ApiKey(api_key) => Self::ApiKey(api_key.try_into()?),
             policy::Check::Ip(ip) => Self::Ip(ip.try_into()?),
-            policy::Check::Basic(_) | policy::Check::Jwt(_) | policy::Check::External(_) => {
+            policy::Check::Jwt(_) | policy::Check::External(_) => {
                 return Err(Fault::NoCheck);
             }
         })
@@ -233,18 +283,19 @@ impl Scheme {
 // === impl Progress ===
 
 impl Progress {
-    /// What a check's verdict comes to; or that the next one is to be tried.
-    fn settle(self, verdict: Verdict) -> Result<Verdict, Self> {
+    /// What a check's step comes to; or that the next one is to be tried.
+    fn settle(self, step: Step) -> Result<Verdict, Self> {
         let Self { at, failure } = self;
-        match verdict {
-            Verdict::Fail(next) => Err(Self {
+        match step {
+            Step::Pass(pass) => Ok(Verdict::Pass(pass)),
+            Step::Work(work) => Ok(Verdict::Work(work, Waiting(Self { at, failure }))),
+            Step::Fail(next) => Err(Self {
                 at: at + 1,
                 failure: Some(match failure {
                     Some(first) => first.or(next),
                     None => next,
                 }),
             }),
-            Verdict::Pass(_) => Ok(verdict),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Secret words that clients show.
 
-use super::{Failure, Fault, Pass, Reason, Request, Scheme, Verdict, fields};
+use super::{Failure, Fault, Pass, Reason, Request, Scheme, Step, fields};
 use crate::config::policy;
 use sha2::{Digest, Sha256};
 use std::{
@@ -19,17 +19,17 @@ pub(super) struct ApiKey {
 // === impl ApiKey ===
 
 impl ApiKey {
-    pub(super) fn check(&self, request: Request<'_>) -> Verdict {
+    pub(super) fn check(&self, request: Request<'_>) -> Step {
         let mut keys = self.keys(request);
         let Some(key) = keys.next() else {
-            return Verdict::Fail(Failure::unauthorized(Reason::Missing));
+            return Step::Fail(Failure::unauthorized(Reason::Missing));
         };
         if keys.next().is_some() {
-            return Verdict::Fail(Failure::repeated("API key"));
+            return Step::Fail(Failure::repeated("API key"));
         }
         match self.clients.get(&<[u8; 32]>::from(Sha256::digest(key))) {
-            Some(client) => Verdict::Pass(Pass::of(Scheme::ApiKey, client)),
-            None => Verdict::Fail(Failure::unauthorized(Reason::UnknownKey)),
+            Some(client) => Step::Pass(Pass::of(Scheme::ApiKey, client)),
+            None => Step::Fail(Failure::unauthorized(Reason::UnknownKey)),
         }
     }
 

@@ -15,6 +15,12 @@ pub enum Reason {
     Missing,
     #[error("{0:?} is there more than once")]
     Repeated(String),
+    #[error("credentials that cannot be read")]
+    Malformed,
+    #[error("unknown name, or wrong password")]
+    Password,
+    #[error("too many passwords are being verified")]
+    Busy,
     #[error("unknown key")]
     UnknownKey,
     #[error("the address is not allowed")]
@@ -64,10 +70,24 @@ impl Failure {
         }
     }
 
+    pub(super) fn challenge(reason: Reason, challenge: String) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Unauthorized(vec![challenge]),
+        }
+    }
+
     pub(super) fn forbidden(reason: Reason) -> Self {
         Self {
             reason,
             refusal: Refusal::Forbidden,
+        }
+    }
+
+    pub(super) fn unavailable(reason: Reason, retry_after: Option<u32>) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Unavailable { retry_after },
         }
     }
 
@@ -101,6 +121,9 @@ impl Reason {
         match self {
             Self::Missing => "missing",
             Self::Repeated(_) => "repeated",
+            Self::Malformed => "malformed",
+            Self::Password => "password",
+            Self::Busy => "busy",
             Self::UnknownKey => "key",
             Self::Address => "address",
         }

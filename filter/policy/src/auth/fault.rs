@@ -1,5 +1,7 @@
 //! What is wrong with a requirement.
 
+use super::HashFault;
+
 /// Why a requirement cannot be used, and which field of it is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -9,6 +11,8 @@ pub enum Fault {
     Header { field: &'static str, name: String },
     #[error("{field}: {text:?} holds a control character, or is empty")]
     Text { field: &'static str, text: String },
+    #[error("basic.users: the hash of the password of {name:?} {fault}")]
+    Hash { name: String, fault: HashFault },
     #[error("apiKey: neither header nor query")]
     NoPlace,
     #[error("apiKey.keys: the digest of the key of {0:?} is not 64 digits of lower-case hexadecimal")]

@@ -24,6 +24,13 @@ pub(super) fn values<'a>(headers: &'a dyn Headers, name: &'a str) -> impl Iterat
     named.map(|(_, value)| value.as_slice())
 }
 
+/// What a client shows by a scheme of HTTP authentication (RFC 9110, 11.4), if it shows something by that one.
+pub(super) fn credentials<'a>(headers: &'a dyn Headers, scheme: &str) -> Option<&'a str> {
+    let value = str::from_utf8(values(headers, "authorization").next()?).ok()?;
+    let (shown, rest) = value.split_once(' ')?;
+    shown.eq_ignore_ascii_case(scheme).then(|| rest.trim_matches(' '))
+}
+
 /// Whether a check, or a service that is asked, may set or remove the header of that name, in lower case.
 pub(super) fn is_settable(name: &str) -> bool {
     is_token(name)

@@ -1,6 +1,6 @@
 //! Where clients may be.
 
-use super::{Failure, Fault, Pass, Reason, Request, Verdict};
+use super::{Failure, Fault, Pass, Reason, Request, Step};
 use crate::config::policy;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,15 +24,15 @@ enum Cidr {
 
 impl Ip {
     /// A client without an address is nowhere that is allowed, and nobody knows that it is not where is denied.
-    pub(super) fn check(&self, request: Request<'_>) -> Verdict {
+    pub(super) fn check(&self, request: Request<'_>) -> Step {
         let is_allowed = request
             .host
             .client_ip()
             .is_some_and(|address| self.allows(address));
         if is_allowed {
-            Verdict::Pass(Pass::default())
+            Step::Pass(Pass::default())
         } else {
-            Verdict::Fail(Failure::forbidden(Reason::Address))
+            Step::Fail(Failure::forbidden(Reason::Address))
         }
     }
 

@@ -6,9 +6,9 @@ use wasm_bindgen_test::wasm_bindgen_test;
 /// The headers of a request, `:path` among them.
 pub(super) struct Client(Vec<(String, Vec<u8>)>);
 
-/// A proxy in which it is always noon of some day, with a client at that address.
-#[derive(Default)]
+/// A proxy, with a client at that address.
 pub(super) struct Proxy {
+    pub(super) now: Duration,
     pub(super) address: Option<IpAddr>,
 }
 
@@ -37,9 +37,27 @@ impl Headers for Client {
 
 // === impl Proxy ===
 
+impl Proxy {
+    pub(super) fn with_client_at(address: &str) -> Self {
+        Self {
+            address: address.parse().ok(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            now: NOW,
+            address: None,
+        }
+    }
+}
+
 impl Host for Proxy {
     fn now(&self) -> Duration {
-        NOW
+        self.now
     }
 
     fn client_ip(&self) -> Option<IpAddr> {
@@ -77,9 +95,14 @@ fn parsed(json: &str) -> Result<Requirement, Fault> {
 }
 
 pub(super) fn check(requirement: &Requirement, headers: &[(&str, &str)]) -> Verdict {
+    check_at(requirement, headers, "")
+}
+
+pub(super) fn check_at(requirement: &Requirement, headers: &[(&str, &str)], address: &str) -> Verdict {
     requirement.check(Request {
         headers: &Client::new(headers),
-        host: &Proxy::default(),
+        host: &Proxy::with_client_at(address),
+        memory: &Memory::new(b"a test"),
     })
 }
 
@@ -90,6 +113,7 @@ pub(super) fn told(verdict: Verdict) -> Result<String, String> {
             format!("{} {}", identity.scheme.as_str(), identity.name)
         })),
         Verdict::Fail(Failure { reason, refusal }) => Err(format!("{} {reason}", refusal.status())),
+        Verdict::Work(..) => Err("waits".to_owned()),
     }
 }
 
@@ -103,12 +127,7 @@ fn any_check_that_is_passed_will_do() {
         ("10.1.2.3", Ok(String::new())),
         ("11.1.2.3", Err("401 no credentials".to_owned())),
     ] {
-        let verdict = requirement.check(Request {
-            headers: &Client::new(&[]),
-            host: &Proxy {
-                address: Some(address.parse().unwrap()),
-            },
-        });
+        let verdict = check_at(&requirement, &[], address);
         assert_eq!(told(verdict), want, "{address}");
     }
 }
@@ -128,12 +147,8 @@ fn the_answer_is_the_one_that_helps_most() {
 #[wasm_bindgen_test(unsupported = test)]
 fn credentials_that_are_there_twice_are_refused() {
     let requirement = requirement(KEY_OR_OFFICE);
-    let verdict = requirement.check(Request {
-        headers: &Client::new(&[("x-api-key", "a"), ("x-api-key", "a")]),
-        host: &Proxy {
-            address: Some([10, 1, 2, 3].into()),
-        },
-    });
+    let headers = [("x-api-key", "a"), ("x-api-key", "a")];
+    let verdict = check_at(&requirement, &headers, "10.1.2.3");
     assert_eq!(
         told(verdict),
         Err(r#"400 "x-api-key" is there more than once"#.to_owned())

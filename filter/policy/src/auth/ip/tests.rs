@@ -1,14 +1,9 @@
-use super::*;
-use crate::auth::tests::{Client, Proxy, fault, requirement, told};
+use crate::auth::tests::{check_at, fault, requirement, told};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn is_allowed(ip: &str, address: &str) -> bool {
-    let verdict = requirement(&format!(r#"{{"ip": {ip}}}"#)).check(Request {
-        headers: &Client::new(&[]),
-        host: &Proxy {
-            address: address.parse().ok(),
-        },
-    });
+    let requirement = requirement(&format!(r#"{{"ip": {ip}}}"#));
+    let verdict = check_at(&requirement, &[], address);
     match told(verdict) {
         Ok(identity) => identity.is_empty(),
         Err(refusal) => {
