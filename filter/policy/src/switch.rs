@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Canary, Preview, Route, Sticky, Target},
-    path, session,
+    maps, path, session,
 };
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -64,7 +64,7 @@ impl TryFrom<config::Switch> for Switch {
             policies,
             branches,
         } = switch;
-        let branches = branches.into_iter().map(Branch::new).collect();
+        let branches = maps::map(branches.into_iter().map(Branch::new));
         Ok(Self {
             root,
             mount: mount.unwrap_or_else(|| prefix.clone()),
@@ -93,10 +93,11 @@ impl Branch {
                 .map(|route| path::depth(&route.prefix))
                 .max()
                 .unwrap_or(0),
-            routes: routes
-                .into_iter()
-                .map(|Route { prefix, target }| (prefix, target))
-                .collect(),
+            routes: maps::map(
+                routes
+                    .into_iter()
+                    .map(|Route { prefix, target }| (prefix, target)),
+            ),
             name: name.clone(),
         };
         (name, Rc::new(branch))

@@ -10,6 +10,7 @@ mod crds;
 mod delegation;
 mod deploy;
 mod failures;
+mod filter;
 mod fixture;
 mod headers;
 mod life;

@@ -3,7 +3,7 @@
 mod policy;
 
 use super::{Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster};
-use crate::path;
+use crate::{maps, path};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Checked = Result<(), Error>;
@@ -148,7 +148,7 @@ fn check_policy_key(policies: &BTreeMap<String, Policy>, key: &str) -> Checked {
 
 /// Takes away, again and again, a switch that none of the others names: what cannot be taken leads to a cycle.
 fn check_acyclic(switches: &BTreeMap<String, Switch>) -> Checked {
-    let mut named: BTreeMap<&str, usize> = switches.keys().map(|key| (key.as_str(), 0)).collect();
+    let mut named: BTreeMap<&str, usize> = maps::map(switches.keys().map(|key| (key.as_str(), 0)));
     for (_, _, key) in switches.values().flat_map(Switch::below) {
         *named.entry(key).or_default() += 1;
     }

@@ -8,6 +8,7 @@ use crate::config::policy::{
     GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key, KeyPart, LocalLimit, Mirror,
     Policy, RateLimit, RequiredClaim, Requirement, Retry, When,
 };
+use crate::policy;
 use std::ops::RangeInclusive;
 
 /// Of refusals.
@@ -55,7 +56,10 @@ impl Policy {
         check_option(concurrency.as_ref(), "concurrency", check_concurrency)?;
         check_each(mirror, "mirror", check_mirror)?;
         check_option(headers.as_ref(), "headers", check_headers)?;
-        check_option(retry.as_ref(), "retry", check_retry)
+        check_option(retry.as_ref(), "retry", check_retry)?;
+        // What is still wrong keeps it from being made ready.
+        let ready = policy::Policy::try_from(self.clone());
+        ready.map(drop).map_err(|unfit| Error::new(unfit.to_string()))
     }
 }
 

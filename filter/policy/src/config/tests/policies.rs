@@ -115,12 +115,12 @@ const CASES: &[Case] = &[
     (
         r#"["EdDSA"]"#,
         r#"["none"]"#,
-        "auth[0].anyOf[2].jwt.keys[0].algorithms[0]: unknown variant",
+        r#"auth[0].anyOf[2].jwt.keys[0].algorithms[0]: "none" is no algorithm"#,
     ),
     (
         r#"["EdDSA"]"#,
         r#"["HS256"]"#,
-        "auth[0].anyOf[2].jwt.keys[0].algorithms[0]: unknown variant",
+        r#"auth[0].anyOf[2].jwt.keys[0].algorithms[0]: "HS256" is no algorithm"#,
     ),
     (
         r#"{"claim": "role", "values""#,
