@@ -89,7 +89,7 @@ fn tree_shows_delegations_and_statuses() {
     );
     let json = switchyard(&["tree", path(&examples), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json["roots"].as_array().unwrap().len(), 6);
+    assert_eq!(json["roots"].as_array().unwrap().len(), 10);
 }
 
 #[test]

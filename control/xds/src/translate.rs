@@ -116,6 +116,7 @@ impl Translator {
             clusters,
             endpoints,
             certificates,
+            policies: _,
             statuses: _,
             derived: _,
         } = change;

@@ -24,6 +24,7 @@ mod static_mode;
 mod status;
 mod switching;
 mod tls;
+mod unresolved;
 mod upstreams;
 mod xds_tls;
 
