@@ -47,7 +47,7 @@ use self::{
 use crate::{
     object::{Kind, Name, Object, ObjectId},
     status::Status,
-    table::{ClusterName, SwitchKey, Table},
+    table::{ClusterName, PolicyKey, SwitchKey, Table},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -89,6 +89,7 @@ pub struct Change {
     pub clusters: BTreeSet<ClusterName>,
     pub endpoints: BTreeSet<ClusterName>,
     pub certificates: BTreeSet<Name>,
+    pub policies: BTreeSet<PolicyKey>,
     pub statuses: BTreeSet<Name>,
     /// How many roots were derived anew.
     pub derived: usize,

@@ -304,6 +304,22 @@ impl fmt::Display for SwitchKey {
     }
 }
 
+// === impl PolicyKey ===
+
+impl PolicyKey {
+    /// The host name whose requests meet it.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for PolicyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 // === impl ClusterName ===
 
 impl fmt::Display for ClusterName {

@@ -361,6 +361,7 @@ impl Commit<'_> {
             clusters: clusters.finish(&mut table.clusters),
             endpoints: endpoints.finish(&mut table.endpoints),
             certificates: certificates.finish(&mut table.certificates),
+            policies: BTreeSet::new(),
             statuses: statuses.finish(&mut self.graph.statuses),
             derived,
         }
