@@ -29,6 +29,10 @@ const HEADER_LEN: usize = 12;
 /// Entries to aim for in a bucket: few enough to scan, enough to keep the table small.
 const BUCKET_ENTRIES: usize = 8;
 
+/// What keys of sections start with that are not of switches.
+const ROUTE: char = '=';
+const POLICY: char = '#';
+
 /// What holds for all sections of a packed configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -50,6 +54,14 @@ pub struct Section<'a> {
     /// [`hash`] of `json`, as the sender said it.
     pub hash: u64,
     pub json: &'a [u8],
+}
+
+/// What a section is of, and what that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named<'a> {
+    Switch(&'a str),
+    Route(&'a str),
+    Policy(&'a str),
 }
 
 /// Why bytes are no packed configuration.
@@ -86,6 +98,28 @@ impl Flags {
         (byte & !EXPOSE_BRANCH == 0).then_some(Self {
             expose_branch: byte & EXPOSE_BRANCH != 0,
         })
+    }
+}
+
+// === impl Named ===
+
+impl<'a> Named<'a> {
+    /// Of the key of a section.
+    #[must_use]
+    pub fn of(key: &'a str) -> Self {
+        match (key.strip_prefix(ROUTE), key.strip_prefix(POLICY)) {
+            (Some(route), _) => Self::Route(route),
+            (None, Some(policy)) => Self::Policy(policy),
+            (None, None) => Self::Switch(key),
+        }
+    }
+
+    /// As the table and people's JSON call it.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Switch(name) | Self::Route(name) | Self::Policy(name) => name,
+        }
     }
 }
 
@@ -155,13 +189,13 @@ impl Packed {
 /// What the section of a plain route is called, by the route's name. No switch is called so: theirs start with a host.
 #[must_use]
 pub fn route_key(route: &str) -> String {
-    format!("={route}")
+    format!("{ROUTE}{route}")
 }
 
 /// What the section of a policy is called, by the policy's key.
 #[must_use]
 pub fn policy_key(policy: &str) -> String {
-    format!("#{policy}")
+    format!("{POLICY}{policy}")
 }
 
 /// How many buckets to use for `sections` sections: a power of two.

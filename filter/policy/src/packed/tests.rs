@@ -147,4 +147,11 @@ fn kinds_of_sections_share_no_key() {
     for (key, json) in &sections {
         assert_eq!(packed.find(key).unwrap().json, json.as_bytes(), "{key}");
     }
+    let kinds = sections.iter().map(|(key, _)| Named::of(key));
+    let wanted = [
+        Named::Switch("a.com/"),
+        Named::Route("a.com/"),
+        Named::Policy("a.com/"),
+    ];
+    assert!(kinds.eq(wanted));
 }

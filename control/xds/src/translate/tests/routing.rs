@@ -24,16 +24,20 @@ fn matcher(host: Host) -> Matcher {
     let fqdn = host.fqdn.clone();
     let mut world = World::new();
     world.edit(|table| add_host(table, host));
-    let configuration: RouteConfiguration = world.message(ResourceType::Route, "ingress_http");
+    tree(world.message(ResourceType::Route, "ingress_http"), &fqdn)
+}
+
+/// The match tree of a host.
+pub(super) fn tree(configuration: RouteConfiguration, fqdn: &str) -> Matcher {
     let found = configuration
         .virtual_hosts
         .into_iter()
-        .find(|host| host.name == *fqdn);
+        .find(|host| host.name == fqdn);
     found.unwrap().matcher.unwrap()
 }
 
 /// The longest prefix by characters decides, and then the first of its routes that matches.
-fn select(matcher: &Matcher, path: &str) -> Route {
+pub(super) fn select(matcher: &Matcher, path: &str) -> Route {
     let Some(MatcherType::MatcherTree(tree)) = &matcher.matcher_type else {
         panic!("no tree");
     };

@@ -7,6 +7,7 @@ fn whole(table: &mut Table) {
         add_cluster(table, service);
     }
     add_switch(table);
+    add_policy(table, "root virtualhost", Policy::default());
     table.certificates.insert(name("cert"), certificate("chain"));
     let https = terminate("cert", TlsVersion::V1_2, vhost([("/", plain("web"))]));
     add_host(
