@@ -287,6 +287,38 @@ pub struct Certificate {
     pub key: Vec<u8>,
 }
 
+// === impl Host ===
+
+impl Host {
+    /// The policies that its own routes name; its switches name more.
+    pub fn policy_keys(&self) -> impl Iterator<Item = &PolicyKey> {
+        let tls = match &self.tls {
+            Some(HostTls::Terminate { tls: _, vhost }) => Some(vhost),
+            Some(HostTls::TerminateTcp { .. } | HostTls::Passthrough { .. }) | None => None,
+        };
+        let routes = [&self.http]
+            .into_iter()
+            .chain(tls)
+            .flat_map(|vhost| vhost.routes.values());
+        routes.flat_map(|route| match route {
+            HostRoute::Plain { policies, .. } => &**policies,
+            HostRoute::Switch(_) | HostRoute::HttpsRedirect | HostRoute::Unavailable => &[],
+        })
+    }
+}
+
+// === impl Vhost ===
+
+impl Vhost {
+    /// What answers 503, whatever it is asked for.
+    pub(crate) fn unavailable() -> Self {
+        Self {
+            routes: BTreeMap::from([("/".into(), HostRoute::Unavailable)]),
+            ..Self::default()
+        }
+    }
+}
+
 // === impl SwitchKey ===
 
 impl SwitchKey {
@@ -304,13 +336,45 @@ impl fmt::Display for SwitchKey {
     }
 }
 
+// === impl Switch ===
+
+impl Switch {
+    /// The policies that it and its leaves name; the switches below name more.
+    pub fn policy_keys(&self) -> impl Iterator<Item = &PolicyKey> {
+        let targets = self.branches.values().flat_map(|branch| branch.routes.values());
+        let of_leaves = targets.filter_map(|target| match target {
+            Target::Leaf(leaf) => leaf.policy.as_ref(),
+            Target::Switch(_) | Target::HttpsRedirect | Target::Unavailable(_) => None,
+        });
+        self.policies.iter().chain(of_leaves)
+    }
+}
+
 // === impl PolicyKey ===
 
 impl PolicyKey {
+    pub(crate) fn of_virtualhost(fqdn: &str, root: &Name) -> Self {
+        Self(format!("{fqdn} {root} virtualhost").into())
+    }
+
+    pub(crate) fn of_route(fqdn: &str, owner: &Name, prefix: &str) -> Self {
+        Self(format!("{fqdn} {owner}{prefix}").into())
+    }
+
     /// The host name whose requests meet it.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.split(' ').next().unwrap_or_default()
+    }
+
+    /// The IngressRoute that it stands in, and the normalised match of its route there; none of the virtualhost's.
+    #[must_use]
+    pub fn level(&self) -> Option<(Name, Option<&str>)> {
+        let (_, level) = self.0.split_once(' ')?;
+        let (namespace, rest) = level.split_once('/')?;
+        let (name, after) = rest.split_at_checked(rest.find(['/', ' '])?)?;
+        let prefix = Some(after).filter(|after| after.starts_with('/'));
+        Some((Name::new(namespace, name), prefix))
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use switchyard_core::{
     Graph, Name, Object, Settings,
-    ingressroute::{Delegate, Route, Spec, VirtualHost},
+    ingressroute::{Delegate, Route, Spec, VirtualHost, policy::Auth},
     object::{IngressRoute, Kind},
     path,
 };
@@ -132,7 +132,7 @@ fn stage(namespace: &str) -> IngressRoute {
         spec: Spec {
             virtualhost: Some(VirtualHost {
                 fqdn: "rehearsal.invalid".to_owned(),
-                tls: None,
+                ..Default::default()
             }),
             routes: vec![route],
             tcpproxy: None,
@@ -140,7 +140,7 @@ fn stage(namespace: &str) -> IngressRoute {
     }
 }
 
-/// Without what only other namespaces and Secrets could show to be right.
+/// Without what only other namespaces, Secrets and issuers of tokens could show to be right.
 fn alone(object: Object) -> Object {
     let Object::IngressRoute(mut ingress_route) = object else {
         return object;
@@ -150,15 +150,21 @@ fn alone(object: Object) -> Object {
         let delegate = route.delegate.as_ref();
         delegate.is_none_or(|delegate| delegate.namespace.is_empty() || *delegate.namespace == **namespace)
     });
-    for service in ingress_route
-        .spec
-        .routes
-        .iter_mut()
-        .flat_map(|route| &mut route.services)
-    {
-        service.validation = None;
+    for route in &mut ingress_route.spec.routes {
+        route.auth.retain(stands_alone);
+        for service in &mut route.services {
+            service.validation = None;
+        }
     }
     Object::IngressRoute(ingress_route)
+}
+
+fn stands_alone(auth: &Auth) -> bool {
+    let mut ways = auth.all_ways();
+    ways.all(|ways| {
+        let uri = ways.jwt.map(|jwt| jwt.jwks.uri.as_str()).unwrap_or_default();
+        ways.secrets().next().is_none() && uri.is_empty()
+    })
 }
 
 /// The IngressRoute of that name, or the root of that host.
