@@ -23,11 +23,13 @@ use crate::{
 };
 
 /// Edits of each kind in a round.
-pub(crate) const EDITS: usize = 100;
+pub(crate) const EDITS: usize = 60;
+/// Endpoint changes after the toggles.
+const LATE_MOVES: usize = 20;
 /// From when one edit was live to the next.
 pub(crate) const APART: Duration = Duration::from_millis(250);
 /// Each asks for every host: so many that each of Envoy's workers has some.
-pub(crate) const CONNECTIONS: usize = 16;
+pub(crate) const CONNECTIONS: usize = 8;
 /// How long after its start nobody asks whether it is at rest: what it has to tell of itself, it then has told.
 const SETTLE: Duration = Duration::from_secs(6);
 /// Control and Envoy together are at rest if they use less CPU time than that ...
@@ -44,8 +46,11 @@ pub(crate) struct Measured {
     pub(crate) after_edits: Memory,
     /// When each worker of Envoy has sent requests to every Service.
     pub(crate) all_asked: Memory,
-    pub(crate) toggles: Edits,
+    /// Endpoint changes, before any route was edited.
     pub(crate) moves: Edits,
+    pub(crate) toggles: Edits,
+    /// Endpoint changes again: Contour then compares all endpoints that it has at each change.
+    pub(crate) late_moves: Edits,
 }
 
 /// What is resident, in megabytes.
@@ -85,8 +90,9 @@ pub(crate) async fn all(installation: &mut Installation, cluster: &Cluster) -> R
     let at_rest = memory_at_rest(installation).await?;
     let routes = installation.routes;
     has_told_all(routes, cluster)?;
-    let toggles = edits(installation, cluster, &toggle(routes)).await?;
-    let moves = edits(installation, cluster, &move_pod()).await?;
+    let moves = edits(installation, cluster, &move_pod(), EDITS).await?;
+    let toggles = edits(installation, cluster, &toggle(routes), EDITS).await?;
+    let late_moves = edits(installation, cluster, &move_pod(), LATE_MOVES).await?;
     let after_edits = memory_at_rest(installation).await?;
     ask_for_all(installation.http).await?;
     Ok(Measured {
@@ -94,8 +100,9 @@ pub(crate) async fn all(installation: &mut Installation, cluster: &Cluster) -> R
         at_rest,
         after_edits,
         all_asked: memory_at_rest(installation).await?,
-        toggles,
         moves,
+        toggles,
+        late_moves,
     })
 }
 
@@ -177,14 +184,19 @@ fn move_pod() -> Edit {
     }
 }
 
-/// As many as [`EDITS`], each when the one before is live; one client asks all the time.
-async fn edits(installation: &mut Installation, cluster: &Cluster, edit: &Edit) -> Result<Edits> {
+/// Each when the one before is live, while one client asks all the time. An even number: at the end all is as before.
+async fn edits(
+    installation: &mut Installation,
+    cluster: &Cluster,
+    edit: &Edit,
+    times: usize,
+) -> Result<Edits> {
     let mut probe = Probe::start(connect(installation.http)?, &edit.host);
     let [(_, before), _] = &edit.values;
     probe.answered_by(before).await?;
     let mut live = Vec::new();
     let cpu = installation.control.cpu()?;
-    for (value, backend) in edit.values.iter().cycle().skip(1).take(EDITS) {
+    for (value, backend) in edit.values.iter().cycle().skip(1).take(times) {
         let patch = json!([{"op": "replace", "path": edit.pointer, "value": value}]);
         cluster.patch(&edit.path, &patch).await?;
         let accepted = Instant::now();
@@ -193,7 +205,7 @@ async fn edits(installation: &mut Installation, cluster: &Cluster, edit: &Edit) 
         live.push(answered.saturating_duration_since(accepted).as_secs_f64() * 1e3);
         sleep(APART).await;
     }
-    let control_cpu = (installation.control.cpu()? - cpu).as_secs_f64() * 1e3 / EDITS as f64;
+    let control_cpu = (installation.control.cpu()? - cpu).as_secs_f64() * 1e3 / times as f64;
     installation.check()?;
     let seen = probe.stop()?;
     Ok(Edits {
@@ -213,12 +225,14 @@ impl fmt::Display for Measured {
             at_rest,
             after_edits,
             all_asked,
-            toggles,
             moves,
+            toggles,
+            late_moves,
         } = self;
         write!(
             f,
-            "started in {:.1} s; {at_rest}, {after_edits} after the edits, {all_asked} with all in use; toggles {toggles}; moves {moves}",
+            "started in {:.1} s; {at_rest}, {after_edits} after the edits, {all_asked} with all in use; moves {moves}; toggles \
+             {toggles}; moves again {late_moves}",
             start.as_secs_f64()
         )
     }
