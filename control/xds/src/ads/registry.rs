@@ -226,6 +226,7 @@ impl Nack {
             since,
             generation,
             stands: _,
+            caught_up: _,
         } = refusal;
         Self {
             resource_type: kind,

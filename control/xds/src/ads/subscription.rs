@@ -60,6 +60,8 @@ pub(super) struct Refusal {
     pub(super) generation: u64,
     /// It keeps the client from having the newest. Otherwise it is only known not to be worth sending.
     pub(super) stands: bool,
+    /// The client has had the newest since, so that it lacks nothing for it.
+    pub(super) caught_up: bool,
 }
 
 /// A response without verdict yet.
@@ -262,7 +264,7 @@ impl Subscription {
             self.good.remove(name);
         } else {
             // What it refused before, it still has not.
-            let before = self.refused.get(name).filter(|before| before.stands);
+            let before = self.refused.get(name).filter(|before| !before.caught_up);
             refusal.since = before.map_or(refusal.since, |before| before.since.min(refusal.since));
             self.refused.insert(Arc::clone(name), refusal);
         }
@@ -405,6 +407,7 @@ impl Refusal {
         let changed_at = shelf.changed_at(name);
         let unchanged = changed_at.is_some_and(|at| at <= self.generation);
         let has_newest = held.is_some() && held == newest;
+        self.caught_up |= has_newest;
         self.stands = newest == self.version || (self.version.is_some() && unchanged && !has_newest);
         // What was asked for anew was sent as if it had just changed.
         if let Some(at) = changed_at.filter(|_| newest == self.version) {
@@ -426,6 +429,7 @@ impl Refusal {
             since: since.min(generation),
             generation,
             stands: true,
+            caught_up: false,
         }
     }
 }

@@ -43,6 +43,21 @@ fn a_refusal_is_of_the_changes_that_the_client_has_not_for_it() {
 }
 
 #[test]
+fn a_client_that_went_back_to_the_newest_lacks_only_what_it_refuses_then() {
+    let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
+    for (section, generation) in [("s=2", 2), ("s=3", 4)] {
+        harness.publish(mk_filter(&[section]));
+        harness.poll();
+        harness.nack(Extension);
+        harness.settle();
+        assert_eq!(missed(&harness), [(generation, generation)]);
+        harness.publish(mk_filter(&["s=1"]));
+        harness.settle();
+        assert_eq!(missed(&harness), []);
+    }
+}
+
+#[test]
 fn a_filter_that_is_asked_for_anew_is_refused_since_it_changed() {
     let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
     harness.publish(mk_filter(&["s=2"]));
