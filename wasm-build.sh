@@ -11,7 +11,10 @@ out=target/wasm/switchyard.wasm
 build_dir=${CARGO_TARGET_DIR:-target}/wasm-build
 # What Envoy calls. Any other callback that were exported would be called, too, for nothing.
 exports="memory malloc proxy_abi_version_0_2_1 proxy_on_configure=switchyard_on_configure
-    proxy_on_request_headers=switchyard_on_request_headers proxy_on_response_headers=switchyard_on_response_headers"
+    proxy_on_request_headers=switchyard_on_request_headers proxy_on_response_headers=switchyard_on_response_headers
+    proxy_on_http_call_response=switchyard_on_http_call_response proxy_on_grpc_receive=switchyard_on_grpc_receive
+    proxy_on_grpc_close=switchyard_on_grpc_close proxy_on_delete=switchyard_on_delete
+    proxy_on_tick=switchyard_on_tick"
 
 . scripts/wasm-toolchain.sh
 

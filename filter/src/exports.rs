@@ -9,7 +9,7 @@
     reason = "the name of an export is not checked for being there once; the linker checks these"
 )]
 
-use crate::{filter, stream};
+use crate::{calls, filter, stream};
 use proxy_wasm::types::Action;
 
 /// A configuration of `len` bytes has come. False makes Envoy refuse it, and keep the one it has. It says no reason: that
@@ -27,4 +27,37 @@ extern "C" fn on_request_headers(stream: u32, _count: usize, _end_of_stream: boo
 #[unsafe(export_name = "switchyard_on_response_headers")]
 extern "C" fn on_response_headers(stream: u32, _count: usize, _end_of_stream: bool) -> Action {
     stream::on_response_headers(stream)
+}
+
+#[unsafe(export_name = "switchyard_on_http_call_response")]
+extern "C" fn on_http_call_response(
+    _root_context: u32,
+    token: u32,
+    headers: usize,
+    body: usize,
+    _trailers: usize,
+) {
+    calls::on_http_response(token, headers, body);
+}
+
+#[unsafe(export_name = "switchyard_on_grpc_receive")]
+extern "C" fn on_grpc_receive(_root_context: u32, token: u32, len: usize) {
+    calls::on_grpc_message(token, len);
+}
+
+#[unsafe(export_name = "switchyard_on_grpc_close")]
+extern "C" fn on_grpc_close(_root_context: u32, token: u32, _status: u32) {
+    calls::on_grpc_close(token);
+}
+
+/// It is time for what is done bit by bit.
+#[unsafe(export_name = "switchyard_on_tick")]
+extern "C" fn on_tick(_root_context: u32) {
+    filter::on_tick();
+}
+
+/// A context is no more: a stream's, or a plugin's.
+#[unsafe(export_name = "switchyard_on_delete")]
+extern "C" fn on_delete(context: u32) {
+    filter::end(context);
 }

@@ -3,11 +3,16 @@
 //! The first call of a kind in a request is dear, for the code of Envoy's that it runs is cold; further ones of the
 //! same kind are not. So no kind is used that a request can do without.
 
+use crate::abi;
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType, Status},
 };
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
+use switchyard_policy::{
+    call::Reply,
+    enforce::{edit::Edit, refusal::Response},
+};
 
 /// Names in lower case, in the order in which they came.
 pub(crate) type Headers = Vec<(String, Vec<u8>)>;
@@ -24,20 +29,20 @@ pub(crate) fn root_id() -> Vec<u8> {
     id.unwrap_or_default()
 }
 
-/// Whether a stream has not ended. The calls that follow are of that stream: see [`return_to`].
+/// Whether a stream has not ended. If so, the calls that follow are of that stream.
 pub(crate) fn is_live(stream: u32) -> bool {
     hostcalls::set_effective_context(stream).is_ok()
 }
 
-/// Makes the calls that follow those of the running stream again.
-pub(crate) fn return_to(stream: u32) {
-    log_failure("stream", hostcalls::set_effective_context(stream));
+/// The time since 1970.
+pub(crate) fn now() -> Duration {
+    let now = hostcalls::get_current_time().unwrap_or(UNIX_EPOCH);
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Nanoseconds since 1970, cut to what differs from one start to the next.
 pub(crate) fn clock() -> u64 {
-    let now = hostcalls::get_current_time().unwrap_or(UNIX_EPOCH);
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = now();
     since
         .as_secs()
         .wrapping_mul(1_000_000_000)
@@ -67,27 +72,44 @@ pub(crate) fn response_headers() -> Headers {
 }
 
 /// Replaces the header, however often it was there; none takes it away.
-pub(crate) fn set_request_header(name: &str, value: Option<&str>) {
-    log_failure(
-        name,
-        hostcalls::set_map_value(MapType::HttpRequestHeaders, name, value),
-    );
+pub(crate) fn set_request_header(name: &str, value: Option<&[u8]>) {
+    set_header(MapType::HttpRequestHeaders, name, value);
 }
 
 /// Replaces the header, however often it was there; none takes it away.
 pub(crate) fn set_response_header(name: &str, value: Option<&[u8]>) {
-    log_failure(
-        name,
-        hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, value),
-    );
+    set_header(MapType::HttpResponseHeaders, name, value);
 }
 
 /// Adds a header beside those of the same name.
 pub(crate) fn add_response_header(name: &str, value: &[u8]) {
-    log_failure(
-        name,
-        hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value),
-    );
+    add_header(MapType::HttpResponseHeaders, name, value);
+}
+
+pub(crate) fn edit_request(edits: &[Edit<'_>]) {
+    edit(MapType::HttpRequestHeaders, edits);
+}
+
+pub(crate) fn edit_response(edits: &[Edit<'_>]) {
+    edit(MapType::HttpResponseHeaders, edits);
+}
+
+fn edit(map: MapType, edits: &[Edit<'_>]) {
+    for edit in edits {
+        match *edit {
+            Edit::Set(name, value) => set_header(map, name, Some(value)),
+            Edit::Add(name, value) => add_header(map, name, value),
+            Edit::Remove(name) => set_header(map, name, None),
+        }
+    }
+}
+
+fn set_header(map: MapType, name: &str, value: Option<&[u8]>) {
+    log_failure(name, hostcalls::set_map_value_bytes(map, name, value));
+}
+
+fn add_header(map: MapType, name: &str, value: &[u8]) {
+    log_failure(name, hostcalls::add_map_value_bytes(map, name, value));
 }
 
 /// Sets filter state: `%FILTER_STATE(wasm.<name>:PLAIN)%` to the rest of Envoy.
@@ -95,9 +117,52 @@ pub(crate) fn set_filter_state(name: &str, value: &str) {
     log_failure(name, hostcalls::set_property(vec![name], Some(value.as_bytes())));
 }
 
-/// Answers the request in the upstream's place, without a body.
-pub(crate) fn respond(status: u32, headers: Vec<(&str, &str)>) {
-    log_failure("response", hostcalls::send_http_response(status, headers, None));
+/// Answers the request in the upstream's place. To a client that speaks gRPC the proxy gives a status of gRPC, with the body
+/// for its message.
+pub(crate) fn respond(response: &Response) {
+    let Response {
+        status,
+        headers,
+        body,
+        grpc_status,
+    } = response;
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()))
+        .collect();
+    if !abi::respond((*status).into(), &headers, body, *grpc_status) {
+        log_error("switchyard: response: the host does not take it");
+    }
+}
+
+/// Lets the request of the stream go on that was paused.
+pub(crate) fn resume_request() {
+    log_failure("request", hostcalls::resume_http_request());
+}
+
+/// How often `on_tick` is to be called; 0: not any more. Of the plugin that the stream, or the call, is of.
+pub(crate) fn set_tick_period(period: Duration) {
+    log_failure("tick", hostcalls::set_tick_period(period));
+}
+
+/// The answer to a question that has just come, with a body of so many bytes.
+pub(crate) fn call_response(body_len: usize) -> Reply {
+    let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
+    let status = headers.iter().find(|(name, _)| name == ":status");
+    let status = status.and_then(|(_, status)| str::from_utf8(status).ok()?.parse().ok());
+    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_len);
+    let body = body.ok().flatten().unwrap_or_default();
+    status.map_or(Reply::Failed, |status| Reply::Http {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// The message that has just come, of so many bytes.
+pub(crate) fn call_message(len: usize) -> Vec<u8> {
+    let message = hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, len);
+    message.ok().flatten().unwrap_or_default()
 }
 
 pub(crate) fn log_error(message: &str) {

@@ -1,7 +1,9 @@
 //! What the types of a configuration do not say by themselves.
 
-use super::{Canary, Config, Error, Leaf, Preview, Route, Sticky, Switch, Target, WeightedCluster};
-use crate::path;
+mod policy;
+
+use super::{Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster};
+use crate::{maps, path};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Checked = Result<(), Error>;
@@ -17,9 +19,23 @@ impl Config {
         let Self {
             expose_branch: _,
             switches,
+            routes,
+            policies,
         } = self;
         for (key, switch) in switches {
-            check_whole(switches, key, switch).map_err(|error| error.within(key).within("switches"))?;
+            check_whole(switches, key, switch)
+                .and_then(|()| check_switch_policies(policies, switch))
+                .map_err(|error| error.within(key).within("switches"))?;
+        }
+        for (key, route) in routes {
+            check_text(key)
+                .and_then(|()| check_policies(policies, &route.policies))
+                .map_err(|error| error.within(key).within("routes"))?;
+        }
+        for (key, policy) in policies {
+            check_text(key)
+                .and_then(|()| policy.check())
+                .map_err(|error| error.within(key).within("policies"))?;
         }
         check_acyclic(switches).map_err(|error| error.within("switches"))
     }
@@ -42,6 +58,7 @@ impl Switch {
             preview,
             canary,
             sticky,
+            policies: _,
             branches,
         } = self;
         check_text(root).map_err(|error| error.within("root"))?;
@@ -95,9 +112,43 @@ fn check_whole(switches: &BTreeMap<String, Switch>, key: &str, switch: &Switch) 
     Ok(())
 }
 
+fn check_switch_policies(policies: &BTreeMap<String, Policy>, switch: &Switch) -> Checked {
+    check_policies(policies, &switch.policies)?;
+    for (branch, routes) in &switch.branches {
+        for (at, route) in routes.iter().enumerate() {
+            if let Target::Leaf(leaf) = &route.target {
+                check_option(leaf.policy.as_ref(), "policy", |key| {
+                    check_policy_key(policies, key)
+                })
+                .map_err(|error| {
+                    error
+                        .within("leaf")
+                        .within_index(at)
+                        .within(branch)
+                        .within("branches")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_policies(policies: &BTreeMap<String, Policy>, named: &[String]) -> Checked {
+    for (at, key) in named.iter().enumerate() {
+        check_policy_key(policies, key).map_err(|error| error.within_index(at).within("policies"))?;
+    }
+    Ok(())
+}
+
+fn check_policy_key(policies: &BTreeMap<String, Policy>, key: &str) -> Checked {
+    ensure(policies.contains_key(key), || {
+        format!("{key:?} is no key of policies")
+    })
+}
+
 /// Takes away, again and again, a switch that none of the others names: what cannot be taken leads to a cycle.
 fn check_acyclic(switches: &BTreeMap<String, Switch>) -> Checked {
-    let mut named: BTreeMap<&str, usize> = switches.keys().map(|key| (key.as_str(), 0)).collect();
+    let mut named: BTreeMap<&str, usize> = maps::map(switches.keys().map(|key| (key.as_str(), 0)));
     for (_, _, key) in switches.values().flat_map(Switch::below) {
         *named.entry(key).or_default() += 1;
     }
@@ -192,6 +243,9 @@ fn check_leaf(leaf: &Leaf) -> Checked {
         route,
         clusters,
         rewrite,
+        policy: _,
+        own_timeout: _,
+        own_retry: _,
     } = leaf;
     if let Some(route) = route {
         check_name(route).map_err(|error| error.within("route"))?;
@@ -252,7 +306,7 @@ fn check_option<T>(value: Option<&T>, name: &str, check: impl FnOnce(&T) -> Chec
 }
 
 /// RFC 9110, 5.6.2: what names of headers and cookies are made of.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

@@ -44,28 +44,11 @@ impl Error {
     }
 }
 
-impl From<serde_path_to_error::Error<serde_json::Error>> for Error {
-    fn from(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
-        let segments: Vec<_> = error.path().iter().cloned().collect();
-        let innermost = Self::new(error.into_inner().to_string());
-        segments.iter().rev().fold(innermost, around)
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, problem } = self;
         let separator = if place.is_empty() { "" } else { ": " };
         write!(f, "{place}{separator}{problem}")
-    }
-}
-
-fn around(error: Error, segment: &serde_path_to_error::Segment) -> Error {
-    use serde_path_to_error::Segment;
-    match segment {
-        Segment::Seq { index } => error.within_index(*index),
-        Segment::Map { key: name } | Segment::Enum { variant: name } => error.within(name),
-        Segment::Unknown => error,
     }
 }
 
