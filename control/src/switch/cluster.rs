@@ -178,14 +178,6 @@ fn alone(object: Object) -> Object {
     Object::IngressRoute(ingress_route)
 }
 
-fn stands_alone(auth: &Auth) -> bool {
-    let mut ways = auth.all_ways();
-    ways.all(|ways| {
-        let uri = ways.jwt.map(|jwt| jwt.jwks.uri.as_str()).unwrap_or_default();
-        ways.secrets().next().is_none() && uri.is_empty()
-    })
-}
-
 /// The IngressRoute of that name, or the root of that host.
 async fn owner(client: &Client, namespace: &str, root: &str) -> Result<Found> {
     let name = place::name(root, namespace);

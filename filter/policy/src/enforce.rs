@@ -20,18 +20,17 @@ pub mod refusal;
 pub mod witness;
 
 use crate::{
-    auth::{self, Answer, Failure, Memory, Pass, Requirement, Verdict, Waiting, Work},
-    call::{Call, Reply},
-    config::policy::{Concurrency, When},
+    auth::{Answer, Memory, Pass, Waiting, Work},
+    call::Call,
+    config::policy::When,
     decide::{Level, Own},
     host::Host,
-    limit::{Limits, Quota, Taken},
+    limit::{Limits, Quota},
     places::{self, Place, Places},
-    policy::{Counted, Limit, Policy},
+    policy::Policy,
     request::Request,
 };
 use edit::Edit;
-use facts::Facts;
 use refusal::{Reason, Refusal, Response};
 use witness::{Part, Said, Witness};
 

@@ -82,6 +82,10 @@ impl Host for Proxy {
         None
     }
 
+    fn random(&self) -> u64 {
+        4
+    }
+
     fn set_shared(&self, _key: &str, _value: &[u8], _version: Option<u32>) -> bool {
         false
     }
@@ -110,7 +114,7 @@ pub(super) fn fault(json: &str) -> String {
 
 fn parsed(json: &str) -> Result<Requirement, Fault> {
     let requirement: policy::Requirement =
-        serde_json::from_str(&format!(r#"{{"anyOf": [{json}]}}"#)).expect(json);
+        crate::config::parse(format!(r#"{{"anyOf": [{json}]}}"#).as_bytes()).expect(json);
     requirement.try_into()
 }
 

@@ -271,6 +271,6 @@ impl Claims for Found {
     fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         let identities = self.passes.iter().filter_map(|(_, pass)| pass.identity.as_ref());
         let mut claims = identities.filter_map(|identity| identity.claims.as_ref());
-        claims.find_map(|claims| claims.text(name))
+        claims.find_map(|claims| claims.text(name)).map(Cow::Owned)
     }
 }

@@ -165,43 +165,6 @@ impl Refusal {
         self
     }
 
-    /// What a check says.
-    pub(super) fn of_auth(refusal: auth::Refusal, by: (&Policy, Part), why: impl Display) -> Self {
-        match refusal {
-            auth::Refusal::Ambiguous => Self::new(Reason::InvalidArgument, by, why),
-            auth::Refusal::Forbidden => Self::new(Reason::PermissionDenied, by, why),
-            auth::Refusal::Unauthorized(challenges) => {
-                let challenges = challenges.into_iter();
-                let header = |value: String| ("www-authenticate".to_owned(), value.into_bytes());
-                Self {
-                    headers: challenges.map(header).collect(),
-                    ..Self::new(Reason::Unauthenticated, by, why)
-                }
-            }
-            auth::Refusal::Unavailable { retry_after } => {
-                let refusal = Self::new(Reason::Unavailable, by, why);
-                refusal.retry_after(retry_after.map(u64::from))
-            }
-            auth::Refusal::Response(auth::Response {
-                status,
-                headers,
-                body,
-            }) => Self {
-                status,
-                headers,
-                body: Some(body),
-                ..Self::new(Reason::of_status(status), by, why)
-            },
-        }
-    }
-
-    /// Tells clients when to come again (RFC 9110, 10.2.3).
-    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
-        let value = seconds.to_string().into_bytes();
-        self.headers.push(("retry-after".to_owned(), value));
-        self
-    }
-
     /// The answer to the request.
     #[must_use]
     pub fn response(self, request: Request<'_>) -> Response {

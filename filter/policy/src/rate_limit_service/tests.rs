@@ -3,8 +3,8 @@ use crate::protobuf::vectors::message;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn limit() -> GlobalLimit {
-    let json = r#"{"cluster": "limits", "domain": "shop", "descriptors": [], "timeoutMs": 50}"#;
-    serde_json::from_str(json).unwrap()
+    let json = br#"{"cluster": "limits", "domain": "shop", "descriptors": [], "timeoutMs": 50}"#;
+    crate::config::parse(json).unwrap()
 }
 
 fn descriptor(entries: &[(&str, &str)]) -> Descriptor {

