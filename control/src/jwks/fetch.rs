@@ -264,13 +264,15 @@ impl Target {
         if host.is_empty() || authority.as_str().contains('@') {
             return Err(FetchError::Uri);
         }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        // A request line has a path, also where the URI begins with its query (RFC 9112, 3.2.1).
+        let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Self {
             host: host.to_owned(),
             port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
             secure,
             authority: authority.to_string(),
-            path: if path.is_empty() { "/" } else { path }.to_owned(),
+            path: format!("{slash}{path}"),
         })
     }
 }

@@ -46,7 +46,7 @@ fn levels(policies: &[Value]) -> Value {
             "branches": {"default/blue": [{"prefix": "/", "leaf": {"clusters": [{"name": "blue"}]}}]},
         }},
         "routes": {PLAIN: {"policies": keys}},
-        "policies": keys.iter().zip(policies).collect::<serde_json::Map<_, _>>(),
+        "policies": keys.iter().cloned().zip(policies.iter().cloned()).collect::<serde_json::Map<_, _>>(),
     })
 }
 
