@@ -165,6 +165,18 @@ fn lines(log: &str, message: &str) -> Result<Vec<Value>> {
     Ok(all.into_iter().filter(says).collect())
 }
 
+/// The one line of control's log with this message, once it is there.
+async fn a_line(world: &World, message: &str) -> Result<Value> {
+    until(message, async || {
+        let lines = lines(&world.control.process.log()?, message)?;
+        let [line] = &lines[..] else {
+            anyhow::bail!("{message}: {} lines", lines.len());
+        };
+        Ok(line.clone())
+    })
+    .await
+}
+
 async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Result<()> {
     let mut installation =
         BlueGreen::start_with(source, |builder| Ok(builder.flag("--log-format=json"))).await?;
@@ -178,6 +190,8 @@ async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Resu
         world.status("broken.bar.com", "/", status).await?;
     }
     world.switch(&[ROOT, "green"]).await?;
+    // Control looks every few seconds which proxies there are.
+    a_line(world, "A proxy connected").await?;
     world
         .envoys
         .first_mut()
@@ -211,14 +225,7 @@ async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Resu
         ),
         ("A proxy disconnected", "WARN", json!({"node": "envoy-0"})),
     ] {
-        let line = until(message, async || {
-            let lines = lines(&world.control.process.log()?, message)?;
-            let [line] = &lines[..] else {
-                anyhow::bail!("{message}: {} lines", lines.len());
-            };
-            Ok(line.clone())
-        })
-        .await?;
+        let line = a_line(world, message).await?;
         ensure!(line["level"] == level && line["timestamp"].is_string(), "{line}");
         for (field, value) in fields.as_object().into_iter().flatten() {
             ensure!(line["fields"][field] == *value, "{field}: {value}: {line}");
