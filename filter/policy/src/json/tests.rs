@@ -186,7 +186,7 @@ mod beside_serde {
         fn the_same_bytes_are_json(value in value(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let mut text = serde_json::to_vec_pretty(&value).unwrap();
             let at = at.index(text.len());
-            text[at] = byte;
+            *text.get_mut(at).unwrap() = byte;
             prop_assert!(agree(&text), "{}", String::from_utf8_lossy(&text));
         }
 
