@@ -1,7 +1,6 @@
 //! Envoy, as the policies ask it.
 
 use crate::{abi, host};
-use proxy_wasm::hostcalls;
 use std::{
     cell::OnceCell,
     net::{IpAddr, SocketAddr},
@@ -30,10 +29,8 @@ impl Host for Envoy {
     }
 
     fn shared(&self, key: &str) -> Option<Shared> {
-        match hostcalls::get_shared_data(key) {
-            Ok((Some(value), Some(version))) => Some(Shared { value, version }),
-            _ => None,
-        }
+        let (value, version) = abi::shared_data(key)?;
+        Some(Shared { value, version })
     }
 
     fn random(&self) -> u64 {
@@ -41,7 +38,7 @@ impl Host for Envoy {
     }
 
     fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        hostcalls::set_shared_data(key, Some(value), version).is_ok()
+        abi::set_shared_data(key, value, version)
     }
 
     fn verifies(&self, algorithm: Algorithm, spki: &[u8], text: &[u8], signature: &[u8]) -> bool {
@@ -49,17 +46,15 @@ impl Host for Envoy {
             return false;
         };
         let arguments = verification(hash, spki, text, signature);
-        let result = hostcalls::call_foreign_function("verify_signature", Some(&arguments));
+        let result = abi::call_foreign_function("verify_signature", &arguments);
         // The first field of the answer, a truth value, by itself: there is an error where it is not true.
-        result.ok().flatten().as_deref() == Some(&[0x08, 0x01])
+        result.as_deref() == Some(&[0x08, 0x01])
     }
 }
 
 /// The address of the client, which Envoy has from where it trusts to have it.
 fn client_ip() -> Option<IpAddr> {
-    let address = hostcalls::get_property(vec!["source", "address"])
-        .ok()
-        .flatten()?;
+    let address = abi::property("source\0address")?;
     let address = str::from_utf8(&address).ok()?;
     let with_port = address.parse().map(|address: SocketAddr| address.ip());
     with_port.or_else(|_| address.parse()).ok()

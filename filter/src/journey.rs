@@ -1,12 +1,12 @@
 //! The way of a request through its policies to where it goes.
 
 use crate::{
+    abi::Action,
     calls,
     envoy::Envoy,
     filter, host,
     stream::{Answer, RequestHeaders},
 };
-use proxy_wasm::types::Action;
 use switchyard_policy::{
     auth::Answer as Answered,
     call::Reply,

@@ -12,7 +12,7 @@
 //!
 //! Sources are what people write, and there may be many: after [`MAX_SOURCES`] a worker counts further ones as `other`.
 
-use proxy_wasm::{hostcalls, types::MetricType};
+use crate::abi;
 use std::collections::BTreeMap;
 use switchyard_policy::enforce::witness::{Part, Said, Witness};
 
@@ -52,7 +52,7 @@ impl Metrics {
         if let Some(id) = counters.get(&counter).copied().or_else(|| counter.define(source)) {
             counters.insert(counter, id);
             // The host has nothing better to say of a counter that it has given a number.
-            hostcalls::increment_metric(id, 1).ok();
+            abi::increment_metric(id).ok();
         }
     }
 }
@@ -83,7 +83,7 @@ impl Counter {
         // These are between names and values in what Envoy tells others.
         let source = source.replace([' ', ':', '|', ';', '#', ','], "_");
         let name = format!("switchyard.policy.{source}.{}", self.name());
-        hostcalls::define_metric(MetricType::Counter, &name).ok()
+        abi::define_counter(&name)
     }
 
     fn name(self) -> String {

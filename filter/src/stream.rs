@@ -1,11 +1,11 @@
 //! One request and its answer.
 
 use crate::{
+    abi::Action,
     envoy::Envoy,
     filter, host,
     journey::{Course, Journey},
 };
-use proxy_wasm::types::Action;
 use std::cell::OnceCell;
 use switchyard_policy::{
     answer::Mapping,

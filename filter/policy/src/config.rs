@@ -19,6 +19,7 @@
 //!
 //! An unknown field or a value out of range is refused; the refusal names its place.
 
+mod at;
 mod check;
 mod error;
 mod json;

@@ -19,6 +19,7 @@ pub mod enforce;
 pub mod hash;
 pub mod header;
 pub mod host;
+mod json;
 pub mod limit;
 mod maps;
 pub mod names;

@@ -7,7 +7,7 @@ use crate::{
         policy::{Concurrency, Headers, KeyPart, Retry, When},
     },
     enforce::{Stage, cors::Cors, mirror::Mirror, witness::Part},
-    hash::hash,
+    hash::hash_of,
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -162,8 +162,7 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
             (None, Some(global)) => Counted::ByService(global),
             _ => return Err(Unfit::Limit(at)),
         };
-        let what = serde_json::to_vec(&(&when, counted.key())).unwrap_or_default();
-        let what = hash(&what);
+        let what = hash_of(&(&when, counted.key()));
         let order: &mut u32 = seen.entry(what).or_default();
         *order += 1;
         Ok(Limit {

@@ -1,39 +1,19 @@
-//! JSON, of which nothing is known yet but that it is JSON.
+//! JSON to what configurations are made of.
 //!
 //! What the filter reads goes through this rather than through what serde derives: each type that serde derives costs the
 //! filter some kilobytes, and says of what is wrong neither its place nor what was said twice.
 
-use super::Error;
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+use super::{
+    Error,
+    at::{At, Step, look},
 };
-use std::{borrow::Cow, collections::BTreeMap, fmt};
-
-/// A value. Texts without escapes are those of the input.
-#[derive(Debug)]
-pub(crate) enum Json<'a> {
-    Null,
-    Bool(bool),
-    Unsigned(u64),
-    /// Below 0, or with a fraction.
-    OtherNumber(f64),
-    Text(Cow<'a, str>),
-    List(Vec<Json<'a>>),
-    /// In the order of the input; names may stand there twice.
-    Object(Vec<(Cow<'a, str>, Json<'a>)>),
-}
+use crate::json::{self, Field, Json, Object};
+use std::collections::BTreeMap;
 
 /// Something that a configuration is made of.
 pub(crate) trait Read: Sized {
-    /// # Errors
-    /// The first thing that is no such value, and where in it.
-    fn read(json: Json<'_>) -> Result<Self, Error>;
-
-    /// What it is where it is not there. None: it has to be there.
-    fn absent() -> Option<Self> {
-        None
-    }
+    /// What is no such value is noted, and something else comes in its place. None: it is not there.
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self;
 }
 
 /// Reads a type from an object: of each field, how it is taken out of that, by its name there.
@@ -41,24 +21,26 @@ macro_rules! object {
     ($type:ident { $($field:ident: $how:ident($($argument:expr),*),)* }) => {
         impl $crate::config::json::Read for $type {
             fn read(
-                json: $crate::config::json::Json<'_>,
-            ) -> Result<Self, $crate::config::Error> {
-                let mut fields = $crate::config::json::Fields::of(json)?;
+                json: Option<&$crate::json::Json<'_>>,
+                at: &$crate::config::at::At<'_>,
+            ) -> Self {
+                let mut fields = $crate::config::json::Fields::of(json, at);
                 let value = Self {
-                    $($field: fields.$how($($argument),*)?,)*
+                    $($field: fields.$how($($argument),*),)*
                 };
-                fields.end()?;
-                Ok(value)
+                fields.end();
+                value
             }
         }
     };
 }
 pub(super) use object;
 
-/// What an object has that was not asked for yet.
+/// What an object has, and what of it was asked for.
 pub(super) struct Fields<'a> {
-    left: Vec<(Cow<'a, str>, Json<'a>)>,
+    all: Option<&'a Object<'a>>,
     known: Vec<&'static str>,
+    at: &'a At<'a>,
 }
 
 /// Reads the whole of a text.
@@ -66,241 +48,205 @@ pub(super) struct Fields<'a> {
 /// # Errors
 /// The first thing that is wrong, and where.
 pub(crate) fn parse<T: Read>(text: &[u8]) -> Result<T, Error> {
-    T::read(serde_json::from_slice(text).map_err(|error| Error::new(error.to_string()))?)
+    let json = json::parse(text).map_err(|malformed| Error::new(String::new(), malformed.to_string()))?;
+    look(|at| T::read(Some(&json), at))
 }
 
-// === impl Json ===
-
-impl Json<'_> {
-    /// That it is not what is `wanted`.
-    pub(super) fn is_no(&self, wanted: &str) -> Error {
-        let found = match self {
-            Self::Null => "null".to_owned(),
-            Self::Bool(bool) => bool.to_string(),
-            Self::Unsigned(number) => number.to_string(),
-            Self::OtherNumber(number) => number.to_string(),
-            Self::Text(text) => format!("{text:?}"),
-            Self::List(_) => "a list".to_owned(),
-            Self::Object(_) => "an object".to_owned(),
-        };
-        Error::new(format!("{found} is no {wanted}"))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Json<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, bool: bool) -> Result<Self::Value, E> {
-        Ok(Json::Bool(bool))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Json::Unsigned(number))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        // For messages alone.
-        #[expect(clippy::cast_precision_loss)]
-        Ok(Json::OtherNumber(number as f64))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Json::OtherNumber(number))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
+/// That something is not what is `wanted`, or not there.
+#[cold]
+#[inline(never)]
+pub(super) fn is_no(json: Option<&Json<'_>>, wanted: &str, at: &At<'_>) {
+    let text;
+    let found = match json {
+        None => {
+            if let Some((outer, Step::Field(name))) = at.outer() {
+                outer.note(format_args!("missing field `{name}`"));
+            }
+            return;
         }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut object = Vec::new();
-        while let Some(name) = fields.next_key::<Json<'de>>()? {
-            let Json::Text(name) = name else {
-                return Err(de::Error::custom("a name is no text"));
-            };
-            object.push((name, fields.next_value()?));
+        Some(Json::Null) => "null",
+        Some(Json::Bool(true)) => "true",
+        Some(Json::Bool(false)) => "false",
+        Some(Json::Number(number)) => number,
+        Some(Json::Text(quoted)) => {
+            text = format!("{quoted:?}");
+            &text
         }
-        Ok(Json::Object(object))
-    }
+        Some(Json::List(_)) => "a list",
+        Some(Json::Object(_)) => "an object",
+    };
+    at.note(format_args!("{found} is no {wanted}"));
+}
+
+fn twice(name: &str, at: &At<'_>) {
+    at.note(format_args!("{name:?} stands here twice"));
 }
 
 // === impl Fields ===
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(json: Json<'a>) -> Result<Self, Error> {
-        match json {
-            Json::Object(left) => Ok(Self {
-                left,
-                known: Vec::new(),
-            }),
-            other => Err(other.is_no("object")),
+    pub(super) fn of(json: Option<&'a Json<'a>>, at: &'a At<'a>) -> Self {
+        let all = match json {
+            Some(Json::Object(object)) => Some(object),
+            other => {
+                is_no(other, "object", at);
+                None
+            }
+        };
+        Self {
+            all,
+            known: Vec::new(),
+            at,
         }
     }
 
-    /// One that has to be there, unless there is a value for where it is not.
-    pub(super) fn take<T: Read>(&mut self, name: &'static str) -> Result<T, Error> {
-        let value = match self.find(name)? {
-            Some(json) => T::read(json).map_err(|error| error.within(name))?,
-            None => return T::absent().ok_or_else(|| Error::new(format!("missing field `{name}`"))),
-        };
-        Ok(value)
+    pub(super) fn take<T: Read>(&mut self, name: &'static str) -> T {
+        T::read(self.find(name), &self.at.field(name))
     }
 
     /// One that is that where it is not there.
-    pub(super) fn take_or<T: Read>(&mut self, name: &'static str, absent: T) -> Result<T, Error> {
-        let read = |json| T::read(json).map_err(|error| error.within(name));
-        self.find(name)?.map_or(Ok(absent), read)
+    pub(super) fn take_or<T: Read>(&mut self, name: &'static str, absent: T) -> T {
+        match self.find(name) {
+            None => absent,
+            found => T::read(found, &self.at.field(name)),
+        }
     }
 
-    pub(super) fn take_or_default<T: Default + Read>(&mut self, name: &'static str) -> Result<T, Error> {
-        self.take_or(name, T::default())
+    pub(super) fn take_or_default<T: Default + Read>(&mut self, name: &'static str) -> T {
+        match self.find(name) {
+            None => T::default(),
+            found => T::read(found, &self.at.field(name)),
+        }
     }
 
     /// There are no others.
-    pub(super) fn end(self) -> Result<(), Error> {
-        let Self { left, known } = self;
-        let Some((name, _)) = left.first() else {
-            return Ok(());
-        };
-        let known = known.join("`, `");
-        Err(Error::new(format!("unknown field; there are `{known}`")).within(name))
-    }
-
-    fn find(&mut self, name: &'static str) -> Result<Option<Json<'a>>, Error> {
-        self.known.push(name);
-        let mut found = self.left.extract_if(.., |(field, _)| field == name);
-        let value = found.next().map(|(_, value)| value);
-        match found.next() {
-            Some(_) => Err(twice(name)),
-            None => Ok(value),
+    #[inline(never)]
+    pub(super) fn end(self) {
+        let Self { all, known, at } = self;
+        let mut fields = all.into_iter().flat_map(|object| &object.fields);
+        let unknown = fields.find(|(name, _)| !known.contains(&&**name));
+        if let Some((name, _)) = unknown {
+            let known = known.join("`, `");
+            at.field(name)
+                .note(format_args!("unknown field; there are `{known}`"));
         }
     }
-}
 
-fn twice(name: &str) -> Error {
-    Error::new(format!("{name:?} stands here twice"))
+    #[inline(never)]
+    fn find(&mut self, name: &'static str) -> Option<&'a Json<'a>> {
+        self.known.push(name);
+        let (value, is_twice) = self.all?.find(name);
+        if is_twice {
+            twice(name, self.at);
+        }
+        value
+    }
 }
 
 // === impl Read ===
 
 impl Read for bool {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        match json {
-            Json::Bool(bool) => Ok(bool),
-            other => Err(other.is_no("truth value")),
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        if let Some(Json::Bool(bool)) = json {
+            return *bool;
         }
+        is_no(json, "truth value", at);
+        false
     }
 }
 
 impl Read for u64 {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        match json {
-            Json::Unsigned(number) => Ok(number),
-            other => Err(other.is_no("whole number from 0 on")),
+    #[inline(never)]
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        if let Some(Json::Number(number)) = json
+            && let Ok(number) = number.parse()
+        {
+            return number;
         }
+        is_no(json, "whole number from 0 on", at);
+        0
     }
 }
 
 impl Read for u32 {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        bounded(json, Self::MAX)
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        bounded(json, Self::MAX.into(), at) as Self
     }
 }
 
 impl Read for u16 {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        bounded(json, Self::MAX)
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        bounded(json, Self::MAX.into(), at) as Self
     }
 }
 
 impl Read for u8 {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        bounded(json, Self::MAX)
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        bounded(json, Self::MAX.into(), at) as Self
     }
 }
 
 impl Read for String {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        match json {
-            Json::Text(text) => Ok(text.into_owned()),
-            other => Err(other.is_no("text")),
+    #[inline(never)]
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        if let Some(Json::Text(text)) = json {
+            return text.clone().into_owned();
         }
+        is_no(json, "text", at);
+        Self::new()
     }
 }
 
 impl<T: Read> Read for Option<T> {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
         match json {
-            Json::Null => Ok(None),
-            json => T::read(json).map(Some),
+            None | Some(Json::Null) => None,
+            json => Some(T::read(json, at)),
         }
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
     }
 }
 
 impl<T: Read> Read for Vec<T> {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        let Json::List(items) = json else {
-            return Err(json.is_no("list"));
-        };
-        let mut list = Self::with_capacity(items.len());
-        for (at, item) in items.into_iter().enumerate() {
-            list.push(T::read(item).map_err(|error| error.within_index(at))?);
-        }
-        Ok(list)
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let items = items(json, at).iter().enumerate();
+        items
+            .map(|(index, item)| T::read(Some(item), &at.item(index)))
+            .collect()
     }
 }
 
 /// None of its keys stands twice: one of the two would be lost without a word.
 impl<T: Read> Read for BTreeMap<String, T> {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        let Json::Object(fields) = json else {
-            return Err(json.is_no("object"));
-        };
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
         let mut map = Self::new();
-        for (key, value) in fields {
-            let value = T::read(value).map_err(|error| error.within(&key))?;
-            if map.contains_key(&*key) {
-                return Err(twice(&key));
+        for (key, value) in fields(json, at) {
+            let value = T::read(Some(value), &at.field(key));
+            if map.insert(key.to_string(), value).is_some() {
+                twice(key, at);
             }
-            map.insert(key.into_owned(), value);
         }
-        Ok(map)
+        map
     }
 }
 
-fn bounded<T: TryFrom<u64>>(json: Json<'_>, most: impl fmt::Display) -> Result<T, Error> {
-    let number = u64::read(json)?;
-    T::try_from(number).map_err(|_| Error::new(format!("{number} is more than {most}")))
+fn items<'j>(json: Option<&'j Json<'j>>, at: &At<'_>) -> &'j [Json<'j>] {
+    if let Some(Json::List(list)) = json {
+        return &list.items;
+    }
+    is_no(json, "list", at);
+    &[]
+}
+
+fn fields<'j>(json: Option<&'j Json<'j>>, at: &At<'_>) -> &'j [Field<'j>] {
+    if let Some(Json::Object(object)) = json {
+        return &object.fields;
+    }
+    is_no(json, "object", at);
+    &[]
+}
+
+fn bounded(json: Option<&Json<'_>>, most: u64, at: &At<'_>) -> u64 {
+    let number = u64::read(json, at);
+    at.ensure(number <= most, format_args!("{number} is more than {most}"));
+    number
 }

@@ -337,7 +337,7 @@ pub enum ExternalProtocol {
 }
 
 /// Where a client is, by its address as the proxy trusts it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ip {
@@ -429,6 +429,27 @@ pub struct Retry {
     pub count: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_try_timeout_ms: Option<u64>,
+}
+
+// === impl Algorithm ===
+
+impl Algorithm {
+    /// The one that tokens and keys call so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "RS256" => Self::RS256,
+            "RS384" => Self::RS384,
+            "RS512" => Self::RS512,
+            "PS256" => Self::PS256,
+            "PS384" => Self::PS384,
+            "PS512" => Self::PS512,
+            "ES256" => Self::ES256,
+            "ES384" => Self::ES384,
+            "ES512" => Self::ES512,
+            "EdDSA" => Self::EdDSA,
+            _ => return None,
+        })
+    }
 }
 
 // === impl OnFailure ===

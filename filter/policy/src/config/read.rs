@@ -4,8 +4,10 @@ mod policy;
 
 use super::{
     Canary, Config, Error, Leaf, PlainRoute, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
-    json::{Fields, Json, Read, object, parse},
+    at::At,
+    json::{Fields, Read, object, parse},
 };
+use crate::json::Json;
 
 // === impl Config ===
 
@@ -106,26 +108,27 @@ object!(Sticky {
 // === impl Route ===
 
 impl Read for Route {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        let mut fields = Fields::of(json)?;
-        let prefix = fields.take("prefix")?;
-        let targets = (
-            fields.take("leaf")?,
-            fields.take("switch")?,
-            fields.take("unavailable")?,
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let mut fields = Fields::of(json, at);
+        let prefix = fields.take("prefix");
+        let targets: (Option<_>, Option<_>, Option<_>) = (
+            fields.take("leaf"),
+            fields.take("switch"),
+            fields.take("unavailable"),
         );
-        fields.end()?;
+        fields.end();
         let target = match targets {
             (Some(leaf), None, None) => Target::Leaf(leaf),
             (None, Some(key), None) => Target::Switch(key),
             (None, None, Some(reason)) => Target::Unavailable(reason),
             _ => {
-                return Err(Error::new(
-                    "exactly one of `leaf`, `switch` and `unavailable` is needed",
+                at.note(format_args!(
+                    "exactly one of `leaf`, `switch` and `unavailable` is needed"
                 ));
+                Target::Unavailable(String::new())
             }
         };
-        Ok(Self { prefix, target })
+        Self { prefix, target }
     }
 }
 

@@ -1,9 +1,11 @@
 //! A token, read and not yet believed.
 
 use super::claims::Object;
-use crate::config::policy::Algorithm;
+use crate::{
+    config::policy::Algorithm,
+    json::{self, Json},
+};
 use base64ct::{Base64UrlUnpadded, Encoding};
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 /// In characters: more than a header of Envoy's defaults would carry beside others.
 const MAX_LEN: usize = 16 * 1024;
@@ -55,11 +57,9 @@ pub enum TokenFault {
 }
 
 /// RFC 7515, 4.1: what of it matters. Keys that a token brings along do not.
-#[derive(Deserialize)]
 struct Header {
-    alg: Algorithm,
+    algorithm: Algorithm,
     kid: Option<String>,
-    #[serde(default, rename = "crit", deserialize_with = "there")]
     has_critical: bool,
 }
 
@@ -73,15 +73,15 @@ impl<'a> Token<'a> {
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenFault::Parts)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::Parts)?;
         let Header {
-            alg,
+            algorithm,
             kid,
             has_critical,
-        } = serde_json::from_slice(&decode(header)?).map_err(|_| TokenFault::Header)?;
+        } = Header::parse(&decode(header)?).ok_or(TokenFault::Header)?;
         if has_critical {
             return Err(TokenFault::Critical);
         }
         Ok(Self {
-            algorithm: alg,
+            algorithm,
             kid,
             payload: String::from_utf8(decode(payload)?).map_err(|_| TokenFault::Claims)?,
             signed: signed.as_bytes(),
@@ -94,12 +94,35 @@ impl<'a> Token<'a> {
     }
 }
 
+// === impl Header ===
+
+impl Header {
+    /// Of each of the three names there is one at most. Whatever `crit` says, also null, is there.
+    fn parse(json: &[u8]) -> Option<Self> {
+        let Json::Object(header) = json::parse(json).ok()? else {
+            return None;
+        };
+        let (algorithm, kid, critical) = (header.find("alg"), header.find("kid"), header.find("crit"));
+        if algorithm.1 || kid.1 || critical.1 {
+            return None;
+        }
+        let Some(Json::Text(algorithm)) = algorithm.0 else {
+            return None;
+        };
+        let kid = match kid.0 {
+            None | Some(Json::Null) => None,
+            Some(Json::Text(kid)) => Some(kid.to_string()),
+            Some(_) => return None,
+        };
+        Some(Self {
+            algorithm: Algorithm::named(algorithm)?,
+            kid,
+            has_critical: critical.0.is_some(),
+        })
+    }
+}
+
 /// A part with a dot in it is none: that is no letter of base64url.
 fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
     Base64UrlUnpadded::decode_vec(part).map_err(|_| TokenFault::Parts)
-}
-
-/// Also null is there.
-fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
 }

@@ -1,7 +1,8 @@
 //! What the types of a policy do not say by themselves.
 
 use super::{
-    Checked, Error, check_name, check_option, check_outgoing, check_prefix, check_text, ensure, is_token,
+    At, Error, check_each, check_header_name, check_name, check_outgoing, check_percent, check_prefix,
+    check_text, is_token, look,
 };
 use crate::config::policy::{
     ApiKey, Basic, Check, ClaimToHeader, Concurrency, Cors, DescriptorEntry, EntryValue, External,
@@ -38,64 +39,86 @@ impl Policy {
     /// # Errors
     /// The first thing that is wrong, and where.
     pub fn check(&self) -> Result<(), Error> {
-        let Self {
-            source,
-            cors,
-            auth,
-            rate_limits,
-            concurrency,
-            mirror,
-            headers,
-            timeout_ms: _,
-            retry,
-        } = self;
-        check_name(source).map_err(|error| error.within("source"))?;
-        check_option(cors.as_ref(), "cors", check_cors)?;
-        check_each(auth, "auth", check_requirement)?;
-        check_each(rate_limits, "rateLimits", check_rate_limit)?;
-        check_option(concurrency.as_ref(), "concurrency", check_concurrency)?;
-        check_each(mirror, "mirror", check_mirror)?;
-        check_option(headers.as_ref(), "headers", check_headers)?;
-        check_option(retry.as_ref(), "retry", check_retry)?;
-        // What is still wrong keeps it from being made ready.
-        let ready = policy::Policy::try_from(self.clone());
-        ready.map(drop).map_err(|unfit| Error::new(unfit.to_string()))
+        look(|at| {
+            check_policy(self, at);
+            // What is still wrong keeps it from being made ready.
+            if let Err(unfit) = policy::Policy::try_from(self.clone()) {
+                at.note(format_args!("{unfit}"));
+            }
+        })
+    }
+}
+
+pub(super) fn check_policy(policy: &Policy, at: &At<'_>) {
+    let Policy {
+        source,
+        cors,
+        auth,
+        rate_limits,
+        concurrency,
+        mirror,
+        headers,
+        timeout_ms: _,
+        retry,
+    } = policy;
+    check_name(source, &at.field("source"));
+    if let Some(cors) = cors {
+        check_cors(cors, &at.field("cors"));
+    }
+    check_each(auth, "auth", at, check_requirement);
+    check_each(rate_limits, "rateLimits", at, check_rate_limit);
+    if let Some(concurrency) = concurrency {
+        check_concurrency(concurrency, &at.field("concurrency"));
+    }
+    check_each(mirror, "mirror", at, check_mirror);
+    if let Some(headers) = headers {
+        check_headers(headers, &at.field("headers"));
+    }
+    if let Some(retry) = retry {
+        check_retry(*retry, &at.field("retry"));
     }
 }
 
 // === Which requests ===
 
-fn check_when(
-    When {
+fn check_when(when: Option<&When>, at: &At<'_>) {
+    let Some(When {
         methods,
         prefix,
         headers,
-    }: &When,
-) -> Checked {
-    check_each(methods, "methods", |method| check_token(method))?;
-    check_option(prefix.as_ref(), "prefix", |prefix| check_prefix(prefix))?;
-    check_each(headers, "headers", |HeaderMatch { name, value }| {
-        check_header_name(name).map_err(|error| error.within("name"))?;
-        check_option(value.as_ref(), "value", |value| check_text(value))
-    })
+    }) = when
+    else {
+        return;
+    };
+    let at = at.field("match");
+    check_each(methods, "methods", &at, |method, at| check_token(method, at));
+    if let Some(prefix) = prefix {
+        check_prefix(prefix, &at.field("prefix"));
+    }
+    check_each(headers, "headers", &at, |HeaderMatch { name, value }, at| {
+        check_header_name(name, &at.field("name"));
+        if let Some(value) = value {
+            check_text(value, &at.field("value"));
+        }
+    });
 }
 
-fn check_key(key: &[KeyPart]) -> Checked {
-    check_each(key, "key", check_key_part)
+fn check_key(key: &[KeyPart], at: &At<'_>) {
+    check_each(key, "key", at, check_key_part);
 }
 
-fn check_key_part(part: &KeyPart) -> Checked {
+fn check_key_part(part: &KeyPart, at: &At<'_>) {
     match part {
-        KeyPart::ClientIp | KeyPart::Path | KeyPart::Method => Ok(()),
-        KeyPart::Header(name) => check_header_name(name).map_err(|error| error.within("header")),
-        KeyPart::Cookie(name) => check_token(name).map_err(|error| error.within("cookie")),
-        KeyPart::Claim(name) => check_name(name).map_err(|error| error.within("claim")),
+        KeyPart::ClientIp | KeyPart::Path | KeyPart::Method => {}
+        KeyPart::Header(name) => check_header_name(name, &at.field("header")),
+        KeyPart::Cookie(name) => check_token(name, &at.field("cookie")),
+        KeyPart::Claim(name) => check_name(name, &at.field("claim")),
     }
 }
 
 // === Limits ===
 
-fn check_rate_limit(limit: &RateLimit) -> Checked {
+fn check_rate_limit(limit: &RateLimit, at: &At<'_>) {
     let RateLimit {
         when,
         dry_run: _,
@@ -103,19 +126,19 @@ fn check_rate_limit(limit: &RateLimit) -> Checked {
         local,
         global,
     } = limit;
-    check_option(when.as_ref(), "match", check_when)?;
-    ensure(ERROR_STATUS.contains(status), || {
-        format!("{status} is no status of an error: 400 to 599")
-    })
-    .map_err(|error| error.within("status"))?;
+    check_when(when.as_ref(), at);
+    at.field("status").ensure(
+        ERROR_STATUS.contains(status),
+        format_args!("{status} is no status of an error: 400 to 599"),
+    );
     match (local, global) {
-        (Some(local), None) => check_local(local).map_err(|error| error.within("local")),
-        (None, Some(global)) => check_global(global).map_err(|error| error.within("global")),
-        _ => Err(Error::new("exactly one of `local` and `global` is needed")),
+        (Some(local), None) => check_local(local, &at.field("local")),
+        (None, Some(global)) => check_global(global, &at.field("global")),
+        _ => at.note(format_args!("exactly one of `local` and `global` is needed")),
     }
 }
 
-fn check_local(limit: &LocalLimit) -> Checked {
+fn check_local(limit: &LocalLimit, at: &At<'_>) {
     let LocalLimit {
         requests,
         per_seconds,
@@ -127,12 +150,12 @@ fn check_local(limit: &LocalLimit) -> Checked {
         ("perSeconds", per_seconds),
         ("burst", burst),
     ] {
-        check_positive(u64::from(*number)).map_err(|error| error.within(name))?;
+        check_positive(u64::from(*number), &at.field(name));
     }
-    check_key(key)
+    check_key(key, at);
 }
 
-fn check_global(limit: &GlobalLimit) -> Checked {
+fn check_global(limit: &GlobalLimit, at: &At<'_>) {
     let GlobalLimit {
         cluster,
         domain,
@@ -140,74 +163,79 @@ fn check_global(limit: &GlobalLimit) -> Checked {
         timeout_ms,
         on_failure: _,
     } = limit;
-    check_name(cluster).map_err(|error| error.within("cluster"))?;
-    check_name(domain).map_err(|error| error.within("domain"))?;
-    check_some(descriptors, "descriptors")?;
-    check_each(descriptors, "descriptors", |entries| {
-        ensure(!entries.is_empty(), || "is empty".to_owned())?;
-        entries
-            .iter()
-            .enumerate()
-            .try_for_each(|(at, entry)| check_entry(entry).map_err(|error| error.within_index(at)))
-    })?;
-    check_positive(*timeout_ms).map_err(|error| error.within("timeoutMs"))
+    check_name(cluster, &at.field("cluster"));
+    check_name(domain, &at.field("domain"));
+    check_some(descriptors, &at.field("descriptors"));
+    check_each(descriptors, "descriptors", at, |entries, at| {
+        check_some(entries, at);
+        for (index, entry) in entries.iter().enumerate() {
+            check_entry(entry, &at.item(index));
+        }
+    });
+    check_positive(*timeout_ms, &at.field("timeoutMs"));
 }
 
-fn check_entry(DescriptorEntry { key, value }: &DescriptorEntry) -> Checked {
-    check_name(key).map_err(|error| error.within("key"))?;
+fn check_entry(DescriptorEntry { key, value }: &DescriptorEntry, at: &At<'_>) {
+    check_name(key, &at.field("key"));
+    let at = at.field("value");
     match value {
-        EntryValue::Literal(text) => check_name(text).map_err(|error| error.within("literal")),
-        EntryValue::Of(part) => check_key_part(part).map_err(|error| error.within("of")),
+        EntryValue::Literal(text) => check_name(text, &at.field("literal")),
+        EntryValue::Of(part) => check_key_part(part, &at.field("of")),
     }
-    .map_err(|error| error.within("value"))
 }
 
-fn check_concurrency(Concurrency { max, key }: &Concurrency) -> Checked {
-    check_positive(u64::from(*max)).map_err(|error| error.within("max"))?;
-    check_key(key)
+fn check_concurrency(Concurrency { max, key }: &Concurrency, at: &At<'_>) {
+    check_positive(u64::from(*max), &at.field("max"));
+    check_key(key, at);
 }
 
 // === Authentication ===
 
-fn check_requirement(Requirement { any_of }: &Requirement) -> Checked {
-    check_some(any_of, "anyOf")?;
-    check_each(any_of, "anyOf", |check| match check {
-        Check::Basic(basic) => check_basic(basic).map_err(|error| error.within("basic")),
-        Check::ApiKey(api_key) => check_api_key(api_key).map_err(|error| error.within("apiKey")),
-        Check::Jwt(jwt) => check_jwt(jwt).map_err(|error| error.within("jwt")),
-        Check::External(external) => check_external(external).map_err(|error| error.within("external")),
-        Check::Ip(ip) => check_ip(ip).map_err(|error| error.within("ip")),
-    })
+fn check_requirement(Requirement { any_of }: &Requirement, at: &At<'_>) {
+    check_some(any_of, &at.field("anyOf"));
+    check_each(any_of, "anyOf", at, |check, at| match check {
+        Check::Basic(basic) => check_basic(basic, &at.field("basic")),
+        Check::ApiKey(api_key) => check_api_key(api_key, &at.field("apiKey")),
+        Check::Jwt(jwt) => check_jwt(jwt, &at.field("jwt")),
+        Check::External(external) => check_external(external, &at.field("external")),
+        Check::Ip(ip) => check_ip(ip, &at.field("ip")),
+    });
 }
 
-fn check_basic(Basic { realm, users }: &Basic) -> Checked {
-    check_text(realm).map_err(|error| error.within("realm"))?;
+fn check_basic(Basic { realm, users }: &Basic, at: &At<'_>) {
+    check_text(realm, &at.field("realm"));
+    let at = at.field("users");
     for user in users.keys() {
+        let at = at.field(user);
         // RFC 7617, 2: what follows the first colon is the password.
-        ensure(!user.contains(':'), || "has a colon".to_owned())
-            .and_then(|()| check_text(user))
-            .map_err(|error| error.within(user).within("users"))?;
+        at.ensure(!user.contains(':'), format_args!("has a colon"));
+        check_text(user, &at);
     }
-    Ok(())
 }
 
-fn check_api_key(ApiKey { header, query, keys }: &ApiKey) -> Checked {
-    ensure(header.is_some() || query.is_some(), || {
-        "needs `header`, `query` or both".to_owned()
-    })?;
-    check_option(header.as_ref(), "header", |name| check_editable(name))?;
-    check_option(query.as_ref(), "query", |name| check_name(name))?;
+fn check_api_key(ApiKey { header, query, keys }: &ApiKey, at: &At<'_>) {
+    at.ensure(
+        header.is_some() || query.is_some(),
+        format_args!("needs `header`, `query` or both"),
+    );
+    if let Some(name) = header {
+        check_editable(name, &at.field("header"));
+    }
+    if let Some(name) = query {
+        check_name(name, &at.field("query"));
+    }
+    let at = at.field("keys");
     for (digest, client) in keys {
-        ensure(is_sha256(digest), || {
-            "is no SHA-256 in lower-case hexadecimal".to_owned()
-        })
-        .and_then(|()| check_name(client))
-        .map_err(|error| error.within(digest).within("keys"))?;
+        let at = at.field(digest);
+        at.ensure(
+            is_sha256(digest),
+            format_args!("is no SHA-256 in lower-case hexadecimal"),
+        );
+        check_name(client, &at);
     }
-    Ok(())
 }
 
-fn check_jwt(jwt: &Jwt) -> Checked {
+fn check_jwt(jwt: &Jwt, at: &At<'_>) {
     let Jwt {
         issuer: _,
         audiences: _,
@@ -217,20 +245,22 @@ fn check_jwt(jwt: &Jwt) -> Checked {
         required_claims,
         claims_to_headers,
     } = jwt;
-    check_each(keys, "keys", check_jwt_key)?;
+    check_each(keys, "keys", at, check_jwt_key);
     check_each(
         required_claims,
         "requiredClaims",
-        |RequiredClaim { claim, values: _ }| check_name(claim).map_err(|error| error.within("claim")),
-    )?;
+        at,
+        |RequiredClaim { claim, values: _ }, at| check_name(claim, &at.field("claim")),
+    );
     check_each(
         claims_to_headers,
         "claimsToHeaders",
-        |ClaimToHeader { claim, header }| {
-            check_name(claim).map_err(|error| error.within("claim"))?;
-            check_editable(header).map_err(|error| error.within("header"))
+        at,
+        |ClaimToHeader { claim, header }, at| {
+            check_name(claim, &at.field("claim"));
+            check_editable(header, &at.field("header"));
         },
-    )
+    );
 }
 
 fn check_jwt_key(
@@ -239,12 +269,13 @@ fn check_jwt_key(
         algorithms,
         spki,
     }: &Key,
-) -> Checked {
-    check_some(algorithms, "algorithms")?;
-    check_name(spki).map_err(|error| error.within("spki"))
+    at: &At<'_>,
+) {
+    check_some(algorithms, &at.field("algorithms"));
+    check_name(spki, &at.field("spki"));
 }
 
-fn check_external(external: &External) -> Checked {
+fn check_external(external: &External, at: &At<'_>) {
     let External {
         cluster,
         protocol: _,
@@ -254,17 +285,24 @@ fn check_external(external: &External) -> Checked {
         request_headers,
         response_headers,
     } = external;
-    check_name(cluster).map_err(|error| error.within("cluster"))?;
-    check_option(path.as_ref(), "path", |path| check_outgoing(path))?;
-    check_positive(*timeout_ms).map_err(|error| error.within("timeoutMs"))?;
-    check_each(request_headers, "requestHeaders", |name| check_header_name(name))?;
-    check_each(response_headers, "responseHeaders", |name| check_editable(name))
+    check_name(cluster, &at.field("cluster"));
+    if let Some(path) = path {
+        check_outgoing(path, &at.field("path"));
+    }
+    check_positive(*timeout_ms, &at.field("timeoutMs"));
+    check_each(request_headers, "requestHeaders", at, |name, at| {
+        check_header_name(name, at);
+    });
+    check_each(response_headers, "responseHeaders", at, |name, at| {
+        check_editable(name, at);
+    });
 }
 
-fn check_ip(Ip { allow, deny }: &Ip) -> Checked {
-    ensure(!(allow.is_empty() && deny.is_empty()), || {
-        "needs `allow`, `deny` or both".to_owned()
-    })
+fn check_ip(Ip { allow, deny }: &Ip, at: &At<'_>) {
+    at.ensure(
+        !(allow.is_empty() && deny.is_empty()),
+        format_args!("needs `allow`, `deny` or both"),
+    );
 }
 
 // === What is done to requests ===
@@ -275,30 +313,30 @@ fn check_mirror(
         percent,
         when,
     }: &Mirror,
-) -> Checked {
-    check_name(cluster).map_err(|error| error.within("cluster"))?;
-    ensure(*percent <= 100, || format!("{percent} is more than 100"))
-        .map_err(|error| error.within("percent"))?;
-    check_option(when.as_ref(), "match", check_when)
+    at: &At<'_>,
+) {
+    check_name(cluster, &at.field("cluster"));
+    check_percent(*percent, &at.field("percent"));
+    check_when(when.as_ref(), at);
 }
 
-fn check_headers(Headers { request, response }: &Headers) -> Checked {
-    check_edits(request).map_err(|error| error.within("request"))?;
-    check_edits(response).map_err(|error| error.within("response"))
+fn check_headers(Headers { request, response }: &Headers, at: &At<'_>) {
+    check_edits(request, &at.field("request"));
+    check_edits(response, &at.field("response"));
 }
 
-fn check_edits(HeaderEdits { set, add, remove }: &HeaderEdits) -> Checked {
+fn check_edits(HeaderEdits { set, add, remove }: &HeaderEdits, at: &At<'_>) {
     for (field, headers) in [("set", set), ("add", add)] {
-        check_each(headers, field, |Header { name, value }| {
-            check_editable(name).map_err(|error| error.within("name"))?;
-            check_text(value).map_err(|error| error.within("value"))
-        })?;
+        check_each(headers, field, at, |Header { name, value }, at| {
+            check_editable(name, &at.field("name"));
+            check_text(value, &at.field("value"));
+        });
     }
-    check_each(remove, "remove", |name| check_editable(name))
+    check_each(remove, "remove", at, |name, at| check_editable(name, at));
 }
 
 /// `null` is an origin, too: that of pages without one.
-fn check_cors(cors: &Cors) -> Checked {
+fn check_cors(cors: &Cors, at: &At<'_>) {
     let Cors {
         allow_origins,
         allow_methods,
@@ -307,76 +345,67 @@ fn check_cors(cors: &Cors) -> Checked {
         max_age_seconds: _,
         allow_credentials,
     } = cors;
-    check_some(allow_origins, "allowOrigins")?;
-    check_each(allow_origins, "allowOrigins", |origin| {
+    check_some(allow_origins, &at.field("allowOrigins"));
+    check_each(allow_origins, "allowOrigins", at, |origin, at| {
         let is_origin = origin == "*" || origin == "null" || is_origin(origin);
-        ensure(is_origin, || {
-            format!("{origin:?} is no origin such as https://www.example.com or https://*.example.com")
-        })?;
-        check_credentials(origin, *allow_credentials)
-    })?;
+        at.ensure(
+            is_origin,
+            format_args!("{origin:?} is no origin such as https://www.example.com or https://*.example.com"),
+        );
+        check_credentials(origin, *allow_credentials, at);
+    });
     for (field, names) in [
         ("allowMethods", allow_methods),
         ("allowHeaders", allow_headers),
         ("exposeHeaders", expose_headers),
     ] {
-        check_each(names, field, |name| {
-            check_token(name)?;
-            check_credentials(name, *allow_credentials)
-        })?;
+        check_each(names, field, at, |name, at| {
+            check_token(name, at);
+            check_credentials(name, *allow_credentials, at);
+        });
     }
-    Ok(())
 }
 
 /// The Fetch standard takes a `*` for itself alone where credentials are sent.
-fn check_credentials(value: &str, allow_credentials: bool) -> Checked {
-    ensure(!(value == "*" && allow_credentials), || {
-        "* does not go together with credentials".to_owned()
-    })
+fn check_credentials(value: &str, allow_credentials: bool, at: &At<'_>) {
+    at.ensure(
+        !(value == "*" && allow_credentials),
+        format_args!("* does not go together with credentials"),
+    );
 }
 
 fn check_retry(
     Retry {
         count,
         per_try_timeout_ms,
-    }: &Retry,
-) -> Checked {
-    check_positive(u64::from(*count)).map_err(|error| error.within("count"))?;
-    check_option(per_try_timeout_ms.as_ref(), "perTryTimeoutMs", |milliseconds| {
-        check_positive(*milliseconds)
-    })
+    }: Retry,
+    at: &At<'_>,
+) {
+    check_positive(u64::from(count), &at.field("count"));
+    if let Some(milliseconds) = per_try_timeout_ms {
+        check_positive(milliseconds, &at.field("perTryTimeoutMs"));
+    }
 }
 
 // === Of texts and numbers ===
 
-fn check_each<T>(list: &[T], field: &str, check: impl Fn(&T) -> Checked) -> Checked {
-    list.iter()
-        .enumerate()
-        .try_for_each(|(at, item)| check(item).map_err(|error| error.within_index(at).within(field)))
+fn check_some<T>(list: &[T], at: &At<'_>) {
+    at.ensure(!list.is_empty(), format_args!("is empty"));
 }
 
-fn check_some<T>(list: &[T], field: &str) -> Checked {
-    ensure(!list.is_empty(), || "is empty".to_owned()).map_err(|error| error.within(field))
+fn check_positive(number: u64, at: &At<'_>) {
+    at.ensure(number > 0, format_args!("0 is too few"));
 }
 
-fn check_positive(number: u64) -> Checked {
-    ensure(number > 0, || "0 is too few".to_owned())
-}
-
-fn check_token(text: &str) -> Checked {
-    ensure(is_token(text), || format!("{text:?} is no token"))
-}
-
-fn check_header_name(name: &str) -> Checked {
-    let is_name = is_token(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase());
-    ensure(is_name, || format!("{name:?} is no header name in lower case"))
+fn check_token(text: &str, at: &At<'_>) {
+    at.ensure(is_token(text), format_args!("{text:?} is no token"));
 }
 
 /// Of a header that the filter sets or removes.
-fn check_editable(name: &str) -> Checked {
-    check_header_name(name)?;
+fn check_editable(name: &str, at: &At<'_>) {
+    check_header_name(name, at);
     let is_kept = FRAMING.contains(&name) || STEERING.iter().any(|start| name.starts_with(start));
-    ensure(!is_kept, || format!("{name:?} is the proxy's own to say"))
+    at.ensure(!is_kept, format_args!("{name:?} is the proxy's own to say"));
 }
 
 /// `scheme://host` or `scheme://host:port`, and `*.` for a first label.

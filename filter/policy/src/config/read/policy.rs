@@ -1,6 +1,6 @@
 use crate::config::{
-    Error,
-    json::{Fields, Json, Read, object},
+    at::At,
+    json::{Fields, Read, is_no, object},
     policy::{
         Algorithm, ApiKey, Basic, Check, ClaimToHeader, Concurrency, Cors, DescriptorEntry, EntryValue,
         External, ExternalProtocol, GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key,
@@ -8,6 +8,7 @@ use crate::config::{
         too_many_requests,
     },
 };
+use crate::json::Json;
 
 // === impl Policy ===
 
@@ -37,29 +38,29 @@ object!(HeaderMatch {
 });
 
 impl Read for KeyPart {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        if let Json::Text(text) = &json {
-            return match &**text {
-                "clientIP" => Ok(Self::ClientIp),
-                "path" => Ok(Self::Path),
-                "method" => Ok(Self::Method),
-                _ => Err(json.is_no("part of a key; there are `clientIP`, `path`, `method`")),
-            };
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        if let Some(Json::Text(text)) = json {
+            match &**text {
+                "clientIP" => return Self::ClientIp,
+                "path" => return Self::Path,
+                "method" => return Self::Method,
+                _ => is_no(json, "part of a key; there are `clientIP`, `path`, `method`", at),
+            }
         }
-        let mut fields = Fields::of(json)?;
-        let parts = (
-            fields.take("header")?,
-            fields.take("cookie")?,
-            fields.take("claim")?,
-        );
-        fields.end()?;
+        let mut fields = Fields::of(json, at);
+        let parts: (Option<_>, Option<_>, Option<_>) =
+            (fields.take("header"), fields.take("cookie"), fields.take("claim"));
+        fields.end();
         match parts {
-            (Some(name), None, None) => Ok(Self::Header(name)),
-            (None, Some(name), None) => Ok(Self::Cookie(name)),
-            (None, None, Some(name)) => Ok(Self::Claim(name)),
-            _ => Err(Error::new(
-                "exactly one of `header`, `cookie` and `claim` is needed",
-            )),
+            (Some(name), None, None) => Self::Header(name),
+            (None, Some(name), None) => Self::Cookie(name),
+            (None, None, Some(name)) => Self::Claim(name),
+            _ => {
+                at.note(format_args!(
+                    "exactly one of `header`, `cookie` and `claim` is needed"
+                ));
+                Self::ClientIp
+            }
         }
     }
 }
@@ -95,25 +96,29 @@ object!(DescriptorEntry {
 });
 
 impl Read for EntryValue {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        let mut fields = Fields::of(json)?;
-        let values = (fields.take("literal")?, fields.take("of")?);
-        fields.end()?;
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let mut fields = Fields::of(json, at);
+        let values: (Option<_>, Option<_>) = (fields.take("literal"), fields.take("of"));
+        fields.end();
         match values {
-            (Some(text), None) => Ok(Self::Literal(text)),
-            (None, Some(part)) => Ok(Self::Of(part)),
-            _ => Err(Error::new("exactly one of `literal` and `of` is needed")),
+            (Some(text), None) => Self::Literal(text),
+            (None, Some(part)) => Self::Of(part),
+            _ => {
+                at.note(format_args!("exactly one of `literal` and `of` is needed"));
+                Self::Literal(String::new())
+            }
         }
     }
 }
 
 impl Read for OnFailure {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        match &json {
-            Json::Text(text) if text == "deny" => Ok(Self::Deny),
-            Json::Text(text) if text == "allow" => Ok(Self::Allow),
-            _ => Err(json.is_no("`deny` or `allow`")),
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        match json {
+            Some(Json::Text(text)) if text == "deny" => return Self::Deny,
+            Some(Json::Text(text)) if text == "allow" => return Self::Allow,
+            _ => is_no(json, "`deny` or `allow`", at),
         }
+        Self::Deny
     }
 }
 
@@ -129,23 +134,20 @@ object!(Requirement {
 });
 
 impl Read for Check {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        let mut fields = Fields::of(json)?;
-        let checks = [
-            fields.take::<Option<_>>("basic")?.map(Self::Basic),
-            fields.take::<Option<_>>("apiKey")?.map(Self::ApiKey),
-            fields.take::<Option<_>>("jwt")?.map(Self::Jwt),
-            fields.take::<Option<_>>("external")?.map(Self::External),
-            fields.take::<Option<_>>("ip")?.map(Self::Ip),
-        ];
-        fields.end()?;
-        let mut checks = checks.into_iter().flatten();
-        match (checks.next(), checks.next()) {
-            (Some(check), None) => Ok(check),
-            _ => Err(Error::new(
-                "exactly one of `basic`, `apiKey`, `jwt`, `external` and `ip` is needed",
-            )),
-        }
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let mut fields = Fields::of(json, at);
+        let mut checks = Vec::new();
+        checks.extend(fields.take::<Option<_>>("basic").map(Self::Basic));
+        checks.extend(fields.take::<Option<_>>("apiKey").map(Self::ApiKey));
+        checks.extend(fields.take::<Option<_>>("jwt").map(Self::Jwt));
+        checks.extend(fields.take::<Option<_>>("external").map(Self::External));
+        checks.extend(fields.take::<Option<_>>("ip").map(Self::Ip));
+        fields.end();
+        at.ensure(
+            checks.len() == 1,
+            format_args!("exactly one of `basic`, `apiKey`, `jwt`, `external` and `ip` is needed"),
+        );
+        checks.pop().unwrap_or_else(|| Self::Ip(Ip::default()))
     }
 }
 
@@ -177,22 +179,14 @@ object!(Key {
 });
 
 impl Read for Algorithm {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        let Json::Text(text) = &json else {
-            return Err(json.is_no("algorithm"));
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let named = match json {
+            Some(Json::Text(name)) => Self::named(name),
+            _ => None,
         };
-        Ok(match &**text {
-            "RS256" => Self::RS256,
-            "RS384" => Self::RS384,
-            "RS512" => Self::RS512,
-            "PS256" => Self::PS256,
-            "PS384" => Self::PS384,
-            "PS512" => Self::PS512,
-            "ES256" => Self::ES256,
-            "ES384" => Self::ES384,
-            "ES512" => Self::ES512,
-            "EdDSA" => Self::EdDSA,
-            _ => return Err(json.is_no("algorithm")),
+        named.unwrap_or_else(|| {
+            is_no(json, "algorithm", at);
+            Self::EdDSA
         })
     }
 }
@@ -218,12 +212,13 @@ object!(External {
 });
 
 impl Read for ExternalProtocol {
-    fn read(json: Json<'_>) -> Result<Self, Error> {
-        match &json {
-            Json::Text(text) if text == "http" => Ok(Self::Http),
-            Json::Text(text) if text == "grpc" => Ok(Self::Grpc),
-            _ => Err(json.is_no("`http` or `grpc`")),
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        match json {
+            Some(Json::Text(text)) if text == "http" => return Self::Http,
+            Some(Json::Text(text)) if text == "grpc" => return Self::Grpc,
+            _ => is_no(json, "`http` or `grpc`", at),
         }
+        Self::Http
     }
 }
 
