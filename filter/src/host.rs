@@ -46,38 +46,38 @@ pub(crate) fn route_name() -> String {
 
 /// The value of a header that is there once; empty where it is not there.
 pub(crate) fn request_header(name: &str) -> Vec<u8> {
-    abi::header(MapType::RequestHeaders, name).unwrap_or_default()
+    abi::header(MapType::Request, name).unwrap_or_default()
 }
 
 pub(crate) fn request_headers() -> Headers {
-    abi::headers(MapType::RequestHeaders)
+    abi::headers(MapType::Request)
 }
 
 pub(crate) fn response_headers() -> Headers {
-    abi::headers(MapType::ResponseHeaders)
+    abi::headers(MapType::Response)
 }
 
 /// Replaces the header, however often it was there; none takes it away.
 pub(crate) fn set_request_header(name: &str, value: Option<&[u8]>) {
-    set_header(MapType::RequestHeaders, name, value);
+    set_header(MapType::Request, name, value);
 }
 
 /// Replaces the header, however often it was there; none takes it away.
 pub(crate) fn set_response_header(name: &str, value: Option<&[u8]>) {
-    set_header(MapType::ResponseHeaders, name, value);
+    set_header(MapType::Response, name, value);
 }
 
 /// Adds a header beside those of the same name.
 pub(crate) fn add_response_header(name: &str, value: &[u8]) {
-    add_header(MapType::ResponseHeaders, name, value);
+    add_header(MapType::Response, name, value);
 }
 
 pub(crate) fn edit_request(edits: &[Edit<'_>]) {
-    edit(MapType::RequestHeaders, edits);
+    edit(MapType::Request, edits);
 }
 
 pub(crate) fn edit_response(edits: &[Edit<'_>]) {
-    edit(MapType::ResponseHeaders, edits);
+    edit(MapType::Response, edits);
 }
 
 fn edit(map: MapType, edits: &[Edit<'_>]) {
@@ -134,7 +134,7 @@ pub(crate) fn set_tick_period(period: Duration) {
 
 /// The answer to a question that has just come, with a body of so many bytes.
 pub(crate) fn call_response(body_len: usize) -> Reply {
-    let headers = abi::headers(MapType::CallResponseHeaders);
+    let headers = abi::headers(MapType::CallResponse);
     let status = headers.iter().find(|(name, _)| name == ":status");
     let status = status.and_then(|(_, status)| str::from_utf8(status).ok()?.parse().ok());
     let body = abi::buffer(BufferType::HttpCallResponseBody, body_len);

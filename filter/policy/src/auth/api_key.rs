@@ -1,7 +1,7 @@
 //! Secret words that clients show.
 
 use super::{Failure, Fault, Pass, Reason, Request, Scheme, Step, fields};
-use crate::config::policy;
+use crate::{config::policy, maps};
 use sha2::{Digest, Sha256};
 use std::{
     borrow::Cow,
@@ -73,7 +73,7 @@ impl TryFrom<policy::ApiKey> for ApiKey {
         Ok(Self {
             header,
             parameter: query,
-            clients: clients.collect::<Result<_, _>>()?,
+            clients: maps::try_map(clients)?,
         })
     }
 }

@@ -11,6 +11,7 @@
 use super::TICK;
 use crate::{
     host::Host,
+    maps,
     shared::{self, TRIES},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -98,7 +99,7 @@ impl Workers {
             let [number, beats] = words.map(u64::from_le_bytes);
             (number, beats)
         });
-        Some(Self(workers.collect()))
+        Some(Self(maps::map(workers)))
     }
 
     #[must_use]
@@ -132,7 +133,7 @@ impl Watch {
             let beats = *beats;
             (*number, Seen { beats, quiet })
         };
-        self.seen = workers.0.iter().map(look).collect();
+        self.seen = maps::map(workers.0.iter().map(look));
         let dead = self.seen.iter().filter(|(_, seen)| seen.quiet >= PATIENCE);
         dead.map(|(number, _)| *number).collect()
     }
