@@ -56,7 +56,7 @@ pub(super) struct Refusal {
     pub(super) at: SystemTime,
     /// The generation of the oldest change that the client has not for it.
     pub(super) since: u64,
-    /// The generation of the store that was sent.
+    /// The generation of the store that was sent, or that of a later change back to what was refused.
     pub(super) generation: u64,
     /// It keeps the client from having the newest. Otherwise it is only known not to be worth sending.
     pub(super) stands: bool,
@@ -409,9 +409,14 @@ impl Refusal {
         let has_newest = held.is_some() && held == newest;
         self.caught_up |= has_newest;
         self.stands = newest == self.version || (self.version.is_some() && unchanged && !has_newest);
-        // What was asked for anew was sent as if it had just changed.
         if let Some(at) = changed_at.filter(|_| newest == self.version) {
+            // It came back, and is not sent again: the client that had caught up lacks it since then.
+            if mem::take(&mut self.caught_up) {
+                self.since = at;
+            }
+            // What was asked for anew was sent as if it had just changed.
             self.since = self.since.min(at);
+            self.generation = self.generation.max(at);
         }
     }
 

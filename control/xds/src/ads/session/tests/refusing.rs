@@ -58,6 +58,25 @@ fn a_client_that_went_back_to_the_newest_lacks_only_what_it_refuses_then() {
 }
 
 #[test]
+fn what_was_refused_and_comes_back_is_lacked_since_it_came_back() {
+    let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
+    harness.publish(mk_filter(&["s=2"]));
+    harness.poll();
+    harness.nack(Extension);
+    harness.settle();
+    harness.publish(mk_filter(&["s=1"]));
+    harness.settle();
+    harness.publish(mk_filter(&["s=2"]));
+    assert_eq!(harness.settle(), [""; 0]);
+    assert_eq!(missed(&harness), [(4, 4)]);
+    harness.publish(mk_filter(&["s=3"]));
+    harness.poll();
+    harness.nack(Extension);
+    harness.settle();
+    assert_eq!(missed(&harness), [(4, 5)]);
+}
+
+#[test]
 fn a_filter_that_is_asked_for_anew_is_refused_since_it_changed() {
     let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
     harness.publish(mk_filter(&["s=2"]));
