@@ -7,6 +7,8 @@ COPY . .
 RUN ./wasm-build.sh && cargo build --locked --release -p switchyard
 
 FROM debian:trixie-slim
+# The CAs that issuers of tokens are known by.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /switchyard/target/release/switchyard /switchyard/target/wasm/switchyard.wasm /usr/local/bin/
 USER 65532:65532
 ENTRYPOINT ["switchyard"]

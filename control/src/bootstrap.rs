@@ -96,7 +96,10 @@ impl Bootstrap {
             "static_resources": {"clusters": self.clusters(folder), "listeners": self.listeners()},
             "cluster_manager": {"enable_deferred_cluster_creation": true},
             "deferred_stat_options": {"enable_deferred_creation_stats": true},
-            "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": unneeded_stats()}}},
+            "stats_config": {
+                "stats_matcher": {"exclusion_list": {"patterns": unneeded_stats()}},
+                "stats_tags": policy_tags(),
+            },
             "overload_manager": self.overload_manager(),
         })
     }
@@ -222,6 +225,15 @@ const UNNEEDED_STATS: [&str; 17] = [
 fn unneeded_stats() -> Value {
     let names = UNNEEDED_STATS.join("|");
     json!([{"safe_regex": {"regex": format!("cluster\\.[^.]+_[0-9]+\\.({names}).*")}}])
+}
+
+/// The filter's counters, `switchyard.policy.<policy>.<result>`, are one family with two labels. The first group of an
+/// expression is left out of the name, the second is the label's value.
+fn policy_tags() -> Value {
+    let tag = |name: &str, rest: &str| {
+        json!({"tag_name": name, "regex": format!("^wasmcustom\\.switchyard\\.policy{rest}$")})
+    };
+    json!([tag("policy", "(\\.(.+))\\.[a-z_]+"), tag("result", "\\..+(\\.([a-z_]+))")])
 }
 
 fn address(Endpoint { host, port }: &Endpoint) -> Value {

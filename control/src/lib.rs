@@ -11,6 +11,7 @@ pub mod edit;
 pub mod engine;
 pub mod health;
 pub mod http;
+pub mod jwks;
 pub mod leader;
 pub mod live;
 pub mod load;

@@ -1,6 +1,7 @@
-//! A directory or a cluster read once, for commands that look at it and go.
+//! A directory or a cluster read once, for commands that look at it and go. JWKS that are named by URI are taken to be there.
 
 use crate::{
+    jwks,
     manifests::{Directory, Look, Problem, Severity},
     source::ReadArgs,
 };
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_core::{
-    Change, Graph, Name, ObjectId, Settings, Status,
+    Change, Graph, Name, Object, ObjectId, Settings, Status,
     object::{Batch, Kind},
 };
 use switchyard_k8s::watch;
@@ -99,7 +100,11 @@ fn read(mut directory: Directory, look: Look, settings: Settings) -> Loaded {
 
 fn graph(Batch { applied, .. }: Batch, settings: Settings) -> (Graph, Change) {
     let mut graph = Graph::new(settings);
-    for object in applied {
+    let routes = applied.iter().filter_map(|object| match object {
+        Object::IngressRoute(route) => Some(route),
+        _ => None,
+    });
+    for object in jwks::assume(routes).into_iter().chain(applied) {
         graph.apply(object);
     }
     let change = graph.commit();

@@ -14,6 +14,7 @@ use self::{
 use crate::{
     engine::Tally,
     health::{self, Health},
+    jwks,
 };
 use axum::{
     Router,
@@ -58,6 +59,7 @@ pub struct Metrics {
     pub server: Server,
     pub tally: Arc<Tally>,
     pub timings: Timings,
+    pub fetches: Arc<jwks::Stats>,
     /// None: objects come from a directory.
     pub cluster: Option<ClusterMetrics>,
 }
@@ -112,6 +114,7 @@ impl Collector for Metrics {
             [build],
         )?;
         self.graph(&mut out)?;
+        self.jwks(&mut out)?;
         self.xds(&mut out)?;
         self.traffic(&mut out)?;
         if let Some(cluster) = &self.cluster {
@@ -151,6 +154,21 @@ impl Metrics {
             "switchyard_switched_total",
             "How often a switch moved from one branch to another",
             Value::Integer(tally.switched()),
+        )
+    }
+
+    fn jwks(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let Self { fetches, .. } = self;
+        let results = [("success", fetches.successes()), ("failure", fetches.failures())];
+        out.counters(
+            "switchyard_jwks_fetches_total",
+            "JWKS that were fetched, or were not to be had",
+            results.map(|(result, count)| ("result", result, Value::Integer(count))),
+        )?;
+        out.gauge(
+            "switchyard_jwks_failing",
+            "JWKS that could not be fetched the last time",
+            fetches.failing(),
         )
     }
 

@@ -8,6 +8,7 @@ use crate::{
     cli::{ADMIN_ADDRESS, GraphArgs},
     engine::Engine,
     health::Health,
+    jwks::JwksArgs,
     leader::LeaderArgs,
     log::{self, LogFormat},
     metrics::{self, Metrics, Timings},
@@ -40,6 +41,8 @@ use tracing::{error, info};
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serve Envoy's configuration from an API server or a directory of manifests, and follow the changes.
+///
+/// JWKS that IngressRoutes name by URI are fetched from here, and again every so often.
 ///
 /// From an API server: IngressRoute, TLSCertificateDelegation, Service, EndpointSlice, and those Secrets that
 /// IngressRoutes name. While it is away, what it last said goes on.
@@ -78,6 +81,8 @@ pub struct Serve {
     #[command(flatten)]
     proxies: ProxyArgs,
     #[command(flatten)]
+    jwks: JwksArgs,
+    #[command(flatten)]
     leader: LeaderArgs,
 }
 
@@ -102,6 +107,7 @@ impl Serve {
             log_format,
             graph,
             proxies,
+            jwks,
             leader,
         } = self;
         let log_level = log::start(&log_level, log_format)?;
@@ -118,12 +124,15 @@ impl Serve {
             server.clone(),
         )
         .timed(timings.clone());
+        let jwks = jwks.fetching(source.is_local())?;
+        let fetches = jwks.stats();
+        let (seen_sender, seen) = mpsc::channel(64);
         let (batch_sender, batches) = mpsc::channel(64);
         let (question_sender, questions) = mpsc::channel(64);
         let xds = listen(xds_address).await?;
         let metrics = listen(metrics_address).await?;
         let admin = listen(admin_address).await?;
-        let (files, leader) = match source.start(batch_sender).await? {
+        let (files, leader) = match source.start(seen_sender).await? {
             Source::Files(files) => (Some(files), None),
             Source::Cluster(cluster) => {
                 let (news, leader) = leader.start(cluster, server.clone());
@@ -139,6 +148,7 @@ impl Serve {
             server: server.clone(),
             tally: engine.tally(),
             timings,
+            fetches,
             cluster: leader.as_ref().map(|leader| leader.metrics.clone()),
         };
         let to_ask = Admin {
@@ -150,6 +160,7 @@ impl Serve {
         // A port that is 0 on the command line is another one by now.
         let addresses = [&xds, &metrics, &admin].map(TcpListener::local_addr);
         let tasks = [
+            tokio::spawn(jwks.run(seen, batch_sender)),
             tokio::spawn(engine.run(batches, questions)),
             spawn_http(metrics, metrics::router(to_scrape, health.clone())),
             spawn_http(admin, admin::router(to_ask, health)),

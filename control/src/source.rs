@@ -85,6 +85,12 @@ pub struct Cluster {
 // === impl SourceArgs ===
 
 impl SourceArgs {
+    /// Whether objects come from this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.manifests.is_some()
+    }
+
     /// Starts to read.
     ///
     /// # Errors

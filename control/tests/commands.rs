@@ -91,7 +91,7 @@ fn tree_shows_delegations_and_statuses() {
     );
     let json = switchyard(&["tree", path(&examples), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json["roots"].as_array().unwrap().len(), 6);
+    assert_eq!(json["roots"].as_array().unwrap().len(), 10);
 }
 
 #[test]
@@ -161,6 +161,71 @@ fn translate_is_told_of_the_proxies_what_serve_is() {
             "{arguments:?}: {told}"
         );
     }
+}
+
+/// Policies with secrets: what people wrote, what the filter gets of it, and what is shown.
+const SECRETS: &str = r#"
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: r}
+spec:
+  virtualhost:
+    fqdn: a.bar.com
+    auth:
+    - basic: {secretName: users}
+    - anyOf:
+      - apiKey: {secretName: clients, header: x-api-key}
+      - jwt: {jwks: {uri: "https://issuer.example.com/jwks"}}
+  routes:
+  - {match: /, services: [{name: web, port: 80}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: users}
+stringData: {auth: "alice:$2y$05$abcdefghijklmnopqrstuuN4G2mLQ0E1cF9mZk0bq0lYVYQ0mGz9a"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: clients}
+stringData: {bob: 0123456789abcdef0123456789abcdef}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 80}]}
+"#;
+
+#[test]
+fn no_command_shows_the_secrets_of_policies() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), SECRETS).unwrap();
+    let key = "0123456789abcdef0123456789abcdef";
+    // printf %s KEY | sha256sum
+    let digest = "3eb1bd439947eb762998e566ccc2e099c791118b2f40579cc4f7da2b5061b7f9";
+    for command in ["check", "tree", "translate"] {
+        for format in ["json", "yaml"] {
+            let output = switchyard(&[command, path(folder.path()), "-o", format]);
+            assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+            let shown = stdout(&output) + &stderr(&output);
+            for secret in ["$2y$05", key, digest] {
+                assert!(!shown.contains(secret), "{command} shows {secret}: {shown}");
+            }
+        }
+    }
+    let shown = switchyard(&["translate", path(folder.path()), "-o", "json", "--type", "extension"]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let filters = shown["TypedExtensionConfig"].as_array().unwrap();
+    let mut configurations = filters
+        .iter()
+        .map(|filter| &filter["typed_config"]["config"]["configuration"]["value"]);
+    let auth = configurations
+        .find_map(|value| value["policies"].get("a.bar.com default/r virtualhost"))
+        .map(|policy| &policy["auth"])
+        .unwrap();
+    assert_eq!(auth[0]["anyOf"][0]["basic"]["users"]["alice"], "[redacted]");
+    let keys = &auth[1]["anyOf"][0]["apiKey"]["keys"];
+    assert_eq!(*keys, serde_json::json!({"[redacted] 1": "bob"}));
+    assert_eq!(auth[1]["anyOf"][1]["jwt"]["keys"], serde_json::json!([]));
 }
 
 #[test]

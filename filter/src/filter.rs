@@ -1,12 +1,25 @@
-//! What the filter keeps in a worker: configurations, and what is to be said on answers that have not come yet.
+//! What the filter keeps in a worker: configurations, requests that wait, and what is to be said on answers that have not
+//! come yet.
 
-use crate::{host, stream::Answer};
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use crate::{calls::Token, envoy::Envoy, host, journey::Journey, metrics::Metrics, stream::Answer};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
 use switchyard_policy::{
-    pending::Pending,
+    auth::{self, Work},
+    call::Reply,
+    enforce::Worker,
+    places::{self, Place},
     rng::Rng,
     store::{Cache, Store},
 };
+
+/// How often work that takes long has a turn, and how long: requests beside it wait no longer for it.
+const WORK_PERIOD: Duration = Duration::from_millis(1);
+const WORK_SLICE: Duration = Duration::from_micros(400);
 
 thread_local! {
     /// One in each VM, and a worker has one VM: filters with one code and one `vm_id` share it. An update that changes
@@ -16,20 +29,46 @@ thread_local! {
 
 #[derive(Default)]
 struct Filter {
-    /// The newest that was taken, by the plugin's `root_id`: plugins of one `root_id` are one filter, says Envoy.
-    stores: BTreeMap<Vec<u8>, Rc<Store>>,
-    cache: Rc<RefCell<Cache>>,
-    /// None until configured.
+    /// By `root_id`: plugins of one `root_id` are one filter, says Envoy.
+    plugins: BTreeMap<Vec<u8>, Plugin>,
+    /// None until configured, as is the worker.
     rng: Option<Rng>,
-    answers: Pending<Answer>,
+    worker: Option<Worker>,
+    metrics: Metrics,
+    /// What is left to do, by stream.
+    journeys: BTreeMap<u32, Journey>,
+    answers: BTreeMap<u32, Answer>,
+    places: BTreeMap<u32, Vec<Place>>,
+    /// Whose question it is that was asked.
+    calls: BTreeMap<Token, u32>,
+    /// What is done bit by bit, for whom, in the order of whose turn it is.
+    works: VecDeque<(u32, Work)>,
+    /// When places were last looked after.
+    looked_after: Duration,
+}
+
+#[derive(Default)]
+struct Plugin {
+    /// The newest configuration that was taken.
+    store: Option<Rc<Store>>,
+    /// What was decoded of it, and of those before.
+    cache: Rc<RefCell<Cache>>,
 }
 
 /// Takes the configuration of the plugin that is being configured. Says whether it is one; if not, the last stays.
 pub(crate) fn configure(root_context: u32, len: usize) -> bool {
-    let cache = FILTER.with_borrow(|filter| Rc::clone(&filter.cache));
+    let root_id = host::root_id();
+    let cache = FILTER.with_borrow_mut(|filter| filter.cache(&root_id));
     match Store::new(host::plugin_configuration(len), cache) {
         Ok(store) => {
-            FILTER.with_borrow_mut(|filter| filter.keep(store, root_context));
+            let period = FILTER.with_borrow_mut(|filter| {
+                filter.keep(store, root_id, root_context);
+                filter.tick_period()
+            });
+            // The one before had the ticks, perhaps, and they end with it.
+            if !period.is_zero() {
+                host::set_tick_period(period);
+            }
             true
         }
         Err(error) => {
@@ -42,17 +81,7 @@ pub(crate) fn configure(root_context: u32, len: usize) -> bool {
 /// The configuration that the running stream is to be decided by.
 pub(crate) fn store() -> Option<Rc<Store>> {
     let root_id = host::root_id();
-    FILTER.with_borrow(|filter| filter.stores.get(&root_id).cloned())
-}
-
-/// What is to be said on the answer to a stream.
-pub(crate) fn expect_answer(stream: u32, answer: Answer) {
-    FILTER.with_borrow_mut(|filter| filter.answers.insert(stream, answer, host::is_live));
-    host::return_to(stream);
-}
-
-pub(crate) fn take_answer(stream: u32) -> Option<Answer> {
-    FILTER.with_borrow_mut(|filter| filter.answers.take(stream))
+    FILTER.with_borrow(|filter| filter.plugins.get(&root_id)?.store.clone())
 }
 
 /// Lends the random numbers of this worker.
@@ -60,11 +89,133 @@ pub(crate) fn with_rng<T>(f: impl FnOnce(&mut Rng) -> T) -> T {
     FILTER.with_borrow_mut(|filter| f(filter.rng.get_or_insert_with(|| Rng::new(host::clock()))))
 }
 
+/// Lends what this worker knows, and what it counts.
+pub(crate) fn with_worker<T>(f: impl FnOnce(&mut Worker, &mut Metrics) -> T) -> T {
+    FILTER.with_borrow_mut(|filter| {
+        let Filter { worker, metrics, .. } = filter;
+        f(worker.get_or_insert_with(|| Worker::new(&Envoy::default())), metrics)
+    })
+}
+
+/// What is to be said on the answer to a stream.
+pub(crate) fn expect_answer(stream: u32, answer: Answer) {
+    FILTER.with_borrow_mut(|filter| filter.answers.insert(stream, answer));
+}
+
+pub(crate) fn take_answer(stream: u32) -> Option<Answer> {
+    FILTER.with_borrow_mut(|filter| filter.answers.remove(&stream))
+}
+
+/// What a stream holds until it ends.
+pub(crate) fn hold(stream: u32, places: Vec<Place>) {
+    if places.is_empty() {
+        return;
+    }
+    let is_first = FILTER.with_borrow_mut(|filter| {
+        let is_first = filter.places.is_empty();
+        filter.places.insert(stream, places);
+        is_first && filter.works.is_empty()
+    });
+    if is_first {
+        host::set_tick_period(places::TICK);
+    }
+}
+
+/// A stream whose request waits for the answer to a question.
+pub(crate) fn wait_for_reply(stream: u32, token: Token, journey: Journey) {
+    FILTER.with_borrow_mut(|filter| {
+        filter.calls.insert(token, stream);
+        filter.journeys.insert(stream, journey);
+    });
+}
+
+/// A stream whose request waits until something is done.
+pub(crate) fn wait_for_work(stream: u32, work: Work, journey: Journey) {
+    FILTER.with_borrow_mut(|filter| {
+        filter.works.push_back((stream, work));
+        filter.journeys.insert(stream, journey);
+    });
+    host::set_tick_period(WORK_PERIOD);
+}
+
+pub(crate) fn on_reply(token: Token, reply: Reply) {
+    if let Some(stream) = FILTER.with_borrow_mut(|filter| filter.calls.remove(&token)) {
+        resume(stream, auth::Answer::Reply(reply));
+    }
+}
+
+/// Does a bit of what is to be done, and asks for another turn if there is more.
+pub(crate) fn on_tick() {
+    FILTER.with_borrow_mut(Filter::look_after_places);
+    let end = host::now() + WORK_SLICE;
+    let is_over = || host::now() >= end;
+    while let Some((stream, mut work)) = FILTER.with_borrow_mut(|filter| filter.works.pop_front()) {
+        match work.step(is_over) {
+            Some(is_right) => resume(stream, auth::Answer::Work(is_right)),
+            None => FILTER.with_borrow_mut(|filter| filter.works.push_back((stream, work))),
+        }
+        if is_over() {
+            break;
+        }
+    }
+    let period = FILTER.with_borrow(Filter::tick_period);
+    if period != WORK_PERIOD {
+        host::set_tick_period(period);
+    }
+}
+
+/// Lets a request go on that has waited. Its stream may have ended since.
+fn resume(stream: u32, answer: auth::Answer) {
+    let journey = FILTER.with_borrow_mut(|filter| filter.journeys.remove(&stream));
+    if let Some(journey) = journey.filter(|_| host::is_live(stream)) {
+        journey.resume(stream, answer);
+    }
+}
+
+/// Lets go of what is left of a stream that has ended.
+pub(crate) fn end(stream: u32) {
+    let places = FILTER.with_borrow_mut(|filter| {
+        filter.answers.remove(&stream);
+        filter.journeys.remove(&stream);
+        filter.places.remove(&stream)
+    });
+    for place in places.into_iter().flatten() {
+        places::leave(&Envoy::default(), place);
+    }
+}
+
 // === impl Filter ===
 
 impl Filter {
-    fn keep(&mut self, store: Store, root_context: u32) {
-        self.stores.insert(host::root_id(), Rc::new(store));
+    /// How often what is to be done has a turn. 0: nothing is.
+    fn tick_period(&self) -> Duration {
+        match (self.works.is_empty(), self.places.is_empty()) {
+            (false, _) => WORK_PERIOD,
+            (true, false) => places::TICK,
+            (true, true) => Duration::ZERO,
+        }
+    }
+
+    /// Other workers are to see that those which have places live.
+    fn look_after_places(&mut self) {
+        let now = host::now();
+        if !self.places.is_empty() && now >= self.looked_after + places::TICK {
+            self.looked_after = now;
+            self.worker().places.tick(&Envoy::default());
+        }
+    }
+
+    fn worker(&mut self) -> &mut Worker {
+        self.worker.get_or_insert_with(|| Worker::new(&Envoy::default()))
+    }
+
+    fn cache(&mut self, root_id: &[u8]) -> Rc<RefCell<Cache>> {
+        let plugin = self.plugins.entry(root_id.to_vec()).or_default();
+        Rc::clone(&plugin.cache)
+    }
+
+    fn keep(&mut self, store: Store, root_id: Vec<u8>, root_context: u32) {
+        self.plugins.entry(root_id).or_default().store = Some(Rc::new(store));
         // Workers start within the same microsecond, each with its own VM.
         let seed = || Rng::new(host::clock() ^ u64::from(root_context).rotate_left(32));
         self.rng.get_or_insert_with(seed);

@@ -3,110 +3,160 @@
 //! The first call of a kind in a request is dear, for the code of Envoy's that it runs is cold; further ones of the
 //! same kind are not. So no kind is used that a request can do without.
 
-use proxy_wasm::{
-    hostcalls,
-    types::{BufferType, LogLevel, MapType, Status},
+use crate::abi::{self, BufferType, MapType, Status};
+use std::time::Duration;
+use switchyard_policy::{
+    call::Reply,
+    enforce::{edit::Edit, refusal::Response},
 };
-use std::time::UNIX_EPOCH;
 
-/// Names in lower case, in the order in which they came.
-pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+pub(crate) use abi::Headers;
 
 /// The configuration of the plugin, `len` bytes of it.
 pub(crate) fn plugin_configuration(len: usize) -> Vec<u8> {
-    let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, len);
-    bytes.ok().flatten().unwrap_or_default()
+    abi::buffer(BufferType::PluginConfiguration, len)
 }
 
 /// The `root_id` of the plugin that is being configured, or that the running stream goes through.
 pub(crate) fn root_id() -> Vec<u8> {
-    let id = hostcalls::get_property(vec!["plugin_root_id"]).ok().flatten();
-    id.unwrap_or_default()
+    abi::property("plugin_root_id").unwrap_or_default()
 }
 
-/// Whether a stream has not ended. The calls that follow are of that stream: see [`return_to`].
+/// Whether a stream has not ended. If so, the calls that follow are of that stream.
 pub(crate) fn is_live(stream: u32) -> bool {
-    hostcalls::set_effective_context(stream).is_ok()
+    abi::set_effective_context(stream).is_ok()
 }
 
-/// Makes the calls that follow those of the running stream again.
-pub(crate) fn return_to(stream: u32) {
-    log_failure("stream", hostcalls::set_effective_context(stream));
+/// The time since 1970.
+pub(crate) fn now() -> Duration {
+    Duration::from_nanos(clock())
 }
 
-/// Nanoseconds since 1970, cut to what differs from one start to the next.
+/// Nanoseconds since 1970.
 pub(crate) fn clock() -> u64 {
-    let now = hostcalls::get_current_time().unwrap_or(UNIX_EPOCH);
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    since
-        .as_secs()
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(since.subsec_nanos().into())
+    abi::current_time()
 }
 
 /// The name of the route that the request is on; empty where it is on none. (`route_name` is that of the route that the
 /// router took, and empty until then.)
 pub(crate) fn route_name() -> String {
-    let name = hostcalls::get_property(vec!["xds", "route_name"]).ok().flatten();
-    name.and_then(|name| String::from_utf8(name).ok())
-        .unwrap_or_default()
+    let name = abi::property("xds\0route_name").unwrap_or_default();
+    String::from_utf8(name).unwrap_or_default()
 }
 
 /// The value of a header that is there once; empty where it is not there.
 pub(crate) fn request_header(name: &str) -> Vec<u8> {
-    let value = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name);
-    value.ok().flatten().unwrap_or_default()
+    abi::header(MapType::Request, name).unwrap_or_default()
 }
 
 pub(crate) fn request_headers() -> Headers {
-    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+    abi::headers(MapType::Request)
 }
 
 pub(crate) fn response_headers() -> Headers {
-    hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default()
+    abi::headers(MapType::Response)
 }
 
 /// Replaces the header, however often it was there; none takes it away.
-pub(crate) fn set_request_header(name: &str, value: Option<&str>) {
-    log_failure(
-        name,
-        hostcalls::set_map_value(MapType::HttpRequestHeaders, name, value),
-    );
+pub(crate) fn set_request_header(name: &str, value: Option<&[u8]>) {
+    set_header(MapType::Request, name, value);
 }
 
 /// Replaces the header, however often it was there; none takes it away.
 pub(crate) fn set_response_header(name: &str, value: Option<&[u8]>) {
-    log_failure(
-        name,
-        hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, value),
-    );
+    set_header(MapType::Response, name, value);
 }
 
 /// Adds a header beside those of the same name.
 pub(crate) fn add_response_header(name: &str, value: &[u8]) {
-    log_failure(
-        name,
-        hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value),
-    );
+    add_header(MapType::Response, name, value);
+}
+
+pub(crate) fn edit_request(edits: &[Edit<'_>]) {
+    edit(MapType::Request, edits);
+}
+
+pub(crate) fn edit_response(edits: &[Edit<'_>]) {
+    edit(MapType::Response, edits);
+}
+
+fn edit(map: MapType, edits: &[Edit<'_>]) {
+    for edit in edits {
+        match *edit {
+            Edit::Set(name, value) => set_header(map, name, Some(value)),
+            Edit::Add(name, value) => add_header(map, name, value),
+            Edit::Remove(name) => set_header(map, name, None),
+        }
+    }
+}
+
+fn set_header(map: MapType, name: &str, value: Option<&[u8]>) {
+    log_failure(name, abi::set_header(map, name, value));
+}
+
+fn add_header(map: MapType, name: &str, value: &[u8]) {
+    log_failure(name, abi::add_header(map, name, value));
 }
 
 /// Sets filter state: `%FILTER_STATE(wasm.<name>:PLAIN)%` to the rest of Envoy.
 pub(crate) fn set_filter_state(name: &str, value: &str) {
-    log_failure(name, hostcalls::set_property(vec![name], Some(value.as_bytes())));
+    log_failure(name, abi::set_property(name, value.as_bytes()));
 }
 
-/// Answers the request in the upstream's place, without a body.
-pub(crate) fn respond(status: u32, headers: Vec<(&str, &str)>) {
-    log_failure("response", hostcalls::send_http_response(status, headers, None));
+/// Answers the request in the upstream's place. To a client that speaks gRPC the proxy gives a status of gRPC, with the body
+/// for its message.
+pub(crate) fn respond(response: &Response) {
+    let Response {
+        status,
+        headers,
+        body,
+        grpc_status,
+    } = response;
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()))
+        .collect();
+    if !abi::respond((*status).into(), &headers, body, *grpc_status) {
+        log_error("switchyard: response: the host does not take it");
+    }
+}
+
+/// Lets the request of the stream go on that was paused.
+pub(crate) fn resume_request() {
+    log_failure("request", abi::resume_http_request());
+}
+
+/// How often `on_tick` is to be called; 0: not any more. Of the plugin that the stream, or the call, is of.
+pub(crate) fn set_tick_period(period: Duration) {
+    let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    log_failure("tick", abi::set_tick_period(milliseconds));
+}
+
+/// The answer to a question that has just come, with a body of so many bytes.
+pub(crate) fn call_response(body_len: usize) -> Reply {
+    let headers = abi::headers(MapType::CallResponse);
+    let status = headers.iter().find(|(name, _)| name == ":status");
+    let status = status.and_then(|(_, status)| str::from_utf8(status).ok()?.parse().ok());
+    let body = abi::buffer(BufferType::HttpCallResponseBody, body_len);
+    status.map_or(Reply::Failed, |status| Reply::Http {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// The message that has just come, of so many bytes.
+pub(crate) fn call_message(len: usize) -> Vec<u8> {
+    abi::buffer(BufferType::GrpcReceiveBuffer, len)
 }
 
 pub(crate) fn log_error(message: &str) {
     // The host has nothing better to say of a log line that it does not take.
-    hostcalls::log(LogLevel::Error, message).ok();
+    abi::log_error(message).ok();
 }
 
 fn log_failure(what: &str, result: Result<(), Status>) {
-    if let Err(status) = result {
-        log_error(&format!("switchyard: {what}: the host answers {status:?}"));
+    if let Err(Status(status)) = result {
+        log_error(&format!("switchyard: {what}: the host answers {status}"));
     }
 }

@@ -3,7 +3,12 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod abi;
+mod calls;
+mod envoy;
 mod exports;
 mod filter;
 mod host;
+mod journey;
+mod metrics;
 mod stream;

@@ -1,25 +1,23 @@
 //! One request and its answer.
 
-use crate::{filter, host};
-use proxy_wasm::types::Action;
+use crate::{
+    abi::Action,
+    envoy::Envoy,
+    filter, host,
+    journey::{Course, Journey},
+};
 use std::cell::OnceCell;
 use switchyard_policy::{
     answer::Mapping,
-    decide::{Decision, Forward, Headers, Refusal, Request, Trail, decide},
+    decide::{Decision, Trail, decide},
+    enforce::{Enforcement, refusal::Response},
+    names::BRANCH,
+    request::{Headers, Request},
 };
-
-/// What the Envoy route that a request is sent on to matches.
-const ROUTE: &str = "x-switchyard-route";
-/// What that route takes its cluster from.
-const CLUSTER: &str = "x-switchyard-cluster";
-/// For the access log, where the route that Envoy names in the end is not the one that the request came to.
-const ROUTE_STATE: &str = "switchyard_route";
-/// Tells a client which branch answered, where the configuration says so.
-const BRANCH: &str = "x-switchyard-branch";
 
 /// Those of the request, each got when first asked for.
 #[derive(Default)]
-struct RequestHeaders {
+pub(crate) struct RequestHeaders {
     target: OnceCell<Vec<u8>>,
     all: OnceCell<host::Headers>,
 }
@@ -27,39 +25,48 @@ struct RequestHeaders {
 /// What the answer to a request is to say.
 pub(crate) struct Answer {
     /// The host that was asked for, if there is a mapping.
-    authority: String,
-    mapping: Option<Mapping>,
-    set_cookies: Vec<String>,
-    branches: Option<String>,
+    pub(crate) authority: String,
+    pub(crate) mapping: Option<Mapping>,
+    pub(crate) set_cookies: Vec<String>,
+    pub(crate) branches: Option<String>,
+    /// Of the policies that the request met, if there were any.
+    pub(crate) enforcement: Option<Enforcement>,
 }
 
 /// Decides the request of a stream.
 pub(crate) fn on_request_headers(stream: u32) -> Action {
     let Some(store) = filter::store() else {
-        host::respond(503, Vec::new());
+        host::respond(&Response::empty(503));
         return Action::Pause;
     };
     let route_name = host::route_name();
+    let headers = RequestHeaders::default();
     let request = Request {
         route_name: &route_name,
-        headers: &RequestHeaders::default(),
+        headers: &headers,
     };
-    let Decision { trail, outcome } = filter::with_rng(|rng| decide(&store, request, rng));
+    let decision = filter::with_rng(|rng| decide(&store, request, rng));
+    let Decision {
+        trail,
+        levels,
+        outcome,
+    } = decision;
     note(&trail);
-    let branches = store.expose_branch().then_some(trail.branches);
-    match outcome {
-        Ok(forward) => {
-            if let Some(answer) = send_on(forward, request, branches) {
-                filter::expect_answer(stream, answer);
-            }
-            Action::Continue
-        }
-        Err(refusal) => {
-            host::set_filter_state(ROUTE_STATE, &route_name);
-            refuse(&refusal, branches.as_deref());
-            Action::Pause
-        }
+    let course = Course {
+        branches: store.expose_branch().then_some(trail.branches),
+        outcome,
+    };
+    if levels.is_empty() || course.is_fault() {
+        return course.take(stream, request, None);
     }
+    let journey = Journey {
+        enforcement: Enforcement::new(levels, course.own()),
+        envoy: Envoy::default(),
+        course,
+        route_name,
+        headers,
+    };
+    journey.go_on(stream)
 }
 
 /// Says on the answer to a stream what its request left to be said.
@@ -68,6 +75,17 @@ pub(crate) fn on_response_headers(stream: u32) -> Action {
         answer.apply();
     }
     Action::Continue
+}
+
+/// For the access log.
+fn note(Trail { root, branches, leaf }: &Trail) {
+    if !root.is_empty() {
+        host::set_filter_state("switchyard_root", root);
+    }
+    if !branches.is_empty() {
+        host::set_filter_state("switchyard_branch", branches);
+        host::set_filter_state("switchyard_leaf", leaf);
+    }
 }
 
 // === impl RequestHeaders ===
@@ -85,12 +103,28 @@ impl Headers for RequestHeaders {
 // === impl Answer ===
 
 impl Answer {
+    pub(crate) fn says_something(&self) -> bool {
+        let Self {
+            authority: _,
+            mapping,
+            set_cookies,
+            branches,
+            enforcement,
+        } = self;
+        let has_edits = |enforcement: &Enforcement| !enforcement.answer_edits().is_empty();
+        mapping.is_some()
+            || !set_cookies.is_empty()
+            || branches.is_some()
+            || enforcement.as_ref().is_some_and(has_edits)
+    }
+
     fn apply(self) {
         let Self {
             authority,
             mapping,
             set_cookies,
             branches,
+            enforcement,
         } = self;
         if let Some(mapping) = mapping {
             map_back(&mapping, &authority);
@@ -101,57 +135,11 @@ impl Answer {
         if let Some(branches) = branches {
             host::set_response_header(BRANCH, Some(branches.as_bytes()));
         }
+        if let Some(enforcement) = enforcement {
+            host::edit_response(&enforcement.answer_edits());
+        }
     }
 }
-
-/// For the access log.
-fn note(Trail { root, branches, leaf }: &Trail) {
-    if !root.is_empty() {
-        host::set_filter_state("switchyard_root", root);
-    }
-    host::set_filter_state("switchyard_branch", branches);
-    host::set_filter_state("switchyard_leaf", leaf);
-}
-
-/// Makes Envoy select the leaf's route, and says what is left to do on the answer.
-fn send_on(forward: Forward, request: Request<'_>, branches: Option<String>) -> Option<Answer> {
-    let Forward {
-        route,
-        cluster,
-        path,
-        set_cookies,
-        mapping,
-    } = forward;
-    if let Some(path) = path {
-        host::set_filter_state("switchyard_path", &path);
-    }
-    host::set_request_header(CLUSTER, cluster.as_deref());
-    if let Some(route) = route {
-        host::set_filter_state(ROUTE_STATE, request.route_name);
-        host::set_request_header(ROUTE, Some(&route));
-    }
-    let is_needed = mapping.is_some() || !set_cookies.is_empty() || branches.is_some();
-    is_needed.then(|| Answer {
-        authority: mapping.as_ref().map_or("", |_| request.authority()).to_owned(),
-        mapping,
-        set_cookies,
-        branches,
-    })
-}
-
-fn refuse(refusal: &Refusal, branches: Option<&str>) {
-    let reason = refusal.to_string();
-    if refusal.is_fault() {
-        host::log_error(&format!("switchyard: request refused: {reason}"));
-    }
-    host::set_filter_state("switchyard_reason", &reason);
-    let exposed = branches.filter(|branches| !branches.is_empty());
-    host::respond(
-        refusal.status(),
-        exposed.map(|branches| (BRANCH, branches)).into_iter().collect(),
-    );
-}
-
 /// Puts the paths in the answer's headers as the client sees them.
 fn map_back(mapping: &Mapping, authority: &str) {
     let headers = host::response_headers();

@@ -1,12 +1,14 @@
-//! A file of manifests, from anyone: it is read or refused, in bounds; and an edit changes what it was to change alone.
+//! A file of manifests, from anyone: it is read or refused, in bounds; what routing makes of it holds together; and an
+//! edit changes what it was to change alone.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use switchyard::{
     edit,
-    manifests::{Documents, Node, documents, objects, read},
+    manifests::{Documents, File, Node, documents, objects, read},
 };
+use switchyard_core::{Graph, Settings};
 
 fuzz_target!(|text: &str| {
     for name in ["f.yaml", "f.json"] {
@@ -16,6 +18,7 @@ fuzz_target!(|text: &str| {
         for problem in &file.problems {
             assert!((1..=lines + 1).contains(&problem.position.line), "{problem}");
         }
+        route(file);
     }
     let Documents { documents, error } = documents(text, false);
     if error.is_none() {
@@ -26,6 +29,21 @@ fuzz_target!(|text: &str| {
             .for_each(|delegate| toggle(text, delegate));
     }
 });
+
+fn route(file: File) {
+    let mut graph = Graph::new(Settings::default());
+    for entry in file.entries.into_values() {
+        graph.apply(entry.object);
+    }
+    graph.commit();
+    let table = graph.table();
+    let of_hosts = table.hosts.values().flat_map(|host| host.policy_keys());
+    let of_switches = table.switches.values().flat_map(|switch| switch.policy_keys());
+    for key in of_hosts.chain(of_switches) {
+        assert!(table.policies.contains_key(key), "{key}");
+        assert!(graph.policy_place(key).is_some(), "{key}");
+    }
+}
 
 fn delegates(object: &Node) -> impl Iterator<Item = &Node> {
     let routes = object

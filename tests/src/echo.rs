@@ -82,8 +82,9 @@ struct Origin {
     tls: Option<SeenTls>,
 }
 
-/// Of a pod, where this machine has those addresses: a cluster takes no loopback address for an endpoint.
-fn any_port() -> SocketAddr {
+/// A port of the kernel's choice, of a pod where this machine has those addresses: a cluster takes no loopback address for
+/// an endpoint.
+pub fn any_port() -> SocketAddr {
     let pod = SocketAddr::new(cluster::POD, 0);
     match std::net::TcpListener::bind(pod) {
         Ok(_) => pod,

@@ -47,7 +47,7 @@ use self::{
 use crate::{
     object::{Kind, Name, Object, ObjectId},
     status::Status,
-    table::{ClusterName, SwitchKey, Table},
+    table::{ClusterName, PolicyKey, SwitchKey, Table},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -86,6 +86,7 @@ pub struct Graph {
 pub struct Change {
     pub hosts: BTreeSet<Arc<str>>,
     pub switches: BTreeSet<SwitchKey>,
+    pub policies: BTreeSet<PolicyKey>,
     pub clusters: BTreeSet<ClusterName>,
     pub endpoints: BTreeSet<ClusterName>,
     pub certificates: BTreeSet<Name>,
@@ -99,6 +100,7 @@ pub struct Change {
 struct Outline {
     fqdn: Option<Arc<str>>,
     switches: BTreeSet<SwitchKey>,
+    policies: BTreeSet<PolicyKey>,
     findings: BTreeMap<Name, BTreeSet<fault::Problem>>,
     needs: Needs,
 }
@@ -108,8 +110,10 @@ struct Outline {
 struct Indices {
     /// Service to the IngressRoutes that name it.
     services: Index<Name, Name>,
-    /// CA Secret to the IngressRoutes that name it.
-    ca_secrets: Index<Name, Name>,
+    /// Secret to the IngressRoutes whose services or policies name it.
+    secrets: Index<Name, Name>,
+    /// URI of a set of keys to the IngressRoutes that name it.
+    jwks: Index<Arc<str>, Name>,
     /// Cluster to the IngressRoutes that have it.
     clusters: Index<ClusterName, Name>,
     /// Service to its clusters.
@@ -207,6 +211,18 @@ impl Graph {
         self.objects.count(kind)
     }
 
+    /// Where a policy of the table stands: the IngressRoute, and the field whose policies it is made of, such as
+    /// `spec.routes[2]`.
+    #[must_use]
+    pub fn policy_place(&self, key: &PolicyKey) -> Option<(Name, String)> {
+        let (owner, _) = key.level()?;
+        let field = match compile::level(&self.compiled, key)? {
+            (None, _) => "spec.virtualhost".to_owned(),
+            (Some(index), _) => format!("spec.routes[{index}]"),
+        };
+        Some((owner, field))
+    }
+
     /// Whether an IngressRoute is a root, as of the last commit.
     #[must_use]
     pub fn is_root(&self, name: &Name) -> bool {
@@ -233,6 +249,10 @@ impl Graph {
                 let roots = self.indices.roots.certificate_namespaces.get(&name.namespace);
                 self.dirty.roots.extend(roots.cloned());
             }
+            Kind::Jwks => {
+                let users = self.indices.jwks.get(&name.name);
+                self.dirty.ingress_routes.extend(users.cloned());
+            }
         }
     }
 
@@ -258,7 +278,7 @@ impl Graph {
     fn touch_secret(&mut self, name: &Name) {
         self.dirty
             .ingress_routes
-            .extend(self.indices.ca_secrets.get(name).cloned());
+            .extend(self.indices.secrets.get(name).cloned());
         self.dirty
             .roots
             .extend(self.indices.roots.secrets.get(name).cloned());

@@ -8,6 +8,9 @@
 //! attributes let an API server refuse was refused by Contour 0.15's, too, or never worked, or is a field that Contour
 //! did not have. All else is admitted, and has its error in the status. A field that is always serialised is required.
 
+pub mod policy;
+
+use self::policy::{Auth, Concurrency, Cors, Headers, Mirror, RateLimit, most};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +65,36 @@ pub struct VirtualHost {
     /// Serves the host over TLS. Requests over plain HTTP are then redirected, but for routes with permitInsecure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// How often requests may come. All of them hold, and those above and below.
+    #[schemars(length(max = most::RATE_LIMITS))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimit>,
+    /// How many requests may be under way at once.
+    #[schemars(with = "Concurrency")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// Checks that requests have to pass: all of them, and those above and below.
+    #[schemars(length(max = most::AUTH))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub auth: Vec<Auth>,
+    /// Services that get copies of requests.
+    #[schemars(length(max = most::MIRRORS))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirror: Vec<Mirror>,
+    /// Changes of headers.
+    #[schemars(with = "Headers")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Headers>,
+    /// Which other sites' pages may use the answers.
+    #[schemars(with = "Cors")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// How long requests may take, for routes below that do not say it themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_policy: Option<TimeoutPolicy>,
+    /// How requests are tried again, for routes below that do not say it themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<RetryPolicy>,
 }
 
 /// How TLS connections to a host are handled.
@@ -110,12 +143,37 @@ pub struct Route {
     #[schemars(regex(pattern = OPTIONAL_PATH))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix_rewrite: String,
-    /// How long requests may take.
+    /// How long requests may take. Beside a delegate: for routes below that do not say it themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_policy: Option<TimeoutPolicy>,
-    /// Tries requests again that a service answers with 5xx, or not at all.
+    /// Tries requests again that a service answers with 5xx, or not at all. Beside a delegate: for routes below that do not
+    /// say it themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
+    /// How often requests may come. All of them hold, and those above and below.
+    #[schemars(length(max = most::RATE_LIMITS))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimit>,
+    /// How many requests may be under way at once.
+    #[schemars(with = "Concurrency")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// Checks that requests have to pass: all of them, and those above and below.
+    #[schemars(length(max = most::AUTH))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub auth: Vec<Auth>,
+    /// Services that get copies of requests.
+    #[schemars(length(max = most::MIRRORS))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirror: Vec<Mirror>,
+    /// Changes of headers.
+    #[schemars(with = "Headers")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Headers>,
+    /// Which other sites' pages may use the answers.
+    #[schemars(with = "Cors")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
 }
 
 /// Where TLS connections go: to services, or to what another IngressRoute says.

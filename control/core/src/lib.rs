@@ -11,6 +11,7 @@
 pub mod duration;
 pub mod graph;
 pub mod ingressroute;
+pub mod jwks;
 pub mod object;
 pub mod path;
 pub mod status;

@@ -2,15 +2,19 @@
 //!
 //! These are the edge's promise to the graph: whoever builds one (a watch, a directory of YAML) has parsed it.
 
-use crate::ingressroute;
+use crate::ingressroute::{
+    self,
+    policy::{Auth, Ways},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
     sync::Arc,
 };
+use switchyard_policy::config::policy::Key;
 
-/// `namespace/name`: which object of a kind.
+/// `namespace/name`: which object of a kind. Without a namespace: `name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
     pub namespace: Arc<str>,
@@ -26,6 +30,8 @@ pub enum Kind {
     Endpoints,
     Secret,
     TlsCertificateDelegation,
+    /// No kind of Kubernetes': what is at a URI.
+    Jwks,
 }
 
 /// Which object, of any kind.
@@ -46,6 +52,7 @@ pub enum Object {
     Endpoints(Endpoints),
     Secret(Secret),
     TlsCertificateDelegation(TlsCertificateDelegation),
+    Jwks(Jwks),
 }
 
 /// What a source saw change, at once. The first batch of a source is everything it has.
@@ -190,6 +197,24 @@ pub struct CertificateDelegation {
     pub target_namespaces: Vec<String>,
 }
 
+/// A set of keys that tokens are signed with (RFC 7517), at a URI that an IngressRoute names. Whoever fetches it tells the
+/// graph what there is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jwks {
+    /// As the IngressRoute has it.
+    pub uri: Arc<str>,
+    /// The last good ones, or why there never were any: such as `connection refused`.
+    pub keys: Result<FetchedKeys, String>,
+}
+
+/// Keys, and when they were got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchedKeys {
+    pub keys: Vec<Key>,
+    /// Seconds since 1970.
+    pub fetched: u64,
+}
+
 // === impl Name ===
 
 impl Name {
@@ -213,6 +238,9 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            return f.write_str(&self.name);
+        }
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
@@ -220,13 +248,14 @@ impl fmt::Display for Name {
 // === impl Kind ===
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::IngressRoute,
         Self::Service,
         Self::EndpointSlice,
         Self::Endpoints,
         Self::Secret,
         Self::TlsCertificateDelegation,
+        Self::Jwks,
     ];
 
     /// As Kubernetes spells it.
@@ -239,6 +268,7 @@ impl Kind {
             Self::Endpoints => "Endpoints",
             Self::Secret => "Secret",
             Self::TlsCertificateDelegation => "TLSCertificateDelegation",
+            Self::Jwks => "JWKS",
         }
     }
 }
@@ -250,6 +280,17 @@ impl fmt::Display for Kind {
 }
 
 // === impl ObjectId ===
+
+impl ObjectId {
+    /// The set of keys at a URI.
+    #[must_use]
+    pub fn jwks(uri: Arc<str>) -> Self {
+        Self {
+            kind: Kind::Jwks,
+            name: Name::new("", uri),
+        }
+    }
+}
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -264,6 +305,7 @@ impl Object {
     #[must_use]
     pub fn id(&self) -> ObjectId {
         let (kind, name) = match self {
+            Self::Jwks(o) => return ObjectId::jwks(o.uri.clone()),
             Self::IngressRoute(o) => (Kind::IngressRoute, &o.name),
             Self::Service(o) => (Kind::Service, &o.name),
             Self::EndpointSlice(o) => (Kind::EndpointSlice, &o.name),
@@ -295,9 +337,11 @@ impl Batch {
 // === impl IngressRoute ===
 
 impl IngressRoute {
-    /// The Secrets that it names, right or wrong: its certificate, and the authorities that it trusts.
+    /// The Secrets that it names, right or wrong: its certificate, the authorities that it trusts, and those with the
+    /// passwords and keys of its policies.
     pub fn secrets(&self) -> impl Iterator<Item = Name> {
         let Self { name, spec, .. } = self;
+        let own = |secret: &str| Name::new(name.namespace.clone(), secret);
         let tls = spec.virtualhost.iter().filter_map(|host| host.tls.as_ref());
         let certificate = tls
             .filter(|tls| !tls.secret_name.is_empty())
@@ -307,8 +351,21 @@ impl IngressRoute {
         let authorities = of_routes
             .chain(of_tcp)
             .filter_map(|service| service.validation.as_ref())
-            .map(|validation| Name::new(name.namespace.clone(), validation.ca_secret.as_str()));
-        certificate.into_iter().chain(authorities)
+            .map(move |validation| own(&validation.ca_secret));
+        let credentials = self.ways().flat_map(Ways::secrets).map(own);
+        certificate.into_iter().chain(authorities).chain(credentials)
+    }
+
+    /// The URIs of the sets of keys that it names, right or wrong.
+    pub fn jwks_uris(&self) -> impl Iterator<Item = &str> {
+        self.ways().filter_map(Ways::jwks_uri)
+    }
+
+    /// All checks that it has, at whatever level.
+    fn ways(&self) -> impl Iterator<Item = Ways<'_>> {
+        let of_host = self.spec.virtualhost.iter().flat_map(|host| &host.auth);
+        let of_routes = self.spec.routes.iter().flat_map(|route| &route.auth);
+        of_host.chain(of_routes).flat_map(Auth::all_ways)
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+pub use switchyard_policy::config::Policy;
 
 /// Everything the proxies are to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Table {
     pub endpoints: BTreeMap<ClusterName, Arc<Vec<Endpoint>>>,
     /// Certificates that hosts with TLS present.
     pub certificates: BTreeMap<Name, Arc<Certificate>>,
+    /// What routes, switches and leaves ask of requests.
+    pub policies: BTreeMap<PolicyKey, Arc<Policy>>,
 }
 
 /// A host name, owned by one root.
@@ -82,6 +85,8 @@ pub struct Vhost {
     /// What a leaf below this vhost's switches may be: those in use, and those that delegates standing by in
     /// the namespaces that it delegates to would use, so that switching to one changes no route.
     pub templates: BTreeSet<Template>,
+    /// How many copies of a request there are at most, for mirrors.
+    pub mirrors: usize,
 }
 
 /// What a vhost does with a prefix.
@@ -92,6 +97,8 @@ pub enum HostRoute {
         template: Template,
         clusters: Vec<WeightedCluster>,
         rewrite: Option<Arc<str>>,
+        /// The outermost first. If there is any, the filter is on.
+        policies: Vec<PolicyKey>,
     },
     /// Handed to the filter.
     Switch(SwitchKey),
@@ -107,6 +114,10 @@ pub enum HostRoute {
 /// plain port of a host with TLS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SwitchKey(pub Arc<str>);
+
+/// Names a policy on a host: `fqdn namespace/name virtualhost`, or `fqdn namespace/name/match`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyKey(pub Arc<str>);
 
 /// A delegating route: a prefix, its branches, and the one that is active.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -126,6 +137,8 @@ pub struct Switch {
     /// 0 to 100: the share of new sessions for the first standby.
     pub canary: u8,
     pub sticky: Option<Sticky>,
+    /// Of its owner's route, and of the virtualhost if that is the root's; the outermost first.
+    pub policies: Vec<PolicyKey>,
     pub branches: BTreeMap<Name, Branch>,
 }
 
@@ -169,6 +182,7 @@ pub struct Leaf {
     pub template: Template,
     pub clusters: Vec<WeightedCluster>,
     pub rewrite: Option<Arc<str>>,
+    pub policy: Option<PolicyKey>,
 }
 
 /// All that a proxy's route says, but for the cluster and the path: what leaves have in common.
@@ -273,6 +287,38 @@ pub struct Certificate {
     pub key: Vec<u8>,
 }
 
+// === impl Host ===
+
+impl Host {
+    /// The policies that its own routes name; its switches name more.
+    pub fn policy_keys(&self) -> impl Iterator<Item = &PolicyKey> {
+        let tls = match &self.tls {
+            Some(HostTls::Terminate { tls: _, vhost }) => Some(vhost),
+            Some(HostTls::TerminateTcp { .. } | HostTls::Passthrough { .. }) | None => None,
+        };
+        let routes = [&self.http]
+            .into_iter()
+            .chain(tls)
+            .flat_map(|vhost| vhost.routes.values());
+        routes.flat_map(|route| match route {
+            HostRoute::Plain { policies, .. } => &**policies,
+            HostRoute::Switch(_) | HostRoute::HttpsRedirect | HostRoute::Unavailable => &[],
+        })
+    }
+}
+
+// === impl Vhost ===
+
+impl Vhost {
+    /// What answers 503, whatever it is asked for.
+    pub(crate) fn unavailable() -> Self {
+        Self {
+            routes: BTreeMap::from([("/".into(), HostRoute::Unavailable)]),
+            ..Self::default()
+        }
+    }
+}
+
 // === impl SwitchKey ===
 
 impl SwitchKey {
@@ -285,6 +331,54 @@ impl SwitchKey {
 }
 
 impl fmt::Display for SwitchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Switch ===
+
+impl Switch {
+    /// The policies that it and its leaves name; the switches below name more.
+    pub fn policy_keys(&self) -> impl Iterator<Item = &PolicyKey> {
+        let targets = self.branches.values().flat_map(|branch| branch.routes.values());
+        let of_leaves = targets.filter_map(|target| match target {
+            Target::Leaf(leaf) => leaf.policy.as_ref(),
+            Target::Switch(_) | Target::HttpsRedirect | Target::Unavailable(_) => None,
+        });
+        self.policies.iter().chain(of_leaves)
+    }
+}
+
+// === impl PolicyKey ===
+
+impl PolicyKey {
+    pub(crate) fn of_virtualhost(fqdn: &str, root: &Name) -> Self {
+        Self(format!("{fqdn} {root} virtualhost").into())
+    }
+
+    pub(crate) fn of_route(fqdn: &str, owner: &Name, prefix: &str) -> Self {
+        Self(format!("{fqdn} {owner}{prefix}").into())
+    }
+
+    /// The host name whose requests meet it.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    /// The IngressRoute that it stands in, and the normalised match of its route there; none of the virtualhost's.
+    #[must_use]
+    pub fn level(&self) -> Option<(Name, Option<&str>)> {
+        let (_, level) = self.0.split_once(' ')?;
+        let (namespace, rest) = level.split_once('/')?;
+        let (name, after) = rest.split_at_checked(rest.find(['/', ' '])?)?;
+        let prefix = Some(after).filter(|after| after.starts_with('/'));
+        Some((Name::new(namespace, name), prefix))
+    }
+}
+
+impl fmt::Display for PolicyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -54,6 +54,8 @@ pub fn object(document: Value) -> Result<Option<Reading>, FieldError> {
         Kind::EndpointSlice => endpoints::endpoint_slice(document),
         Kind::Endpoints => endpoints::endpoints(document),
         Kind::Secret => secret::secret(document),
+        // No document is of this kind: it is none of Kubernetes'.
+        Kind::Jwks => return Ok(None),
     };
     reading.map(Some)
 }

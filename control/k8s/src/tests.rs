@@ -103,15 +103,29 @@ fn other_kinds_are_passed_over() {
 
 #[test]
 fn an_unknown_field_is_told_and_has_no_effect() {
+    let limit = json!({"requests": 1, "unit": "second", "brust": 5, "match": {"path": "/a"}});
+    let auth = json!({"anyOf": [{"basik": {}}]});
+    let routes = json!([{"match": "/", "copies": true, "rateLimits": [limit], "auth": [auth]}]);
+    let virtualhost = json!({"fqdn": "a.com", "auht": []});
     let reading = reading(ingress_route(
-        &json!({"routes": [{"match": "/", "mirror": true}], "strategy": "Random"}),
+        &json!({"virtualhost": virtualhost, "routes": routes, "strategy": "Random"}),
     ));
     let fields: Vec<_> = reading
         .warnings
         .iter()
         .map(|warning| warning.field.as_str())
         .collect();
-    assert_eq!(fields, ["spec.routes[0].mirror", "spec.strategy"]);
+    assert_eq!(
+        fields,
+        [
+            "spec.routes[0].auth[0].anyOf[0].basik",
+            "spec.routes[0].copies",
+            "spec.routes[0].rateLimits[0].brust",
+            "spec.routes[0].rateLimits[0].match.path",
+            "spec.strategy",
+            "spec.virtualhost.auht",
+        ]
+    );
     let Object::IngressRoute(route) = reading.object else {
         panic!("{:?}", reading.object)
     };

@@ -11,6 +11,7 @@ fn scraped(cluster: Option<ClusterMetrics>) -> String {
         })),
         tally: Arc::default(),
         timings: Timings::default(),
+        fetches: Arc::default(),
         cluster,
     };
     metrics.timings.graph_build_seconds.observe(0.002);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use switchyard_core::{
     Graph, Name, Object, Settings,
-    ingressroute::{Delegate, Route, Spec, VirtualHost},
+    ingressroute::{Delegate, Route, Spec, VirtualHost, policy::Ways},
     object::{IngressRoute, Kind},
     path,
 };
@@ -150,7 +150,7 @@ fn stage(namespace: &str) -> IngressRoute {
         spec: Spec {
             virtualhost: Some(VirtualHost {
                 fqdn: "rehearsal.invalid".to_owned(),
-                tls: None,
+                ..Default::default()
             }),
             routes: vec![route],
             tcpproxy: None,
@@ -158,7 +158,7 @@ fn stage(namespace: &str) -> IngressRoute {
     }
 }
 
-/// Without what only other namespaces and Secrets could show to be right.
+/// Without what only other namespaces, Secrets and issuers of tokens could show to be right.
 fn alone(object: Object) -> Object {
     let Object::IngressRoute(mut ingress_route) = object else {
         return object;
@@ -168,13 +168,12 @@ fn alone(object: Object) -> Object {
         let delegate = route.delegate.as_ref();
         delegate.is_none_or(|delegate| delegate.namespace.is_empty() || *delegate.namespace == **namespace)
     });
-    for service in ingress_route
-        .spec
-        .routes
-        .iter_mut()
-        .flat_map(|route| &mut route.services)
-    {
-        service.validation = None;
+    for route in &mut ingress_route.spec.routes {
+        for service in &mut route.services {
+            service.validation = None;
+        }
+        let is_alone = |ways: Ways<'_>| ways.secrets().next().is_none() && ways.jwks_uri().is_none();
+        route.auth.retain(|auth| auth.all_ways().all(is_alone));
     }
     Object::IngressRoute(ingress_route)
 }
@@ -372,5 +371,39 @@ impl Spot {
             .into_iter()
             .chain(swapped)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_secrets_and_issuers_could_show_is_not_held_against_a_branch() {
+        let routes = json!([{
+            "match": "/",
+            "services": [{"name": "s", "port": 80, "validation": {"caSecret": "ca", "subjectName": "s"}}],
+            "auth": [
+                {"basic": {"secretName": "users"}},
+                {"anyOf": [{"ip": {"allow": ["10.0.0.0/8"]}}, {"jwt": {"jwks": {"uri": "https://issuer"}}}]},
+                {"ip": {"allow": ["10.0.0.0/8"]}},
+                {"external": {"service": {"name": "sso", "port": 80}}},
+            ],
+        }]);
+        let object = Object::IngressRoute(IngressRoute {
+            name: Name::new("default", "blue"),
+            generation: 1,
+            spec: serde_json::from_value(json!({"routes": routes})).unwrap(),
+        });
+        let Object::IngressRoute(left) = alone(object) else {
+            panic!("no IngressRoute")
+        };
+        let [route] = &left.spec.routes[..] else {
+            panic!("{left:?}")
+        };
+        assert_eq!(route.services[0].validation, None);
+        assert_eq!(route.auth.len(), 2);
+        assert!(route.auth[0].ip.is_some() && route.auth[1].external.is_some());
+        assert_eq!((left.secrets().count(), left.jwks_uris().count()), (0, 0));
     }
 }

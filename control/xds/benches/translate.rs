@@ -171,6 +171,7 @@ fn add_root(table: &mut Table, root: usize) {
     let vhost = Vhost {
         routes: BTreeMap::from([("/".into(), HostRoute::Switch(key(root)))]),
         templates: BTreeSet::from([Template::default()]),
+        mirrors: 0,
     };
     let host = Host {
         fqdn: fqdn(root),
@@ -193,6 +194,7 @@ fn switch(root: usize) -> Switch {
         preview: None,
         canary: 0,
         sticky: None,
+        policies: vec![],
         branches: branches.into(),
     }
 }
@@ -205,6 +207,7 @@ fn branch(root: usize, colour: &str) -> Branch {
             weight: 1,
         }],
         rewrite: None,
+        policy: None,
     };
     Branch {
         routes: ["/", "/api", "/static"]

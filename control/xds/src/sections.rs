@@ -1,23 +1,23 @@
-//! A filter's configuration: one section for each of its switches, of which a change touches one.
+//! A filter's configuration: one section for each of its switches, plain routes and policies, of which a change touches
+//! one.
 //!
 //! ```text
-//! Switch -> section (JSON) -> bucket -> packed configuration -> Wasm -> TypedExtensionConfig
-//!           kept              kept      put together when sent
+//! Switch, ... -> section (JSON) -> bucket -> packed configuration -> Wasm -> TypedExtensionConfig
+//!                kept              kept      put together when sent
 //! ```
 
-mod section;
+mod redact;
+pub(crate) mod section;
 mod wire;
-
-pub(crate) use section::section;
 
 use crate::{pack, translate::Shard};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use switchyard_policy::packed::{self, Flags, Unpackable};
+use switchyard_policy::packed::{self, Flags, Named, Unpackable};
 
 /// Sections by key. Cheap to clone and change: what did not change is shared.
 #[derive(Clone, Debug)]
@@ -104,16 +104,31 @@ impl Sections {
         wire::encode(&self.shard.to_string(), code, flags, &buckets)
     }
 
-    /// As people write a configuration.
+    /// As people write a configuration, without the secrets that are in policies.
     ///
     /// # Errors
     /// None: the sections are JSON.
     pub fn to_json(&self) -> serde_json::Result<Value> {
-        let switches = self
-            .iter()
-            .map(|(key, json)| Ok((key.to_string(), serde_json::from_slice(json)?)));
-        let switches: serde_json::Map<_, _> = switches.collect::<serde_json::Result<_>>()?;
-        Ok(json!({ "exposeBranch": self.expose_branch, "switches": switches }))
+        let (mut switches, mut routes, mut policies) = (Map::new(), Map::new(), Map::new());
+        for (key, json) in self.iter() {
+            let mut section = serde_json::from_slice(json)?;
+            let (map, key) = match Named::of(key) {
+                Named::Switch(key) => (&mut switches, key),
+                Named::Route(name) => (&mut routes, name),
+                Named::Policy(key) => {
+                    redact::policy(&mut section);
+                    (&mut policies, key)
+                }
+            };
+            map.insert(key.to_owned(), section);
+        }
+        let mut config = json!({ "exposeBranch": self.expose_branch, "switches": switches });
+        for (field, map) in [("routes", routes), ("policies", policies)] {
+            if !map.is_empty() {
+                config[field] = map.into();
+            }
+        }
+        Ok(config)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Bytes> {

@@ -4,7 +4,8 @@
 //! Table.clusters      -> Cluster, ClusterLoadAssignment
 //!      .certificates  -> Secret                            one for each host that presents it
 //!      .hosts         -> RouteConfiguration, Listener      a VirtualHost for each host and port
-//!      .switches      -> TypedExtensionConfig              a section for each switch
+//!      .switches      -> TypedExtensionConfig              a section for each switch, for each policy, and for each
+//!      .policies                                            plain route that has policies
 //! ```
 //!
 //! What the table no longer names may still be in use where a proxy is behind: clusters, templates and sections stay
@@ -14,17 +15,19 @@ mod access_log;
 mod cluster;
 mod configuration;
 mod endpoint;
+mod filters;
 mod hosts;
 mod http;
 mod listener;
+mod mirror;
 mod published;
 mod route;
 mod secret;
 mod shard;
-mod switches;
 mod tcp;
 mod tls;
 
+pub(crate) use mirror::mirror_name;
 pub(crate) use route::FILTER;
 pub use route::{HTTPS_REDIRECT, template_name};
 pub(crate) use shard::Shard;
@@ -33,14 +36,15 @@ use crate::{
     pack,
     resource::{Body, ResourceType, Update},
 };
+use filters::Filters;
 use hosts::Hosts;
+use mirror::Mirrors;
 use prost::Message;
 use published::Published;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
-use switches::Switches;
 use switchyard_core::{
     graph::Change,
     table::{Certificate, ClusterName, Discovery, Table, TlsVersion},
@@ -70,7 +74,8 @@ pub struct Translator {
     settings: Settings,
     published: Published,
     hosts: Hosts,
-    switches: Switches,
+    mirrors: Mirrors,
+    filters: Filters,
 }
 
 // === impl Settings ===
@@ -96,7 +101,8 @@ impl Translator {
         Self {
             published: Published::default(),
             hosts: Hosts::default(),
-            switches: Switches::new(&settings),
+            mirrors: Mirrors::default(),
+            filters: Filters::new(&settings),
             settings,
         }
     }
@@ -104,7 +110,7 @@ impl Translator {
     /// What there is without any object.
     pub fn start(&mut self) -> Update {
         self.hosts.publish(&self.settings, &mut self.published);
-        self.switches.start(&mut self.published);
+        self.filters.start(&mut self.published);
         self.published.take()
     }
 
@@ -112,10 +118,11 @@ impl Translator {
     pub fn update(&mut self, table: &Table, change: &Change, generation: u64) -> Update {
         let Change {
             hosts,
-            switches,
+            switches: _,
             clusters,
             endpoints,
             certificates,
+            policies,
             statuses: _,
             derived: _,
         } = change;
@@ -125,20 +132,15 @@ impl Translator {
         for name in clusters.union(endpoints) {
             self.set_endpoints(table, name, generation);
         }
-        for fqdn in hosts {
-            self.hosts.set(
-                &self.settings,
-                fqdn,
-                table.hosts.get(fqdn).map(AsRef::as_ref),
-                generation,
-            );
+        self.mirrors.set(table, change, generation, &mut self.published);
+        for fqdn in hosts.union(&self.hosts.handed_down(table, policies)) {
+            self.hosts.set(&self.settings, table, fqdn, generation);
         }
         for fqdn in self.hosts.presenting(hosts, certificates) {
             self.set_secret(table, &fqdn);
         }
         self.hosts.publish(&self.settings, &mut self.published);
-        self.switches
-            .set(table, switches.iter(), generation, &mut self.published);
+        self.filters.set(table, change, generation, &mut self.published);
         self.published.take()
     }
 
@@ -147,7 +149,7 @@ impl Translator {
         self.published.prune(acked);
         self.hosts.prune(&self.settings, table, acked);
         self.hosts.publish(&self.settings, &mut self.published);
-        self.switches.prune(acked, &mut self.published);
+        self.filters.prune(acked, &mut self.published);
         self.published.take()
     }
 

@@ -19,17 +19,28 @@
 //!
 //! An unknown field or a value out of range is refused; the refusal names its place.
 
+mod at;
 mod check;
 mod error;
+mod json;
+pub mod policy;
 mod read;
+#[cfg(feature = "schema")]
+mod schema;
 
+pub(crate) use check::is_token;
 pub use error::Error;
+#[cfg(test)]
+pub(crate) use json::parse;
+pub use policy::Policy;
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The whole configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -41,12 +52,33 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expose_branch: bool,
     /// By key: the name of the Envoy route that the switch is, or for one below another what `switch` says there.
-    #[serde(default, deserialize_with = "read::unique_keys")]
+    #[serde(default)]
     pub switches: BTreeMap<String, Switch>,
+    /// Of Envoy routes that are no switches, and that the filter is on for: by the route's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<String, PlainRoute>,
+    /// By key: what `policies` and `policy` say elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<String, Policy>,
+}
+
+/// An Envoy route whose requests meet policies, and go where Envoy says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlainRoute {
+    /// Keys of policies, the outermost first.
+    pub policies: Vec<String>,
+    /// It has a timeout of its own, which one from above does not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_timeout: bool,
+    /// It has retries of its own, which those from above do not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_retry: bool,
 }
 
 /// A prefix, its branches, and the one that is active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Switch {
@@ -69,13 +101,15 @@ pub struct Switch {
     pub canary: Option<Canary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
+    /// Keys of policies that requests meet before a branch is chosen, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
     /// What each branch serves. The longest prefix by whole segments wins; no prefix lies outside the mount.
-    #[serde(deserialize_with = "read::unique_keys")]
     pub branches: BTreeMap<String, Vec<Route>>,
 }
 
 /// Requests with this header go to the first standby.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preview {
@@ -85,7 +119,7 @@ pub struct Preview {
 }
 
 /// A share of new sessions goes to the first standby.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Canary {
@@ -95,7 +129,7 @@ pub struct Canary {
 }
 
 /// A session stays on its branch while that is a branch of the switch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sticky {
@@ -107,9 +141,10 @@ pub struct Sticky {
 }
 
 /// One prefix of a branch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", try_from = "read::RouteFields")]
+#[cfg_attr(feature = "schema", schemars(try_from = "schema::RouteFields"))]
+#[serde(rename_all = "camelCase")]
 pub struct Route {
     /// As the branch sees paths: normalised, inside the mount.
     pub prefix: String,
@@ -119,7 +154,7 @@ pub struct Route {
 }
 
 /// What a branch does with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
@@ -132,7 +167,7 @@ pub enum Target {
 }
 
 /// Which Envoy route a request is sent on to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Leaf {
@@ -146,10 +181,19 @@ pub struct Leaf {
     /// What replaces the prefix before the request is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<String>,
+    /// The key of its own policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Its route has a timeout of its own, which one from above does not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_timeout: bool,
+    /// Its route has retries of its own, which those from above do not replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_retry: bool,
 }
 
 /// A cluster and its share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WeightedCluster {
@@ -167,13 +211,6 @@ fn one() -> u32 {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_one(weight: &u32) -> bool {
     *weight == 1
-}
-
-/// The JSON Schema of [`Config`].
-#[cfg(feature = "schema")]
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Config).to_value()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use crate::{
     answer::Mapping,
-    config::{Leaf, Target, WeightedCluster},
+    config::{Leaf, PlainRoute, Target, WeightedCluster},
     path,
+    policy::Policy,
+    request::Request,
     rng::Rng,
     session,
     store::{Store, Unusable},
@@ -11,34 +13,29 @@ use crate::{
 };
 use std::{borrow::Cow, rc::Rc};
 
+pub use crate::request::Headers;
+
 /// Switches that a request may pass. Control delegates at most 64 deep; a configuration that leads in a circle ends.
 const MAX_SWITCHES: usize = 128;
 
 /// The Envoy route of leaves that name none, where the path is rewritten.
 pub const FORWARD: &str = "forward";
 
-/// A request, as far as it matters.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
-    /// The Envoy route that the request is on, which is the key of its switch.
-    pub route_name: &'a str,
-    pub headers: &'a dyn Headers,
-}
-
-/// The headers of a request, which cost something to get: most requests are decided without.
-pub trait Headers {
-    /// `:path`.
-    fn target(&self) -> &[u8];
-
-    /// All of them, names in lower case, those that start with `:` among them.
-    fn all(&self) -> &[(String, Vec<u8>)];
-}
-
 /// What a request gets, and what the access log is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub trail: Trail,
+    /// What it has to meet first, the outermost first.
+    pub levels: Vec<Level>,
     pub outcome: Result<Forward, Refusal>,
+}
+
+/// A policy that a request has to meet.
+#[derive(Clone, Debug)]
+pub struct Level {
+    pub policy: Rc<Policy>,
+    /// The path as this level sees it, without the query. None: the policy does not look at it.
+    pub path: Option<String>,
 }
 
 /// The way that a request took.
@@ -65,6 +62,16 @@ pub struct Forward {
     pub set_cookies: Vec<String>,
     /// None: the upstream sees the paths that the client sees.
     pub mapping: Option<Mapping>,
+    /// It is on a plain route, whose cluster is for the proxy to choose.
+    pub stays: bool,
+    pub own: Own,
+}
+
+/// What the route that a request goes by says itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    pub timeout: bool,
+    pub retry: bool,
 }
 
 /// Do not send the request on.
@@ -83,6 +90,12 @@ pub enum Refusal {
     NoSwitch(String),
     #[error("switch {0:?}: {1}")]
     BadSwitch(String, Unusable),
+    #[error("route {0:?}: {1}")]
+    BadRoute(String, Unusable),
+    #[error("no policy {0:?}")]
+    NoPolicy(String),
+    #[error("policy {0:?}: {1}")]
+    BadPolicy(String, Unusable),
     #[error("more than {MAX_SWITCHES} switches in a row")]
     TooDeep,
 }
@@ -94,6 +107,7 @@ struct Walk<'a> {
     path: Option<Cow<'a, str>>,
     mapping: Mapping,
     trail: Trail,
+    levels: Vec<Level>,
     set_cookies: Vec<String>,
 }
 
@@ -114,53 +128,37 @@ pub fn decide(store: &Store, request: Request<'_>, rng: &mut Rng) -> Decision {
     let outcome = walk.run(store, rng);
     Decision {
         trail: walk.trail,
+        levels: walk.levels,
         outcome,
     }
 }
 
-// === impl Request ===
+// === impl Level ===
 
-impl<'a> Request<'a> {
-    /// The host that was asked for; empty where there is none.
-    #[must_use]
-    pub fn authority(&self) -> &'a str {
-        let value = self.values(":authority").next();
-        value
-            .and_then(|value| str::from_utf8(value).ok())
-            .unwrap_or_default()
-    }
-
-    fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let headers = self.headers.all().iter();
-        let named = headers.filter(move |(header, _)| header == name);
-        named.map(|(_, value)| value.as_slice())
-    }
-
-    /// The path, without the query; none if it is not UTF-8.
-    fn path(&self) -> Option<&'a str> {
-        str::from_utf8(self.headers.target())
-            .ok()?
-            .split(['?', '#'])
-            .next()
-    }
-
-    /// Whether the client speaks TLS, to Envoy or to what is in front of it.
-    fn is_https(&self) -> bool {
-        let forwarded = self.values("x-forwarded-proto").next();
-        forwarded.or_else(|| self.values(":scheme").next()) == Some(b"https".as_slice())
+impl PartialEq for Level {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.policy, &other.policy) && self.path == other.path
     }
 }
+
+impl Eq for Level {}
 
 // === impl Refusal ===
 
 impl Refusal {
     /// The status of the answer.
     #[must_use]
-    pub fn status(&self) -> u32 {
+    pub fn status(&self) -> u16 {
         match self {
             Self::BadPath => 400,
             Self::NoRoute => 404,
-            Self::Unavailable(_) | Self::NoSwitch(_) | Self::BadSwitch(..) | Self::TooDeep => 503,
+            Self::Unavailable(_)
+            | Self::NoSwitch(_)
+            | Self::BadSwitch(..)
+            | Self::BadRoute(..)
+            | Self::NoPolicy(_)
+            | Self::BadPolicy(..)
+            | Self::TooDeep => 503,
         }
     }
 
@@ -168,9 +166,20 @@ impl Refusal {
     #[must_use]
     pub fn is_fault(&self) -> bool {
         match self {
-            Self::NoSwitch(_) | Self::BadSwitch(..) | Self::TooDeep => true,
+            Self::NoSwitch(_)
+            | Self::BadSwitch(..)
+            | Self::BadRoute(..)
+            | Self::NoPolicy(_)
+            | Self::BadPolicy(..)
+            | Self::TooDeep => true,
             Self::BadPath | Self::NoRoute | Self::Unavailable(_) => false,
         }
+    }
+
+    /// Whether the request has come as far as it can, and so is to hear of it only if it meets the policies on the way.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        matches!(self, Self::NoRoute | Self::Unavailable(_))
     }
 }
 
@@ -183,23 +192,77 @@ impl<'a> Walk<'a> {
             path: None,
             mapping: Mapping::identity(),
             trail: Trail::default(),
+            levels: Vec::new(),
             set_cookies: Vec::new(),
         }
     }
 
     fn run(&mut self, store: &Store, rng: &mut Rng) -> Result<Forward, Refusal> {
         let mut key = self.request.route_name.to_owned();
-        for _ in 0..MAX_SWITCHES {
-            let switch = find(store, key)?;
+        for passed in 0..MAX_SWITCHES {
+            let switch = match store.switch(&key) {
+                Ok(Some(switch)) => switch,
+                Ok(None) if passed == 0 => return self.stay(store, key),
+                Ok(None) => return Err(Refusal::NoSwitch(key)),
+                Err(error) => return Err(Refusal::BadSwitch(key, error)),
+            };
+            self.meet(store, &switch.policies)?;
             let branch = self.enter(&switch, rng);
             let (prefix, target) = self.route(&switch, &branch)?;
             match target {
-                Target::Leaf(leaf) => return self.arrive(prefix, leaf, rng),
+                Target::Leaf(leaf) => {
+                    self.meet(store, leaf.policy.as_slice())?;
+                    return self.arrive(prefix, leaf, rng);
+                }
                 Target::Switch(below) => key = below.clone(),
                 Target::Unavailable(reason) => return Err(self.stop(prefix, reason)),
             }
         }
         Err(Refusal::TooDeep)
+    }
+
+    /// On a route that is no switch.
+    fn stay(&mut self, store: &Store, name: String) -> Result<Forward, Refusal> {
+        let route = match store.route(&name) {
+            Ok(Some(route)) => route,
+            Ok(None) => return Err(Refusal::NoSwitch(name)),
+            Err(error) => return Err(Refusal::BadRoute(name, error)),
+        };
+        let PlainRoute {
+            policies,
+            own_timeout,
+            own_retry,
+        } = &*route;
+        self.meet(store, policies)?;
+        Ok(Forward {
+            route: None,
+            cluster: None,
+            path: None,
+            set_cookies: Vec::new(),
+            mapping: None,
+            stays: true,
+            own: Own {
+                timeout: *own_timeout,
+                retry: *own_retry,
+            },
+        })
+    }
+
+    /// Notes policies that the request has to meet, by their keys.
+    fn meet(&mut self, store: &Store, keys: &[String]) -> Result<(), Refusal> {
+        for key in keys {
+            let policy = match store.policy(key) {
+                Ok(Some(policy)) => policy,
+                Ok(None) => return Err(Refusal::NoPolicy(key.clone())),
+                Err(error) => return Err(Refusal::BadPolicy(key.clone(), error)),
+            };
+            let path = policy.looks_at_path().then(|| self.path().map(str::to_owned));
+            self.levels.push(Level {
+                path: path.transpose()?,
+                policy,
+            });
+        }
+        Ok(())
     }
 
     /// Takes a branch of the switch.
@@ -269,6 +332,9 @@ impl<'a> Walk<'a> {
             route,
             clusters,
             rewrite,
+            policy: _,
+            own_timeout,
+            own_retry,
         } = leaf;
         prefix.clone_into(&mut self.trail.leaf);
         if let Some(rewrite) = rewrite {
@@ -282,6 +348,11 @@ impl<'a> Walk<'a> {
             path,
             set_cookies: std::mem::take(&mut self.set_cookies),
             mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
+            stays: false,
+            own: Own {
+                timeout: *own_timeout,
+                retry: *own_retry,
+            },
         })
     }
 
@@ -296,14 +367,6 @@ impl<'a> Walk<'a> {
     fn stop(&mut self, prefix: &str, reason: &str) -> Refusal {
         prefix.clone_into(&mut self.trail.leaf);
         Refusal::Unavailable(reason.to_owned())
-    }
-}
-
-fn find(store: &Store, key: String) -> Result<Rc<Switch>, Refusal> {
-    match store.switch(&key) {
-        Ok(Some(switch)) => Ok(switch),
-        Ok(None) => Err(Refusal::NoSwitch(key)),
-        Err(error) => Err(Refusal::BadSwitch(key, error)),
     }
 }
 

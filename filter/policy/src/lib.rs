@@ -11,13 +11,27 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod answer;
+pub mod auth;
+pub mod call;
 pub mod config;
 pub mod decide;
+pub mod enforce;
 pub mod hash;
+pub mod header;
+pub mod host;
+mod json;
+pub mod limit;
+mod maps;
+pub mod names;
 pub mod packed;
 pub mod path;
-pub mod pending;
+pub mod places;
+pub mod policy;
+pub mod protobuf;
+pub mod rate_limit_service;
+pub mod request;
 pub mod rng;
 pub mod session;
+mod shared;
 pub mod store;
 pub mod switch;

@@ -8,7 +8,13 @@
 //! ```
 //!
 //! A frozen hash table: [`bucket_of`] says where a key is, so that taking in an update is a copy, not a parse, and the
-//! sender can keep the buckets that no change touched. A section is the JSON of one [`crate::config::Switch`].
+//! sender can keep the buckets that no change touched.
+//!
+//! | key | section: the JSON of one |
+//! |---|---|
+//! | as [`crate::config::Config::switches`] has it | [`crate::config::Switch`] |
+//! | [`route_key`] | [`crate::config::PlainRoute`] |
+//! | [`policy_key`] | [`crate::config::Policy`] |
 //!
 //! The reader checks every bound: bytes that no sender made give no sections, or odd ones, never a panic or a loop.
 
@@ -22,6 +28,10 @@ const EXPOSE_BRANCH: u8 = 1;
 const HEADER_LEN: usize = 12;
 /// Entries to aim for in a bucket: few enough to scan, enough to keep the table small.
 const BUCKET_ENTRIES: usize = 8;
+
+/// What keys of sections start with that are not of switches.
+const ROUTE: char = '=';
+const POLICY: char = '#';
 
 /// What holds for all sections of a packed configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,12 +48,20 @@ pub struct Packed {
     buckets: u32,
 }
 
-/// One switch of a packed configuration.
+/// One switch, route or policy of a packed configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section<'a> {
     /// [`hash`] of `json`, as the sender said it.
     pub hash: u64,
     pub json: &'a [u8],
+}
+
+/// What a section is of, and what that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named<'a> {
+    Switch(&'a str),
+    Route(&'a str),
+    Policy(&'a str),
 }
 
 /// Why bytes are no packed configuration.
@@ -83,6 +101,28 @@ impl Flags {
     }
 }
 
+// === impl Named ===
+
+impl<'a> Named<'a> {
+    /// Of the key of a section.
+    #[must_use]
+    pub fn of(key: &'a str) -> Self {
+        match (key.strip_prefix(ROUTE), key.strip_prefix(POLICY)) {
+            (Some(route), _) => Self::Route(route),
+            (None, Some(policy)) => Self::Policy(policy),
+            (None, None) => Self::Switch(key),
+        }
+    }
+
+    /// As the table and people's JSON call it.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Switch(name) | Self::Route(name) | Self::Policy(name) => name,
+        }
+    }
+}
+
 // === impl Packed ===
 
 impl Packed {
@@ -118,7 +158,7 @@ impl Packed {
         self.flags
     }
 
-    /// The section of a switch.
+    /// The section of that key.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<Section<'_>> {
         let mut entries = self.bytes.get(self.bucket(bucket_of(key, self.buckets))?)?;
@@ -144,6 +184,18 @@ impl Packed {
         let at = HEADER_LEN.checked_add(to_usize(bucket)?.checked_mul(4)?)?;
         to_usize(u32_at(&self.bytes, at)?)
     }
+}
+
+/// What the section of a plain route is called, by the route's name. No switch is called so: theirs start with a host.
+#[must_use]
+pub fn route_key(route: &str) -> String {
+    format!("{ROUTE}{route}")
+}
+
+/// What the section of a policy is called, by the policy's key.
+#[must_use]
+pub fn policy_key(policy: &str) -> String {
+    format!("{POLICY}{policy}")
 }
 
 /// How many buckets to use for `sections` sections: a power of two.

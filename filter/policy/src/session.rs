@@ -9,7 +9,10 @@ pub fn token(branch: &str) -> String {
 }
 
 /// The values of a request's cookies of that name, from every `cookie` header.
-pub fn cookies<'a>(headers: &'a [(String, Vec<u8>)], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub fn cookies<'a, 'n>(
+    headers: &'a [(String, Vec<u8>)],
+    name: &'n str,
+) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
     headers
         .iter()
         .filter(|(header, _)| header == "cookie")

@@ -1,14 +1,16 @@
 //! The configuration that requests are decided by.
 
 use crate::{
-    config::{self, Config},
-    packed::{Malformed, Packed},
+    config::{self, Config, PlainRoute},
+    maps,
+    packed::{self, Malformed, Packed},
+    policy::{Policy, Unfit},
     switch::{Switch, UnknownBranch},
 };
 use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
 
-/// Decoded switches to look at, for whether they are still meant, each time that one is decoded. More than one, so
-/// that those which no request asks for again go faster than others come.
+/// Decoded sections of a kind to look at, for whether they are still meant, each time that one is decoded. More than
+/// one, so that those which no request asks for again go faster than others come.
 const SWEPT_PER_DECODE: usize = 2;
 
 /// One configuration. Taking one in costs a copy where control sent it, a parse where people wrote it.
@@ -22,27 +24,40 @@ pub struct Store {
 #[derive(Debug)]
 enum Sections {
     /// As people write it: checked whole.
-    Parsed(BTreeMap<String, Rc<Switch>>),
-    /// As control sends it: decoded switch by switch, when a request first asks.
+    Parsed {
+        switches: BTreeMap<String, Rc<Switch>>,
+        routes: BTreeMap<String, Rc<PlainRoute>>,
+        policies: BTreeMap<String, Rc<Policy>>,
+    },
+    /// As control sends it: decoded section by section, when a request first asks.
     Packed(Packed),
 }
 
-/// Switches that were decoded, kept from one configuration to the next: what did not change is not decoded again.
+/// What was decoded, kept from one configuration to the next: what did not change is not decoded again.
+#[derive(Debug, Default)]
+pub struct Cache {
+    switches: Decoded<Switch>,
+    routes: Decoded<PlainRoute>,
+    policies: Decoded<Policy>,
+}
+
+/// Sections of a kind, by key, with the hash of what each was decoded from.
 ///
 /// It holds one state of a key. What a new configuration no longer means is let go a couple at a time, so that no
 /// request pays for dropping thousands.
-#[derive(Debug, Default)]
-pub struct Cache {
-    decoded: BTreeMap<String, Decoded>,
+#[derive(Debug)]
+struct Decoded<T> {
+    sections: BTreeMap<String, (u64, Outcome<T>)>,
     /// The key at which the last sweep stopped.
     swept: String,
 }
 
-#[derive(Debug)]
-struct Decoded {
-    hash: u64,
-    /// One that does not decode is not tried again.
-    switch: Result<Rc<Switch>, Unusable>,
+/// One that does not decode is not tried again.
+type Outcome<T> = Result<Rc<T>, Unusable>;
+
+/// What a section becomes before requests meet it.
+trait Ready: Sized {
+    fn decode(json: &[u8]) -> Result<Self, Unusable>;
 }
 
 /// Why a configuration, or one section of it, cannot be used.
@@ -54,6 +69,8 @@ pub enum Unusable {
     Packed(#[from] Malformed),
     #[error(transparent)]
     Branch(#[from] UnknownBranch),
+    #[error(transparent)]
+    Policy(#[from] Unfit),
 }
 
 // === impl Store ===
@@ -88,8 +105,36 @@ impl Store {
     /// Its section is not one that control sends.
     pub fn switch(&self, key: &str) -> Result<Option<Rc<Switch>>, Unusable> {
         match &self.sections {
-            Sections::Parsed(switches) => Ok(switches.get(key).cloned()),
-            Sections::Packed(packed) => self.cache.borrow_mut().switch(packed, key),
+            Sections::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
+            Sections::Packed(packed) => self.cache.borrow_mut().switches.find(packed, key),
+        }
+    }
+
+    /// What holds for the Envoy route of that name, if it is no switch.
+    ///
+    /// # Errors
+    /// Its section is not one that control sends.
+    pub fn route(&self, name: &str) -> Result<Option<Rc<PlainRoute>>, Unusable> {
+        match &self.sections {
+            Sections::Parsed { routes, .. } => Ok(routes.get(name).cloned()),
+            Sections::Packed(packed) => {
+                let key = packed::route_key(name);
+                self.cache.borrow_mut().routes.find(packed, &key)
+            }
+        }
+    }
+
+    /// The policy of that key, if there is one.
+    ///
+    /// # Errors
+    /// Its section is not one that control sends.
+    pub fn policy(&self, key: &str) -> Result<Option<Rc<Policy>>, Unusable> {
+        match &self.sections {
+            Sections::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
+            Sections::Packed(packed) => {
+                let key = packed::policy_key(key);
+                self.cache.borrow_mut().policies.find(packed, &key)
+            }
         }
     }
 
@@ -97,58 +142,92 @@ impl Store {
         let Config {
             expose_branch,
             switches,
+            routes,
+            policies,
         } = config;
-        let ready = |(key, switch)| Ok((key, Rc::new(Switch::try_from(switch)?)));
+        let sections = Sections::Parsed {
+            switches: ready(switches, |switch| Ok(Switch::try_from(switch)?))?,
+            routes: ready(routes, Ok)?,
+            policies: ready(policies, |policy| Ok(Policy::try_from(policy)?))?,
+        };
         Ok(Self {
             expose_branch,
-            sections: Sections::Parsed(switches.into_iter().map(ready).collect::<Result<_, Unusable>>()?),
+            sections,
             cache,
         })
     }
 }
 
-// === impl Cache ===
+fn ready<F, T>(
+    map: BTreeMap<String, F>,
+    make: impl Fn(F) -> Result<T, Unusable>,
+) -> Result<BTreeMap<String, Rc<T>>, Unusable> {
+    maps::try_map(
+        map.into_iter()
+            .map(|(key, value)| Ok((key, Rc::new(make(value)?)))),
+    )
+}
 
-impl Cache {
-    fn switch(&mut self, packed: &Packed, key: &str) -> Result<Option<Rc<Switch>>, Unusable> {
+// === impl Ready ===
+
+impl Ready for Switch {
+    fn decode(json: &[u8]) -> Result<Self, Unusable> {
+        Ok(Self::try_from(config::Switch::from_json(json)?)?)
+    }
+}
+
+impl Ready for PlainRoute {
+    fn decode(json: &[u8]) -> Result<Self, Unusable> {
+        Ok(Self::from_json(json)?)
+    }
+}
+
+impl Ready for Policy {
+    fn decode(json: &[u8]) -> Result<Self, Unusable> {
+        Ok(Self::try_from(config::Policy::from_json(json)?)?)
+    }
+}
+
+// === impl Decoded ===
+
+impl<T: Ready> Decoded<T> {
+    fn find(&mut self, packed: &Packed, key: &str) -> Result<Option<Rc<T>>, Unusable> {
         let Some(section) = packed.find(key) else {
             return Ok(None);
         };
-        if let Some(Decoded { switch, .. }) = self
-            .decoded
-            .get(key)
-            .filter(|decoded| decoded.hash == section.hash)
-        {
-            return switch.clone().map(Some);
+        if let Some((_, outcome)) = self.sections.get(key).filter(|(hash, _)| *hash == section.hash) {
+            return outcome.clone().map(Some);
         }
         self.sweep(packed);
-        let switch = decode(section.json);
-        let decoded = Decoded {
-            hash: section.hash,
-            switch: switch.clone(),
-        };
-        self.decoded.insert(key.to_owned(), decoded);
-        switch.map(Some)
+        let outcome = T::decode(section.json).map(Rc::new);
+        self.sections
+            .insert(key.to_owned(), (section.hash, outcome.clone()));
+        outcome.map(Some)
     }
 
     fn sweep(&mut self, current: &Packed) {
         for _ in 0..SWEPT_PER_DECODE {
             let after = (Bound::Excluded(self.swept.as_str()), Bound::Unbounded);
-            let Some((key, Decoded { hash, .. })) = self.decoded.range::<str, _>(after).next() else {
+            let Some((key, (hash, _))) = self.sections.range::<str, _>(after).next() else {
                 self.swept.clear();
                 return;
             };
             let is_stale = current.find(key).is_none_or(|section| section.hash != *hash);
             self.swept = key.clone();
             if is_stale {
-                self.decoded.remove(&self.swept);
+                self.sections.remove(&self.swept);
             }
         }
     }
 }
 
-fn decode(section: &[u8]) -> Result<Rc<Switch>, Unusable> {
-    Ok(Rc::new(Switch::try_from(config::Switch::from_json(section)?)?))
+impl<T> Default for Decoded<T> {
+    fn default() -> Self {
+        Self {
+            sections: BTreeMap::new(),
+            swept: String::new(),
+        }
+    }
 }
 
 #[cfg(test)]

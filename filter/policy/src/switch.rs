@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Canary, Preview, Route, Sticky, Target},
-    path, session,
+    maps, path, session,
 };
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -19,6 +19,8 @@ pub struct Switch {
     /// 0 to 100.
     pub canary: u8,
     pub sticky: Option<Sticky>,
+    /// Keys, the outermost first.
+    pub policies: Vec<String>,
 }
 
 /// One of the things that a switch can send traffic to.
@@ -59,9 +61,10 @@ impl TryFrom<config::Switch> for Switch {
             preview,
             canary,
             sticky,
+            policies,
             branches,
         } = switch;
-        let branches = branches.into_iter().map(Branch::new).collect();
+        let branches = maps::map(branches.into_iter().map(Branch::new));
         Ok(Self {
             root,
             mount: mount.unwrap_or_else(|| prefix.clone()),
@@ -74,6 +77,7 @@ impl TryFrom<config::Switch> for Switch {
             preview,
             canary: canary.map_or(0, |Canary { percent }| percent),
             sticky,
+            policies,
         })
     }
 }
@@ -89,10 +93,11 @@ impl Branch {
                 .map(|route| path::depth(&route.prefix))
                 .max()
                 .unwrap_or(0),
-            routes: routes
-                .into_iter()
-                .map(|Route { prefix, target }| (prefix, target))
-                .collect(),
+            routes: maps::map(
+                routes
+                    .into_iter()
+                    .map(|Route { prefix, target }| (prefix, target)),
+            ),
             name: name.clone(),
         };
         (name, Rc::new(branch))

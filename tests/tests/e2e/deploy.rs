@@ -83,7 +83,7 @@ async fn what_is_shipped_applies_as_it_is() -> Result<()> {
         cluster.kubectl(&["apply", "-f", text(&example?.path())?])?;
         examples += 1;
     }
-    ensure!(examples >= 6, "{examples}");
+    ensure!(examples >= 10, "{examples}");
     let kubeconfig = cluster.kubeconfig();
     let checked = switchyard(&["check", "--kubeconfig", text(&kubeconfig)?]).await?;
     ensure!(checked.code == Some(0), "{checked:?}");

@@ -1,4 +1,4 @@
-//! Retries and timeouts, as a route asks for them.
+//! Retries and timeouts, as a route asks for them, or a level above it.
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use switchyard_tests::{
     client::{get, once},
     echo::Echo,
-    manifests::service,
+    manifests::{ingress_route, service},
     world::{Builder, Source, World},
 };
 
 use crate::{
-    fixture::{HOSTS, on_both},
+    fixture::{BRANCH, HOSTS, on_both},
     scenarios,
 };
 
@@ -19,6 +19,9 @@ scenarios![
     a_request_that_failed_is_tried_again_as_often_as_the_route_says,
     a_request_is_given_up_when_the_route_says,
     a_request_without_a_limit_outlives_the_default_one,
+    what_a_level_says_is_handed_down_to_routes_that_say_nothing,
+    a_level_below_says_it_for_those_below_it,
+    clients_do_not_say_how_long_a_request_may_take,
 ];
 
 /// A request, and what it has to meet.
@@ -92,9 +95,13 @@ fn routes(policies: &[(&str, Value)]) -> Value {
 
 /// Whether all cases hold, on plain routes and below a switch.
 async fn hold(source: Source, routes: &Value, cases: &[Case]) -> Result<()> {
+    hold_for(source, &on_both(routes), cases).await
+}
+
+async fn hold_for(source: Source, manifests: &str, cases: &[Case]) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let world = Builder::new(source)?
-        .manifest("routes.yaml", &on_both(routes))?
+        .manifest("routes.yaml", manifests)?
         .manifest("service.yaml", &service("default", "blue", &[blue.address]))?
         .start()
         .await?;
@@ -179,4 +186,112 @@ async fn a_request_without_a_limit_outlives_the_default_one(source: Source) -> R
     };
     let all = HOSTS.iter().flat_map(|host| cases.map(|case| (*host, case)));
     try_join_all(all.map(ask)).await.map(drop)
+}
+
+/// The same routes on a root and on the branch of another, below levels that say more.
+fn below(virtualhost: &Value, delegating: &Value, routes: &Value) -> String {
+    let host = |fqdn: &str| with(json!({"fqdn": fqdn}), virtualhost);
+    let delegate = with(json!({"match": "/", "delegate": {"name": BRANCH}}), delegating);
+    ingress_route(
+        "plain",
+        &json!({"virtualhost": host(HOSTS[0]), "routes": routes}),
+    ) + &ingress_route(
+        "switched",
+        &json!({"virtualhost": host(HOSTS[1]), "routes": [delegate]}),
+    ) + &ingress_route(BRANCH, &json!({"routes": routes}))
+}
+
+fn with(mut object: Value, more: &Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more.clone());
+    }
+    object
+}
+
+async fn what_a_level_says_is_handed_down_to_routes_that_say_nothing(source: Source) -> Result<()> {
+    let says = json!({"timeoutPolicy": {"request": "500ms"}, "retryPolicy": {"count": 2}});
+    let routes = routes(&[
+        ("/none", json!({})),
+        ("/timeout", json!({"timeoutPolicy": {"request": "infinity"}})),
+        ("/retry", json!({"retryPolicy": {"count": 1}})),
+    ]);
+    let cases = [
+        takes("/none", 0, 200, 1),
+        takes("/none", 2000, 504, 1),
+        fails("/none", 2, 200, 3),
+        fails("/none", 3, 503, 3),
+        takes("/timeout", 2000, 200, 1),
+        fails("/timeout", 2, 200, 3),
+        takes("/retry", 2000, 504, 1),
+        fails("/retry", 2, 503, 2),
+    ];
+    hold_for(source, &below(&says, &json!({}), &routes), &cases).await
+}
+
+async fn a_level_below_says_it_for_those_below_it(source: Source) -> Result<()> {
+    let blue = Echo::start("blue").await?;
+    let host = json!({"timeoutPolicy": {"request": "infinity"}, "retryPolicy": {"count": 1}});
+    let route = json!({"timeoutPolicy": {"request": "500ms"}});
+    let manifests = below(&host, &route, &routes(&[("/", json!({}))]));
+    let world = Builder::new(source)?
+        .manifest("routes.yaml", &manifests)?
+        .manifest("service.yaml", &service("default", "blue", &[blue.address]))?
+        .start()
+        .await?;
+    let cases = [
+        // Longer than Envoy waits where nobody says anything.
+        (HOSTS[0], takes("/", 16_000, 200, 1)),
+        (HOSTS[0], fails("/", 1, 200, 2)),
+        (HOSTS[1], takes("/", 2000, 504, 1)),
+        (HOSTS[1], fails("/", 1, 200, 2)),
+    ];
+    for (host, case) in cases {
+        world.served_by(host, "/", "blue").await?;
+        case.holds(&world, host, &blue).await?;
+    }
+    Ok(())
+}
+
+async fn clients_do_not_say_how_long_a_request_may_take(source: Source) -> Result<()> {
+    let blue = Echo::start("blue").await?;
+    let says = json!({"timeoutPolicy": {"request": "5s"}, "retryPolicy": {"count": 1, "perTryTimeout": "4s"}});
+    let world = Builder::new(source)?
+        .manifest("routes.yaml", &below(&says, &json!({}), &routes(&[("/", json!({}))])))?
+        .manifest("service.yaml", &service("default", "blue", &[blue.address]))?
+        .start()
+        .await?;
+    let names = [
+        ("x-envoy-upstream-rq-timeout-ms", "100"),
+        ("x-envoy-upstream-rq-per-try-timeout-ms", "100"),
+        ("x-envoy-max-retries", "7"),
+        ("x-envoy-retry-on", "5xx"),
+        ("x-envoy-upstream-stream-duration-ms", "100"),
+        ("x-envoy-expected-rq-timeout-ms", "100"),
+    ];
+    for host in HOSTS {
+        world.served_by(host, "/", "blue").await?;
+        let mut request = get(host, "/").header("echo-delay-ms", 1000);
+        for (name, value) in names {
+            request = request.header(name, value);
+        }
+        let answer = once(world.http(), request).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        let headers = answer.seen()?.headers;
+        // But for what Envoy itself tells: how long it will wait.
+        let told = headers.get("x-envoy-expected-rq-timeout-ms").map(String::as_str);
+        ensure!(told == Some("4000"), "{headers:?}");
+        for (name, _) in names.iter().take(5) {
+            ensure!(!headers.contains_key(*name), "{name}: {headers:?}");
+        }
+        let before = blue.requests();
+        blue.fail_next(9);
+        let mut request = get(host, "/");
+        for (name, value) in names {
+            request = request.header(name, value);
+        }
+        let answer = once(world.http(), request).await?;
+        blue.fail_next(0);
+        ensure!((answer.status, blue.requests() - before) == (503, 2), "{answer:?}");
+    }
+    Ok(())
 }

@@ -13,7 +13,9 @@ use super::{
 use crate::{
     object::Name,
     status::Status,
-    table::{Certificate, Cluster, ClusterName, Discovery, Endpoint, Host, Switch, SwitchKey},
+    table::{
+        Certificate, Cluster, ClusterName, Discovery, Endpoint, Host, Policy, PolicyKey, Switch, SwitchKey,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +31,7 @@ type Findings = BTreeMap<Name, BTreeSet<Problem>>;
 struct Edits {
     hosts: Before<Arc<str>, Arc<Host>>,
     switches: Before<SwitchKey, Arc<Switch>>,
+    policies: Before<PolicyKey, Arc<Policy>>,
     clusters: Before<ClusterName, Arc<Cluster>>,
     endpoints: Before<ClusterName, Arc<Vec<Endpoint>>>,
     certificates: Before<Name, Arc<Certificate>>,
@@ -89,7 +92,8 @@ impl Commit<'_> {
             ..
         } = &mut *self.graph;
         indices.services.replace(name, &old.services, &new.services);
-        indices.ca_secrets.replace(name, &old.secrets, &new.secrets);
+        indices.secrets.replace(name, &old.secrets, &new.secrets);
+        indices.jwks.replace(name, &old.jwks, &new.jwks);
         dirty.statuses.insert(name.clone());
         dirty
             .roots
@@ -227,6 +231,13 @@ impl Commit<'_> {
         {
             self.edits.switches.set(&mut table.switches, key, None);
         }
+        for key in outline
+            .policies
+            .iter()
+            .filter(|key| !view.policies.contains_key(*key))
+        {
+            self.edits.policies.set(&mut table.policies, key, None);
+        }
     }
 
     /// Brings what a root has into the table.
@@ -234,12 +245,14 @@ impl Commit<'_> {
         let View {
             host,
             switches,
+            policies,
             findings,
             needs,
         } = view;
         let outline = Outline {
             fqdn: host.as_ref().map(|host| host.fqdn.clone()),
             switches: switches.keys().cloned().collect(),
+            policies: policies.keys().cloned().collect(),
             findings,
             needs,
         };
@@ -251,6 +264,9 @@ impl Commit<'_> {
         }
         for (key, switch) in switches {
             self.edits.switches.set(&mut table.switches, &key, Some(switch));
+        }
+        for (key, policy) in policies {
+            self.edits.policies.set(&mut table.policies, &key, Some(policy));
         }
         self.remember(name, outline);
     }
@@ -349,6 +365,7 @@ impl Commit<'_> {
         let Edits {
             hosts,
             switches,
+            policies,
             clusters,
             endpoints,
             certificates,
@@ -358,6 +375,7 @@ impl Commit<'_> {
         Change {
             hosts: hosts.finish(&mut table.hosts),
             switches: switches.finish(&mut table.switches),
+            policies: policies.finish(&mut table.policies),
             clusters: clusters.finish(&mut table.clusters),
             endpoints: endpoints.finish(&mut table.endpoints),
             certificates: certificates.finish(&mut table.certificates),

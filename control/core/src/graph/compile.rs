@@ -4,12 +4,16 @@
 //! each root.
 
 mod delegate;
+mod policy;
 mod services;
+
+pub(crate) use self::policy::Level;
 
 use super::{
     Settings,
     fault::{Fault, Place, Problem, RouteField, Site},
     objects::Objects,
+    walk::CompiledMap,
 };
 use crate::{
     duration,
@@ -17,7 +21,8 @@ use crate::{
     object::{IngressRoute, Name},
     path,
     table::{
-        Cluster, ClusterName, Leaf, Preview, Retry, Sticky, Template, Timeout, TlsVersion, WeightedCluster,
+        Cluster, ClusterName, Leaf, PolicyKey, Preview, Retry, Sticky, Template, Timeout, TlsVersion,
+        WeightedCluster,
     },
 };
 use std::{
@@ -39,8 +44,10 @@ pub(crate) struct Compiled {
     pub(crate) clusters: BTreeMap<ClusterName, Arc<Cluster>>,
     /// Services that it names, whether or not they exist.
     pub(crate) services: BTreeSet<Name>,
-    /// CA Secrets that it names, whether or not they exist.
+    /// Secrets that its services and policies name, whether or not they exist.
     pub(crate) secrets: BTreeSet<Name>,
+    /// URIs of sets of keys that its policies name, whether or not there are any.
+    pub(crate) jwks: BTreeSet<Arc<str>>,
 }
 
 /// What makes an IngressRoute a root.
@@ -49,6 +56,8 @@ pub(crate) struct Root {
     /// In lower case. None where the root may not serve, which is a problem of its own.
     pub(crate) fqdn: Option<Arc<str>>,
     pub(crate) tls: Option<Tls>,
+    /// What it asks of all its requests; or why nothing may be served.
+    pub(crate) level: Result<Level, Arc<str>>,
 }
 
 /// How a root wants its TLS connections handled.
@@ -69,6 +78,7 @@ pub(crate) struct Route {
     /// Its place in `spec.routes`.
     pub(crate) index: usize,
     pub(crate) action: Action,
+    pub(crate) level: Level,
 }
 
 #[derive(Debug, PartialEq)]
@@ -139,7 +149,7 @@ pub(crate) fn compile(objects: &Objects, settings: &Settings, object: &IngressRo
     for (index, route) in routes.iter().enumerate() {
         compiler.route(index, route);
     }
-    compiler.out.tcp = tcpproxy.as_ref().map(|t| compiler.tcp(t));
+    compiler.out.tcp = tcpproxy.as_ref().map(|t| compiler.tcp(virtualhost.as_ref(), t));
     compiler.out
 }
 
@@ -163,6 +173,30 @@ fn is_label(label: &str) -> bool {
         && label.bytes().all(inner)
         && !label.starts_with('-')
         && !label.ends_with('-')
+}
+
+/// The level that a policy is of, and its place in `spec.routes`; none is the virtualhost's.
+pub(crate) fn level<'a>(all: &'a CompiledMap, key: &PolicyKey) -> Option<(Option<usize>, &'a Level)> {
+    let (owner, prefix) = key.level()?;
+    let compiled = all.get(&owner)?;
+    let Some(prefix) = prefix else {
+        let root = compiled.root.as_ref()?;
+        return Some((None, root.level.as_ref().ok()?));
+    };
+    let route = compiled.routes.get(prefix)?;
+    Some((Some(route.index), &route.level))
+}
+
+/// Whether `name` is a token (RFC 9110), as names of headers and cookies are.
+fn is_token(name: &str) -> bool {
+    let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    !name.is_empty() && name.bytes().all(token)
+}
+
+/// Whether a header can carry `value` and a client would send it as it is.
+fn is_header_value(value: &str) -> bool {
+    let printable = |c: u8| c.is_ascii_graphic() || c == b' ';
+    !value.is_empty() && value.trim() == value && value.bytes().all(printable)
 }
 
 /// Anything but 1.2 and 1.3 is 1.1, as in Contour.
@@ -212,7 +246,18 @@ impl Compiler<'_> {
     }
 
     fn root(&mut self, virtualhost: &ingressroute::VirtualHost) -> Root {
-        let ingressroute::VirtualHost { fqdn, tls } = virtualhost;
+        let ingressroute::VirtualHost {
+            fqdn,
+            tls,
+            rate_limits: _,
+            concurrency: _,
+            auth: _,
+            mirror: _,
+            headers: _,
+            cors: _,
+            timeout_policy: _,
+            retry_policy: _,
+        } = virtualhost;
         let namespaces = &self.settings.root_namespaces;
         let permitted = namespaces.is_empty() || namespaces.contains(&*self.name.namespace);
         if !permitted {
@@ -224,6 +269,9 @@ impl Compiler<'_> {
         Root {
             fqdn: fqdn.filter(|_| permitted),
             tls: tls.as_ref().map(|tls| self.tls(tls)),
+            level: self
+                .virtualhost_level(virtualhost)
+                .map_err(|Refused(reason)| reason),
         }
     }
 
@@ -262,8 +310,11 @@ impl Compiler<'_> {
         }
         let prefix: Arc<str> = prefix.into();
         let action = self.action(index, &prefix, route);
-        let action = action.unwrap_or_else(|Refused(reason)| Action::Unavailable(reason));
-        self.out.routes.insert(prefix, Route { index, action });
+        let level = self.route_level(index, &prefix, route);
+        let served = action.and_then(|action| Ok((action, level?)));
+        let (action, level) =
+            served.unwrap_or_else(|Refused(reason)| (Action::Unavailable(reason), Level::default()));
+        self.out.routes.insert(prefix, Route { index, action, level });
     }
 
     fn action(
@@ -293,6 +344,7 @@ impl Compiler<'_> {
             template: template(route),
             clusters: clusters?,
             rewrite: rewrite?,
+            policy: None,
         };
         Ok(Action::Leaf {
             leaf,
@@ -314,8 +366,13 @@ impl Compiler<'_> {
         }
     }
 
-    fn tcp(&mut self, tcpproxy: &ingressroute::TcpProxy) -> Tcp {
+    fn tcp(
+        &mut self,
+        virtualhost: Option<&ingressroute::VirtualHost>,
+        tcpproxy: &ingressroute::TcpProxy,
+    ) -> Tcp {
         let ingressroute::TcpProxy { services, delegate } = tcpproxy;
+        let permitted = virtualhost.map_or(Ok(()), |virtualhost| self.check_tcp_policies(virtualhost));
         let tcp = match (delegate, services.is_empty()) {
             (Some(_), false) => Err(self.refuse_tcp(RouteField::Whole, Fault::TcpServicesAndDelegate)),
             (None, true) => Err(self.refuse_tcp(RouteField::Whole, Fault::TcpNeitherServicesNorDelegate)),
@@ -324,7 +381,7 @@ impl Compiler<'_> {
                 .services(services, &Site::TcpProxy, Place::TcpProxy)
                 .map(Tcp::Services),
         };
-        tcp.unwrap_or(Tcp::Unavailable)
+        permitted.and(tcp).unwrap_or(Tcp::Unavailable)
     }
 
     fn refuse_tcp(&mut self, field: RouteField, fault: Fault) -> Refused {
@@ -343,6 +400,12 @@ fn template(route: &ingressroute::Route) -> Template {
         prefix_rewrite: _,
         timeout_policy,
         retry_policy,
+        rate_limits: _,
+        concurrency: _,
+        auth: _,
+        mirror: _,
+        headers: _,
+        cors: _,
     } = route;
     Template {
         timeout: timeout_policy.as_ref().and_then(timeout),
@@ -355,6 +418,12 @@ fn template(route: &ingressroute::Route) -> Template {
 // === impl Compiled ===
 
 impl Compiled {
+    /// How many copies of a request a single route of it makes at most.
+    pub(crate) fn mirrors(&self) -> usize {
+        let mirrors = self.routes.values().map(|route| route.level.mirrors());
+        mirrors.max().unwrap_or_default()
+    }
+
     /// What its leaves are like.
     pub(crate) fn templates(&self) -> BTreeSet<&Template> {
         let mut templates = BTreeSet::new();

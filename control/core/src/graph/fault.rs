@@ -3,6 +3,14 @@
 //! The texts are Contour's where Contour had one (`internal/dag/builder.go` and `ingressroute_processor.go`, the
 //! newest variant), for tools that look for them.
 
+mod place;
+mod policy;
+
+pub(crate) use self::{
+    place::{At, Path, Place, RouteField},
+    policy::PolicyFault,
+};
+
 use crate::{
     object::{Name, PemFault},
     status::StatusError,
@@ -14,33 +22,6 @@ use std::{fmt, sync::Arc};
 pub(crate) struct Problem {
     pub(crate) place: Place,
     pub(crate) fault: Fault,
-}
-
-/// A field of an IngressRoute.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    Namespace,
-    Fqdn,
-    TlsSecret,
-    /// A field of `spec.routes[i]`.
-    Route(usize, RouteField),
-    TcpProxy(RouteField),
-}
-
-/// A field of a route, or of the tcpproxy, which has some of the same.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RouteField {
-    Whole,
-    Match,
-    PrefixRewrite,
-    Services,
-    /// A field of `services[i]`.
-    Service(usize, &'static str),
-    Delegate,
-    /// A field of `delegate`.
-    DelegateField(&'static str),
-    /// `delegate.standby[i]`.
-    Standby(usize),
 }
 
 /// What is wrong.
@@ -118,6 +99,11 @@ pub(crate) enum Fault {
     TooDeep { prefix: Arc<str>, limit: usize },
     #[error("route {prefix:?}: this root already delegates to {limit} routes")]
     TooMany { prefix: Arc<str>, limit: usize },
+    #[error(
+        "route {prefix:?}: with the mirrors of all levels above and below there are more than {limit} copies of a \
+         request: take some out"
+    )]
+    TooManyMirrors { prefix: Arc<str>, limit: usize },
     #[error("route {0:?}: standby name must be specified")]
     StandbyUnnamed(String),
     #[error("route {prefix:?}: standby {standby:?} is already a branch of this route")]
@@ -147,6 +133,11 @@ pub(crate) enum Fault {
     TcpDelegateUnnamed,
     #[error("tcpproxy: standby, preview, canary and sticky are for routes only")]
     TcpBranches,
+    #[error(
+        "tcpproxy: the virtualhost has auth, rateLimits or concurrency, which connections are not asked for: put them on \
+         routes, or remove the tcpproxy"
+    )]
+    TcpPolicies,
     #[error("tcpproxy: delegate {0} not found")]
     TcpDelegateMissing(Name),
     #[error("tcpproxy: delegate {0} has no tcpproxy")]
@@ -155,6 +146,13 @@ pub(crate) enum Fault {
     TcpCycle(String),
     #[error("tcpproxy: delegation is deeper than {0} levels")]
     TcpTooDeep(usize),
+
+    #[error("{site}: {path}: {fault}")]
+    Policy {
+        site: Site,
+        path: Path,
+        fault: PolicyFault,
+    },
 }
 
 /// What is wrong with a Secret.
@@ -170,11 +168,12 @@ pub(crate) enum SecretFault {
     Pem(PemFault),
 }
 
-/// What names services: a route, by its match, or the tcpproxy.
+/// What names services or has policies: a route, by its match, the tcpproxy, or the virtualhost.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Site {
     Route(String),
     TcpProxy,
+    VirtualHost,
 }
 
 /// How many names a list in a text tells before it leaves the middle out.
@@ -207,37 +206,6 @@ impl From<&Problem> for StatusError {
     }
 }
 
-// === impl Place ===
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespace => f.write_str("metadata.namespace"),
-            Self::Fqdn => f.write_str("spec.virtualhost.fqdn"),
-            Self::TlsSecret => f.write_str("spec.virtualhost.tls.secretName"),
-            Self::Route(index, field) => write!(f, "spec.routes[{index}]{field}"),
-            Self::TcpProxy(field) => write!(f, "spec.tcpproxy{field}"),
-        }
-    }
-}
-
-// === impl RouteField ===
-
-impl fmt::Display for RouteField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole => Ok(()),
-            Self::Match => f.write_str(".match"),
-            Self::PrefixRewrite => f.write_str(".prefixRewrite"),
-            Self::Services => f.write_str(".services"),
-            Self::Service(index, field) => write!(f, ".services[{index}].{field}"),
-            Self::Delegate => f.write_str(".delegate"),
-            Self::DelegateField(field) => write!(f, ".delegate.{field}"),
-            Self::Standby(index) => write!(f, ".delegate.standby[{index}]"),
-        }
-    }
-}
-
 // === impl Site ===
 
 impl fmt::Display for Site {
@@ -245,6 +213,7 @@ impl fmt::Display for Site {
         match self {
             Self::Route(match_) => write!(f, "route {match_:?}"),
             Self::TcpProxy => f.write_str("tcpproxy"),
+            Self::VirtualHost => f.write_str("virtualhost"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::index::Index;
 use crate::object::{
-    Address, EndpointSlice, Endpoints, IngressRoute, Kind, Name, Object, ObjectId, Secret, Service,
+    Address, EndpointSlice, Endpoints, IngressRoute, Jwks, Kind, Name, Object, ObjectId, Secret, Service,
     TlsCertificateDelegation,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -64,6 +64,13 @@ impl Objects {
     pub(crate) fn secret(&self, name: &Name) -> Option<&Secret> {
         match self.named(Kind::Secret, name)? {
             Object::Secret(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn jwks(&self, uri: &str) -> Option<&Jwks> {
+        match self.get(&ObjectId::jwks(uri.into()))? {
+            Object::Jwks(object) => Some(object),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@ mod endpoints;
 mod incremental;
 mod limits;
 mod oracle;
+mod policies;
 mod properties;
 mod rehearsal;
 mod services;

@@ -1,18 +1,21 @@
 //! What follows from one root: its host, its switches, and what is wrong with all that it reaches.
 
+mod scribe;
+
+use self::scribe::{Face, Scribe};
 use super::{
-    compile::{Compiled, Delegate, Root, Tls},
+    compile::{self, Compiled, Root, Tls},
     fault::{self, Fault, Place, Problem, RouteField},
     index::Index,
     objects::Objects,
     tcp,
     templates::Templates,
     tls,
-    walk::{self, CompiledMap, Mount, Open, Step, Walk},
+    walk::{self, CompiledMap, Mount, Walk},
 };
 use crate::{
     object::Name,
-    table::{Branch, Host, HostRoute, HostTls, Switch, SwitchKey, Target, TcpProxy, Template, Vhost},
+    table::{Host, HostTls, Policy, PolicyKey, Switch, SwitchKey, TcpProxy, Vhost},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,6 +37,7 @@ pub(crate) struct Sources<'a> {
 pub(crate) struct View {
     pub(crate) host: Option<Arc<Host>>,
     pub(crate) switches: BTreeMap<SwitchKey, Arc<Switch>>,
+    pub(crate) policies: BTreeMap<PolicyKey, Arc<Policy>>,
     /// What is wrong, by the IngressRoute at fault. Every one that was reached is named.
     pub(crate) findings: BTreeMap<Name, BTreeSet<Problem>>,
     pub(crate) needs: Needs,
@@ -50,24 +54,6 @@ pub(crate) struct Needs {
     pub(crate) template_namespaces: BTreeSet<Arc<str>>,
     /// Certificates that the host presents.
     pub(crate) certificates: BTreeSet<Name>,
-}
-
-/// Which of a host's two faces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Face {
-    /// All that it serves.
-    Full,
-    /// The plain port of a host with TLS.
-    Insecure,
-}
-
-/// Turns a walk into table entries.
-struct Scribe<'a> {
-    fqdn: &'a Arc<str>,
-    root: &'a Name,
-    mount: Mount,
-    walk: &'a Walk,
-    templates: &'a Templates,
 }
 
 /// Derives a root.
@@ -100,14 +86,6 @@ fn claim<'a>(claims: &Index<Arc<str>, Name>, root: &'a Root) -> Result<Option<&'
     }
 }
 
-/// What a host answers that must not serve.
-fn unavailable() -> Vhost {
-    Vhost {
-        routes: BTreeMap::from([("/".into(), HostRoute::Unavailable)]),
-        templates: BTreeSet::new(),
-    }
-}
-
 // === impl View ===
 
 impl View {
@@ -133,13 +111,14 @@ impl View {
                 route: name.clone(),
                 bound: "/".into(),
             },
+            level: root.level.as_ref().ok(),
             walk: &walk,
             templates: sources.templates,
         };
         let (http, tls) = match tls::resolve(sources.objects, &name.namespace, root.tls.as_ref()) {
             tls::Outcome::Down(fault) => {
                 self.report(name, Place::TlsSecret, fault);
-                (unavailable(), None)
+                (Vhost::unavailable(), None)
             }
             tls::Outcome::Plain => (self.full(&scribe), None),
             tls::Outcome::Passthrough => (
@@ -158,12 +137,25 @@ impl View {
                 }
             }
         };
-        self.host = Some(Arc::new(Host {
+        let host = Host {
             fqdn: fqdn.clone(),
             root: name.clone(),
             http,
             tls,
-        }));
+        };
+        self.collect_policies(sources.compiled, &host);
+        self.host = Some(Arc::new(host));
+    }
+
+    /// Those that the host and its switches name.
+    fn collect_policies(&mut self, all: &CompiledMap, host: &Host) {
+        let of_switches = self.switches.values().flat_map(|switch| switch.policy_keys());
+        let named: BTreeSet<&PolicyKey> = host.policy_keys().chain(of_switches).collect();
+        let policy = |key: &PolicyKey| {
+            let (_, level) = compile::level(all, key)?;
+            Some((key.clone(), level.policy.clone()?))
+        };
+        self.policies = named.into_iter().filter_map(policy).collect();
     }
 
     fn need_secret(&mut self, name: &Name, root: &Root) {
@@ -217,177 +209,5 @@ impl View {
     fn insecure(&mut self, scribe: &Scribe<'_>) -> Vhost {
         self.switches.extend(scribe.switches(Face::Insecure));
         scribe.vhost(Face::Insecure, &self.needs.template_namespaces)
-    }
-}
-
-// === impl Face ===
-
-impl Face {
-    /// Whether a leaf is served on this face.
-    fn serves(self, permit_insecure: bool) -> bool {
-        self == Self::Full || permit_insecure
-    }
-
-    fn scheme(self) -> &'static str {
-        match self {
-            Self::Full => "",
-            Self::Insecure => "http://",
-        }
-    }
-}
-
-// === impl Scribe ===
-
-impl Scribe<'_> {
-    fn vhost(&self, face: Face, namespaces: &BTreeSet<Arc<str>>) -> Vhost {
-        let Some(root) = self.walk.mounts.get(&self.mount) else {
-            return unavailable();
-        };
-        let steps = self.walk.steps(&self.mount, &root.compiled);
-        let routes: BTreeMap<_, _> = steps
-            .into_iter()
-            .map(|(prefix, step)| (prefix.clone(), self.host_route(face, prefix, &step)))
-            .collect();
-        let switches = routes.values().any(|route| matches!(route, HostRoute::Switch(_)));
-        let templates = if switches {
-            self.leaf_templates(face, namespaces)
-        } else {
-            BTreeSet::new()
-        };
-        Vhost { routes, templates }
-    }
-
-    fn host_route(&self, face: Face, prefix: &Arc<str>, step: &Step<'_>) -> HostRoute {
-        match step {
-            Step::Leaf {
-                leaf,
-                permit_insecure,
-            } if face.serves(*permit_insecure) => HostRoute::Plain {
-                template: leaf.template.clone(),
-                clusters: leaf.clusters.clone(),
-                rewrite: leaf.rewrite.clone(),
-            },
-            Step::Follow { open, .. } if face.serves(open.permits_insecure()) => {
-                HostRoute::Switch(self.key(face, self.root, prefix))
-            }
-            Step::Leaf { .. } | Step::Follow { .. } => HostRoute::HttpsRedirect,
-            Step::Unavailable(_) => HostRoute::Unavailable,
-        }
-    }
-
-    /// Those of the leaves that are reached, those that delegates standing by would need, and the plainest.
-    fn leaf_templates(&self, face: Face, namespaces: &BTreeSet<Arc<str>>) -> BTreeSet<Template> {
-        let offered = namespaces
-            .iter()
-            .flat_map(|namespace| self.templates.offered(namespace));
-        let mut templates: BTreeSet<_> = offered.cloned().collect();
-        templates.insert(Template::default());
-        for (mount, mounted) in self.walk.mounts.iter().filter(|(mount, _)| **mount != self.mount) {
-            for step in self.walk.steps(mount, &mounted.compiled).into_values() {
-                match step {
-                    Step::Leaf {
-                        leaf,
-                        permit_insecure,
-                    } if face.serves(permit_insecure) => {
-                        templates.insert(leaf.template.clone());
-                    }
-                    Step::Leaf { .. } | Step::Follow { .. } | Step::Unavailable(_) => {}
-                }
-            }
-        }
-        templates
-    }
-
-    fn switches(&self, face: Face) -> BTreeMap<SwitchKey, Arc<Switch>> {
-        let mut switches = BTreeMap::new();
-        for (mount, mounted) in &self.walk.mounts {
-            for (prefix, step) in self.walk.steps(mount, &mounted.compiled) {
-                match step {
-                    Step::Follow { delegate, open } if face.serves(open.permits_insecure()) => {
-                        let key = self.key(face, &mount.route, prefix);
-                        // The same below every mount of its owner.
-                        let switch = || Arc::new(self.switch(face, (&mount.route, prefix), delegate, open));
-                        switches.entry(key).or_insert_with(switch);
-                    }
-                    Step::Leaf { .. } | Step::Follow { .. } | Step::Unavailable(_) => {}
-                }
-            }
-        }
-        switches
-    }
-
-    fn switch(
-        &self,
-        face: Face,
-        (owner, prefix): (&Name, &Arc<str>),
-        delegate: &Delegate,
-        open: &Open,
-    ) -> Switch {
-        let Delegate {
-            active,
-            standby: _,
-            preview,
-            canary,
-            sticky,
-            mount,
-        } = delegate;
-        let standby: Vec<_> = open.standby.iter().map(|(_, name)| name.clone()).collect();
-        // Previews and canaries are of the first standby: if that cannot be followed, no other takes its place.
-        let first = open.standby.first().is_some_and(|(place, _)| *place == 0);
-        let branches = standby.iter().chain([active]);
-        Switch {
-            root: self.root.clone(),
-            owner: owner.clone(),
-            prefix: prefix.clone(),
-            mount: mount.clone(),
-            active: active.clone(),
-            preview: preview.clone().filter(|_| first),
-            canary: if first { *canary } else { 0 },
-            sticky: sticky.clone(),
-            branches: branches
-                .map(|name| (name.clone(), self.branch(face, name, mount)))
-                .collect(),
-            standby,
-        }
-    }
-
-    fn branch(&self, face: Face, name: &Name, bound: &Arc<str>) -> Branch {
-        let mount = Mount {
-            route: name.clone(),
-            bound: bound.clone(),
-        };
-        let Some(mounted) = self.walk.mounts.get(&mount) else {
-            return Branch::default();
-        };
-        let steps = self.walk.steps(&mount, &mounted.compiled);
-        let routes = steps
-            .into_iter()
-            .map(|(prefix, step)| (prefix.clone(), self.target(face, (name, prefix), step)))
-            .collect();
-        Branch { routes }
-    }
-
-    fn target(&self, face: Face, (owner, prefix): (&Name, &Arc<str>), step: Step<'_>) -> Target {
-        match step {
-            Step::Leaf {
-                leaf,
-                permit_insecure,
-            } if face.serves(permit_insecure) => Target::Leaf(leaf.clone()),
-            Step::Follow { open, .. } if face.serves(open.permits_insecure()) => {
-                Target::Switch(self.key(face, owner, prefix))
-            }
-            Step::Leaf { .. } | Step::Follow { .. } => Target::HttpsRedirect,
-            Step::Unavailable(reason) => Target::Unavailable(reason),
-        }
-    }
-
-    fn key(&self, face: Face, owner: &Name, prefix: &Arc<str>) -> SwitchKey {
-        let (scheme, fqdn) = (face.scheme(), self.fqdn);
-        let key = if owner == self.root {
-            format!("{scheme}{fqdn}{prefix}")
-        } else {
-            format!("{scheme}{fqdn} {owner}{prefix}")
-        };
-        SwitchKey(key.into())
     }
 }

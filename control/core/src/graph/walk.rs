@@ -9,15 +9,18 @@
 //! prefixes, and each mount is walked once. A switch is judged once, where the walk first meets it, so that it is one
 //! and the same for all who lead to it. Together that makes the walk linear in the manifests, whatever shape they have.
 
+mod walker;
+
+pub(crate) use self::walker::walk;
+
 use super::{
-    compile::{Action, Compiled, Delegate},
-    fault::{self, Fault, Place, Problem, RouteField},
+    compile::{Action, Compiled, Delegate, Level, Route},
+    fault::{Fault, Problem},
 };
 use crate::{object::Name, path, table::Leaf};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    vec,
 };
 
 /// How many delegations may follow one another.
@@ -26,6 +29,10 @@ pub(crate) const MAX_DEPTH: usize = 64;
 /// How many routes may lie below one root, counted once for each branch that has them: enough for any team, and few
 /// enough that many branches of many routes each do not multiply to more than memory.
 const MAX_ROUTES: usize = 250_000;
+
+/// How many copies of a request the mirrors of all levels that it comes through may make: the proxy's routes have room
+/// for so many, and each costs as much as a request.
+pub(crate) const MAX_MIRRORS: usize = 8;
 
 /// By name.
 pub(crate) type CompiledMap = BTreeMap<Name, Arc<Compiled>>;
@@ -51,6 +58,8 @@ struct Below {
     height: usize,
     /// Whether a leaf may be served without TLS.
     permits_insecure: bool,
+    /// How many copies of a request are made at most.
+    mirrors: usize,
 }
 
 /// A delegating route: the IngressRoute that it stands in, and its prefix.
@@ -81,10 +90,12 @@ pub(crate) enum Step<'a> {
     Leaf {
         leaf: &'a Leaf,
         permit_insecure: bool,
+        level: &'a Level,
     },
     Follow {
         delegate: &'a Delegate,
         open: &'a Open,
+        level: &'a Level,
     },
     /// 503, and why.
     Unavailable(Arc<str>),
@@ -98,8 +109,9 @@ pub(crate) type Steps<'a> = BTreeMap<&'a Arc<str>, Step<'a>>;
 pub(crate) struct Walk {
     pub(crate) mounts: BTreeMap<Mount, Mounted>,
     pub(crate) junctions: BTreeMap<Junction, Verdict>,
-    /// Junctions that are too deep below one mount of their owner, though not below another.
-    too_deep: BTreeMap<(Mount, Arc<str>), Arc<str>>,
+    /// Routes that go too far below one mount of their owner, though perhaps not below another: too deep, or with too many
+    /// mirrors. By prefix, with why.
+    refused: BTreeMap<Mount, BTreeMap<Arc<str>, Arc<str>>>,
     /// What is wrong, by the IngressRoute at fault. Every one that was reached is named.
     pub(crate) findings: BTreeMap<Name, BTreeSet<Problem>>,
     /// Every IngressRoute that a delegation names, there or not.
@@ -114,50 +126,6 @@ enum Position {
     /// It would take more than was given.
     Encloses,
     Outside,
-}
-
-/// One mount, being walked.
-struct Frame {
-    mount: Mount,
-    compiled: Arc<Compiled>,
-    edges: vec::IntoIter<Edge>,
-    /// The junction that led here.
-    via: Option<Junction>,
-}
-
-/// One branch of a junction.
-struct Edge {
-    junction: Junction,
-    /// Of the junction, in `spec.routes`.
-    index: usize,
-    /// None: the active branch.
-    standby: Option<usize>,
-    to: Mount,
-}
-
-/// The walk under way.
-struct Walker<'a> {
-    compiled: &'a CompiledMap,
-    stack: Vec<Frame>,
-    walk: Walk,
-}
-
-/// Walks from a root.
-pub(crate) fn walk(compiled: &CompiledMap, root: &Name) -> Walk {
-    let mut walker = Walker {
-        compiled,
-        stack: Vec::new(),
-        walk: Walk::default(),
-    };
-    let mount = Mount {
-        route: root.clone(),
-        bound: "/".into(),
-    };
-    if let Some(compiled) = compiled.get(root) {
-        walker.enter(mount, compiled.clone(), None);
-    }
-    walker.run();
-    walker.walk
 }
 
 fn position(bound: &str, prefix: &str) -> Position {
@@ -185,10 +153,15 @@ impl Walk {
     pub(crate) fn steps<'a>(&'a self, mount: &'a Mount, compiled: &'a Compiled) -> Steps<'a> {
         let mut steps = BTreeMap::new();
         let mut at_bound = None;
+        let refused = self.refused.get(mount);
         for (prefix, route) in &compiled.routes {
             match position(&mount.bound, prefix) {
                 Position::Inside => {
-                    steps.insert(prefix, self.step(mount, prefix, &route.action));
+                    let step = match refused.and_then(|refused| refused.get(prefix)) {
+                        Some(reason) => Step::Unavailable(reason.clone()),
+                        None => self.step(mount, prefix, route),
+                    };
+                    steps.insert(prefix, step);
                 }
                 Position::Encloses => at_bound = Some(out_of_bound(prefix, &mount.bound)),
                 Position::Outside => {}
@@ -201,7 +174,12 @@ impl Walk {
         steps
     }
 
-    fn step<'a>(&'a self, mount: &Mount, prefix: &Arc<str>, action: &'a Action) -> Step<'a> {
+    fn step<'a>(&'a self, mount: &Mount, prefix: &Arc<str>, route: &'a Route) -> Step<'a> {
+        let Route {
+            index: _,
+            action,
+            level,
+        } = route;
         match action {
             Action::Leaf {
                 leaf,
@@ -209,22 +187,29 @@ impl Walk {
             } => Step::Leaf {
                 leaf,
                 permit_insecure: *permit_insecure,
+                level,
             },
             Action::Unavailable(reason) => Step::Unavailable(reason.clone()),
-            Action::Delegate(delegate) => self.follow(mount, prefix, delegate),
+            Action::Delegate(delegate) => self.follow(mount, prefix, (delegate, level)),
         }
     }
 
-    fn follow<'a>(&'a self, mount: &Mount, prefix: &Arc<str>, delegate: &'a Delegate) -> Step<'a> {
-        if let Some(reason) = self.too_deep.get(&(mount.clone(), prefix.clone())) {
-            return Step::Unavailable(reason.clone());
-        }
+    fn follow<'a>(
+        &'a self,
+        mount: &Mount,
+        prefix: &Arc<str>,
+        (delegate, level): (&'a Delegate, &'a Level),
+    ) -> Step<'a> {
         let junction = Junction {
             owner: mount.route.clone(),
             prefix: prefix.clone(),
         };
         match self.junctions.get(&junction) {
-            Some(Verdict::Open(open)) => Step::Follow { delegate, open },
+            Some(Verdict::Open(open)) => Step::Follow {
+                delegate,
+                open,
+                level,
+            },
             Some(Verdict::Refused(reason)) => Step::Unavailable(reason.clone()),
             // Every junction of a walked mount has been judged.
             None => Step::Unavailable("not walked".into()),
@@ -234,11 +219,13 @@ impl Walk {
     fn below(&self, mount: &Mount, compiled: &Compiled) -> Below {
         let mut below = Below::default();
         for step in self.steps(mount, compiled).into_values() {
+            let mirrors = step.mirrors();
             match step {
                 Step::Leaf { permit_insecure, .. } => below.permits_insecure |= permit_insecure,
                 Step::Follow { open, .. } => below.add(open.below),
-                Step::Unavailable(_) => {}
+                Step::Unavailable(_) => continue,
             }
+            below.mirrors = below.mirrors.max(mirrors);
         }
         below
     }
@@ -250,6 +237,7 @@ impl Below {
     fn add(&mut self, other: Self) {
         self.height = self.height.max(other.height);
         self.permits_insecure |= other.permits_insecure;
+        self.mirrors = self.mirrors.max(other.mirrors);
     }
 
     /// The same, seen from one delegation further up.
@@ -261,6 +249,19 @@ impl Below {
     }
 }
 
+// === impl Step ===
+
+impl Step<'_> {
+    /// How many copies of a request the level and those below it make at most.
+    pub(crate) fn mirrors(&self) -> usize {
+        match self {
+            Self::Leaf { level, .. } => level.mirrors(),
+            Self::Follow { open, level, .. } => level.mirrors() + open.below.mirrors,
+            Self::Unavailable(_) => 0,
+        }
+    }
+}
+
 // === impl Open ===
 
 impl Open {
@@ -268,196 +269,4 @@ impl Open {
     pub(crate) fn permits_insecure(&self) -> bool {
         self.below.permits_insecure
     }
-}
-
-// === impl Walker ===
-
-impl Walker<'_> {
-    fn run(&mut self) {
-        while let Some(frame) = self.stack.last_mut() {
-            match frame.edges.next() {
-                Some(edge) => self.take(edge),
-                None => self.leave(),
-            }
-        }
-    }
-
-    fn report(&mut self, owner: &Name, place: Place, fault: Fault) {
-        let findings = self.walk.findings.entry(owner.clone()).or_default();
-        findings.insert(Problem { place, fault });
-    }
-
-    fn enter(&mut self, mount: Mount, compiled: Arc<Compiled>, via: Option<Junction>) {
-        self.walk.findings.entry(mount.route.clone()).or_default();
-        let mut edges = Vec::new();
-        for (prefix, route) in &compiled.routes {
-            if !path::contains(&mount.bound, prefix) {
-                let place = Place::Route(route.index, RouteField::Match);
-                self.report(&mount.route, place, out_of_bound(prefix, &mount.bound));
-            } else if let Action::Delegate(delegate) = &route.action {
-                let junction = Junction {
-                    owner: mount.route.clone(),
-                    prefix: prefix.clone(),
-                };
-                match self.known_height(&junction) {
-                    Some(height) => self.check_depth(&mount, &junction, route.index, height),
-                    None => add_edges(&mut edges, &junction, route.index, delegate),
-                }
-            }
-        }
-        self.stack.push(Frame {
-            mount,
-            compiled,
-            edges: edges.into_iter(),
-            via,
-        });
-    }
-
-    /// Of a junction that has been judged.
-    fn known_height(&self, junction: &Junction) -> Option<usize> {
-        match self.walk.junctions.get(junction)? {
-            Verdict::Open(open) => Some(open.below.height),
-            Verdict::Refused(_) => Some(0),
-        }
-    }
-
-    /// A junction that was judged elsewhere may be too deep here, below a mount that is being entered.
-    fn check_depth(&mut self, mount: &Mount, junction: &Junction, index: usize, height: usize) {
-        if self.stack.len() + height > MAX_DEPTH {
-            let fault = too_deep(junction);
-            let key = (mount.clone(), junction.prefix.clone());
-            self.walk.too_deep.insert(key, fault.to_string().into());
-            self.report(&mount.route, Place::Route(index, RouteField::Delegate), fault);
-        }
-    }
-
-    /// Takes one branch, or says why not.
-    fn take(&mut self, edge: Edge) {
-        self.walk.named.insert(edge.to.route.clone());
-        match self.judge(&edge) {
-            Ok(compiled) => self.go(edge, compiled),
-            Err(fault) => self.turn_away(edge, fault),
-        }
-    }
-
-    fn judge(&self, edge: &Edge) -> Result<Arc<Compiled>, Fault> {
-        let Edge { junction, to, .. } = edge;
-        let prefix = &junction.prefix;
-        let Some(compiled) = self.compiled.get(&to.route) else {
-            return Err(Fault::DelegateMissing {
-                prefix: prefix.clone(),
-                target: to.route.clone(),
-            });
-        };
-        if compiled.root.is_some() {
-            return Err(Fault::DelegateIsRoot);
-        }
-        if self.stack.iter().any(|frame| frame.mount.route == to.route) {
-            return Err(Fault::Cycle(self.chain(&to.route)));
-        }
-        let walked = self.walk.mounts.get(to);
-        let height = walked.map_or(0, |mounted| mounted.below.height);
-        if self.stack.len() + height > MAX_DEPTH {
-            return Err(too_deep(junction));
-        }
-        if self.walk.routes + compiled.routes.len() >= MAX_ROUTES {
-            return Err(Fault::TooMany {
-                prefix: prefix.clone(),
-                limit: MAX_ROUTES,
-            });
-        }
-        Ok(compiled.clone())
-    }
-
-    /// From the root to here, and on to `end`.
-    fn chain(&self, end: &Name) -> String {
-        let names = self.stack.iter().map(|frame| &frame.mount.route);
-        let names: Vec<_> = names.chain([end]).collect();
-        fault::list(names.into_iter(), " -> ")
-    }
-
-    fn go(&mut self, edge: Edge, compiled: Arc<Compiled>) {
-        let Edge {
-            junction,
-            index: _,
-            standby,
-            to,
-        } = edge;
-        let verdict = self.walk.junctions.entry(junction.clone());
-        let verdict = verdict.or_insert_with(|| Verdict::Open(Open::default()));
-        match (verdict, standby) {
-            // The active branch cannot be followed, so nothing here can be.
-            (Verdict::Refused(_), _) => return,
-            (Verdict::Open(_), None) => {}
-            (Verdict::Open(open), Some(place)) => open.standby.push((place, to.route.clone())),
-        }
-        self.walk.routes += compiled.routes.len() + 1;
-        match self.walk.mounts.get(&to).map(|mounted| mounted.below) {
-            Some(below) => self.arrived(&junction, below),
-            None => self.enter(to, compiled, Some(junction)),
-        }
-    }
-
-    fn turn_away(&mut self, edge: Edge, fault: Fault) {
-        let Edge {
-            junction,
-            index,
-            standby,
-            to: _,
-        } = edge;
-        let field = match standby {
-            Some(place) => RouteField::Standby(place),
-            None => RouteField::Delegate,
-        };
-        if standby.is_none() {
-            let refused = Verdict::Refused(fault.to_string().into());
-            self.walk.junctions.insert(junction.clone(), refused);
-        }
-        self.report(&junction.owner, Place::Route(index, field), fault);
-    }
-
-    /// All below a mount is known.
-    fn leave(&mut self) {
-        let Some(frame) = self.stack.pop() else { return };
-        let Frame {
-            mount,
-            compiled,
-            edges: _,
-            via,
-        } = frame;
-        let below = self.walk.below(&mount, &compiled);
-        self.walk.mounts.insert(mount, Mounted { compiled, below });
-        if let Some(junction) = via {
-            self.arrived(&junction, below);
-        }
-    }
-
-    /// A branch of `junction` ends in a mount with this below it.
-    fn arrived(&mut self, junction: &Junction, below: Below) {
-        if let Some(Verdict::Open(open)) = self.walk.junctions.get_mut(junction) {
-            open.below.add(below.one_up());
-        }
-    }
-}
-
-fn too_deep(junction: &Junction) -> Fault {
-    Fault::TooDeep {
-        prefix: junction.prefix.clone(),
-        limit: MAX_DEPTH,
-    }
-}
-
-fn add_edges(edges: &mut Vec<Edge>, junction: &Junction, index: usize, delegate: &Delegate) {
-    let edge = |standby, target: &Name| Edge {
-        junction: junction.clone(),
-        index,
-        standby,
-        to: Mount {
-            route: target.clone(),
-            bound: delegate.mount.clone(),
-        },
-    };
-    edges.push(edge(None, &delegate.active));
-    let standby = delegate.standby.iter();
-    edges.extend(standby.map(|(place, target)| edge(Some(*place), target)));
 }

@@ -48,8 +48,8 @@ fn every_error_tells_file_line_object_field_and_what_to_do() {
              put it in quotes",
         ),
         (
-            format!("{route}spec:\n  routes:\n  - match: /\n    mirror: x\n"),
-            "f.yaml:7: IngressRoute shop/r: spec.routes[0].mirror: unknown field: it has no effect",
+            format!("{route}spec:\n  routes:\n  - match: /\n    copies: x\n"),
+            "f.yaml:7: IngressRoute shop/r: spec.routes[0].copies: unknown field: it has no effect",
         ),
         (
             format!("{SERVICE}---\n{SERVICE}"),

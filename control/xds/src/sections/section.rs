@@ -1,15 +1,16 @@
-//! A switch to its section.
+//! Switches, plain routes and policies to their sections.
 
-use crate::translate::{HTTPS_REDIRECT, template_name};
+use crate::translate::{HTTPS_REDIRECT, mirror_name, template_name};
 use bytes::Bytes;
+use serde::Serialize;
 use std::sync::Arc;
 use switchyard_core::{
     object::Name,
-    table::{self, ClusterName, SwitchKey, Template},
+    table::{self, ClusterName, PolicyKey, SwitchKey, Template},
 };
-use switchyard_policy::config;
+use switchyard_policy::config::{self, policy::Mirror};
 
-/// Why a switch has no section: what no routing table should hold.
+/// Why something has no section: what no routing table should hold.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error(transparent)]
@@ -22,10 +23,55 @@ pub(crate) enum Refused {
 ///
 /// # Errors
 /// The filter's own refusal.
-pub(crate) fn section(switch: &table::Switch) -> Result<Bytes, Refused> {
-    let json = serde_json::to_vec(&to_switch(switch))?;
+pub(crate) fn of_switch(switch: &table::Switch) -> Result<Bytes, Refused> {
+    let json = json(&to_switch(switch))?;
     config::Switch::from_json(&json)?.check()?;
-    Ok(json.into())
+    Ok(json)
+}
+
+/// As [`of_switch`], of a route without one that has policies.
+///
+/// # Errors
+/// The filter's own refusal.
+pub(crate) fn of_plain_route(template: &Template, policies: &[PolicyKey]) -> Result<Bytes, Refused> {
+    let json = json(&to_plain_route(template, policies))?;
+    config::PlainRoute::from_json(&json)?;
+    Ok(json)
+}
+
+/// As [`of_switch`], of a policy.
+///
+/// # Errors
+/// The filter's own refusal.
+pub(crate) fn of_policy(policy: &table::Policy) -> Result<Bytes, Refused> {
+    let json = json(&to_policy(policy))?;
+    config::Policy::from_json(&json)?.check()?;
+    Ok(json)
+}
+
+fn json(section: &impl Serialize) -> serde_json::Result<Bytes> {
+    serde_json::to_vec(section).map(Bytes::from)
+}
+
+fn to_plain_route(template: &Template, policies: &[PolicyKey]) -> config::PlainRoute {
+    config::PlainRoute {
+        policies: keys(policies),
+        own_timeout: template.timeout.is_some(),
+        own_retry: template.retry.is_some(),
+    }
+}
+
+/// The filter's own form, but for the clusters of mirrors, which are others than those that routes lead to.
+fn to_policy(policy: &table::Policy) -> config::Policy {
+    let mut policy = policy.clone();
+    for Mirror { cluster, .. } in &mut policy.mirror {
+        *cluster = mirror_name(cluster);
+    }
+    policy
+}
+
+fn keys(policies: &[PolicyKey]) -> Vec<String> {
+    policies.iter().map(|PolicyKey(key)| key.to_string()).collect()
 }
 
 fn to_switch(switch: &table::Switch) -> config::Switch {
@@ -39,6 +85,7 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         preview,
         canary,
         sticky,
+        policies,
         branches,
     } = switch;
     config::Switch {
@@ -51,6 +98,7 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         preview: preview.as_ref().map(to_preview),
         canary: (*canary > 0).then_some(config::Canary { percent: *canary }),
         sticky: sticky.as_ref().map(to_sticky),
+        policies: keys(policies),
         branches: branches
             .iter()
             .map(|(name, branch)| (full_name(name), to_routes(branch)))
@@ -91,6 +139,9 @@ fn to_target(target: &table::Target) -> config::Target {
             route: Some(HTTPS_REDIRECT.to_owned()),
             clusters: vec![],
             rewrite: None,
+            policy: None,
+            own_timeout: false,
+            own_retry: false,
         }),
         table::Target::Unavailable(reason) => config::Target::Unavailable(reason.to_string()),
     }
@@ -101,6 +152,7 @@ fn to_leaf(leaf: &table::Leaf) -> config::Target {
         template,
         clusters,
         rewrite,
+        policy,
     } = leaf;
     if clusters.is_empty() {
         return config::Target::Unavailable("no service".to_owned());
@@ -109,6 +161,9 @@ fn to_leaf(leaf: &table::Leaf) -> config::Target {
         route: (*template != Template::default()).then(|| template_name(template)),
         clusters: clusters.iter().map(to_weighted_cluster).collect(),
         rewrite: rewrite.as_ref().map(ToString::to_string),
+        policy: policy.as_ref().map(|PolicyKey(key)| key.to_string()),
+        own_timeout: template.timeout.is_some(),
+        own_retry: template.retry.is_some(),
     })
 }
 

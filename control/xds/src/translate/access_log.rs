@@ -25,13 +25,15 @@ const COMMON: &[(&str, &str)] = &[
     ("upstream_host", "%UPSTREAM_HOST%"),
 ];
 
-/// Of requests. `branch`, `leaf` and `reason` are the filter's, and null where it was not asked.
+/// Of requests. `branch`, `leaf`, `policy` and `reason` are the filter's, and null where it was not asked or had nothing to
+/// say.
 const HTTP: &[(&str, &str)] = &[
     ("authority", "%REQ(:AUTHORITY)%"),
     ("branch", "%FILTER_STATE(wasm.switchyard_branch:PLAIN)%"),
     ("leaf", "%FILTER_STATE(wasm.switchyard_leaf:PLAIN)%"),
     ("method", "%REQ(:METHOD)%"),
     ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+    ("policy", "%FILTER_STATE(wasm.switchyard_policy:PLAIN)%"),
     ("protocol", "%PROTOCOL%"),
     ("reason", "%FILTER_STATE(wasm.switchyard_reason:PLAIN)%"),
     ("request_id", "%REQ(X-REQUEST-ID)%"),

@@ -14,7 +14,7 @@ use envoy_types::pb::{
                 },
             },
             core::v3::{
-                self as core, Http2ProtocolOptions, TransportSocket,
+                self as core, Http1ProtocolOptions, Http2ProtocolOptions, TransportSocket,
                 health_check::{HealthChecker, HttpHealthCheck},
             },
             endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints},
@@ -26,7 +26,9 @@ use envoy_types::pb::{
             },
             upstreams::http::v3::{
                 HttpProtocolOptions,
-                http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config},
+                http_protocol_options::{
+                    ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+                },
             },
         },
         r#type::{
@@ -55,7 +57,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ENDPOINTS_TIMEOUT: Duration = Duration::from_secs(15);
 /// What Envoy's "Configuring Envoy as an edge proxy" advises.
 const BUFFER_LIMIT: u32 = 32 * 1024;
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+pub(super) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// A cluster. Its certificate authority is in it, so that a change of either is one update.
 pub(super) fn cluster(cluster: &table::Cluster) -> Cluster {
@@ -153,15 +155,21 @@ fn dns_assignment(cluster: &str, names: &BTreeSet<(Arc<str>, u16)>) -> ClusterLo
 fn protocol_options(protocol: Protocol) -> HashMap<String, Any> {
     match protocol {
         Protocol::Http1 | Protocol::Tls => HashMap::new(),
-        Protocol::H2 | Protocol::H2c => HashMap::from([(HTTP_OPTIONS.to_owned(), pack::any(&http2()))]),
+        Protocol::H2 | Protocol::H2c => {
+            HashMap::from([(HTTP_OPTIONS.to_owned(), pack::any(&http_options(protocol)))])
+        }
     }
 }
 
-fn http2() -> HttpProtocolOptions {
+pub(super) fn http_options(protocol: Protocol) -> HttpProtocolOptions {
+    let version = match protocol {
+        Protocol::Http1 | Protocol::Tls => {
+            ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default())
+        }
+        Protocol::H2 | Protocol::H2c => ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()),
+    };
     let config = ExplicitHttpConfig {
-        protocol_config: Some(explicit_http_config::ProtocolConfig::Http2ProtocolOptions(
-            Http2ProtocolOptions::default(),
-        )),
+        protocol_config: Some(version),
     };
     HttpProtocolOptions {
         upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(config)),

@@ -11,10 +11,11 @@ use crate::{pack, resource::ResourceType};
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
+    time::Duration,
 };
 use switchyard_core::{
     object::Name,
-    table::{EdgeTls, Host, HostTls, Table, Template, TlsVersion, Vhost},
+    table::{EdgeTls, Host, HostTls, PolicyKey, Table, Template, Timeout, TlsVersion, Vhost},
 };
 
 /// Of requests for a host that the route configuration does not have.
@@ -37,11 +38,13 @@ pub(super) struct Hosts {
     presenters: BTreeMap<Name, BTreeSet<Arc<str>>>,
 }
 
-/// The templates of a host's vhosts.
+/// What a host's routes depend on beside the host.
 #[derive(Debug, Default)]
 struct HostTemplates {
     http: Templates,
     secure: Templates,
+    /// The longest timeout that its policies hand down.
+    inherited: Option<Timeout>,
 }
 
 /// The templates of a vhost.
@@ -56,7 +59,8 @@ struct Templates {
 
 impl Hosts {
     /// Takes in what became of a host.
-    pub(super) fn set(&mut self, settings: &Settings, fqdn: &Arc<str>, host: Option<&Host>, generation: u64) {
+    pub(super) fn set(&mut self, settings: &Settings, table: &Table, fqdn: &Arc<str>, generation: u64) {
+        let host = table.hosts.get(fqdn).map(AsRef::as_ref);
         let tls = host.and_then(|host| host.tls.as_ref());
         self.https.set(settings, fqdn, tls);
         self.present(fqdn, tls.and_then(edge_tls).map(|tls| &tls.certificate));
@@ -68,7 +72,20 @@ impl Hosts {
         if templates.set(host, generation) {
             self.retiring.insert(fqdn.clone());
         }
+        templates.inherited = inherited(table, fqdn);
         self.route(settings, fqdn, host);
+    }
+
+    /// The hosts that have another longest timeout now, of those that have one of `policies`.
+    pub(super) fn handed_down(&self, table: &Table, policies: &BTreeSet<PolicyKey>) -> BTreeSet<Arc<str>> {
+        let named: BTreeSet<_> = policies.iter().map(PolicyKey::host).collect();
+        let known = named
+            .into_iter()
+            .filter_map(|fqdn| self.templates.get_key_value(fqdn));
+        known
+            .filter(|(fqdn, templates)| templates.inherited != inherited(table, fqdn))
+            .map(|(fqdn, _)| fqdn.clone())
+            .collect()
     }
 
     /// The certificate that a host presents.
@@ -156,12 +173,16 @@ impl Hosts {
 
     fn route(&mut self, settings: &Settings, fqdn: &Arc<str>, host: &Host) {
         let none = HostTemplates::default();
-        let HostTemplates { http, secure } = self.templates.get(fqdn).unwrap_or(&none);
-        self.http.set(fqdn, &source(host, &host.http, http));
+        let HostTemplates {
+            http,
+            secure,
+            inherited,
+        } = self.templates.get(fqdn).unwrap_or(&none);
+        self.http.set(fqdn, &source(host, &host.http, http, *inherited));
         let terminated = host.tls.as_ref().and_then(terminated);
         if let Some((tls, vhost)) = terminated {
             let configuration = self.secure.entry(settings.minimum(tls)).or_default();
-            configuration.set(fqdn, &source(host, vhost, secure));
+            configuration.set(fqdn, &source(host, vhost, secure, *inherited));
         }
         self.remove_secure(fqdn, terminated.map(|(tls, _)| settings.minimum(tls)));
     }
@@ -176,8 +197,28 @@ impl Hosts {
     }
 }
 
-fn source<'a>(host: &'a Host, vhost: &'a Vhost, templates: &'a Templates) -> Source<'a> {
+/// Of all policies of a host. None: none says any.
+fn inherited(table: &Table, fqdn: &str) -> Option<Timeout> {
+    let first = PolicyKey(format!("{fqdn} ").into());
+    let policies = table.policies.range(first..);
+    let policies = policies.take_while(|(key, _)| key.host() == fqdn);
+    let limits = policies.filter_map(|(_, policy)| policy.timeout_ms);
+    limits
+        .max_by_key(|limit| limit.checked_sub(1).unwrap_or(u64::MAX))
+        .map(|limit| match limit {
+            0 => Timeout::Infinite,
+            limit => Timeout::After(Duration::from_millis(limit)),
+        })
+}
+
+fn source<'a>(
+    host: &'a Host,
+    vhost: &'a Vhost,
+    templates: &'a Templates,
+    inherited: Option<Timeout>,
+) -> Source<'a> {
     Source {
+        inherited,
         fqdn: &host.fqdn,
         root: &host.root,
         vhost,

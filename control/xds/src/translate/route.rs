@@ -12,12 +12,14 @@
 //! from one whose routes do not match; so each has its own route, by whole segments, and then that of the nearest
 //! prefix around it. What is not the own route's is that one's: a path in neither is in no prefix between the two.
 //!
-//! The filter is off but for switches, and then it is that of the host's shard. A switch's own route is that of
-//! requests which need nothing special; for the others the filter sets the header that makes Envoy select a template's
-//! route in its stead. Both take the cluster from `x-switchyard-cluster`: where the filter did not say, nothing is
-//! served. A template's takes the path from filter state.
+//! The filter is off but for switches, and for plain routes that have policies; and then it is that of the host's shard. A
+//! switch's own route is that of requests which need nothing special; for the others the filter sets the header that makes
+//! Envoy select a template's route in its stead. Both take the cluster from `x-switchyard-cluster`: where the filter did
+//! not say, nothing is served. A template's takes the path from filter state. A plain route goes where it always does, once
+//! the filter lets it.
 
 mod action;
+mod filtered;
 mod template;
 
 pub use template::{HTTPS_REDIRECT, template_name};
@@ -29,13 +31,13 @@ use envoy_types::pb::{
         config::{
             core::v3::Metadata,
             route::v3::{
-                FilterConfig, Route, RouteConfiguration, RouteList, RouteMatch, VirtualHost, route::Action,
+                Route, RouteConfiguration, RouteList, RouteMatch, VirtualHost, route::Action,
                 route_match::PathSpecifier,
             },
         },
         r#type::matcher::v3::HttpRequestHeaderMatchInput,
     },
-    google::protobuf::{Any, Struct, Value, value::Kind},
+    google::protobuf::{Struct, Value, value::Kind},
     xds::r#type::matcher::v3::{
         Matcher,
         matcher::{
@@ -45,13 +47,14 @@ use envoy_types::pb::{
         },
     },
 };
+use filtered::Filtered;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use switchyard_core::{
     object::Name,
-    table::{HostRoute, SwitchKey, Template, Vhost},
+    table::{Host, HostRoute, HostTls, PolicyKey, SwitchKey, Template, Timeout, Vhost},
 };
 
 /// Chooses the route of a template. Set by the filter; taken from what clients send.
@@ -69,8 +72,46 @@ pub(super) struct Source<'a> {
     pub(super) vhost: &'a Vhost,
     /// Those that no leaf uses any more, and that a proxy may still be told to.
     pub(super) retired: BTreeSet<&'a Template>,
-    /// Leaves may redirect to https.
+    /// It is the plain port's, of a host that serves TLS: leaves may redirect to https.
     pub(super) redirects: bool,
+    /// The longest timeout that policies of the host hand down.
+    pub(super) inherited: Option<Timeout>,
+}
+
+/// A plain route that has policies: its name, and what the filter has to know of it.
+pub(super) type Enforced<'a> = (String, &'a Template, &'a [PolicyKey]);
+
+/// The plain routes of a host that have policies, those of both ports.
+pub(super) fn with_policies(host: &Host) -> impl Iterator<Item = Enforced<'_>> {
+    let secure = match &host.tls {
+        Some(HostTls::Terminate { tls: _, vhost }) => Some(vhost),
+        Some(HostTls::TerminateTcp { .. } | HostTls::Passthrough { .. }) | None => None,
+    };
+    let plain_port = (&host.http, secure.is_some());
+    let vhosts = [plain_port].into_iter().chain(secure.map(|vhost| (vhost, false)));
+    vhosts.flat_map(move |(vhost, redirects)| {
+        vhost
+            .routes
+            .iter()
+            .filter_map(move |(prefix, route)| match route {
+                HostRoute::Plain {
+                    template, policies, ..
+                } if !policies.is_empty() => {
+                    let name = enforced_name(&host.fqdn, prefix, redirects);
+                    Some((name, template, policies.as_slice()))
+                }
+                HostRoute::Plain { .. }
+                | HostRoute::Switch(_)
+                | HostRoute::HttpsRedirect
+                | HostRoute::Unavailable => None,
+            })
+    })
+}
+
+/// The filter knows it by its name, so that has to tell apart the ports of a host with TLS.
+fn enforced_name(fqdn: &str, prefix: &str, redirects: bool) -> String {
+    let scheme = if redirects { "http://" } else { "" };
+    format!("{scheme}{fqdn}{prefix}")
 }
 
 // === impl Source ===
@@ -83,8 +124,18 @@ impl Source<'_> {
             vhost,
             retired,
             redirects,
+            inherited,
         } = self;
-        let Vhost { routes, templates } = vhost;
+        let Vhost {
+            routes,
+            templates,
+            mirrors,
+        } = vhost;
+        let filtered = Filtered {
+            shard: Shard::of_host(fqdn),
+            mirrors: *mirrors,
+            inherited: *inherited,
+        };
         let has_switch = routes.values().any(|route| matches!(route, HostRoute::Switch(_)));
         let default = has_switch.then(Template::default);
         let templates: BTreeSet<_> = templates
@@ -96,9 +147,11 @@ impl Source<'_> {
             fqdn,
             routes,
             websockets: templates.iter().any(|template| template.websockets),
+            redirects: *redirects,
+            filtered,
         };
         let by_path = prefixes.matcher();
-        let by_template = template::routes(&templates, *redirects, Shard::of_host(fqdn));
+        let by_template = template::routes(&templates, *redirects, filtered);
         let matcher = if by_template.is_empty() {
             by_path
         } else {
@@ -120,6 +173,8 @@ struct Prefixes<'a> {
     routes: &'a BTreeMap<Arc<str>, HostRoute>,
     /// Whether a leaf below a switch may take them.
     websockets: bool,
+    redirects: bool,
+    filtered: Filtered,
 }
 
 // === impl Prefixes ===
@@ -168,13 +223,21 @@ impl Prefixes<'_> {
         let name = format!("{}{prefix}", self.fqdn);
         let action = match route {
             HostRoute::Switch(SwitchKey(key)) => {
-                return template::switch(key, prefix, self.websockets, Shard::of_host(self.fqdn));
+                return template::switch(key, prefix, self.websockets, self.filtered);
             }
             HostRoute::Plain {
                 template,
                 clusters,
                 rewrite,
-            } => action::plain(template, clusters, prefix, rewrite.as_deref()),
+                policies,
+            } => {
+                let action = action::plain(template, clusters, prefix, rewrite.as_deref());
+                if !policies.is_empty() {
+                    let name = enforced_name(self.fqdn, prefix, self.redirects);
+                    return vec![self.filtered.route(&name, path_match(prefix), action)];
+                }
+                action
+            }
             HostRoute::HttpsRedirect => action::redirect_to_https(),
             HostRoute::Unavailable => action::respond(503),
         };
@@ -227,15 +290,6 @@ fn filterless(name: &str, r#match: RouteMatch, action: Action) -> Route {
         action: Some(action),
         ..Default::default()
     }
-}
-
-/// A configuration that is there and empty switches a filter on (`PerFilterConfigs::create` of Envoy's router).
-fn filter_on(shard: Shard) -> HashMap<String, Any> {
-    let on = FilterConfig {
-        config: Some(Any::default()),
-        ..Default::default()
-    };
-    HashMap::from([(shard.to_string(), pack::any(&on))])
 }
 
 fn by_header(templates: HashMap<String, OnMatch>, otherwise: Matcher) -> Matcher {

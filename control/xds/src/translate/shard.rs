@@ -1,8 +1,8 @@
 //! The parts that the filter's configuration is cut in.
 //!
 //! Envoy takes a filter's configuration whole: each worker copies and hashes all of it at each update. So there are
-//! several filters, each with the switches of some hosts, and a change of a switch is an update of one. The switches
-//! of a host are all in one of them: what a request goes through is of one state.
+//! several filters, each with the sections of some hosts, and a change of a switch is an update of one. The sections of a
+//! host are all in one of them: what a request goes through is of one state.
 
 use std::fmt;
 use switchyard_policy::packed;
@@ -22,15 +22,17 @@ impl Shard {
         (0..COUNT).map(Self)
     }
 
-    /// That of a host's switches.
+    /// That of a host's sections.
     pub(crate) fn of_host(fqdn: &str) -> Self {
         Self(packed::bucket_of(fqdn, COUNT))
     }
 
-    /// That of a switch, by its key ([`switchyard_core::table::SwitchKey`]).
-    pub(crate) fn of_switch(key: &str) -> Self {
-        let key = key.strip_prefix("http://").unwrap_or(key);
-        let fqdn = key.split(['/', ' ']).next();
+    /// That of a section, by its key: all start with their host, once what tells them apart is left out
+    /// ([`switchyard_core::table::SwitchKey`], [`switchyard_core::table::PolicyKey`]).
+    pub(crate) fn of_section(key: &str) -> Self {
+        let name = packed::Named::of(key).name();
+        let name = name.strip_prefix("http://").unwrap_or(name);
+        let fqdn = name.split(['/', ' ']).next();
         Self::of_host(fqdn.unwrap_or_default())
     }
 }
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_switches_of_a_host_are_in_one() {
+    fn the_sections_of_a_host_are_in_one() {
         for fqdn in ["bar.com", "a.b.c.example.org", "x"] {
             for key in [
                 format!("{fqdn}/"),
@@ -54,8 +56,12 @@ mod tests {
                 format!("http://{fqdn}/shop"),
                 format!("{fqdn} team/name/match"),
                 format!("http://{fqdn} team/name/http://"),
+                packed::route_key(&format!("{fqdn}/shop")),
+                packed::route_key(&format!("http://{fqdn}/shop")),
+                packed::policy_key(&format!("{fqdn} team/name virtualhost")),
+                packed::policy_key(&format!("{fqdn} team/name/shop")),
             ] {
-                assert_eq!(Shard::of_switch(&key), Shard::of_host(fqdn), "{key}");
+                assert_eq!(Shard::of_section(&key), Shard::of_host(fqdn), "{key}");
             }
         }
     }

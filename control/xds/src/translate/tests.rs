@@ -1,6 +1,8 @@
 //! A table, what became of it, and what the proxies hold.
 
 mod lifetime;
+mod mirrors;
+mod policies;
 mod routing;
 mod snapshot;
 mod tls;
@@ -9,6 +11,7 @@ mod version;
 use super::{Settings, Shard, Translator};
 use crate::resource::{Body, Resource, ResourceType, Update};
 use prost::Message;
+use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -18,7 +21,8 @@ use switchyard_core::{
     object::{Address, Limits, Name, Protocol},
     table::{
         Branch, Certificate, Cluster, ClusterName, Discovery, EdgeTls, Endpoint, Host, HostRoute, HostTls,
-        Leaf, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion, Vhost, WeightedCluster,
+        Leaf, Policy, PolicyKey, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion, Vhost,
+        WeightedCluster,
     },
 };
 
@@ -111,19 +115,23 @@ impl World {
     }
 
     fn switches(&self) -> Vec<String> {
-        let mut keys: Vec<_> = Shard::all().flat_map(|shard| self.switches_of(shard)).collect();
-        keys.sort();
-        keys
+        self.sections("switches").into_keys().collect()
     }
 
-    fn switches_of(&self, shard: Shard) -> Vec<String> {
+    /// The sections of a kind, in people's JSON, of all filters.
+    fn sections(&self, kind: &str) -> BTreeMap<String, Value> {
+        Shard::all()
+            .flat_map(|shard| self.sections_of(shard, kind))
+            .collect()
+    }
+
+    fn sections_of(&self, shard: Shard, kind: &str) -> Map<String, Value> {
         let Body::Sections(sections) = &self.resource(ResourceType::Extension, &shard.to_string()).body
         else {
             panic!("not sections");
         };
         let json = sections.to_json().expect("sections are JSON");
-        let switches = json["switches"].as_object().expect("an object");
-        switches.keys().cloned().collect()
+        json[kind].as_object().cloned().unwrap_or_default()
     }
 }
 
@@ -134,6 +142,7 @@ fn difference(before: &Table, after: &Table) -> Change {
         clusters: differing(&before.clusters, &after.clusters),
         endpoints: differing(&before.endpoints, &after.endpoints),
         certificates: differing(&before.certificates, &after.certificates),
+        policies: differing(&before.policies, &after.policies),
         ..Change::default()
     }
 }
@@ -217,6 +226,7 @@ fn vhost<const N: usize>(routes: [(&str, HostRoute); N]) -> Vhost {
             .map(|(prefix, route)| (prefix.into(), route))
             .collect(),
         templates: BTreeSet::new(),
+        mirrors: 0,
     }
 }
 
@@ -232,6 +242,30 @@ fn plain(service: &str) -> HostRoute {
         template: Template::default(),
         clusters: vec![share(service, 1)],
         rewrite: None,
+        policies: vec![],
+    }
+}
+
+/// Of one level of `a.example.com`.
+fn policy_key(level: &str) -> PolicyKey {
+    PolicyKey(format!("a.example.com default/{level}").into())
+}
+
+fn add_policy(table: &mut Table, level: &str, policy: Policy) {
+    let policy = Policy {
+        source: format!("default/{level}"),
+        ..policy
+    };
+    table.policies.insert(policy_key(level), Arc::new(policy));
+}
+
+/// One whose requests meet policies.
+fn guarded(service: &str, levels: &[&str]) -> HostRoute {
+    HostRoute::Plain {
+        template: Template::default(),
+        clusters: vec![share(service, 1)],
+        rewrite: None,
+        policies: levels.iter().map(|level| policy_key(level)).collect(),
     }
 }
 
@@ -267,6 +301,7 @@ fn switch(active: &str, standby: &str) -> Switch {
         preview: None,
         canary: 0,
         sticky: None,
+        policies: vec![],
         branches: [active, standby]
             .map(|service| (name(service), branch(service)))
             .into(),
@@ -278,6 +313,7 @@ fn branch(service: &str) -> Branch {
         template: Template::default(),
         clusters: vec![share(service, 1)],
         rewrite: None,
+        policy: None,
     };
     Branch {
         routes: BTreeMap::from([("/".into(), Target::Leaf(leaf))]),

@@ -13,42 +13,8 @@ pub struct Error {
 // === impl Error ===
 
 impl Error {
-    pub(super) fn new(problem: impl Into<String>) -> Self {
-        Self {
-            place: String::new(),
-            problem: problem.into(),
-        }
-    }
-
-    /// The same problem, seen from the field `name` around it.
-    pub(super) fn within(self, name: &str) -> Self {
-        self.inside(&field(name))
-    }
-
-    /// The same problem, seen from the list that holds it at `index`.
-    pub(super) fn within_index(self, index: usize) -> Self {
-        self.inside(&format!("[{index}]"))
-    }
-
-    fn inside(self, outer: &str) -> Self {
-        let Self { place, problem } = self;
-        let separator = if place.is_empty() || place.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
-        Self {
-            place: format!("{outer}{separator}{place}"),
-            problem,
-        }
-    }
-}
-
-impl From<serde_path_to_error::Error<serde_json::Error>> for Error {
-    fn from(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
-        let segments: Vec<_> = error.path().iter().cloned().collect();
-        let innermost = Self::new(error.into_inner().to_string());
-        segments.iter().rev().fold(innermost, around)
+    pub(super) fn new(place: String, problem: String) -> Self {
+        Self { place, problem }
     }
 }
 
@@ -57,27 +23,5 @@ impl fmt::Display for Error {
         let Self { place, problem } = self;
         let separator = if place.is_empty() { "" } else { ": " };
         write!(f, "{place}{separator}{problem}")
-    }
-}
-
-fn around(error: Error, segment: &serde_path_to_error::Segment) -> Error {
-    use serde_path_to_error::Segment;
-    match segment {
-        Segment::Seq { index } => error.within_index(*index),
-        Segment::Map { key: name } | Segment::Enum { variant: name } => error.within(name),
-        Segment::Unknown => error,
-    }
-}
-
-/// A name as it is where it reads as one word, else quoted.
-fn field(name: &str) -> String {
-    let is_word = !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_word {
-        name.to_owned()
-    } else {
-        format!("{name:?}")
     }
 }

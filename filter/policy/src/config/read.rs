@@ -1,32 +1,13 @@
 //! JSON to configuration: what is unknown, doubled or missing is refused, with its place.
 
-use super::{Config, Error, Leaf, Route, Switch, Target};
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, DeserializeOwned, MapAccess, Visitor},
+mod policy;
+
+use super::{
+    Canary, Config, Error, Leaf, PlainRoute, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
+    at::At,
+    json::{Fields, Read, object, parse},
 };
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
-
-// A `Route`, field by field: serde's `flatten` would let unknown fields through.
-/// One prefix of a branch, and what the branch does with it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Route", extend("oneOf" = [
-    {"required": ["leaf"]}, {"required": ["switch"]}, {"required": ["unavailable"]}
-])))]
-pub(super) struct RouteFields {
-    /// As the branch sees paths: normalised, inside the mount.
-    prefix: String,
-    /// Forward the request.
-    leaf: Option<Leaf>,
-    /// Go on at the switch of this key.
-    switch: Option<String>,
-    /// Answer 503; this reason goes to the access log alone.
-    unavailable: Option<String>,
-}
-
-struct UniqueKeys<V>(PhantomData<V>);
+use crate::json::Json;
 
 // === impl Config ===
 
@@ -42,6 +23,43 @@ impl Config {
     }
 }
 
+object!(Config {
+    expose_branch: take_or_default("exposeBranch"),
+    switches: take_or_default("switches"),
+    routes: take_or_default("routes"),
+    policies: take_or_default("policies"),
+});
+
+// === impl PlainRoute ===
+
+impl PlainRoute {
+    /// One section, not checked: whoever sends one has.
+    ///
+    /// # Errors
+    /// The first thing that is no [`PlainRoute`], and where.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
+object!(PlainRoute {
+    policies: take("policies"),
+    own_timeout: take_or_default("ownTimeout"),
+    own_retry: take_or_default("ownRetry"),
+});
+
+// === impl Policy ===
+
+impl Policy {
+    /// One section, not checked: whoever sends one has.
+    ///
+    /// # Errors
+    /// The first thing that is no [`Policy`], and where.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
 // === impl Switch ===
 
 impl Switch {
@@ -54,64 +72,80 @@ impl Switch {
     }
 }
 
+object!(Switch {
+    root: take_or_default("root"),
+    prefix: take("prefix"),
+    mount: take("mount"),
+    active: take("active"),
+    standby: take_or_default("standby"),
+    preview: take("preview"),
+    canary: take("canary"),
+    sticky: take("sticky"),
+    policies: take_or_default("policies"),
+    branches: take("branches"),
+});
+
+// === impl Preview ===
+
+object!(Preview {
+    header: take("header"),
+    value: take("value"),
+});
+
+// === impl Canary ===
+
+object!(Canary {
+    percent: take("percent"),
+});
+
+// === impl Sticky ===
+
+object!(Sticky {
+    cookie: take("cookie"),
+    ttl_seconds: take("ttlSeconds"),
+});
+
 // === impl Route ===
 
-impl TryFrom<RouteFields> for Route {
-    type Error = &'static str;
-
-    fn try_from(fields: RouteFields) -> Result<Self, Self::Error> {
-        let RouteFields {
-            prefix,
-            leaf,
-            switch,
-            unavailable,
-        } = fields;
-        let target = match (leaf, switch, unavailable) {
+impl Read for Route {
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let mut fields = Fields::of(json, at);
+        let prefix = fields.take("prefix");
+        let targets: (Option<_>, Option<_>, Option<_>) = (
+            fields.take("leaf"),
+            fields.take("switch"),
+            fields.take("unavailable"),
+        );
+        fields.end();
+        let target = match targets {
             (Some(leaf), None, None) => Target::Leaf(leaf),
             (None, Some(key), None) => Target::Switch(key),
             (None, None, Some(reason)) => Target::Unavailable(reason),
-            _ => return Err("exactly one of `leaf`, `switch` and `unavailable` is needed"),
-        };
-        Ok(Self { prefix, target })
-    }
-}
-
-// === impl UniqueKeys ===
-
-impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeys<V> {
-    type Value = BTreeMap<String, V>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut map = BTreeMap::new();
-        while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value()?;
-            if map.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("{key:?} stands here twice")));
+            _ => {
+                at.note(format_args!(
+                    "exactly one of `leaf`, `switch` and `unavailable` is needed"
+                ));
+                Target::Unavailable(String::new())
             }
-            map.insert(key, value);
-        }
-        Ok(map)
+        };
+        Self { prefix, target }
     }
 }
 
-/// A map none of whose keys stands twice: JSON permits it, and one of the two would be lost without a word.
-pub(super) fn unique_keys<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    V: Deserialize<'de>,
-{
-    deserializer.deserialize_map(UniqueKeys(PhantomData))
-}
+// === impl Leaf ===
 
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer)?;
-    deserializer
-        .end()
-        .map_err(|error| Error::new(error.to_string()))?;
-    Ok(value)
-}
+object!(Leaf {
+    route: take("route"),
+    clusters: take_or_default("clusters"),
+    rewrite: take("rewrite"),
+    policy: take("policy"),
+    own_timeout: take_or_default("ownTimeout"),
+    own_retry: take_or_default("ownRetry"),
+});
+
+// === impl WeightedCluster ===
+
+object!(WeightedCluster {
+    name: take("name"),
+    weight: take_or("weight", super::one()),
+});

@@ -1,3 +1,5 @@
+mod policies;
+
 use super::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -62,7 +64,8 @@ fn what_is_written_reads_back() {
 fn a_refusal_names_its_place() {
     let bad_weight = FULL.replace(r#""weight": 3"#, r#""weight": -3"#);
     let got = refusal(&bad_weight);
-    let place = r#"switches."a.com/shop".branches."default/blue"[0].leaf.clusters[1].weight: invalid value"#;
+    let place =
+        r#"switches."a.com/shop".branches."default/blue"[0].leaf.clusters[1].weight: -3 is no whole number"#;
     assert!(got.starts_with(place), "{got}");
 }
 
@@ -72,7 +75,13 @@ fn what_is_unknown_doubled_or_missing_is_refused() {
         (r#"{"switch": {}}"#, "switch: unknown field"),
         (r#"{"switches": {}} x"#, "trailing characters"),
         (r#"{"switches": {"s": {}, "s": {}}}"#, "switches.s: missing field"),
-        (r#"{"switches": []}"#, "switches: invalid type: sequence"),
+        (r#"{"switches": []}"#, "switches: a list is no object"),
+        (r#"{"switches": {"s": null}}"#, "switches.s: null is no object"),
+        (r#"{"exposeBranch": 1}"#, "exposeBranch: 1 is no truth value"),
+        (
+            r#"{"exposeBranch": true, "exposeBranch": true}"#,
+            r#""exposeBranch" stands here twice"#,
+        ),
         ("{", "EOF"),
     ] {
         let got = refusal(json);
@@ -102,7 +111,7 @@ fn what_is_unknown_doubled_or_missing_is_refused() {
         ),
         (
             r#""canary": {"percent": 256}"#,
-            "switches.s.canary.percent: invalid value",
+            "switches.s.canary.percent: 256 is more than 255",
         ),
     ] {
         let got = refusal_of(fields);

@@ -1,3 +1,5 @@
+mod policies;
+
 use super::*;
 use std::collections::BTreeMap;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -101,6 +103,7 @@ fn headers_that_decide_nothing_are_not_asked_for() {
         headers: &Silent,
     };
     let decision = decide(&store, request, &mut Rng::new(1));
+    assert!(decision.levels.is_empty());
     assert_eq!(decision.outcome.unwrap().route.as_deref(), Some("there"));
     assert_eq!(decision.trail.branches, "b, c");
 }
@@ -120,11 +123,14 @@ fn the_active_branch_gets_the_request() {
         path: Some("/cart".to_owned()),
         set_cookies: Vec::new(),
         mapping: Some(Mapping::identity().then("/shop", "/")),
+        stays: false,
+        own: Own::default(),
     };
     assert_eq!(
         got,
         Decision {
             trail,
+            levels: Vec::new(),
             outcome: Ok(forward)
         }
     );
@@ -191,7 +197,7 @@ fn rewrites_compose_down_the_delegation() {
         ("/shop/cart/v1//x", "/api/x", "/shop/cart/v1", "/c/v1"),
         ("/shop/cart/v12", "/c/v12", "/shop/cart", "/c"),
     ] {
-        let Decision { trail, outcome } = ask(&store, path, &[]);
+        let Decision { trail, outcome, .. } = ask(&store, path, &[]);
         let Forward {
             path: got, mapping, ..
         } = outcome.unwrap();

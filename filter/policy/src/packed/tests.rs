@@ -132,3 +132,26 @@ mod properties {
         }
     }
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn kinds_of_sections_share_no_key() {
+    let sections: Vec<_> = [
+        ("a.com/".to_owned(), "switch"),
+        (route_key("a.com/"), "route"),
+        (policy_key("a.com/"), "policy"),
+    ]
+    .into();
+    let entries = sections.iter().map(|(key, json)| (key.as_str(), json.as_bytes()));
+    let packed =
+        Packed::new(assemble(Flags::default(), &[encode_bucket(entries).unwrap()]).unwrap()).unwrap();
+    for (key, json) in &sections {
+        assert_eq!(packed.find(key).unwrap().json, json.as_bytes(), "{key}");
+    }
+    let kinds = sections.iter().map(|(key, _)| Named::of(key));
+    let wanted = [
+        Named::Switch("a.com/"),
+        Named::Route("a.com/"),
+        Named::Policy("a.com/"),
+    ];
+    assert!(kinds.eq(wanted));
+}

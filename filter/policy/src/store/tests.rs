@@ -22,6 +22,39 @@ fn active(store: &Store, key: &str) -> Rc<Switch> {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn routes_and_policies_are_found_by_names_of_their_own() {
+    let (route, policy) = (r#"{"policies": ["x"]}"#, r#"{"source": "x"}"#);
+    let json = format!(
+        r#"{{"switches": {{"x": {}}}, "routes": {{"x": {route}}}, "policies": {{"x": {policy}}}}}"#,
+        section("blue")
+    );
+    let (route_key, policy_key) = (packed::route_key("x"), packed::policy_key("x"));
+    let sections = [("x", &*section("blue")), (&route_key, route), (&policy_key, policy)];
+    for bytes in [json.into_bytes(), packed(&sections)] {
+        let store = Store::new(bytes, Rc::default()).unwrap();
+        assert_eq!(active(&store, "x").active.name, "blue");
+        assert_eq!(store.route("x").unwrap().unwrap().policies, ["x"]);
+        assert_eq!(store.policy("x").unwrap().unwrap().source, "x");
+        assert!(store.route("y").unwrap().is_none());
+        assert!(store.policy("y").unwrap().is_none());
+        assert!(!matches!(store.switch(&route_key), Ok(Some(_))));
+    }
+}
+
+/// With what it knows: which mirror is next, which credentials were right.
+#[wasm_bindgen_test(unsupported = test)]
+fn a_policy_that_did_not_change_stays_as_it_is() {
+    let cache = Rc::default();
+    let key = packed::policy_key("p");
+    let old = store(&[(&key, r#"{"source": "p"}"#)], &cache);
+    let first = old.policy("p").unwrap().unwrap();
+    let same = store(&[("s", &section("blue")), (&key, r#"{"source": "p"}"#)], &cache);
+    assert!(Rc::ptr_eq(&first, &same.policy("p").unwrap().unwrap()));
+    let other = store(&[(&key, r#"{"source": "q"}"#)], &cache);
+    assert_eq!(other.policy("p").unwrap().unwrap().source, "q");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn json_and_packed_say_the_same() {
     let json = format!(
         r#" {{"exposeBranch": true, "switches": {{"s": {}}}}}"#,
@@ -40,7 +73,7 @@ fn bytes_that_are_no_configuration_are_refused() {
     for (bytes, want) in [
         (&b""[..], "neither JSON nor a packed configuration"),
         (b"[]", "neither JSON nor a packed configuration"),
-        (b"{\"switches\": 1}", "switches: invalid type"),
+        (b"{\"switches\": 1}", "switches: 1 is no object"),
     ] {
         let error = Store::new(bytes.to_vec(), Rc::default()).unwrap_err().to_string();
         assert!(error.starts_with(want), "{error}");
@@ -72,9 +105,10 @@ fn a_section_that_does_not_decode_is_not_tried_again_until_it_changes() {
     let mended = active(&store(&[("s", &blue)], &Rc::default()), "s");
     let kept = cache
         .borrow_mut()
-        .decoded
+        .switches
+        .sections
         .get_mut("s")
-        .map(|decoded| std::mem::replace(&mut decoded.switch, Ok(mended)));
+        .map(|(_, outcome)| std::mem::replace(outcome, Ok(mended)));
     assert_eq!(kept.unwrap().unwrap_err(), error);
     assert_eq!(active(&bad, "s").active.name, "blue");
     let green = store(&[("s", &section("green"))], &cache);
@@ -112,7 +146,7 @@ fn what_no_configuration_means_any_more_goes_while_others_are_decoded() {
     for key in keys.iter().skip(10) {
         active(&new, key);
     }
-    let cached: Vec<_> = cache.borrow().decoded.keys().cloned().collect();
+    let cached: Vec<_> = cache.borrow().switches.sections.keys().cloned().collect();
     let stale = cached
         .iter()
         .filter(|key| gone.iter().any(|(gone, _)| gone == key))

@@ -118,7 +118,7 @@ fn root(number: usize, branch: &str) -> Object {
         spec: Spec {
             virtualhost: Some(VirtualHost {
                 fqdn: format!("h{number}.bar.com"),
-                tls: None,
+                ..VirtualHost::default()
             }),
             routes: vec![Route {
                 match_: "/".to_owned(),

@@ -3,7 +3,7 @@
 //! What is wrong with `standby`, `preview`, `canary` or `sticky` is reported and left out; the active branch goes on
 //! being served.
 
-use super::{Compiler, Delegate, Refused};
+use super::{Compiler, Delegate, Refused, is_header_value, is_token};
 use crate::{
     graph::fault::{Fault, Place, RouteField},
     ingressroute,
@@ -17,18 +17,6 @@ struct Site<'a> {
     index: usize,
     match_: &'a str,
     delegate: &'a ingressroute::Delegate,
-}
-
-/// Whether `name` is a token (RFC 9110), as names of headers and cookies are.
-fn is_token(name: &str) -> bool {
-    let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    !name.is_empty() && name.bytes().all(token)
-}
-
-/// Whether a header can carry `value` and a client would send it as it is.
-fn is_header_value(value: &str) -> bool {
-    let printable = |c: u8| c.is_ascii_graphic() || c == b' ';
-    !value.is_empty() && value.trim() == value && value.bytes().all(printable)
 }
 
 // === impl Compiler ===

@@ -23,6 +23,14 @@ struct Use<'a> {
     place: &'a dyn Fn(RouteField) -> Place,
 }
 
+/// What is asked of a cluster beside its port.
+#[derive(Default)]
+pub(super) struct ClusterSettings {
+    strategy: Strategy,
+    health_check: Option<HealthCheck>,
+    validation: Option<UpstreamValidation>,
+}
+
 /// Contour's default for `healthCheck.host`.
 const HEALTH_CHECK_HOST: &str = "contour-envoy-healthcheck";
 
@@ -120,9 +128,14 @@ impl Compiler<'_> {
         let weight = self.weight(named);
         let health_check = self.health_check(named);
         let cluster = match self.service_port(named) {
-            Ok((service, port)) => self
-                .validation(named, port.protocol)
-                .and_then(|validation| Ok(self.cluster(named, &service, &port, (health_check?, validation)))),
+            Ok((service, port)) => self.validation(named, port.protocol).and_then(|validation| {
+                let settings = ClusterSettings {
+                    strategy: strategy(&named.service.strategy),
+                    health_check: health_check?,
+                    validation,
+                };
+                Ok(self.cluster(&service, &port, settings))
+            }),
             Err(refused) => Err(refused),
         };
         Ok((cluster?, weight?))
@@ -193,12 +206,12 @@ impl Compiler<'_> {
     fn missing(&self, named: &Use<'_>) -> Fault {
         let (service, port) = (named.service.name.clone(), named.service.port);
         match named.site {
-            Site::Route(_) => Fault::ServiceMissing { service, port },
             Site::TcpProxy => Fault::TcpServiceMissing {
                 namespace: self.name.namespace.clone(),
                 service,
                 port,
             },
+            Site::Route(_) | Site::VirtualHost => Fault::ServiceMissing { service, port },
         }
     }
 
@@ -247,15 +260,18 @@ impl Compiler<'_> {
     }
 
     /// Adds the cluster, named after its settings.
-    fn cluster(
+    pub(super) fn cluster(
         &mut self,
-        named: &Use<'_>,
         service: &Service,
         port: &ServicePort,
-        (health_check, validation): (Option<HealthCheck>, Option<UpstreamValidation>),
+        settings: ClusterSettings,
     ) -> ClusterName {
+        let ClusterSettings {
+            strategy,
+            health_check,
+            validation,
+        } = settings;
         let discovery = endpoints::discovery(self.objects, service, port);
-        let strategy = strategy(&named.service.strategy);
         let digest = digest(&(
             &discovery,
             port.protocol,

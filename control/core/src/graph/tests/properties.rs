@@ -40,12 +40,14 @@ fn expected(before: &(Table, BTreeMap<Name, Status>), after: &Graph, derived: us
     let now = after.table();
     check_identity(&table.hosts, &now.hosts);
     check_identity(&table.switches, &now.switches);
+    check_identity(&table.policies, &now.policies);
     check_identity(&table.clusters, &now.clusters);
     check_identity(&table.endpoints, &now.endpoints);
     check_identity(&table.certificates, &now.certificates);
     Change {
         hosts: diff(&table.hosts, &now.hosts),
         switches: diff(&table.switches, &now.switches),
+        policies: diff(&table.policies, &now.policies),
         clusters: diff(&table.clusters, &now.clusters),
         endpoints: diff(&table.endpoints, &now.endpoints),
         certificates: diff(&table.certificates, &now.certificates),

@@ -22,6 +22,7 @@ fn plain(graph: &Graph) -> (&Template, &[WeightedCluster], Option<&str>) {
             template,
             clusters,
             rewrite,
+            policies: _,
         } => (template, clusters, rewrite.as_deref()),
         other => panic!("not served: {other:?}"),
     }

@@ -1,6 +1,7 @@
 //! Every text, and the field where it stands.
 
 mod delegation;
+mod policies;
 mod routes;
 mod tcp;
 

@@ -1,6 +1,10 @@
 //! Small random worlds: few names and few paths, so that they collide, shadow, share and go missing often.
 
-use super::*;
+use super::{
+    policies::{URI, fetched, merged},
+    *,
+};
+use crate::object::Jwks;
 use proptest::{prelude::*, sample::select};
 
 /// Whom delegates delegate to.
@@ -77,7 +81,31 @@ fn delegate_to(targets: &'static [&'static str]) -> impl Strategy<Value = Value>
     })
 }
 
-fn route(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
+/// What a virtualhost or a route asks: mostly nothing. Layered worlds never have more mirrors in a chain than there is
+/// room for.
+fn policies(shape: Shape) -> impl Strategy<Value = Value> {
+    let mirrors = match shape {
+        Shape::Wild => 1..5usize,
+        Shape::Layered => 1..2,
+    };
+    let service = prop_oneof![10 => select(&SERVICES[..2]), 1 => Just("gone")];
+    let mirror = (service, mirrors).prop_map(|(service, count)| {
+        let mirror = json!({"service": service, "port": 8080});
+        json!({"mirror": vec![mirror; count]})
+    });
+    let limit =
+        (1..3u32).prop_map(|requests| json!({"rateLimits": [{"requests": requests, "unit": "second"}]}));
+    prop_oneof![
+        16 => Just(json!({})),
+        2 => limit,
+        2 => Just(json!({"auth": [{"apiKey": {"secretName": "clients", "header": "x-key"}}]})),
+        1 => Just(json!({"auth": [{"jwt": {"jwks": {"uri": URI}}}]})),
+        2 => mirror,
+        1 => (0..2i64).prop_map(|max| json!({"concurrency": {"max": max}})),
+    ]
+}
+
+fn route(shape: Shape, targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let services = || prop::collection::vec(service_use(), 1..3);
     let action = prop_oneof![
         6 => services().prop_map(|services| json!({"services": services})),
@@ -87,6 +115,7 @@ fn route(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
     ];
     let rewrite = prop::option::weighted(0.3, select(&REWRITES[..]));
     let timeout = prop::option::weighted(0.2, select(&["1s", "2s", "infinity"][..]));
+    let action = (action, policies(shape)).prop_map(|(action, policies)| merged(action, policies));
     (select(&PATHS[..]), action, rewrite, any::<bool>(), timeout).prop_map(
         |(match_, mut route, rewrite, permit_insecure, timeout)| {
             route["match"] = json!(match_);
@@ -102,16 +131,23 @@ fn route(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
     )
 }
 
-fn virtualhost(fqdns: &'static [&'static str]) -> impl Strategy<Value = Value> {
+fn virtualhost(shape: Shape, fqdns: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let tls = prop_oneof![
         4 => Just(None),
         4 => Just(Some(json!({"secretName": "cert"}))),
         1 => Just(Some(json!({"secretName": "a/cert"}))),
         1 => Just(Some(json!({"passthrough": true}))),
     ];
-    (select(fqdns), tls).prop_map(|(fqdn, tls)| match tls {
-        Some(tls) => json!({"fqdn": fqdn, "tls": tls}),
-        None => json!({"fqdn": fqdn}),
+    let timeout = prop::option::weighted(0.2, select(&["3s", "infinity"][..]));
+    (select(fqdns), tls, policies(shape), timeout).prop_map(|(fqdn, tls, policies, timeout)| {
+        let mut virtualhost = merged(json!({"fqdn": fqdn}), policies);
+        if let Some(tls) = tls {
+            virtualhost["tls"] = tls;
+        }
+        if let Some(timeout) = timeout {
+            virtualhost["timeoutPolicy"] = json!({"request": timeout});
+        }
+        virtualhost
     })
 }
 
@@ -124,23 +160,28 @@ fn tcpproxy(targets: &'static [&'static str]) -> impl Strategy<Value = Option<Va
 }
 
 /// A spec without `virtualhost`.
-fn spec(targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    let routes = prop::collection::vec(route(targets), 0..5);
+fn spec(shape: Shape, targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let routes = prop::collection::vec(route(shape, targets), 0..5);
     (routes, tcpproxy(targets)).prop_map(|(routes, tcpproxy)| match tcpproxy {
         Some(tcpproxy) => json!({"routes": routes, "tcpproxy": tcpproxy}),
         None => json!({"routes": routes}),
     })
 }
 
-fn root_of(names: &'static [&'static str], fqdns: &'static [&'static str]) -> impl Strategy<Value = Object> {
-    (select(names), virtualhost(fqdns), spec(&DELEGATES)).prop_map(|(name, virtualhost, mut spec)| {
+fn root_of(
+    shape: Shape,
+    names: &'static [&'static str],
+    fqdns: &'static [&'static str],
+) -> impl Strategy<Value = Object> {
+    let parts = (select(names), virtualhost(shape, fqdns), spec(shape, &DELEGATES));
+    parts.prop_map(|(name, virtualhost, mut spec)| {
         spec["virtualhost"] = virtualhost;
         ingress_route(name, spec)
     })
 }
 
-fn any_root() -> impl Strategy<Value = Object> {
-    root_of(&["a/root1", "a/root2", "b/root1", "b/root3"], &HOSTS)
+fn any_root(shape: Shape) -> impl Strategy<Value = Object> {
+    root_of(shape, &["a/root1", "a/root2", "b/root1", "b/root3"], &HOSTS)
 }
 
 fn delegate_of(shape: Shape, namespace: &'static str, index: usize) -> impl Strategy<Value = Object> {
@@ -149,7 +190,8 @@ fn delegate_of(shape: Shape, namespace: &'static str, index: usize) -> impl Stra
         Shape::Layered if index + 1 == DELEGATES.len() => &["gone"],
         Shape::Layered => &DELEGATES[index + 1..],
     };
-    spec(targets).prop_map(move |spec| ingress_route(&format!("{namespace}/{}", DELEGATES[index]), spec))
+    spec(shape, targets)
+        .prop_map(move |spec| ingress_route(&format!("{namespace}/{}", DELEGATES[index]), spec))
 }
 
 fn any_delegate(shape: Shape) -> impl Strategy<Value = Object> {
@@ -199,6 +241,23 @@ fn any_secret() -> impl Strategy<Value = Object> {
     })
 }
 
+/// API keys, of which there may be none.
+fn clients() -> impl Strategy<Value = Object> {
+    (select(&NAMESPACES[..]), select(&["", "secret1", "secret2"][..]))
+        .prop_map(|(namespace, key)| secret(&format!("{namespace}/clients"), "Opaque", &[("alice", key)]))
+}
+
+fn any_jwks() -> impl Strategy<Value = Object> {
+    let failed = Object::Jwks(Jwks {
+        uri: URI.into(),
+        keys: Err("connection refused".to_owned()),
+    });
+    prop_oneof![
+        2 => (0..3u64).prop_map(|day| fetched(URI, day * 86_400)),
+        1 => Just(failed),
+    ]
+}
+
 fn any_certificate_delegation() -> impl Strategy<Value = Object> {
     let targets = prop::sample::subsequence(vec!["a", "b", "*"], 0..3);
     (select(&NAMESPACES[..]), targets).prop_map(|(namespace, targets)| {
@@ -208,11 +267,13 @@ fn any_certificate_delegation() -> impl Strategy<Value = Object> {
 
 fn any_object(shape: Shape) -> impl Strategy<Value = Object> {
     prop_oneof![
-        5 => any_root(),
+        5 => any_root(shape),
         12 => any_delegate(shape),
         4 => any_service(),
         3 => any_endpoints(),
         2 => any_secret(),
+        1 => clients(),
+        1 => any_jwks(),
         1 => any_certificate_delegation(),
     ]
 }
@@ -221,8 +282,8 @@ fn any_object(shape: Shape) -> impl Strategy<Value = Object> {
 /// or in place of these.
 pub(super) fn objects(shape: Shape) -> impl Strategy<Value = Vec<Object>> {
     let roots = (
-        root_of(&["a/root1"], &["one.com"]),
-        root_of(&["b/root2"], &["two.com"]),
+        root_of(shape, &["a/root1"], &["one.com"]),
+        root_of(shape, &["b/root2"], &["two.com"]),
     );
     let places = NAMESPACES
         .iter()
@@ -238,9 +299,13 @@ pub(super) fn objects(shape: Shape) -> impl Strategy<Value = Vec<Object>> {
                 named("home"),
                 named("away"),
                 tls_secret(&format!("{namespace}/cert")),
+                secret(&format!("{namespace}/clients"), "Opaque", &[("alice", "secret1")]),
             ]
         });
-        let all = usual.chain([one, two]).chain(delegates).chain(extra);
+        let all = usual
+            .chain([fetched(URI, 0), one, two])
+            .chain(delegates)
+            .chain(extra);
         let all: BTreeMap<_, _> = all.map(|object| (object.id(), object)).collect();
         all.into_values().collect()
     })

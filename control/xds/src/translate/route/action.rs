@@ -98,7 +98,7 @@ fn limit(timeout: Timeout) -> Duration {
 }
 
 /// How long a stream may be silent, where the listener's limit would end what the route permits.
-fn idle_limit(timeout: Timeout) -> Option<Duration> {
+pub(super) fn idle_limit(timeout: Timeout) -> Option<Duration> {
     let limit = limit(timeout);
     (limit.is_zero() || limit > super::super::http::STREAM_IDLE_TIMEOUT).then_some(limit)
 }

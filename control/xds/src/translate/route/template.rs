@@ -1,6 +1,6 @@
 //! Routes that leaves share: all of a route but for the cluster and the path, which the filter says.
 
-use super::{CLUSTER_HEADER, Shard, action, filter_on, filterless, on_routes, path_match};
+use super::{CLUSTER_HEADER, Filtered, action, filterless, on_routes, path_match};
 use envoy_types::pb::{
     envoy::config::route::v3::{
         HeaderMatcher, Route, RouteAction, RouteMatch, header_matcher::HeaderMatchSpecifier, route::Action,
@@ -48,12 +48,12 @@ pub fn template_name(template: &Template) -> String {
 pub(super) fn routes(
     templates: &BTreeSet<&Template>,
     redirects: bool,
-    shard: Shard,
+    filtered: Filtered,
 ) -> HashMap<String, OnMatch> {
     let websockets = templates.iter().any(|template| template.websockets);
     let forwards = templates.iter().map(|template| {
         let name = template_name(template);
-        let routes = self::template(&name, template, websockets && !template.websockets, shard);
+        let routes = self::template(&name, template, websockets && !template.websockets, filtered);
         (name, on_routes(routes))
     });
     let redirect = redirects.then(|| {
@@ -64,11 +64,11 @@ pub(super) fn routes(
 }
 
 /// The filter is on: a request that starts out here was not sent by it.
-fn template(name: &str, template: &Template, refuse_upgrades: bool, shard: Shard) -> Vec<Route> {
+fn template(name: &str, template: &Template, refuse_upgrades: bool, filtered: Filtered) -> Vec<Route> {
     let refusal = refuse_upgrades.then(|| no_upgrade(name, upgrades("/")));
     let mut action = where_the_filter_says(template);
     PATH.clone_into(&mut action.path_rewrite);
-    let forward = filtered(name, "/", action, shard);
+    let forward = filtered.route(name, path_match("/"), Action::Route(action));
     refusal.into_iter().chain([forward]).collect()
 }
 
@@ -77,7 +77,7 @@ fn template(name: &str, template: &Template, refuse_upgrades: bool, shard: Shard
 ///
 /// Whether a connection is upgraded is settled on the route that it is on before the filter runs. So where any leaf takes
 /// WebSockets the switch does, and leaves that do not turn them away when the filter has named a cluster.
-pub(super) fn switch(key: &str, prefix: &str, websockets: bool, shard: Shard) -> Vec<Route> {
+pub(super) fn switch(key: &str, prefix: &str, websockets: bool, filtered: Filtered) -> Vec<Route> {
     let refusal = websockets.then(|| {
         let mut decided = upgrades(prefix);
         decided.headers.push(present(CLUSTER_HEADER));
@@ -87,7 +87,8 @@ pub(super) fn switch(key: &str, prefix: &str, websockets: bool, shard: Shard) ->
         websockets,
         ..Default::default()
     };
-    let own = filtered(key, prefix, where_the_filter_says(&template), shard);
+    let action = Action::Route(where_the_filter_says(&template));
+    let own = filtered.route(key, path_match(prefix), action);
     refusal.into_iter().chain([own]).collect()
 }
 
@@ -96,16 +97,6 @@ fn where_the_filter_says(template: &Template) -> RouteAction {
         template,
         ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned()),
     )
-}
-
-fn filtered(name: &str, prefix: &str, action: RouteAction, shard: Shard) -> Route {
-    Route {
-        name: name.to_owned(),
-        r#match: Some(path_match(prefix)),
-        action: Some(Action::Route(action)),
-        typed_per_filter_config: filter_on(shard),
-        ..Default::default()
-    }
 }
 
 fn no_upgrade(name: &str, r#match: RouteMatch) -> Route {

@@ -7,6 +7,7 @@ use envoy_types::pb::{
 };
 use std::time::Duration;
 use switchyard_core::table::Timeout;
+use switchyard_policy::config::policy::Concurrency;
 
 #[test]
 fn a_cluster_stays_until_no_proxy_uses_it() {
@@ -96,6 +97,73 @@ fn a_switch_that_the_filter_would_refuse_stays_as_it_was() {
     });
     assert_eq!(names, Names::default());
     assert_eq!(world.switches(), ["a.example.com/"]);
+}
+
+/// A host whose `/` meets the policy of its root.
+fn add_guarded(table: &mut Table) {
+    add_policy(table, "root virtualhost", Policy::default());
+    let routes = vhost([("/", guarded("web", &["root virtualhost"]))]);
+    add_host(table, host("a.example.com", routes, None));
+}
+
+fn enforced(world: &World) -> [Vec<String>; 2] {
+    ["routes", "policies"].map(|kind| world.sections(kind).into_keys().collect())
+}
+
+#[test]
+fn what_is_asked_of_requests_stays_until_no_proxy_asks_it() {
+    let all = [
+        vec!["a.example.com/".to_owned()],
+        vec!["a.example.com default/root virtualhost".to_owned()],
+    ];
+    let mut world = World::new();
+    world.edit(add_guarded);
+    assert_eq!(enforced(&world), all);
+    world.edit(|table| {
+        table.policies.clear();
+        add_host(table, host("a.example.com", vhost([("/", plain("web"))]), None));
+    });
+    world.prune(1);
+    assert_eq!(enforced(&world), all);
+    world.prune(2);
+    assert_eq!(enforced(&world), <[Vec<String>; 2]>::default());
+}
+
+#[test]
+fn what_is_asked_of_requests_goes_with_the_host() {
+    let mut world = World::new();
+    world.edit(add_guarded);
+    world.edit(|table| *table = Table::default());
+    world.prune(2);
+    assert_eq!(enforced(&world), <[Vec<String>; 2]>::default());
+}
+
+#[test]
+fn what_is_asked_of_requests_again_stays() {
+    let mut world = World::new();
+    world.edit(add_guarded);
+    let before = enforced(&world);
+    world.edit(|table| *table = Table::default());
+    world.edit(add_guarded);
+    world.prune(3);
+    assert_eq!(enforced(&world), before);
+}
+
+#[test]
+fn a_policy_that_the_filter_would_refuse_is_taken_away_so_that_it_refuses_requests() {
+    let mut world = World::new();
+    world.edit(add_guarded);
+    let wrong = Concurrency { max: 0, key: vec![] };
+    world.edit(|table| {
+        let policy = Policy {
+            concurrency: Some(wrong),
+            ..Policy::default()
+        };
+        add_policy(table, "root virtualhost", policy);
+    });
+    assert_eq!(enforced(&world), [vec!["a.example.com/".to_owned()], vec![]]);
+    world.edit(add_guarded);
+    assert_eq!(world.sections("policies").len(), 1);
 }
 
 #[test]

@@ -24,16 +24,20 @@ fn matcher(host: Host) -> Matcher {
     let fqdn = host.fqdn.clone();
     let mut world = World::new();
     world.edit(|table| add_host(table, host));
-    let configuration: RouteConfiguration = world.message(ResourceType::Route, "ingress_http");
+    tree(world.message(ResourceType::Route, "ingress_http"), &fqdn)
+}
+
+/// The match tree of a host.
+pub(super) fn tree(configuration: RouteConfiguration, fqdn: &str) -> Matcher {
     let found = configuration
         .virtual_hosts
         .into_iter()
-        .find(|host| host.name == *fqdn);
+        .find(|host| host.name == fqdn);
     found.unwrap().matcher.unwrap()
 }
 
 /// The longest prefix by characters decides, and then the first of its routes that matches.
-fn select(matcher: &Matcher, path: &str) -> Route {
+pub(super) fn select(matcher: &Matcher, path: &str) -> Route {
     let Some(MatcherType::MatcherTree(tree)) = &matcher.matcher_type else {
         panic!("no tree");
     };
@@ -88,7 +92,7 @@ proptest! {
         path in prefix(),
     ) {
         let routes = prefixes.iter().map(|prefix| (prefix.as_str().into(), plain("web"))).collect();
-        let matcher = matcher(host("a", Vhost { routes, templates: BTreeSet::new() }, None));
+        let matcher = matcher(host("a", Vhost { routes, templates: BTreeSet::new(), mirrors: 0 }, None));
         let want = prefixes.iter().filter(|prefix| path::contains(prefix, &path)).max_by_key(|prefix| prefix.len());
         let want = want.map_or("not-found".to_owned(), |prefix| format!("a{prefix}"));
         prop_assert_eq!(select(&matcher, &path).name, want);
@@ -188,6 +192,7 @@ fn rewritten(from: &str, to: &str) -> RouteAction {
         template: Template::default(),
         clusters: vec![share("web", 1)],
         rewrite: Some(to.into()),
+        policies: vec![],
     };
     match select(&matcher(host("a", vhost([(from, route)]), None)), from).action {
         Some(Action::Route(action)) => action,
@@ -212,6 +217,7 @@ fn a_timeout_is_not_cut_short_by_the_idle_limit() {
             template,
             clusters: vec![share("web", 1)],
             rewrite: None,
+            policies: vec![],
         };
         let Some(Action::Route(action)) =
             select(&matcher(host("a", vhost([("/", route)]), None)), "/").action

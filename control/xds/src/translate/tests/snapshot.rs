@@ -4,6 +4,7 @@ use super::*;
 use crate::{json::to_json, sections::Code};
 use std::time::Duration;
 use switchyard_core::table::{HealthCheck, Preview, Retry, Sticky, TcpProxy, Timeout, UpstreamValidation};
+use switchyard_policy::config::policy::{KeyPart, LocalLimit, Mirror, RateLimit};
 
 /// The resources that `edit` made, in people's JSON, but for those that are always there.
 fn snapshot(name: &str, edit: impl FnOnce(&mut Table)) {
@@ -16,7 +17,7 @@ fn snapshot(name: &str, edit: impl FnOnce(&mut Table)) {
         let resource = to_json(*kind, world.resource(*kind, name), &code).unwrap();
         (format!("{kind:?} {name}"), resource)
     });
-    insta::assert_yaml_snapshot!(name, serde_json::Value::Object(json.collect()));
+    insta::assert_yaml_snapshot!(name, Value::Object(json.collect()));
 }
 
 #[test]
@@ -36,7 +37,7 @@ fn without_objects() {
             to_json(*kind, resource, &code).unwrap(),
         )
     });
-    insta::assert_yaml_snapshot!(serde_json::Value::Object(json.collect()));
+    insta::assert_yaml_snapshot!(Value::Object(json.collect()));
 }
 
 #[test]
@@ -67,6 +68,7 @@ fn weights() {
             },
             clusters: vec![share("web", 90), share("next", 10)],
             rewrite: None,
+            policies: vec![],
         };
         add_host(table, host("a.example.com", vhost([("/", route)]), None));
     });
@@ -79,6 +81,7 @@ fn rewrite() {
             template: Template::default(),
             clusters: vec![share("web", 1)],
             rewrite: Some(rewrite.into()),
+            policies: vec![],
         };
         add_host(
             table,
@@ -137,6 +140,7 @@ fn varied_branch(service: &str, template: &Template) -> Branch {
         template: template.clone(),
         clusters: vec![share(service, 3), share("canary", 1)],
         rewrite: Some("/v2".into()),
+        policy: None,
     };
     let idle = Leaf {
         clusters: vec![],
@@ -157,6 +161,75 @@ fn varied_branch(service: &str, template: &Template) -> Branch {
     Branch {
         routes: routes.into(),
     }
+}
+
+#[test]
+fn policies() {
+    let limit = |requests| RateLimit {
+        when: None,
+        dry_run: false,
+        status: 429,
+        local: Some(LocalLimit {
+            requests,
+            per_seconds: 60,
+            burst: requests,
+            key: vec![KeyPart::ClientIp],
+        }),
+        global: None,
+    };
+    let mirror = Mirror {
+        cluster: cluster_name("copy").to_string(),
+        percent: 10,
+        when: None,
+    };
+    snapshot("policies", |table| {
+        add_cluster(table, "copy");
+        let of_host = Policy {
+            rate_limits: vec![limit(100)],
+            mirror: vec![mirror],
+            ..Policy::default()
+        };
+        add_policy(table, "root virtualhost", of_host);
+        let of_route = Policy {
+            timeout_ms: Some(600_000),
+            ..Policy::default()
+        };
+        add_policy(table, "root/app", of_route);
+        let of_leaf = Policy {
+            rate_limits: vec![limit(10)],
+            ..Policy::default()
+        };
+        add_policy(table, "blue/app", of_leaf);
+        let key = SwitchKey("a.example.com/app".into());
+        let mut switch = Switch {
+            prefix: "/app".into(),
+            mount: "/app".into(),
+            policies: vec![policy_key("root virtualhost"), policy_key("root/app")],
+            ..switch("blue", "green")
+        };
+        let leaf = Leaf {
+            template: Template::default(),
+            clusters: vec![share("blue", 1)],
+            rewrite: None,
+            policy: Some(policy_key("blue/app")),
+        };
+        let branch = Branch {
+            routes: BTreeMap::from([("/app".into(), Target::Leaf(leaf))]),
+        };
+        switch.branches = [name("blue"), name("green")]
+            .map(|name| (name, branch.clone()))
+            .into();
+        table.switches.insert(key.clone(), Arc::new(switch));
+        let routes = Vhost {
+            templates: BTreeSet::from([Template::default()]),
+            mirrors: 1,
+            ..vhost([
+                ("/", guarded("web", &["root virtualhost"])),
+                ("/app", HostRoute::Switch(key)),
+            ])
+        };
+        add_host(table, host("a.example.com", routes, None));
+    });
 }
 
 #[test]

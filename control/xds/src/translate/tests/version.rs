@@ -7,6 +7,7 @@ fn whole(table: &mut Table) {
         add_cluster(table, service);
     }
     add_switch(table);
+    add_policy(table, "root virtualhost", Policy::default());
     table.certificates.insert(name("cert"), certificate("chain"));
     let https = terminate("cert", TlsVersion::V1_2, vhost([("/", plain("web"))]));
     add_host(
@@ -33,6 +34,7 @@ fn the_order_in_which_things_come_makes_no_difference() {
         clusters,
         endpoints,
         certificates,
+        policies,
     } = target;
     for (key, host) in hosts.into_iter().rev() {
         piecemeal.edit(|table| drop(table.hosts.insert(key, host)));
@@ -42,6 +44,7 @@ fn the_order_in_which_things_come_makes_no_difference() {
     for (key, cluster) in clusters.into_iter().rev() {
         piecemeal.edit(|table| drop(table.clusters.insert(key, cluster)));
     }
+    piecemeal.edit(|table| table.policies = policies);
     piecemeal.edit(|table| table.switches = switches);
 
     assert_eq!(at_once.versions(), piecemeal.versions());

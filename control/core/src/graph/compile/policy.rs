@@ -1,0 +1,416 @@
+//! What a level asks of requests, with all that it names resolved.
+//!
+//! Whatever is wrong is reported, and refuses the whole level: a request is never served without what was asked for it.
+
+mod auth;
+mod check;
+mod edits;
+mod jwt;
+mod limits;
+mod secrets;
+mod services;
+
+use super::{Compiler, Refused, retry, timeout};
+use crate::{
+    graph::fault::{At, Fault, Place, PolicyFault, RouteField, Site},
+    ingressroute::{self, policy as written},
+    path,
+    table::{Policy, Retry, Template, Timeout},
+};
+use std::{sync::Arc, time::Duration};
+use switchyard_policy::config::policy as config;
+
+/// What a level has below it.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Level {
+    /// None: it asks nothing.
+    pub(crate) policy: Option<Arc<Policy>>,
+    /// For leaves below that say none themselves.
+    pub(crate) timeout: Option<Timeout>,
+    /// For leaves below that say none themselves.
+    pub(crate) retry: Option<Retry>,
+}
+
+/// What a level asks, as its owner wrote it.
+#[derive(Default)]
+struct Asked<'a> {
+    rate_limits: &'a [written::RateLimit],
+    concurrency: Option<&'a written::Concurrency>,
+    auth: &'a [written::Auth],
+    mirror: &'a [written::Mirror],
+    headers: Option<&'a written::Headers>,
+    cors: Option<&'a written::Cors>,
+    timeout: Option<Timeout>,
+    retry: Option<Retry>,
+}
+
+/// A level, being resolved.
+struct Resolver<'r, 'c> {
+    compiler: &'r mut Compiler<'c>,
+    site: Site,
+    /// Its place in `spec.routes`. None: it is the virtualhost.
+    route: Option<usize>,
+    /// What all its paths begin with.
+    bound: &'r Arc<str>,
+}
+
+/// Rounded up, for 0 would be no limit.
+fn milliseconds(duration: Duration) -> u64 {
+    let up = duration.as_nanos().div_ceil(1_000_000);
+    u64::try_from(up).unwrap_or(u64::MAX)
+}
+
+fn to_timeout_ms(timeout: Timeout) -> u64 {
+    match timeout {
+        Timeout::Infinite => 0,
+        Timeout::After(duration) => milliseconds(duration),
+    }
+}
+
+fn to_retry(retry: Retry) -> config::Retry {
+    let Retry {
+        count,
+        per_try_timeout,
+    } = retry;
+    config::Retry {
+        count,
+        per_try_timeout_ms: per_try_timeout.map(milliseconds),
+    }
+}
+
+/// Whether there is nothing to meet.
+fn asks_nothing(policy: &Policy) -> bool {
+    let Policy {
+        source: _,
+        cors,
+        auth,
+        rate_limits,
+        concurrency,
+        mirror,
+        headers,
+        timeout_ms,
+        retry,
+    } = policy;
+    let nothing_kept = cors.is_none() && auth.is_empty() && rate_limits.is_empty() && concurrency.is_none();
+    let nothing_done = mirror.is_empty() && headers.is_none() && timeout_ms.is_none() && retry.is_none();
+    nothing_kept && nothing_done
+}
+
+// === impl Level ===
+
+impl Level {
+    /// How many copies of a request it makes at most.
+    pub(crate) fn mirrors(&self) -> usize {
+        self.policy.as_ref().map_or(0, |policy| policy.mirror.len())
+    }
+
+    /// Whether there is more in it than what the proxy's own route says of a plain route.
+    pub(crate) fn needs_filter(&self) -> bool {
+        let without_defaults = |policy: &Arc<Policy>| Policy {
+            timeout_ms: None,
+            retry: None,
+            ..Policy::clone(policy)
+        };
+        let policy = self.policy.as_ref().map(without_defaults);
+        policy.is_some_and(|policy| !asks_nothing(&policy))
+    }
+
+    /// The template of a leaf, with what this level says where that says nothing.
+    pub(crate) fn completed(&self, template: &Template) -> Template {
+        let Template {
+            timeout,
+            retry,
+            websockets,
+            session_affinity,
+        } = *template;
+        Template {
+            timeout: timeout.or(self.timeout),
+            retry: retry.or(self.retry),
+            websockets,
+            session_affinity,
+        }
+    }
+}
+
+// === impl Asked ===
+
+impl<'a> Asked<'a> {
+    fn of_virtualhost(virtualhost: &'a ingressroute::VirtualHost) -> Self {
+        let ingressroute::VirtualHost {
+            fqdn: _,
+            tls: _,
+            rate_limits,
+            concurrency,
+            auth,
+            mirror,
+            headers,
+            cors,
+            timeout_policy,
+            retry_policy,
+        } = virtualhost;
+        Self {
+            rate_limits,
+            concurrency: concurrency.as_ref(),
+            auth,
+            mirror,
+            headers: headers.as_ref(),
+            cors: cors.as_ref(),
+            timeout: timeout_policy.as_ref().and_then(timeout),
+            retry: retry_policy.as_ref().map(retry),
+        }
+    }
+
+    /// A route with services keeps its timeout and its retries to itself.
+    fn of_route(route: &'a ingressroute::Route) -> Self {
+        let ingressroute::Route {
+            match_: _,
+            services: _,
+            delegate,
+            enable_websockets: _,
+            permit_insecure: _,
+            prefix_rewrite: _,
+            timeout_policy,
+            retry_policy,
+            rate_limits,
+            concurrency,
+            auth,
+            mirror,
+            headers,
+            cors,
+        } = route;
+        let delegates = delegate.is_some();
+        let timeout_policy = timeout_policy.as_ref().filter(|_| delegates);
+        let retry_policy = retry_policy.as_ref().filter(|_| delegates);
+        Self {
+            rate_limits,
+            concurrency: concurrency.as_ref(),
+            auth,
+            mirror,
+            headers: headers.as_ref(),
+            cors: cors.as_ref(),
+            timeout: timeout_policy.and_then(timeout),
+            retry: retry_policy.map(retry),
+        }
+    }
+
+    /// Whether it keeps anybody out.
+    fn protects(&self) -> bool {
+        !self.auth.is_empty() || !self.rate_limits.is_empty() || self.concurrency.is_some()
+    }
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    pub(super) fn virtualhost_level(
+        &mut self,
+        virtualhost: &ingressroute::VirtualHost,
+    ) -> Result<Level, Refused> {
+        let source = format!("{} virtualhost", self.name);
+        let resolver = Resolver {
+            compiler: self,
+            site: Site::VirtualHost,
+            route: None,
+            bound: &"/".into(),
+        };
+        resolver.level(source, &Asked::of_virtualhost(virtualhost))
+    }
+
+    pub(super) fn route_level(
+        &mut self,
+        index: usize,
+        prefix: &Arc<str>,
+        route: &ingressroute::Route,
+    ) -> Result<Level, Refused> {
+        let source = format!("{} route {prefix}", self.name);
+        let resolver = Resolver {
+            compiler: self,
+            site: Site::Route(route.match_.clone()),
+            route: Some(index),
+            bound: prefix,
+        };
+        resolver.level(source, &Asked::of_route(route))
+    }
+
+    /// What keeps requests out would not keep connections out.
+    pub(super) fn check_tcp_policies(
+        &mut self,
+        virtualhost: &ingressroute::VirtualHost,
+    ) -> Result<(), Refused> {
+        if Asked::of_virtualhost(virtualhost).protects() {
+            return Err(self.refuse_tcp(RouteField::Whole, Fault::TcpPolicies));
+        }
+        Ok(())
+    }
+}
+
+// === impl Resolver ===
+
+impl Resolver<'_, '_> {
+    fn level(mut self, source: String, asked: &Asked<'_>) -> Result<Level, Refused> {
+        let rate_limits = self.rate_limits(&At::top("rateLimits"), asked.rate_limits);
+        let concurrency = self.option(&At::top("concurrency"), asked.concurrency, Self::concurrency);
+        let auth = self.auth(&At::top("auth"), asked.auth);
+        let mirror = self.mirrors(&At::top("mirror"), asked.mirror);
+        let headers = self.option(&At::top("headers"), asked.headers, Self::headers);
+        let cors = self.option(&At::top("cors"), asked.cors, Self::cors);
+        let policy = Policy {
+            source,
+            cors: cors?,
+            auth: auth?,
+            rate_limits: rate_limits?,
+            concurrency: concurrency?,
+            mirror: mirror?,
+            headers: headers?.flatten(),
+            timeout_ms: asked.timeout.map(to_timeout_ms),
+            retry: asked.retry.map(to_retry),
+        };
+        Ok(Level {
+            policy: (!asks_nothing(&policy)).then(|| Arc::new(policy)),
+            timeout: asked.timeout,
+            retry: asked.retry,
+        })
+    }
+
+    fn refuse(&mut self, at: &At<'_>, fault: PolicyFault) -> Refused {
+        let path = at.path();
+        let place = match self.route {
+            None => Place::VirtualHost(path.clone()),
+            Some(index) => Place::Route(index, RouteField::Policy(path.clone())),
+        };
+        let site = self.site.clone();
+        self.compiler.refuse(place, Fault::Policy { site, path, fault })
+    }
+
+    fn option<T, U>(
+        &mut self,
+        at: &At<'_>,
+        given: Option<&T>,
+        resolve: impl FnOnce(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
+    ) -> Result<Option<U>, Refused> {
+        given.map(|given| resolve(self, at, given)).transpose()
+    }
+
+    /// Every entry of a list; what is wrong with each is reported.
+    fn each<T, U>(
+        &mut self,
+        (at, most): (&At<'_>, u32),
+        given: &[T],
+        mut resolve: impl FnMut(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
+    ) -> Result<Vec<U>, Refused> {
+        if given.len() > most as usize {
+            return Err(self.refuse(at, PolicyFault::TooMany(most)));
+        }
+        let resolved: Vec<_> = given
+            .iter()
+            .enumerate()
+            .map(|(index, given)| resolve(self, &at.index(index), given))
+            .collect();
+        resolved.into_iter().collect()
+    }
+
+    /// [`each`](Self::each) of a list that has to have something in it.
+    fn some<T, U>(
+        &mut self,
+        (at, most): (&At<'_>, u32),
+        given: &[T],
+        resolve: impl FnMut(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
+    ) -> Result<Vec<U>, Refused> {
+        if given.is_empty() {
+            return Err(self.refuse(at, PolicyFault::Empty));
+        }
+        self.each((at, most), given, resolve)
+    }
+
+    fn when(&mut self, at: &At<'_>, when: &written::When) -> Result<config::When, Refused> {
+        let written::When {
+            methods,
+            prefix,
+            headers,
+        } = when;
+        let most = written::most::METHODS;
+        let methods = self.each((&at.field("methods"), most), methods, |this, at, method| {
+            this.method(at, method)
+        });
+        let prefix = self.prefix(&at.field("prefix"), prefix);
+        let most = written::most::HEADERS;
+        let headers = self.each((&at.field("headers"), most), headers, Self::header_match);
+        Ok(config::When {
+            methods: methods?,
+            prefix: prefix?,
+            headers: headers?,
+        })
+    }
+
+    /// One that no request of the level has is a mistake: what it is for would never be done.
+    fn prefix(&mut self, at: &At<'_>, given: &str) -> Result<Option<String>, Refused> {
+        if given.is_empty() {
+            return Ok(None);
+        }
+        let Some(prefix) = path::normalise(given) else {
+            return Err(self.refuse(at, PolicyFault::Prefix(given.to_owned())));
+        };
+        if !path::contains(self.bound, &prefix) && !path::contains(&prefix, self.bound) {
+            let (prefix, bound) = (given.to_owned(), self.bound.clone());
+            return Err(self.refuse(at, PolicyFault::PrefixOutside { prefix, bound }));
+        }
+        Ok(Some(prefix.into_owned()))
+    }
+
+    fn header_match(
+        &mut self,
+        at: &At<'_>,
+        given: &written::HeaderMatch,
+    ) -> Result<config::HeaderMatch, Refused> {
+        let written::HeaderMatch { name, value } = given;
+        let name = self.visible_header(&at.field("name"), name);
+        let value = self.option(&at.field("value"), value.as_ref(), |this, at, value| {
+            this.header_value(at, value)
+        });
+        Ok(config::HeaderMatch {
+            name: name?,
+            value: value?,
+        })
+    }
+
+    fn key(&mut self, at: &At<'_>, key: &[written::KeyPart]) -> Result<Vec<config::KeyPart>, Refused> {
+        self.each((at, written::most::KEY_PARTS), key, Self::key_part)
+    }
+
+    fn key_part(&mut self, at: &At<'_>, part: &written::KeyPart) -> Result<config::KeyPart, Refused> {
+        let written::KeyPart {
+            client_ip,
+            header,
+            cookie,
+            claim,
+            path,
+            method,
+        } = part;
+        let fixed = |given: bool, part: config::KeyPart| given.then(|| Ok(part));
+        let parts = [
+            fixed(client_ip.is_some(), config::KeyPart::ClientIp),
+            fixed(path.is_some(), config::KeyPart::Path),
+            fixed(method.is_some(), config::KeyPart::Method),
+            header.as_ref().map(|name| {
+                let name = self.visible_header(&at.field("header"), name)?;
+                Ok(config::KeyPart::Header(name))
+            }),
+            cookie.as_ref().map(|name| {
+                let name = self.cookie(&at.field("cookie"), name)?;
+                Ok(config::KeyPart::Cookie(name))
+            }),
+            claim.as_ref().map(|name| {
+                let name = self.text(&at.field("claim"), name)?;
+                Ok(config::KeyPart::Claim(name))
+            }),
+        ];
+        let mut parts = parts.into_iter().flatten();
+        match (parts.next(), parts.next()) {
+            (Some(part), None) => part,
+            _ => {
+                let names = "clientIP, header, cookie, claim, path and method";
+                Err(self.refuse(at, PolicyFault::ExactlyOne(names)))
+            }
+        }
+    }
+}

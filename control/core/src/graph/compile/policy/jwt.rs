@@ -1,0 +1,170 @@
+//! Tokens, and the keys that they are signed with.
+
+use super::Resolver;
+use crate::{
+    graph::{
+        compile::Refused,
+        fault::{At, PolicyFault},
+    },
+    ingressroute::policy::{self as written, most},
+    jwks,
+    object::FetchedKeys,
+};
+use switchyard_policy::config::policy as config;
+
+const CLOCK_SKEW: i64 = 60;
+const MAX_STALE: i64 = 86400;
+
+/// When keys become too old. The time of fetching is taken in steps of an eighth of what is granted, so that it is not
+/// told to every proxy each time that the same keys are fetched again: they are trusted for seven eighths of it at least.
+fn expiry(fetched: u64, max_stale: u64) -> u64 {
+    let step = (max_stale / 8).max(1);
+    (fetched / step * step).saturating_add(max_stale)
+}
+
+// === impl Resolver ===
+
+impl Resolver<'_, '_> {
+    pub(super) fn jwt(&mut self, at: &At<'_>, jwt: &written::Jwt) -> Result<config::Jwt, Refused> {
+        let written::Jwt {
+            issuer,
+            audiences,
+            jwks,
+            clock_skew_seconds,
+            required_claims,
+            claims_to_headers,
+        } = jwt;
+        let issuer = Some(issuer).filter(|issuer| !issuer.is_empty());
+        let issuer = self.option(&at.field("issuer"), issuer, |this, at, issuer| {
+            this.text(at, issuer)
+        });
+        let audiences = self.each(
+            (&at.field("audiences"), most::VALUES),
+            audiences,
+            |this, at, audience| this.text(at, audience),
+        );
+        let keys = self.jwks(&at.field("jwks"), jwks);
+        let skew = clock_skew_seconds.unwrap_or(CLOCK_SKEW);
+        let skew = self.number(&at.field("clockSkewSeconds"), skew, (0, 3600));
+        let required_claims = self.each(
+            (&at.field("requiredClaims"), most::VALUES),
+            required_claims,
+            Self::required_claim,
+        );
+        let claims_to_headers = self.each(
+            (&at.field("claimsToHeaders"), most::HEADERS),
+            claims_to_headers,
+            Self::claim_to_header,
+        );
+        let (keys, keys_expire) = keys?;
+        Ok(config::Jwt {
+            issuer: issuer?,
+            audiences: audiences?,
+            keys,
+            keys_expire,
+            clock_skew_seconds: skew?,
+            required_claims: required_claims?,
+            claims_to_headers: claims_to_headers?,
+        })
+    }
+
+    /// The keys, and when they become too old.
+    fn jwks(
+        &mut self,
+        at: &At<'_>,
+        jwks: &written::Jwks,
+    ) -> Result<(Vec<config::Key>, Option<u64>), Refused> {
+        let written::Jwks {
+            secret_name,
+            inline,
+            uri,
+            max_stale_seconds,
+        } = jwks;
+        match (&**secret_name, &**inline, &**uri) {
+            (secret_name, "", "") if !secret_name.is_empty() => {
+                Ok((self.keys_of_secret(&at.field("secretName"), secret_name)?, None))
+            }
+            ("", inline, "") if !inline.is_empty() => {
+                let keys = jwks::parse(inline.as_bytes());
+                let keys =
+                    keys.map_err(|error| self.refuse(&at.field("inline"), PolicyFault::JwksInline(error)));
+                Ok((keys?, None))
+            }
+            ("", "", uri) if !uri.is_empty() => {
+                let max_stale = max_stale_seconds.unwrap_or(MAX_STALE);
+                let range = (60, i64::from(u32::MAX));
+                let max_stale = self.number(&at.field("maxStaleSeconds"), max_stale, range);
+                let FetchedKeys { keys, fetched } = self.keys_of_uri(&at.field("uri"), uri)?;
+                Ok((keys, Some(expiry(fetched, max_stale?))))
+            }
+            _ => Err(self.refuse(at, PolicyFault::ExactlyOne("secretName, inline and uri"))),
+        }
+    }
+
+    fn keys_of_uri(&mut self, at: &At<'_>, uri: &str) -> Result<FetchedKeys, Refused> {
+        let host = uri
+            .strip_prefix("https://")
+            .or_else(|| uri.strip_prefix("http://"));
+        let is_plain = |host: &&str| {
+            !host.is_empty() && !host.starts_with('/') && host.bytes().all(|c| c.is_ascii_graphic())
+        };
+        if host.filter(is_plain).is_none() {
+            return Err(self.refuse(at, PolicyFault::JwksUri(uri.to_owned())));
+        }
+        let fetched = self.compiler.objects.jwks(uri).map(|jwks| jwks.keys.clone());
+        self.compiler.out.jwks.insert(uri.into());
+        let reason = match fetched {
+            Some(Ok(keys)) => return Ok(keys),
+            Some(Err(reason)) => reason,
+            None => "they have not been fetched yet".to_owned(),
+        };
+        let uri = uri.to_owned();
+        Err(self.refuse(at, PolicyFault::JwksUnavailable { uri, reason }))
+    }
+
+    fn required_claim(
+        &mut self,
+        at: &At<'_>,
+        required: &written::RequiredClaim,
+    ) -> Result<config::RequiredClaim, Refused> {
+        let written::RequiredClaim { claim, values } = required;
+        let claim = self.text(&at.field("claim"), claim);
+        if values.len() > most::VALUES as usize {
+            return Err(self.refuse(&at.field("values"), PolicyFault::TooMany(most::VALUES)));
+        }
+        Ok(config::RequiredClaim {
+            claim: claim?,
+            values: values.clone(),
+        })
+    }
+
+    fn claim_to_header(
+        &mut self,
+        at: &At<'_>,
+        told: &written::ClaimToHeader,
+    ) -> Result<config::ClaimToHeader, Refused> {
+        let written::ClaimToHeader { claim, header } = told;
+        let claim = self.text(&at.field("claim"), claim);
+        let header = self.own_header(&at.field("header"), header);
+        Ok(config::ClaimToHeader {
+            claim: claim?,
+            header: header?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_fetched_again_soon_expire_when_they_did() {
+        let day = 86_400;
+        let first = expiry(1_000_000_000, day);
+        assert!((day * 7 / 8..=day).contains(&(first - 1_000_000_000)));
+        assert_eq!(expiry(1_000_000_300, day), first);
+        assert!(expiry(1_000_000_000 + day / 4, day) > first);
+        assert_eq!(expiry(100, 1), 101);
+        assert_eq!(expiry(u64::MAX, day), u64::MAX);
+    }
+}

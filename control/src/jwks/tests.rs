@@ -1,0 +1,151 @@
+//! From a source to the engine, with an issuer in between.
+
+use super::{
+    issuer::{IssuerServer, ok},
+    *,
+};
+use std::time::Duration;
+use switchyard_core::{
+    Name,
+    ingressroute::{Spec, VirtualHost, policy},
+};
+
+/// What the tests wait for comes in about a second.
+const LONG: Duration = Duration::from_secs(20);
+
+struct World {
+    source: mpsc::Sender<Batch>,
+    engine: mpsc::Receiver<Batch>,
+}
+
+// === impl World ===
+
+impl World {
+    fn start() -> Self {
+        let (source, batches) = mpsc::channel(8);
+        let (sender, engine) = mpsc::channel(8);
+        let fetching = JwksArgs::default().fetching(true).unwrap();
+        tokio::spawn(fetching.run(batches, sender));
+        Self { source, engine }
+    }
+
+    async fn tell(&self, object: Object) {
+        let batch = Batch {
+            applied: vec![object],
+            ..Batch::default()
+        };
+        self.source.send(batch).await.unwrap();
+    }
+
+    /// The next that the engine is told of the set, whatever else it is told.
+    async fn told(&mut self) -> Result<String, String> {
+        let told = async {
+            loop {
+                let Batch { applied, .. } = self.engine.recv().await.unwrap();
+                let sets = applied.into_iter().filter_map(|object| match object {
+                    Object::Jwks(set) => Some(set),
+                    _ => None,
+                });
+                if let Some(set) = sets.last() {
+                    return set.keys.map(|keys| keys.keys[0].kid.clone().unwrap());
+                }
+            }
+        };
+        tokio::time::timeout(LONG, told)
+            .await
+            .expect("the engine is told")
+    }
+
+    /// What it is told until that is this.
+    async fn told_at_last(&mut self, want: &Result<String, String>) {
+        while self.told().await != *want {}
+    }
+}
+
+/// It trusts keys for a second after they were got, so they are got twice as often.
+fn route(uri: &str) -> Object {
+    let jwks = policy::Jwks {
+        uri: uri.to_owned(),
+        max_stale_seconds: Some(1),
+        ..policy::Jwks::default()
+    };
+    let auth = policy::Auth {
+        jwt: Some(policy::Jwt {
+            jwks,
+            ..policy::Jwt::default()
+        }),
+        ..policy::Auth::default()
+    };
+    Object::IngressRoute(IngressRoute {
+        name: Name::new("default", "r"),
+        generation: 1,
+        spec: Spec {
+            virtualhost: Some(VirtualHost {
+                auth: vec![auth],
+                ..VirtualHost::default()
+            }),
+            ..Spec::default()
+        },
+    })
+}
+
+#[tokio::test]
+async fn keys_rotate_and_an_outage_does_not_take_the_last_ones() {
+    let issuer = IssuerServer::start(ok("a")).await;
+    let mut world = World::start();
+    world.tell(route(&issuer.uri())).await;
+    assert_eq!(world.told().await, Ok("a".to_owned()));
+    issuer.say(Some(ok("b")));
+    world.told_at_last(&Ok("b".to_owned())).await;
+    for outage in [None, Some(b"garbage\r\n\r\n".to_vec())] {
+        let before = issuer.connections();
+        issuer.say(outage);
+        while issuer.connections() < before + 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // What it is told meanwhile is of before.
+        while let Ok(batch) = world.engine.try_recv() {
+            let failed = |object: &Object| matches!(object, Object::Jwks(set) if set.keys.is_err());
+            assert!(!batch.applied.iter().any(failed), "{batch:?}");
+        }
+    }
+    issuer.say(Some(ok("c")));
+    world.told_at_last(&Ok("c".to_owned())).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_never_there_is_told_of_and_then_asked_again() {
+    let issuer = IssuerServer::start(vec![]).await;
+    issuer.say(None);
+    let mut world = World::start();
+    world.tell(route(&issuer.uri())).await;
+    assert_eq!(world.told().await, Err(FetchError::Broken.to_string()));
+    issuer.say(Some(ok("a")));
+    world.told_at_last(&Ok("a".to_owned())).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_holds_up_nothing_for_long() {
+    let issuer = IssuerServer::start(vec![]).await;
+    let mut world = World::start();
+    world.tell(route(&issuer.uri())).await;
+    let first = tokio::time::timeout(LONG, world.engine.recv()).await;
+    let first = first.expect("the first batch comes").unwrap();
+    assert!(
+        matches!(first.applied[..], [Object::IngressRoute(_), ..]),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn who_only_looks_assumes_the_sets() {
+    let Object::IngressRoute(route) = route("https://a.com/jwks") else {
+        panic!("no IngressRoute");
+    };
+    let assumed = assume([&route]);
+    let [Object::Jwks(set)] = &assumed[..] else {
+        panic!("{assumed:?}");
+    };
+    assert_eq!(&*set.uri, "https://a.com/jwks");
+    assert!(set.keys.is_ok());
+}

@@ -1,0 +1,350 @@
+use super::*;
+use crate::auth::{
+    Answer, Memory, Requirement, Verdict, Waiting, Work,
+    tests::{Client, NOW, Proxy, fault, requirement, told},
+};
+use std::time::Duration;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+/// All of the password `wonderland`, of three kinds.
+const USERS: &str = r#""users": {
+    "alice": "$2y$04$nGwDrl6mQrs3Dt1Ca4Wbwuf7.X4Xmxa8AyMjzgsxqll26.gxnsBnu",
+    "bob": "$apr1$EPzrM14p$vEHcCxabyH8xsZ/0SKEHC/",
+    "carol": "{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ="}"#;
+const ALICE: &str = r#"{"basic": {"realm": "r", "users": {"alice": "$2y$04$nGwDrl6mQrs3Dt1Ca4Wbwuf7.X4Xmxa8AyMjzgsxqll26.gxnsBnu"}}}"#;
+
+/// A worker, and what its requests are held against.
+struct Worker {
+    requirement: Requirement,
+    memory: Memory,
+    now: Duration,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn new(json: &str) -> Self {
+        Self {
+            requirement: requirement(json),
+            memory: Memory::new(b"a test"),
+            now: NOW,
+        }
+    }
+
+    fn of_all() -> Self {
+        Self::new(&format!(r#"{{"basic": {{"realm": "r", {USERS}}}}}"#))
+    }
+
+    fn with<T>(&self, authorization: &str, f: impl FnOnce(&Requirement, Request<'_>) -> T) -> T {
+        let headers: &[_] = match authorization {
+            "" => &[],
+            shown => &[("authorization", shown)],
+        };
+        let request = Request {
+            headers: &Client::new(headers),
+            host: &Proxy {
+                now: self.now,
+                ..Proxy::default()
+            },
+            memory: &self.memory,
+        };
+        f(&self.requirement, request)
+    }
+
+    fn check(&self, authorization: &str) -> Verdict {
+        self.with(authorization, |requirement, request| requirement.check(request))
+    }
+
+    fn resume(&self, authorization: &str, waiting: Waiting, is_right: bool) -> Verdict {
+        self.with(authorization, |requirement, request| {
+            requirement.resume(waiting, Answer::Work(is_right), request)
+        })
+    }
+
+    /// The end of it, and in how many slices.
+    fn finish(&self, authorization: &str) -> (usize, Result<String, String>) {
+        match self.check(authorization) {
+            Verdict::Work(mut work, waiting) => {
+                let mut slices = 1;
+                let is_right = loop {
+                    match work.step(|| true) {
+                        Some(is_right) => break is_right,
+                        None => slices += 1,
+                    }
+                };
+                (slices, told(self.resume(authorization, waiting, is_right)))
+            }
+            verdict => (0, told(verdict)),
+        }
+    }
+
+    fn works(&self, authorization: &str) -> Option<Work> {
+        match self.check(authorization) {
+            Verdict::Work(work, _) => Some(work),
+            Verdict::Pass(_) | Verdict::Fail(_) | Verdict::Ask(..) => None,
+        }
+    }
+}
+
+fn shown(name: &str, password: &str) -> String {
+    format!(
+        "Basic {}",
+        Base64::encode_string(format!("{name}:{password}").as_bytes())
+    )
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_name_and_its_password_pass() {
+    let worker = Worker::of_all();
+    let wrong = "401 unknown name, or wrong password";
+    for (name, password, want) in [
+        ("alice", "wonderland", Ok("basic alice")),
+        ("bob", "wonderland", Ok("basic bob")),
+        ("carol", "wonderland", Ok("basic carol")),
+        ("alice", "Wonderland", Err(wrong)),
+        ("bob", "", Err(wrong)),
+        ("carol", "wonderland ", Err(wrong)),
+        ("Alice", "wonderland", Err(wrong)),
+        ("dave", "wonderland", Err(wrong)),
+        ("alice ", "wonderland", Err(wrong)),
+        // A hash is no password.
+        ("bob", "$apr1$EPzrM14p$vEHcCxabyH8xsZ/0SKEHC/", Err(wrong)),
+        ("carol", "{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=", Err(wrong)),
+    ] {
+        let want = want.map(str::to_owned).map_err(str::to_owned);
+        for _ in 0..2 {
+            assert_eq!(worker.finish(&shown(name, password)).1, want, "{name} {password}");
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_shown_is_read_one_way() {
+    let worker = Worker::of_all();
+    let missing = "401 no credentials";
+    let malformed = "401 credentials that cannot be read";
+    let token = Base64::encode_string(b"carol:wonderland");
+    let carol = Ok("basic carol");
+    for (authorization, want) in [
+        (format!("Basic {token}"), carol),
+        (format!("bAsIC   {token}"), carol),
+        (String::new(), Err(missing)),
+        ("Basic".to_owned(), Err(missing)),
+        (token.clone(), Err(missing)),
+        (format!("Bearer {token}"), Err(missing)),
+        (format!("Basic\t{token}"), Err(missing)),
+        ("Basic ".to_owned(), Err(malformed)),
+        (format!("Basic {token},Basic {token}"), Err(malformed)),
+        (format!("Basic {token} {token}"), Err(malformed)),
+        (format!("Basic {}", token.replace("A==", "B==")), Err(malformed)),
+        (format!("Basic {}", token.replace("==", "=")), Err(malformed)),
+        (format!("Basic {}", token.replace("==", "")), Err(malformed)),
+        (format!("Basic {token}="), Err(malformed)),
+        ("Basic {{{{".to_owned(), Err(malformed)),
+        (
+            format!("Basic {}", Base64::encode_string(b"carol")),
+            Err(malformed),
+        ),
+        (shown("", "wonderland"), Err(malformed)),
+        (shown("carol", "wonderland\0"), Err(malformed)),
+        (shown("carol", "wonderland\0x"), Err(malformed)),
+        (
+            shown("carol\r\nx-switchyard-user: root", "wonderland"),
+            Err(malformed),
+        ),
+        (shown("carol", &"x".repeat(600)), Err(malformed)),
+        (
+            format!("Basic {}", Base64::encode_string(b"carol:\xff")),
+            Err(malformed),
+        ),
+        (
+            shown("carol", "wonder:land"),
+            Err("401 unknown name, or wrong password"),
+        ),
+    ] {
+        let want = want.map(str::to_owned).map_err(str::to_owned);
+        assert_eq!(worker.finish(&authorization).1, want, "{authorization}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_password_is_verified_once() {
+    for (password, outcome) in [("wonderland", true), ("guess", false)] {
+        let worker = Worker::new(ALICE);
+        let shown = shown("alice", password);
+        let (slices, first) = worker.finish(&shown);
+        assert_eq!(slices, 15, "one of the 16 rounds is made at once");
+        let (slices, second) = worker.finish(&shown);
+        assert_eq!((slices, first.is_ok()), (0, outcome));
+        assert_eq!(first, second);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_remembered_ends() {
+    for (password, after, slices) in [
+        ("wonderland", Duration::from_secs(3599), 0),
+        ("wonderland", Duration::from_secs(3600), 15),
+        ("guess", Duration::from_secs(59), 0),
+        ("guess", Duration::from_secs(60), 15),
+    ] {
+        let mut worker = Worker::new(ALICE);
+        let shown = shown("alice", password);
+        assert_eq!(worker.finish(&shown).0, 15);
+        worker.now = NOW + after;
+        assert_eq!(worker.finish(&shown).0, slices, "{password} {after:?}");
+    }
+}
+
+/// A worker's memory outlives its configurations.
+#[wasm_bindgen_test(unsupported = test)]
+fn a_password_that_was_changed_lets_nobody_in_any_more() {
+    let mut worker = Worker::new(ALICE);
+    let shown = shown("alice", "wonderland");
+    assert!(worker.finish(&shown).1.is_ok());
+    worker.requirement = requirement(&ALICE.replace("gxns", "gxnt"));
+    assert_eq!(
+        worker.finish(&shown).1,
+        Err("401 unknown name, or wrong password".to_owned())
+    );
+    worker.requirement = requirement(&ALICE.replace("alice", "eve"));
+    assert_eq!(
+        worker.finish(&shown).1,
+        Err("401 unknown name, or wrong password".to_owned())
+    );
+}
+
+/// Neither the first time nor later: not even who knows the password of somebody else can tell.
+#[wasm_bindgen_test(unsupported = test)]
+fn a_name_that_is_unknown_takes_as_long_as_one_that_is_known() {
+    let worker = Worker::new(ALICE);
+    for password in ["guess", "wonderland"] {
+        for slices in [15, 0] {
+            let known = worker.finish(&shown("alice", &format!("not {password}")));
+            let unknown = worker.finish(&shown("mallory", password));
+            assert_eq!(known, unknown);
+            assert_eq!(unknown.0, slices);
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn unknown_names_take_as_long_as_this_or_that_known_one() {
+    let worker = Worker::of_all();
+    let mut slices: Vec<_> = (0..40)
+        .map(|n| worker.finish(&shown(&format!("name{n}"), "guess")).0)
+        .collect();
+    let again: Vec<_> = (0..40)
+        .map(|n| worker.finish(&shown(&format!("name{n}"), "guess again")).0)
+        .collect();
+    assert_eq!(slices, again, "a name is always the same");
+    slices.sort_unstable();
+    slices.dedup();
+    assert_eq!(slices, [0, 15, 62]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn nobody_is_let_in_where_there_is_no_name() {
+    let worker = Worker::new(r#"{"basic": {"realm": "r", "users": {}}}"#);
+    assert_eq!(
+        worker.finish(&shown("a", "b")).1,
+        Err("401 unknown name, or wrong password".to_owned())
+    );
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn requests_that_show_the_same_share_the_work() {
+    let worker = Worker::new(ALICE);
+    let mut works: Vec<_> = (0..100)
+        .filter_map(|_| worker.works(&shown("alice", "wonderland")))
+        .collect();
+    assert_eq!(
+        works.len(),
+        15,
+        "each of them made a round, and the 16th was the last"
+    );
+    assert!(works.iter_mut().all(|work| work.step(|| true) == Some(true)));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn passwords_under_way_are_bounded() {
+    let worker = Worker::new(ALICE);
+    let mut works: Vec<_> = (0..32)
+        .filter_map(|n| worker.works(&shown("alice", &n.to_string())))
+        .collect();
+    assert_eq!(works.len(), 32);
+    let busy = worker.check(&shown("alice", "one more"));
+    let Verdict::Fail(Failure { reason, refusal }) = busy else {
+        panic!("{busy:?}");
+    };
+    assert_eq!(reason, Reason::Busy);
+    assert_eq!(
+        refusal,
+        crate::auth::Refusal::Unavailable { retry_after: Some(1) }
+    );
+    // Of one that is under way there may be more.
+    let shared = worker.works(&shown("alice", "0")).unwrap();
+    works.remove(0);
+    assert!(worker.works(&shown("alice", "one more")).is_none());
+    // A client that goes away makes room, and so does an end.
+    drop(shared);
+    let one_more = worker.works(&shown("alice", "one more"));
+    assert!(one_more.is_some() && worker.works(&shown("alice", "and more")).is_none());
+    while works.first_mut().unwrap().step(|| false).is_none() {}
+    assert!(worker.works(&shown("alice", "and more")).is_some());
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_browser_is_asked_for_the_realm() {
+    let worker = Worker::new(r#"{"basic": {"realm": "the \"inner\" \\ circle", "users": {}}}"#);
+    let Verdict::Fail(Failure { refusal, .. }) = worker.check("") else {
+        panic!("passed");
+    };
+    let want = r#"Basic realm="the \"inner\" \\ circle", charset="UTF-8""#;
+    assert_eq!(refusal, crate::auth::Refusal::Unauthorized(vec![want.to_owned()]));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_cannot_be_used_is_refused() {
+    for (fields, want) in [
+        (
+            r#""realm": "", "users": {}"#,
+            r#"basic.realm: "" holds a control character, or is empty"#,
+        ),
+        (
+            r#""realm": "a\nb", "users": {}"#,
+            r#"basic.realm: "a\nb" holds a control character, or is empty"#,
+        ),
+        (
+            r#""realm": "r", "users": {"": "x"}"#,
+            r#"basic.users: "" holds a control character, or is empty"#,
+        ),
+        (
+            r#""realm": "r", "users": {"alice": "plain"}"#,
+            r#"basic.users: the hash of the password of "alice" is neither bcrypt ($2y$), apr1 ($apr1$) nor SHA ({SHA}): make it with htpasswd -B"#,
+        ),
+    ] {
+        assert_eq!(fault(&format!(r#"{{"basic": {{{fields}}}}}"#)), want);
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_header_does_harm_or_lets_anybody_in(authorization in r"([Bb]asic )?\PC{0,60}") {
+            let worker = Worker::of_all();
+            prop_assert!(worker.finish(&authorization).1.is_err());
+        }
+
+        #[test]
+        fn no_name_and_password_but_the_right_ones_pass(name in "(alice|bob|carol|\\PC{0,8})", password in "(wonderland|\\PC{0,20})") {
+            let worker = Worker::of_all();
+            let is_right = ["alice", "bob", "carol"].contains(&name.as_str()) && password == "wonderland";
+            prop_assert_eq!(worker.finish(&shown(&name, &password)).1.is_ok(), is_right);
+        }
+    }
+}

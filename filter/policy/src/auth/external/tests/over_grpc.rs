@@ -1,0 +1,188 @@
+//! As Envoy asks.
+
+use super::*;
+use crate::protobuf::vectors::message;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+fn reply(name: &str) -> Reply {
+    Reply::Grpc { body: message(name) }
+}
+
+fn asked_body(client: &[(&str, &str)], address: &str) -> Vec<u8> {
+    match asked(&external("grpc", ""), client, address).message {
+        Message::Grpc { service, method, body } => {
+            let path = format!("/{service}/{method}");
+            assert_eq!(path, "/envoy.service.auth.v3.Authorization/Check");
+            body
+        }
+        Message::Http { .. } => panic!("over HTTP"),
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_service_is_told_what_envoy_tells() {
+    let client = [
+        (":method", "POST"),
+        (":authority", "bar.com"),
+        (":path", "/a?b=c"),
+        ("x-forwarded-proto", "https"),
+        ("authorization", "Bearer x"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("content-length", "12"),
+        ("x-request-id", "an id"),
+        ("x-secret", "not told"),
+    ];
+    assert_eq!(asked_body(&client, "192.0.2.7"), message("check request"));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_not_known_is_not_told() {
+    let got = asked_body(&[(":method", "GET")], "");
+    let want = message("check request of nobody");
+    // A generated codec leaves out what is empty; to a reader that is the same.
+    let fields = |bytes: &[u8]| known(bytes);
+    assert_eq!(fields(&got), fields(&want));
+}
+
+/// The fields that are not empty, those of messages inside as well, each with the way to it.
+fn known(bytes: &[u8]) -> Vec<(Vec<u32>, Vec<u8>)> {
+    use crate::protobuf::{Reader, Value};
+    let mut known_fields = Vec::new();
+    for field in Reader::new(bytes) {
+        let (number, value) = match field {
+            Ok((number, Value::Bytes(bytes))) => (number, bytes.to_vec()),
+            Ok((number, value)) => (number, format!("{value:?}").into_bytes()),
+            Err(error) => panic!("{error}"),
+        };
+        let is_message = !value.is_empty() && Reader::new(&value).all(|field| field.is_ok());
+        if is_message {
+            for (mut way, value) in known(&value) {
+                way.insert(0, number);
+                known_fields.push((way, value));
+            }
+        } else if !value.is_empty() {
+            known_fields.push((vec![number], value));
+        }
+    }
+    known_fields
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn nothing_but_ok_is_a_yes() {
+    let requirement = external("grpc", "");
+    let nonsense = "503 the external service answers what is neither yes nor no";
+    for (name, want) in [
+        ("ok", Ok(String::new())),
+        ("ok with edits", Ok(String::new())),
+        ("edits alone", Ok(String::new())),
+        ("nothing at all", Err(nonsense)),
+        ("ok and denied", Err("401 the external service answers 401")),
+        ("denied", Err("403 the external service answers 403")),
+        ("denied and edits", Err("403 the external service answers 403")),
+        ("denied without a status", Err("403 the external service answers 403")),
+        ("denied in words", Err("401 the external service answers 401")),
+        ("redirected", Err("302 the external service answers 302")),
+        ("denied with an odd status", Err("403 the external service answers 403")),
+        ("an error", Err("503 the external service does not answer, or cannot")),
+        ("within", Err(nonsense)),
+    ] {
+        let want = want.map_err(str::to_owned);
+        assert_eq!(told(judge(&requirement, CLIENT, reply(name))), want, "{name}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn only_what_is_no_answer_is_a_failure() {
+    let requirement = external("grpc", r#", "onFailure": "allow""#);
+    for (name, is_let_in) in [("an error", true), ("nothing at all", false), ("denied", false)] {
+        assert_eq!(told(judge(&requirement, CLIENT, reply(name))).is_ok(), is_let_in, "{name}");
+    }
+    let garbled = Reply::Grpc {
+        body: b"<html>".to_vec(),
+    };
+    assert!(told(judge(&requirement, CLIENT, garbled)).is_err());
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_yes_edits_headers_but_none_that_steer_the_proxy() {
+    let verdict = judge(&external("grpc", ""), CLIENT, reply("ok with edits"));
+    let Verdict::Pass(Pass { headers, .. }) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let set = vec![
+        ("x-user", "alice"),
+        ("x-replaced", "new"),
+        ("x-absent", "a"),
+        ("x-there-too", "d"),
+        ("x-any", "e"),
+        ("x-raw", "raw"),
+    ];
+    let want = (set, vec![("x-added", "more")], vec!["authorization"]);
+    assert_eq!(edits(&headers.request), want);
+    let want = (vec![("x-answer", "y")], vec![("set-cookie", "s=1")], vec![]);
+    assert_eq!(edits(&headers.response), want);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn where_headers_are_named_the_upstream_is_told_no_others() {
+    let requirement = external("grpc", r#", "responseHeaders": ["x-user", "x-there", "x-there-too"]"#);
+    let verdict = judge(&requirement, CLIENT, reply("ok with edits"));
+    let Verdict::Pass(Pass { headers, .. }) = verdict else {
+        panic!("{verdict:?}");
+    };
+    // What the client sends by these names is withheld, so it is not there.
+    assert_eq!(edits(&headers.request).0, vec![("x-user", "alice"), ("x-there", "b")]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_no_reaches_the_client_in_the_words_of_the_service() {
+    for (name, want) in [
+        (
+            "denied in words",
+            Response {
+                status: 401,
+                headers: headers(&[("www-authenticate", "Bearer"), ("set-cookie", "a=1")]),
+                body: b"go away".to_vec(),
+            },
+        ),
+        (
+            "redirected",
+            Response {
+                status: 302,
+                headers: headers(&[("location", "https://login.example/")]),
+                body: Vec::new(),
+            },
+        ),
+        ("denied", Response::plain(403)),
+    ] {
+        let verdict = judge(&external("grpc", ""), CLIENT, reply(name));
+        let Verdict::Fail(Failure { refusal, .. }) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(refusal, Refusal::Response(want), "{name}");
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_reply_does_harm(mut body in prop::sample::select(["ok with edits", "denied in words"].map(message).to_vec()), at in 0_usize..400, byte: u8) {
+            if let Some(place) = body.get_mut(at) {
+                *place = byte;
+            }
+            let _verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+        }
+
+        #[test]
+        fn no_bytes_are_a_yes_unless_they_say_so(body in prop::collection::vec(any::<u8>(), 0..40)) {
+            let has_said_ok = body.contains(&0x0a) || body.contains(&0x1a);
+            let verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+            prop_assert!(told(verdict).is_err() || has_said_ok);
+        }
+    }
+}

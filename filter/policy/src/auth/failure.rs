@@ -1,0 +1,187 @@
+//! Requests that do not pass, and what their clients are answered.
+
+use super::TokenFault;
+
+/// A request that may not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For logs and metrics; no client is told.
+    pub reason: Reason,
+    pub refusal: Refusal,
+}
+
+/// Why a check was not passed. It holds nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("no credentials")]
+    Missing,
+    #[error("{0:?} is there more than once")]
+    Repeated(String),
+    #[error("credentials that cannot be read")]
+    Malformed,
+    #[error("unknown name, or wrong password")]
+    Password,
+    #[error("too many passwords are being verified")]
+    Busy,
+    #[error("the token is refused: {0}")]
+    Token(TokenFault),
+    #[error("the keys that tokens are signed with are too old to be trusted")]
+    KeysExpired,
+    #[error("unknown key")]
+    UnknownKey,
+    #[error("the external service answers {0}")]
+    Denied(u16),
+    #[error("the external service does not answer, or cannot")]
+    NoAnswer,
+    #[error("the external service answers what is neither yes nor no")]
+    Nonsense,
+    #[error("the address is not allowed")]
+    Address,
+}
+
+/// What the client is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request cannot be understood in one way alone: 400.
+    Ambiguous,
+    /// 401, with these values of `WWW-Authenticate`.
+    Unauthorized(Vec<String>),
+    /// 403.
+    Forbidden,
+    /// Nobody can say at the moment: 503, to be tried again after so many seconds.
+    Unavailable { retry_after: Option<u32> },
+    /// What an external service says.
+    Response(Response),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn repeated(what: &str) -> Self {
+        Self {
+            reason: Reason::Repeated(what.to_owned()),
+            refusal: Refusal::Ambiguous,
+        }
+    }
+
+    /// Without a challenge: for schemes that have none.
+    pub(super) fn unauthorized(reason: Reason) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Unauthorized(Vec::new()),
+        }
+    }
+
+    pub(super) fn challenge(reason: Reason, challenge: String) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Unauthorized(vec![challenge]),
+        }
+    }
+
+    pub(super) fn forbidden(reason: Reason) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Forbidden,
+        }
+    }
+
+    pub(super) fn unavailable(reason: Reason, retry_after: Option<u32>) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::Unavailable { retry_after },
+        }
+    }
+
+    /// What two checks come to of which either would have done: the answer that helps the client most. Of two that are
+    /// alike, the one of a check that was tried in earnest.
+    pub(super) fn or(self, other: Self) -> Self {
+        let (mut better, lesser) = if other.rank() > self.rank() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        if let (Refusal::Unauthorized(challenges), Refusal::Unauthorized(more)) =
+            (&mut better.refusal, lesser.refusal)
+        {
+            let more: Vec<_> = more.into_iter().filter(|challenge| !challenges.contains(challenge)).collect();
+            challenges.extend(more);
+        }
+        better
+    }
+
+    fn rank(&self) -> (u8, bool) {
+        (self.refusal.rank(), self.reason != Reason::Missing)
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    pub(super) fn plain(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// For a label of a metric: one of few.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Repeated(_) => "repeated",
+            Self::Malformed => "malformed",
+            Self::Password => "password",
+            Self::Busy => "busy",
+            Self::Token(_) => "token",
+            Self::KeysExpired => "keys",
+            Self::UnknownKey => "key",
+            Self::Denied(_) => "denied",
+            Self::NoAnswer => "unanswered",
+            Self::Nonsense => "nonsense",
+            Self::Address => "address",
+        }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Ambiguous => 400,
+            Self::Unauthorized(_) => 401,
+            Self::Forbidden => 403,
+            Self::Unavailable { .. } => 503,
+            Self::Response(response) => response.status,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Forbidden => 0,
+            Self::Unauthorized(_) => 1,
+            Self::Unavailable { .. } => 2,
+            Self::Response(_) => 3,
+            Self::Ambiguous => 4,
+        }
+    }
+}

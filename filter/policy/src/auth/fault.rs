@@ -1,0 +1,30 @@
+//! What is wrong with a requirement.
+
+use super::{HashFault, KeyFault};
+
+/// Why a requirement cannot be used, and which field of it is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("anyOf: there is no check in it")]
+    NoCheck,
+    #[error("{field}: {name:?} is no header name in lower case that a check may have")]
+    Header { field: &'static str, name: String },
+    #[error("{field}: {text:?} holds a control character, or is empty")]
+    Text { field: &'static str, text: String },
+    #[error("basic.users: the hash of the password of {name:?} {fault}")]
+    Hash { name: String, fault: HashFault },
+    #[error("apiKey: neither header nor query")]
+    NoPlace,
+    #[error("apiKey.keys: the digest of the key of {0:?} is not 64 digits of lower-case hexadecimal")]
+    Digest(String),
+    #[error("jwt.keys[{at}]: {fault}")]
+    Key { at: usize, fault: KeyFault },
+    #[error("ip: neither allow nor deny")]
+    NoRange,
+    #[error("ip.{list}[{at}]: {text:?} is no CIDR, such as 10.0.0.0/8 or 2001:db8::/32, and no address")]
+    Cidr {
+        list: &'static str,
+        at: usize,
+        text: String,
+    },
+}

@@ -1,0 +1,115 @@
+//! bcrypt (Provos and Mazières, "A Future-Adaptable Password Scheme", 1999), in slices.
+
+use super::HashFault;
+use base64ct::{Base64Bcrypt, Encoding};
+use blowfish::Blowfish;
+use subtle::ConstantTimeEq;
+
+/// Takes three seconds of a worker's time, in slices.
+pub(super) const MAX_COST: u32 = 14;
+const MIN_COST: u32 = 4;
+/// What is encrypted in the end, 64 times over.
+const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
+/// The rest of a password makes no difference.
+const MAX_PASSWORD: usize = 72;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(in super::super) struct Hash {
+    cost: u32,
+    salt: [u8; 16],
+    /// All but the last byte, which no implementation keeps.
+    digest: [u8; 23],
+}
+
+/// A password that is being hashed.
+pub(in super::super) struct Bcrypt {
+    state: Blowfish,
+    password: Vec<u8>,
+    salt: [u8; 16],
+    rounds_left: u32,
+    digest: [u8; 23],
+}
+
+// === impl Hash ===
+
+impl Hash {
+    /// What follows `$2`: `y$05$`, and 53 characters. `2a`, `2b` and `2y` are the same in all that has the mistakes of the
+    /// first ones mended; `2x` is what such a mistake made.
+    pub(super) fn parse(rest: &str) -> Result<Self, HashFault> {
+        let is_sound = |variant: &&str| ["a", "b", "y"].contains(variant);
+        let (_, rest) = rest
+            .split_once('$')
+            .filter(|(variant, _)| is_sound(variant))
+            .ok_or(HashFault::Unknown)?;
+        let malformed = || HashFault::Malformed("bcrypt");
+        let (cost, encoded) = rest.split_once('$').ok_or_else(malformed)?;
+        let cost = parse_cost(cost).ok_or_else(malformed)?;
+        if !(MIN_COST..=MAX_COST).contains(&cost) {
+            return Err(HashFault::Cost(cost));
+        }
+        let (salt, digest) = encoded.split_at_checked(22).ok_or_else(malformed)?;
+        Ok(Self {
+            cost,
+            salt: decode(salt).ok_or_else(malformed)?,
+            digest: decode(digest).ok_or_else(malformed)?,
+        })
+    }
+}
+
+// === impl Bcrypt ===
+
+impl Bcrypt {
+    pub(super) fn new(hash: &Hash, password: &[u8]) -> Self {
+        let Hash { cost, salt, digest } = hash;
+        let mut password = password.to_vec();
+        password.push(0);
+        password.truncate(MAX_PASSWORD);
+        let mut state = Blowfish::bc_init_state();
+        state.salted_expand_key(salt, &password);
+        Self {
+            state,
+            password,
+            salt: *salt,
+            rounds_left: 1 << cost,
+            digest: *digest,
+        }
+    }
+
+    pub(super) fn step(&mut self, mut until: impl FnMut() -> bool) -> Option<bool> {
+        while self.rounds_left > 0 {
+            self.state.bc_expand_key(&self.password);
+            self.state.bc_expand_key(&self.salt);
+            self.rounds_left -= 1;
+            if until() {
+                break;
+            }
+        }
+        (self.rounds_left == 0).then(|| self.is_right())
+    }
+
+    fn is_right(&self) -> bool {
+        let (blocks, _) = TEXT.as_chunks();
+        let encrypted = blocks.iter().flat_map(|block| self.encrypt(*block));
+        let digest: Vec<u8> = encrypted.take(self.digest.len()).collect();
+        digest.ct_eq(&self.digest).into()
+    }
+
+    fn encrypt(&self, block: [u8; 8]) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h] = block;
+        let start = [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])];
+        let [left, right] = (0..64).fold(start, |halves, _| self.state.bc_encrypt(halves));
+        (u64::from(left) << 32 | u64::from(right)).to_be_bytes()
+    }
+}
+
+/// Two digits.
+fn parse_cost(text: &str) -> Option<u32> {
+    let is_plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
+
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let len = Base64Bcrypt::decode(text, &mut bytes).ok()?.len();
+    (len == N).then_some(bytes)
+}

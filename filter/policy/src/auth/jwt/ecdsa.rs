@@ -1,0 +1,54 @@
+//! ECDSA signatures, put as the host reads them.
+
+use super::der;
+
+/// A signature as tokens have it (RFC 7518, 3.4), two numbers of `size` bytes, in ASN.1 (RFC 3279, 2.2.3).
+pub(super) fn to_asn1(signature: &[u8], size: usize) -> Option<Vec<u8>> {
+    let (r, s) = signature
+        .split_at_checked(size)
+        .filter(|(_, s)| s.len() == size)?;
+    der::write(der::SEQUENCE, &[integer(r)?, integer(s)?].concat())
+}
+
+/// In as few bytes as it takes. Zero, which no signature has in it, is refused by whoever verifies.
+fn integer(number: &[u8]) -> Option<Vec<u8>> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let digits = number.get(zeros..)?;
+    let is_sign_free = digits.first().is_some_and(|first| *first < 0x80);
+    let sign: &[u8] = if is_sign_free { &[] } else { &[0] };
+    der::write(der::INTEGER, &[sign, digits].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn numbers_take_as_few_bytes_as_they_can_and_stay_positive() {
+        for (raw, want) in [
+            (&[1, 2][..], Some(&[0x30, 6, 2, 1, 1, 2, 1, 2][..])),
+            (&[0, 1, 0, 2], Some(&[0x30, 6, 2, 1, 1, 2, 1, 2])),
+            (&[0x7f, 0x80], Some(&[0x30, 7, 2, 1, 0x7f, 2, 2, 0, 0x80])),
+            (
+                &[0, 0x80, 0xff, 0],
+                Some(&[0x30, 9, 2, 2, 0, 0x80, 2, 3, 0, 0xff, 0]),
+            ),
+            (&[0, 0, 0, 0], Some(&[0x30, 6, 2, 1, 0, 2, 1, 0])),
+            (&[1, 2, 3], None),
+        ] {
+            let got = to_asn1(raw, raw.len() / 2);
+            assert_eq!(got.as_deref(), want, "{raw:?}");
+        }
+        assert_eq!(to_asn1(&[], 32), None);
+        assert_eq!(to_asn1(&[1; 63], 32), None);
+        assert_eq!(to_asn1(&[1; 65], 32), None);
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn the_longest_has_a_length_of_two_bytes() {
+        let got = to_asn1(&[0xff; 132], 66).unwrap();
+        assert_eq!(got.get(..6), Some(&[0x30, 0x81, 138, 2, 67, 0][..]));
+        assert_eq!(got.len(), 141);
+    }
+}

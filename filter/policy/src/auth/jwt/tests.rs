@@ -1,0 +1,209 @@
+use super::*;
+use crate::{
+    auth::{
+        Memory, Requirement, Verdict,
+        tests::{Client, NOW, Proxy, Signed, fault, requirement, told},
+    },
+    config::policy::Algorithm,
+};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use ed25519_dalek::{Signer, SigningKey};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+mod claims;
+#[cfg(not(target_arch = "wasm32"))]
+mod properties;
+mod signatures;
+
+/// Made by `vectors.py`.
+#[derive(Deserialize)]
+struct Vectors {
+    keys: BTreeMap<String, String>,
+    good: Vec<Good>,
+    bad: Vec<Bad>,
+}
+
+#[derive(Deserialize)]
+struct Good {
+    alg: Algorithm,
+    key: String,
+    token: String,
+    /// The signature as the host is to be asked for it, if it is.
+    host: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Bad {
+    what: String,
+    alg: String,
+    key: String,
+    token: String,
+}
+
+const CLAIMS: &str = r#"{"iss": "https://issuer.example", "sub": "alice", "aud": "shop", "exp": 1795698000}"#;
+const HEADER: &str = r#"{"alg": "EdDSA", "kid": "one"}"#;
+
+// === impl Vectors ===
+
+impl Vectors {
+    fn spki(&self, key: &str) -> &str {
+        self.keys.get(key).expect(key)
+    }
+
+    /// The first that is good of an algorithm.
+    fn good(&self, algorithm: Algorithm) -> &Good {
+        self.good.iter().find(|good| good.alg == algorithm).unwrap()
+    }
+}
+
+fn vectors() -> Vectors {
+    serde_json::from_str(include_str!("vectors.json")).unwrap()
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// The key of [`signing_key`], or of another.
+fn spki(key: &SigningKey) -> String {
+    let prefix = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+    Base64::encode_string(&[&prefix[..], key.verifying_key().as_bytes()].concat())
+}
+
+fn key(kid: &str, algorithms: &str, spki: &str) -> String {
+    let kid = if kid.is_empty() {
+        String::new()
+    } else {
+        format!(r#""kid": {kid:?}, "#)
+    };
+    format!(r#"{{{kid}"algorithms": {algorithms}, "spki": {spki:?}}}"#)
+}
+
+fn jwt(keys: &[String], rules: &str) -> String {
+    format!(
+        r#"{{"jwt": {{"clockSkewSeconds": 60, "keys": [{}] {rules}}}}}"#,
+        keys.join(",")
+    )
+}
+
+/// With the key of [`signing_key`], called `one`.
+fn jwt_of_one(rules: &str) -> Requirement {
+    requirement(&jwt(&[key("one", r#"["EdDSA"]"#, &spki(&signing_key()))], rules))
+}
+
+fn encode(part: impl AsRef<[u8]>) -> String {
+    Base64UrlUnpadded::encode_string(part.as_ref())
+}
+
+fn sign(header: &str, claims: impl AsRef<[u8]>) -> String {
+    let signed = format!("{}.{}", encode(header), encode(claims));
+    let signature = signing_key().sign(signed.as_bytes()).to_bytes();
+    format!("{signed}.{}", encode(signature))
+}
+
+fn check(requirement: &Requirement, token: &str) -> Verdict {
+    check_with(requirement, token, &Proxy::default(), &Memory::new(b"a test"))
+}
+
+fn check_with(requirement: &Requirement, token: &str, host: &Proxy, memory: &Memory) -> Verdict {
+    requirement.check(Request {
+        headers: &Client::new(&[("authorization", &format!("Bearer {token}"))]),
+        host,
+        memory,
+    })
+}
+
+/// Why a token is refused; or nothing.
+fn refusal(verdict: Verdict) -> String {
+    told(verdict).map_or_else(
+        |refusal| refusal.replace("401 the token is refused: ", ""),
+        |_| String::new(),
+    )
+}
+
+/// A host that knows what others say of signatures that they made, and refuses all others.
+fn host(vectors: &Vectors) -> Proxy {
+    let known = |good: &Good| {
+        let signature = Base64::decode_vec(good.host.as_deref()?).unwrap();
+        let (text, _) = good.token.rsplit_once('.').unwrap();
+        Some(Signed {
+            algorithm: good.alg,
+            spki: Base64::decode_vec(vectors.spki(&good.key)).unwrap(),
+            text: text.as_bytes().to_vec(),
+            signature,
+        })
+    };
+    Proxy {
+        signed: vectors.good.iter().filter_map(known).collect(),
+        ..Proxy::default()
+    }
+}
+
+// === What is remembered ===
+
+/// A host that counts what it is asked to verify, of a token that one of the vectors is.
+fn asked(requirement: &Requirement, token: &str, host: &Proxy, memory: &Memory) -> (usize, bool) {
+    let before = host.asked.get();
+    let has_passed = told(check_with(requirement, token, host, memory)).is_ok();
+    (host.asked.get() - before, has_passed)
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_token_is_verified_once_and_no_longer_than_it_holds() {
+    let vectors = vectors();
+    let mut host = host(&vectors);
+    let Good { key: name, token, .. } = vectors.good(Algorithm::RS256);
+    let memory = Memory::new(b"");
+    let spki = vectors.spki(name);
+    let rs256 = |rules: &str| requirement(&jwt(&[key("", r#"["RS256"]"#, spki)], rules));
+    assert_eq!(asked(&rs256(""), token, &host, &memory), (1, true));
+    assert_eq!(asked(&rs256(""), token, &host, &memory), (0, true));
+    // New keys that are the old ones are no other rules.
+    assert_eq!(
+        asked(&rs256(r#", "keysExpire": 1795699999"#), token, &host, &memory),
+        (0, true)
+    );
+    // It is true of these rules alone.
+    assert_eq!(
+        asked(&rs256(r#", "audiences": ["shop"]"#), token, &host, &memory),
+        (1, true)
+    );
+    assert_eq!(
+        asked(&rs256(r#", "audiences": ["other"]"#), token, &host, &memory),
+        (0, false)
+    );
+    assert_eq!(
+        asked(
+            &requirement(&jwt(&[key("", r#"["RS384"]"#, spki)], "")),
+            token,
+            &host,
+            &memory
+        ),
+        (0, false)
+    );
+    let rotated = requirement(&jwt(&[key("", r#"["RS256"]"#, vectors.spki("rsa4096"))], ""));
+    assert_eq!(asked(&rotated, token, &host, &memory), (1, false));
+    // It ends in an hour, and a minute of skew later.
+    host.now = NOW + Duration::from_secs(3599);
+    assert_eq!(asked(&rs256(""), token, &host, &memory), (0, true));
+    host.now = NOW + Duration::from_secs(3600);
+    assert_eq!(asked(&rs256(""), token, &host, &memory), (1, true));
+    host.now = NOW + Duration::from_secs(3660);
+    assert_eq!(asked(&rs256(""), token, &host, &memory), (0, false));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_token_that_is_refused_is_not_remembered() {
+    let vectors = vectors();
+    let host = host(&vectors);
+    let Good { key: name, token, .. } = vectors.good(Algorithm::RS256);
+    let memory = Memory::new(b"");
+    let requirement = requirement(&jwt(&[key("", r#"["RS256"]"#, vectors.spki(name))], ""));
+    let bent = token.replacen("A", "B", usize::MAX);
+    for _ in 0..2 {
+        assert!(!asked(&requirement, &bent, &host, &memory).1);
+    }
+    assert_eq!(asked(&requirement, token, &host, &memory), (1, true));
+}

@@ -1,0 +1,417 @@
+//! What a token has to say.
+
+use super::*;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+const NO_HEADER: &str = "its header is not JSON with an algorithm that keys here can have";
+const NO_CLAIMS: &str = "its claims are no JSON object, or not of their types";
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_no_token_is_refused() {
+    let good = sign(HEADER, CLAIMS);
+    let [header, claims, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let parts = "it is not three parts of base64url";
+    for (token, want) in [
+        (good.clone(), ""),
+        (String::new(), parts),
+        (".".to_owned(), parts),
+        ("..".to_owned(), NO_HEADER),
+        (format!("{header}.{claims}"), parts),
+        (format!("{header}.{claims}."), "its signature is wrong"),
+        (format!("{header}..{signature}"), NO_CLAIMS),
+        (format!(".{claims}.{signature}"), NO_HEADER),
+        (format!("{good}."), parts),
+        (format!("{good}.{signature}"), parts),
+        (format!("{good}.{signature}.{signature}"), parts),
+        (format!("{good}="), parts),
+        (format!("{good}=="), parts),
+        (format!("{good},{good}"), parts),
+        (format!("{good} {good}"), parts),
+        (format!("{header}.{claims}.+{signature}"), parts),
+        (format!("{header}.{claims}.{}é", signature), parts),
+        (
+            good.replace(signature, &format!("{}B", signature.get(..85).unwrap())),
+            parts,
+        ),
+        (
+            format!("{header}.{}.{signature}", "A".repeat(17_000)),
+            "it is longer than 16384 bytes",
+        ),
+    ] {
+        assert_eq!(refusal(check(&jwt_of_one(""), &token)), want, "{token}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_header_says_an_algorithm_and_a_key_and_no_more_is_believed_of_it() {
+    let critical = "its header has crit, and no extension is understood";
+    for (header, want) in [
+        ("", NO_HEADER),
+        ("[]", NO_HEADER),
+        ("{}", NO_HEADER),
+        (r#""EdDSA""#, NO_HEADER),
+        (r#"{"alg": "eddsa"}"#, NO_HEADER),
+        (r#"{"alg": "none"}"#, NO_HEADER),
+        (r#"{"alg": "None"}"#, NO_HEADER),
+        (r#"{"alg": ""}"#, NO_HEADER),
+        (r#"{"alg": null}"#, NO_HEADER),
+        (r#"{"alg": "HS256", "kid": "one"}"#, NO_HEADER),
+        (r#"{"alg": "HS512"}"#, NO_HEADER),
+        (r#"{"alg": "ES256K"}"#, NO_HEADER),
+        (r#"{"alg": "EdDSA", "alg": "none", "kid": "one"}"#, NO_HEADER),
+        (r#"{"alg": "EdDSA", "kid": 1}"#, NO_HEADER),
+        (r#"{"alg": "EdDSA", "kid": "one"} x"#, NO_HEADER),
+        (
+            r#"{"alg": "RS256", "kid": "one"}"#,
+            "its key is not for its algorithm",
+        ),
+        (
+            r#"{"alg": "EdDSA", "kid": "one", "crit": ["b64"], "b64": false}"#,
+            critical,
+        ),
+        (r#"{"alg": "EdDSA", "kid": "one", "crit": []}"#, critical),
+        (r#"{"alg": "EdDSA", "kid": "one", "crit": null}"#, critical),
+        // Whoever signs a token does not say by which key it is to be believed.
+        (
+            r#"{"alg": "EdDSA", "kid": "one", "jwk": {}, "jku": "https://evil", "x5c": []}"#,
+            "",
+        ),
+        (
+            r#"{"alg": "EdDSA", "kid": "../../dev/null"}"#,
+            "it names no key that is here",
+        ),
+    ] {
+        assert_eq!(
+            refusal(check(&jwt_of_one(""), &sign(header, CLAIMS))),
+            want,
+            "{header}"
+        );
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn claims_are_an_object_of_which_each_stands_there_once() {
+    for claims in [
+        &b""[..],
+        b"[]",
+        b"null",
+        b"1",
+        b"\"sub\"",
+        b"{",
+        b"{}x",
+        b"{\"sub\": \"\xff\"}",
+        b"\xef\xbb\xbf{}",
+        br#"{"sub": "a", "sub": "b"}"#,
+        br#"{"exp": "1795698000"}"#,
+        br#"{"exp": true}"#,
+        br#"{"exp": [1795698000]}"#,
+        br#"{"exp": 1e30}"#,
+        br#"{"exp": 99999999999999999999}"#,
+        br#"{"sub": "a\ud800"}"#,
+        br#"{1: 2}"#,
+        br#"{"sub": "a",}"#,
+    ] {
+        let got = refusal(check(&jwt_of_one(""), &sign(HEADER, claims)));
+        assert_eq!(got, NO_CLAIMS, "{}", String::from_utf8_lossy(claims));
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_token_says_who_and_for_whom_and_when() {
+    let rules = r#", "issuer": "https://issuer.example", "audiences": ["shop", "cart"]"#;
+    let (issuer, audience) = ("it is of another issuer", "it is for another audience");
+    let now = NOW.as_secs();
+    let who = r#""iss": "https://issuer.example", "aud": "shop""#;
+    let with = |claim: &str, seconds: i64| {
+        format!(
+            r#"{{{who}, "{claim}": {}}}"#,
+            i64::try_from(now).unwrap() + seconds
+        )
+    };
+    for (claims, want) in [
+        (format!("{{{who}}}"), ""),
+        (CLAIMS.replace("\"shop\"", r#"["x", "cart"]"#), ""),
+        (CLAIMS.replace("https", "http"), issuer),
+        (CLAIMS.replace("example\"", "example/\""), issuer),
+        (CLAIMS.replace("\"iss\"", "\"ISS\""), issuer),
+        (CLAIMS.replace("\"https://issuer.example\"", "null"), issuer),
+        (
+            CLAIMS.replace("\"https://issuer.example\"", r#"["https://issuer.example"]"#),
+            issuer,
+        ),
+        (CLAIMS.replace("\"shop\"", "\"shops\""), audience),
+        (CLAIMS.replace("\"shop\"", "\"\""), audience),
+        (CLAIMS.replace("\"shop\"", "[]"), audience),
+        (CLAIMS.replace("\"shop\"", "null"), audience),
+        (CLAIMS.replace("\"aud\"", "\"audience\""), audience),
+        (CLAIMS.replace("\"shop\"", r#"{"shop": "shop"}"#), NO_CLAIMS),
+        (CLAIMS.replace("\"shop\"", r#"["shop", 1]"#), NO_CLAIMS),
+        (CLAIMS.replace("\"shop\"", r#"[["shop"]]"#), NO_CLAIMS),
+        (with("exp", 1), ""),
+        (with("exp", 0), ""),
+        (with("exp", -59), ""),
+        (with("exp", -60), "it has expired"),
+        (format!(r#"{{{who}, "exp": {}.999}}"#, now - 60), "it has expired"),
+        (format!(r#"{{{who}, "exp": {}.5}}"#, now + 60), ""),
+        (format!(r#"{{{who}, "exp": 0}}"#), "it has expired"),
+        (format!(r#"{{{who}, "exp": -1}}"#), "it has expired"),
+        (format!(r#"{{{who}, "exp": {}}}"#, i64::MIN), "it has expired"),
+        (format!(r#"{{{who}, "exp": {}}}"#, i64::MAX), ""),
+        (format!(r#"{{{who}, "exp": null}}"#), ""),
+        (with("nbf", 60), ""),
+        (with("nbf", 61), "it is not valid yet"),
+        (with("iat", 60), ""),
+        (with("iat", 61), "it was issued in the future"),
+        (
+            format!(r#"{{{who}, "sub": "a\r\nx-admin: yes"}}"#),
+            "its sub is nothing that a header can say",
+        ),
+        (
+            format!(r#"{{{who}, "sub": "a\u0000"}}"#),
+            "its sub is nothing that a header can say",
+        ),
+    ] {
+        assert_eq!(
+            refusal(check(&jwt_of_one(rules), &sign(HEADER, &claims))),
+            want,
+            "{claims}"
+        );
+    }
+}
+
+/// A rule, claims, and whether they keep it.
+const REQUIRED: &[(&str, &str, bool)] = &[
+    (r#"{"claim": "role"}"#, r#"{"role": "x"}"#, true),
+    (r#"{"claim": "role"}"#, r#"{"role": false}"#, true),
+    (r#"{"claim": "role"}"#, r#"{"role": null}"#, false),
+    (r#"{"claim": "role"}"#, r#"{"role": []}"#, false),
+    (r#"{"claim": "role"}"#, r#"{"Role": "x"}"#, false),
+    (r#"{"claim": "exp"}"#, r#"{}"#, false),
+    (
+        r#"{"claim": "role", "values": ["a", "b"]}"#,
+        r#"{"role": "b"}"#,
+        true,
+    ),
+    (
+        r#"{"claim": "role", "values": ["a", "b"]}"#,
+        r#"{"role": ["x", "a"]}"#,
+        true,
+    ),
+    (
+        r#"{"claim": "role", "values": ["a", "b"]}"#,
+        r#"{"role": "a b"}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "role", "values": ["a", "b"]}"#,
+        r#"{"role": "A"}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "role", "values": ["a", "b"]}"#,
+        r#"{"role": [["a"]]}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "role", "values": ["a", "b"]}"#,
+        r#"{"role": {"a": "b"}}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "role", "values": ["a"]}"#,
+        r#"{"role": "\u0061"}"#,
+        true,
+    ),
+    (r#"{"claim": "level", "values": ["3"]}"#, r#"{"level": 3}"#, true),
+    (
+        r#"{"claim": "admin", "values": ["true"]}"#,
+        r#"{"admin": true}"#,
+        true,
+    ),
+    (
+        r#"{"claim": "admin", "values": ["null"]}"#,
+        r#"{"admin": null}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "scope", "values": ["write"]}"#,
+        r#"{"scope": "read write"}"#,
+        true,
+    ),
+    (
+        r#"{"claim": "scp", "values": ["write"]}"#,
+        r#"{"scp": "read write"}"#,
+        true,
+    ),
+    (
+        r#"{"claim": "scope", "values": ["write"]}"#,
+        r#"{"scope": "read writer"}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "scope", "values": ["read write"]}"#,
+        r#"{"scope": "read write"}"#,
+        false,
+    ),
+    (r#"{"claim": "scope"}"#, r#"{"scope": " "}"#, false),
+    (
+        r#"{"claim": "realm.roles", "values": ["a"]}"#,
+        r#"{"realm": {"roles": ["a"]}}"#,
+        true,
+    ),
+    (
+        r#"{"claim": "realm.roles", "values": ["a"]}"#,
+        r#"{"realm": {"role": ["a"]}}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "realm.roles", "values": ["a"]}"#,
+        r#"{"realm": "roles"}"#,
+        false,
+    ),
+    (
+        r#"{"claim": "https://a.b/c", "values": ["a"]}"#,
+        r#"{"https://a.b/c": "a"}"#,
+        true,
+    ),
+];
+
+#[wasm_bindgen_test(unsupported = test)]
+fn claims_that_are_required_have_to_be_there() {
+    for (rule, claims, is_there) in REQUIRED {
+        let got = refusal(check(
+            &jwt_of_one(&format!(r#", "requiredClaims": [{rule}]"#)),
+            &sign(HEADER, claims),
+        ));
+        assert_eq!(got.is_empty(), *is_there, "{rule} {claims}: {got}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_upstream_is_told_claims_and_nothing_else_by_their_headers() {
+    let claims = r#"{"text": "ä b", "number": -1.50, "yes": true, "none": null, "list": ["a", 1], "object": {"in": {"side": "x"}},
+        "empty": "", "split": "a\r\nx-admin: yes", "nul": "\u0000"}"#;
+    let names = [
+        "text",
+        "number",
+        "yes",
+        "none",
+        "list",
+        "object",
+        "object.in.side",
+        "empty",
+        "split",
+        "nul",
+        "absent",
+    ];
+    let headers: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(at, claim)| format!(r#"{{"claim": {claim:?}, "header": "x-{at}"}}"#))
+        .collect();
+    let requirement = jwt_of_one(&format!(r#", "claimsToHeaders": [{}]"#, headers.join(",")));
+    let Verdict::Pass(Pass { headers, identity }) = check(&requirement, &sign(HEADER, claims)) else {
+        panic!("refused");
+    };
+    let got: Vec<_> = headers
+        .request
+        .set
+        .iter()
+        .map(|header| (header.name.as_str(), header.value.as_str()))
+        .collect();
+    let object = Base64::encode_string(br#"{"in": {"side": "x"}}"#);
+    let list = Base64::encode_string(br#"["a", 1]"#);
+    let want = [
+        ("x-0", "ä b"),
+        ("x-1", "-1.50"),
+        ("x-2", "true"),
+        ("x-4", &list),
+        ("x-5", &object),
+        ("x-6", "x"),
+    ];
+    assert_eq!(got, want);
+    assert!(
+        headers.request.add.is_empty() && headers.request.remove.is_empty() && headers.response.is_empty()
+    );
+    assert_eq!(requirement.withheld().headers.len(), names.len());
+    let claims = identity.unwrap().claims.unwrap();
+    let said: Vec<_> = names.iter().map(|name| claims.text(name)).collect();
+    let text = |text: &str| Some(text.to_owned());
+    let want = [
+        text("ä b"),
+        text("-1.50"),
+        text("true"),
+        None,
+        text(r#"["a", 1]"#),
+        text(r#"{"in": {"side": "x"}}"#),
+        text("x"),
+        text(""),
+        text("a\r\nx-admin: yes"),
+        text("\0"),
+        None,
+    ];
+    assert_eq!(said, want);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn headers_that_no_claim_may_say_are_refused() {
+    for name in [
+        "X-User",
+        "host",
+        ":path",
+        "x-switchyard-route",
+        "x-envoy-retry-on",
+        "transfer-encoding",
+        "a b",
+        "",
+    ] {
+        let rules = format!(r#", "claimsToHeaders": [{{"claim": "sub", "header": {name:?}}}]"#);
+        let want =
+            format!("jwt.claimsToHeaders: {name:?} is no header name in lower case that a check may have");
+        assert_eq!(fault(&jwt(&[], &rules)), want);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_client_is_told_that_its_token_is_bad_and_not_why() {
+    for (authorization, want) in [
+        ("", CHALLENGE),
+        ("Basic YTpi", CHALLENGE),
+        ("bearer a.b.c", CHALLENGE_INVALID),
+        ("BEARER x", CHALLENGE_INVALID),
+    ] {
+        let verdict = crate::auth::tests::check(&jwt_of_one(""), &[("authorization", authorization)]);
+        let Verdict::Fail(Failure { refusal, .. }) = verdict else {
+            panic!("passed");
+        };
+        assert_eq!(
+            refusal,
+            crate::auth::Refusal::Unauthorized(vec![want.to_owned()]),
+            "{authorization}"
+        );
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn keys_that_are_too_old_are_not_trusted() {
+    let token = sign(HEADER, CLAIMS);
+    let memory = Memory::new(b"");
+    for (expire, want) in [
+        (NOW.as_secs() + 1, Ok("jwt alice".to_owned())),
+        (
+            NOW.as_secs(),
+            Err("503 the keys that tokens are signed with are too old to be trusted".to_owned()),
+        ),
+        (
+            0,
+            Err("503 the keys that tokens are signed with are too old to be trusted".to_owned()),
+        ),
+    ] {
+        let requirement = jwt_of_one(&format!(r#", "keysExpire": {expire}"#));
+        assert_eq!(
+            told(check_with(&requirement, &token, &Proxy::default(), &memory)),
+            want,
+            "{expire}"
+        );
+    }
+}

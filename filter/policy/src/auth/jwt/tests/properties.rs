@@ -1,0 +1,48 @@
+use super::*;
+use num_bigint::BigUint;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn no_token_does_harm_or_passes(token in r"(\PC{0,40}|[A-Za-z0-9_\-]{0,40}(\.[A-Za-z0-9_\-]{0,40}){0,4})") {
+        prop_assert!(!refusal(check(&jwt_of_one(""), &token)).is_empty());
+    }
+
+    #[test]
+    fn no_claims_do_harm(claims: Vec<u8>, name in "[a-c.]{0,5}", json in r#"\{("(a|b|exp|aud|iss|sub|nbf|iat)": ?(null|-?[0-9.e]{1,22}|"\PC{0,5}"|\{"a":\[1,\{\}\]\}|\[\[\["a"\]\]\]),?){0,3}\}"#) {
+        let rules = format!(r#", "requiredClaims": [{{"claim": {name:?}}}], "claimsToHeaders": [{{"claim": {name:?}, "header": "x-a"}}]"#);
+        for claims in [claims, json.into_bytes()] {
+            let _verdict = check(&jwt_of_one(&rules), &sign(HEADER, claims));
+        }
+    }
+
+    #[test]
+    fn no_key_does_harm(mut spki in prop::sample::select(vectors().keys.into_values().collect::<Vec<_>>()), at in 0_usize..40, byte: u8) {
+        let mut bytes = Base64::decode_vec(&spki).unwrap();
+        if let Some(place) = bytes.get_mut(at) {
+            *place = byte;
+        }
+        spki = Base64::encode_string(&bytes);
+        let key = policy::Key { kid: None, algorithms: vec![Algorithm::PS256], spki };
+        if let Ok(key) = Key::try_from(key) {
+            let vectors = vectors();
+            let token = vectors.good(Algorithm::PS256);
+            let _verifies = key.verifies(&Token::parse(&token.token).unwrap(), &Proxy::default());
+        }
+    }
+
+    /// Against another implementation.
+    #[test]
+    fn powers_are_what_they_are_elsewhere(mut modulus in prop::collection::vec(any::<u8>(), 1..80), base: Vec<u8>, exponent in prop::sample::select(vec![3_u64, 5, 17, 65537, 65539, (1 << 33) - 1])) {
+        *modulus.first_mut().unwrap() |= 1;
+        *modulus.last_mut().unwrap() |= 1;
+        let key = rsa::PublicKey::new(&modulus, &exponent.to_be_bytes()).unwrap();
+        let modulus_number = BigUint::from_bytes_be(&modulus);
+        prop_assert_eq!(u64::try_from(key.bits()).unwrap(), modulus_number.bits());
+        let base = BigUint::from_bytes_be(&base) % &modulus_number;
+        let padded = |number: &BigUint| [vec![0; modulus.len()], number.to_bytes_be()].concat().split_off(number.to_bytes_be().len());
+        let want = base.modpow(&exponent.into(), &modulus_number);
+        prop_assert_eq!(key.open(&padded(&base)), Some(padded(&want)));
+        prop_assert_eq!(key.open(&padded(&modulus_number)), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! Which signatures are believed.
+
+use super::*;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+fn fitting(spki: &str) -> Requirement {
+    let all = [
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    ];
+    let fits = |algorithm: &&&str| {
+        let json = jwt(&[key("", &format!("[{algorithm:?}]"), spki)], "");
+        Requirement::try_from(policy::Requirement {
+            any_of: vec![crate::config::parse(json.as_bytes()).unwrap()],
+        })
+        .is_ok()
+    };
+    let algorithms: Vec<_> = all.iter().filter(fits).collect();
+    requirement(&jwt(&[key("", &format!("{algorithms:?}"), spki)], ""))
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn tokens_that_others_signed_are_believed() {
+    let vectors = vectors();
+    let host = host(&vectors);
+    for Good { alg, key, token, .. } in &vectors.good {
+        let requirement = fitting(vectors.spki(key));
+        let verdict = check_with(&requirement, token, &host, &Memory::new(b""));
+        assert_eq!(told(verdict), Ok("jwt alice".to_owned()), "{alg:?} {key}");
+    }
+    let algorithms: std::collections::BTreeSet<_> = vectors.good.iter().map(|good| good.alg).collect();
+    assert_eq!(algorithms.len(), 10);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_bit_that_is_turned_anywhere_makes_a_token_worthless() {
+    let vectors = vectors();
+    let host = host(&vectors);
+    for Good { alg, key, token, .. } in &vectors.good {
+        let requirement = fitting(vectors.spki(key));
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let signature = Base64UrlUnpadded::decode_vec(signature).unwrap();
+        for at in (0..signature.len()).step_by(23).chain([signature.len() - 1]) {
+            let mut bent = signature.clone();
+            *bent.get_mut(at).unwrap() ^= 1 << (at % 8);
+            let verdict = check_with(
+                &requirement,
+                &format!("{signed}.{}", encode(bent)),
+                &host,
+                &Memory::new(b""),
+            );
+            assert_eq!(refusal(verdict), "its signature is wrong", "{alg:?} {key} {at}");
+        }
+        for other in [
+            vec![],
+            signature.iter().skip(1).copied().collect(),
+            [&signature[..], &[0]].concat(),
+            [&[0], &signature[..]].concat(),
+        ] {
+            let verdict = check_with(
+                &requirement,
+                &format!("{signed}.{}", encode(other)),
+                &host,
+                &Memory::new(b""),
+            );
+            assert_eq!(refusal(verdict), "its signature is wrong", "{alg:?} {key}");
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_signed_in_another_way_is_not_believed() {
+    let vectors = vectors();
+    let host = host(&vectors);
+    for Bad {
+        what,
+        alg,
+        key,
+        token,
+    } in &vectors.bad
+    {
+        let verdict = check_with(&fitting(vectors.spki(key)), token, &host, &Memory::new(b""));
+        let want = match alg.as_str() {
+            "HS256" | "none" => "its header is not JSON with an algorithm that keys here can have",
+            _ => "its signature is wrong",
+        };
+        assert_eq!(refusal(verdict), want, "{what}");
+    }
+}
+
+/// Also where it would be right by what the token says.
+#[wasm_bindgen_test(unsupported = test)]
+fn the_key_says_which_algorithms_it_is_for() {
+    let vectors = vectors();
+    let host = host(&vectors);
+    for Good {
+        alg,
+        key: name,
+        token,
+        ..
+    } in &vectors.good
+    {
+        let others = match alg {
+            Algorithm::RS256 => r#"["RS384", "RS512", "PS256"]"#,
+            Algorithm::PS256 => r#"["RS256", "PS384", "PS512"]"#,
+            _ => continue,
+        };
+        let requirement = requirement(&jwt(&[key("", others, vectors.spki(name))], ""));
+        let verdict = check_with(&requirement, token, &host, &Memory::new(b""));
+        assert_eq!(refusal(verdict), "its key is not for its algorithm", "{alg:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_key_that_cannot_be_used_is_told_why() {
+    let vectors = vectors();
+    let spki = |name| vectors.spki(name);
+    let no_key = "jwt.keys[0]: it is no key in base64 of RSA, of EC on P-256, P-384 or P-521, or of Ed25519 (SubjectPublicKeyInfo)";
+    let ed25519 = spki("ed25519");
+    let cut = ed25519.get(..ed25519.len() - 4).unwrap();
+    let small_order = "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for (encoded, algorithms, want) in [
+        (ed25519, "[]", "jwt.keys[0]: there are no algorithms for it"),
+        (
+            ed25519,
+            r#"["EdDSA", "ES256"]"#,
+            "jwt.keys[0]: ES256 does not go with such a key",
+        ),
+        (
+            spki("rsa2048"),
+            r#"["EdDSA"]"#,
+            "jwt.keys[0]: EdDSA does not go with such a key",
+        ),
+        (
+            spki("rsa2048"),
+            r#"["RS256", "ES256"]"#,
+            "jwt.keys[0]: ES256 does not go with such a key",
+        ),
+        (
+            spki("p256"),
+            r#"["RS256"]"#,
+            "jwt.keys[0]: RS256 does not go with such a key",
+        ),
+        (
+            spki("p256"),
+            r#"["ES384"]"#,
+            "jwt.keys[0]: ES384 does not go with such a key",
+        ),
+        (
+            spki("p384"),
+            r#"["ES256"]"#,
+            "jwt.keys[0]: ES256 does not go with such a key",
+        ),
+        (
+            spki("p521"),
+            r#"["ES384"]"#,
+            "jwt.keys[0]: ES384 does not go with such a key",
+        ),
+        (
+            spki("rsa1024"),
+            r#"["RS256"]"#,
+            "jwt.keys[0]: it is of RSA with 1024 bits: it must have 2048 to 4096",
+        ),
+        (
+            spki("rsa4104"),
+            r#"["RS256"]"#,
+            "jwt.keys[0]: it is of RSA with 4104 bits: it must have 2048 to 4096",
+        ),
+        (spki("k256"), r#"["ES256"]"#, no_key),
+        (small_order, r#"["EdDSA"]"#, no_key),
+        (cut, r#"["EdDSA"]"#, no_key),
+        (&format!("{ed25519}AAAA"), r#"["EdDSA"]"#, no_key),
+        ("", r#"["EdDSA"]"#, no_key),
+        ("LS0t", r#"["EdDSA"]"#, no_key),
+        ("-----BEGIN PUBLIC KEY-----", r#"["EdDSA"]"#, no_key),
+    ] {
+        assert_eq!(
+            fault(&jwt(&[key("a", algorithms, encoded)], "")),
+            want,
+            "{encoded} {algorithms}"
+        );
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_token_names_its_key() {
+    let one = || key("one", r#"["EdDSA"]"#, &spki(&signing_key()));
+    let other = |kid| key(kid, r#"["EdDSA"]"#, &spki(&SigningKey::from_bytes(&[8; 32])));
+    let nameless = || key("", r#"["EdDSA"]"#, &spki(&signing_key()));
+    let unknown = "it names no key that is here";
+    let wrong = "its signature is wrong";
+    for (keys, kid, want) in [
+        (vec![one(), other("two")], r#", "kid": "one""#, ""),
+        (vec![other("two"), one()], r#", "kid": "one""#, ""),
+        (vec![one(), other("two")], r#", "kid": "two""#, wrong),
+        (vec![one(), other("two")], r#", "kid": "three""#, unknown),
+        (vec![one(), other("two")], r#", "kid": "One""#, unknown),
+        (vec![one(), other("two")], r#", "kid": """#, unknown),
+        (vec![one(), other("two")], "", unknown),
+        (vec![one(), other("two")], r#", "kid": null"#, unknown),
+        // A rotation that kept the name.
+        (vec![other("one"), one()], r#", "kid": "one""#, ""),
+        (vec![one()], "", ""),
+        (vec![other("one")], "", wrong),
+        (vec![nameless(), other("two")], "", ""),
+        (vec![nameless(), other("two")], r#", "kid": "one""#, unknown),
+        // More than anybody has: who names no key may not make a proxy try them all.
+        ([vec![other(""); 4], vec![nameless()]].concat(), "", wrong),
+        ([vec![other(""); 3], vec![nameless()]].concat(), "", ""),
+        (vec![], r#", "kid": "one""#, unknown),
+    ] {
+        let token = sign(&format!(r#"{{"alg": "EdDSA"{kid}}}"#), CLAIMS);
+        assert_eq!(
+            refusal(check(&requirement(&jwt(&keys, "")), &token)),
+            want,
+            "{keys:?} {kid}"
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! What a worker has found out about credentials.
+
+use super::{Pass, digest::Digest, passwords::Passwords};
+use sha2::{Digest as _, Sha256};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+
+/// What the claims of tokens that are remembered may take, in bytes, twice over.
+const MAX_TOKENS: usize = 1024 * 1024;
+
+/// What was found out about credentials, so that the same ones need not be verified again. It is bounded, and holds
+/// digests of them alone. One for each worker.
+pub struct Memory {
+    pub(super) passwords: Rc<Passwords>,
+    /// Those that were verified, and what they let through.
+    pub(super) tokens: RefCell<Cache<Rc<Pass>>>,
+}
+
+/// What is known for a while, by digest. When it is full, what was not asked for since it was half full is forgotten.
+pub(super) struct Cache<V> {
+    young: BTreeMap<Digest, Entry<V>>,
+    old: BTreeMap<Digest, Entry<V>>,
+    /// Of the young.
+    weight: usize,
+    /// Of the young and of the old, each.
+    max_weight: usize,
+}
+
+struct Entry<V> {
+    value: V,
+    weight: usize,
+    /// Since 1970. What is older is not known any more.
+    until: Duration,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// `entropy` is whatever is hard to guess from outside: digests are keyed with it.
+    #[must_use]
+    pub fn new(entropy: &[u8]) -> Self {
+        let key = Sha256::digest(entropy).into();
+        Self {
+            passwords: Rc::new(Passwords::new(key)),
+            tokens: RefCell::new(Cache::new(MAX_TOKENS)),
+        }
+    }
+}
+
+// === impl Cache ===
+
+impl<V: Clone> Cache<V> {
+    pub(super) fn new(max_weight: usize) -> Self {
+        Self {
+            young: BTreeMap::new(),
+            old: BTreeMap::new(),
+            weight: 0,
+            max_weight,
+        }
+    }
+
+    pub(super) fn get(&mut self, key: &Digest, now: Duration) -> Option<V> {
+        if let Some(entry) = self.old.remove(key) {
+            self.keep(*key, entry);
+        }
+        let entry = self.young.get(key).filter(|entry| now < entry.until)?;
+        Some(entry.value.clone())
+    }
+
+    pub(super) fn insert(&mut self, key: Digest, value: V, weight: usize, until: Duration) {
+        self.old.remove(&key);
+        let entry = Entry { value, weight, until };
+        self.keep(key, entry);
+    }
+
+    fn keep(&mut self, key: Digest, entry: Entry<V>) {
+        if self.weight + entry.weight > self.max_weight {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+        self.weight += entry.weight;
+        if let Some(replaced) = self.young.insert(key, entry) {
+            self.weight -= replaced.weight;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn key(n: u8) -> Digest {
+        [n; 32]
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn what_is_known_is_known_until_then() {
+        let mut cache = Cache::new(8);
+        cache.insert(key(1), "one", 1, HOUR);
+        assert_eq!(cache.get(&key(1), HOUR - Duration::from_nanos(1)), Some("one"));
+        assert_eq!(cache.get(&key(1), HOUR), None);
+        assert_eq!(cache.get(&key(2), Duration::ZERO), None);
+        cache.insert(key(1), "uno", 1, HOUR * 2);
+        assert_eq!(cache.get(&key(1), HOUR), Some("uno"));
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn it_does_not_grow_and_keeps_what_is_asked_for() {
+        let mut cache = Cache::new(8);
+        for n in 0..=255 {
+            cache.insert(key(n), n, 1 + usize::from(n % 3), HOUR);
+            assert_eq!(cache.get(&key(0), Duration::ZERO), Some(0), "{n}");
+            let held: usize = cache.young.values().map(|entry| entry.weight).sum();
+            assert_eq!(held, cache.weight);
+            assert!(held <= 8 && cache.old.len() <= 8, "{n}: {held}");
+        }
+        assert_eq!(cache.get(&key(1), Duration::ZERO), None);
+        assert_eq!(cache.get(&key(255), Duration::ZERO), Some(255));
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn the_same_again_weighs_nothing() {
+        let mut cache = Cache::new(4);
+        cache.insert(key(1), (), 1, HOUR);
+        for _ in 0..100 {
+            cache.insert(key(2), (), 1, HOUR);
+        }
+        assert_eq!((cache.weight, cache.young.len(), cache.old.len()), (2, 2, 0));
+    }
+}

@@ -1,0 +1,131 @@
+//! What is changed of a request that has met all, and of its answer.
+
+use super::{Around, Edit, Enforcement, Found, Part, Said, is_for};
+use crate::{
+    auth::without_parameters, config::policy::Retry, decide::{Level, Own}, maps, names, policy::Policy,
+    request::Request,
+};
+
+// === impl Enforcement ===
+
+impl Enforcement {
+    /// What is to be changed of the request before it is sent on.
+    ///
+    /// It comes from the inside out, so that the outermost level has the last word; but for what steers the proxy, in which no
+    /// level has a say.
+    #[must_use]
+    pub fn request_edits(&self) -> Vec<Edit<'_>> {
+        let Found { passes, steering, .. } = &self.found;
+        let withheld = self.policies().flat_map(|policy| &policy.withheld.headers);
+        let mut edits: Vec<_> = withheld.map(|name| Edit::Remove(name)).collect();
+        for (at, level) in self.levels.iter().enumerate().rev() {
+            let of_level = passes.iter().filter(|(level, _)| *level == at);
+            let told = of_level.flat_map(|(_, pass)| Edit::all(&pass.headers.request));
+            let asked = Edit::all(&level.policy.headers.request).chain(told);
+            edits.extend(asked.filter(|edit| !self.is_withheld_above(at, edit.name())));
+        }
+        if let Some(identity) = passes.iter().find_map(|(_, pass)| pass.identity.as_ref()) {
+            let name = identity.name.as_ref().map(String::as_bytes);
+            edits.push(Edit::put(names::USER, name));
+            edits.push(Edit::Set(names::AUTH, identity.scheme.as_str().as_bytes()));
+        }
+        let steering = steering.iter();
+        edits.extend(steering.map(|(name, value)| Edit::Set(name, value.as_bytes())));
+        edits
+    }
+
+    /// What to ask the upstream for: without keys that are in the query. None: the same.
+    #[must_use]
+    pub fn target(&self, request: Request<'_>) -> Option<Vec<u8>> {
+        let parameters = self.policies().flat_map(|policy| &policy.withheld.parameters);
+        let parameters = maps::set(parameters.cloned());
+        if parameters.is_empty() {
+            return None;
+        }
+        without_parameters(request.headers.target(), &parameters)
+    }
+
+    /// What is to be changed of the answer, whoever gives it.
+    #[must_use]
+    pub fn answer_edits(&self) -> Vec<Edit<'_>> {
+        let Found {
+            quota_headers,
+            passes,
+            origin,
+            ..
+        } = &self.found;
+        let limits = quota_headers.iter();
+        let mut edits: Vec<_> = limits
+            .map(|(name, value)| Edit::Set(name, value.as_bytes()))
+            .collect();
+        if let Some(cors) = self.policies().rev().find_map(|policy| policy.cors.as_ref()) {
+            cors.on_answer(origin.as_deref(), &mut edits);
+        }
+        for (at, level) in self.levels.iter().enumerate().rev() {
+            let of_level = passes.iter().filter(|(level, _)| *level == at);
+            edits.extend(of_level.flat_map(|(_, pass)| Edit::all(&pass.headers.response)));
+            edits.extend(Edit::all(&level.policy.headers.response));
+        }
+        edits
+    }
+
+    /// Whether the header is for a level above that one to say: what its checks have found out of the client.
+    fn is_withheld_above(&self, level: usize, name: &str) -> bool {
+        let mut above = self.policies().take(level);
+        above.any(|policy| policy.withheld.headers.contains(name))
+    }
+
+    /// The outermost first.
+    fn policies(&self) -> impl DoubleEndedIterator<Item = &Policy> {
+        self.levels.iter().map(|level| &*level.policy)
+    }
+
+    /// Headers by which the proxy is told what it is to do with the request.
+    pub(super) fn steer(&mut self, around: &mut Around<'_>, levels: &[Level]) {
+        let Own { timeout, retry } = self.own;
+        let steering = &mut self.found.steering;
+        let mut policies = levels.iter().rev().map(|level| &level.policy);
+        if let Some(milliseconds) = policies.find_map(|policy| policy.timeout_ms).filter(|_| !timeout) {
+            steering.push((
+                "x-envoy-upstream-rq-timeout-ms".to_owned(),
+                milliseconds.to_string(),
+            ));
+        }
+        let mut policies = levels.iter().rev().map(|level| &level.policy);
+        if let Some(retry) = policies.find_map(|policy| policy.retry).filter(|_| !retry) {
+            steering.extend(retries(retry));
+        }
+        steering.extend(copies(around, levels));
+    }
+}
+
+/// What the proxy's routes say of retries.
+fn retries(retry: Retry) -> impl Iterator<Item = (String, String)> {
+    let Retry {
+        count,
+        per_try_timeout_ms,
+    } = retry;
+    let per_try = per_try_timeout_ms
+        .map(|milliseconds| ("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds.to_string()));
+    [
+        ("x-envoy-retry-on", "5xx".to_owned()),
+        ("x-envoy-max-retries", count.to_string()),
+    ]
+    .into_iter()
+    .chain(per_try)
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// A header for each mirror that the request is copied to.
+fn copies(around: &mut Around<'_>, levels: &[Level]) -> Vec<(String, String)> {
+    let mut copies = Vec::new();
+    for level in levels {
+        for (at, mirror) in level.policy.mirrors.iter().enumerate() {
+            if is_for(mirror.when.as_ref(), around, level) && mirror.takes_next() {
+                around.saw(&level.policy, Part::Mirror(at), Said::Copied);
+                copies.push((names::mirror(copies.len()), mirror.cluster.clone()));
+            }
+        }
+    }
+    copies
+}

@@ -1,0 +1,159 @@
+//! Which other origins' pages may use the answers, as the Fetch standard has it
+//! (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+
+use super::{edit::Edit, refusal::Response};
+use crate::{config, request::Request};
+
+const ALLOW_ORIGIN: &str = "access-control-allow-origin";
+const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
+const EXPOSE_HEADERS: &str = "access-control-expose-headers";
+
+/// What [`config::policy::Cors`] says, in the form in which requests ask for it.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    origins: Vec<Origins>,
+    allow_credentials: bool,
+    /// Joined.
+    expose_headers: String,
+    /// What is said to a page that asks before it sends, but for what depends on its origin.
+    preflight: Vec<(&'static str, String)>,
+}
+
+/// Some origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origins {
+    All,
+    One(String),
+    /// Those of the hosts below a name.
+    Below {
+        /// With `://`.
+        scheme: String,
+        /// From its dot on, with the port.
+        domain: String,
+    },
+}
+
+/// Whether the request asks for a page whether it may send another. By the standard it has no credentials.
+#[must_use]
+pub fn is_preflight(request: Request<'_>) -> bool {
+    request.method() == b"OPTIONS"
+        && request.values("origin").next().is_some()
+        && request.values("access-control-request-method").next().is_some()
+}
+
+/// The origin of the page that sends the request. None: no page does, or two are named, which no browser does.
+#[must_use]
+pub fn origin(request: Request<'_>) -> Option<&[u8]> {
+    let mut origins = request.values("origin");
+    origins.next().filter(|_| origins.next().is_none())
+}
+
+// === impl Cors ===
+
+impl From<config::policy::Cors> for Cors {
+    fn from(cors: config::policy::Cors) -> Self {
+        let config::policy::Cors {
+            allow_origins,
+            allow_methods,
+            allow_headers,
+            expose_headers,
+            max_age_seconds,
+            allow_credentials,
+        } = cors;
+        let max_age = max_age_seconds.map(|seconds| seconds.to_string());
+        let mut preflight = vec![
+            ("access-control-allow-methods", allow_methods.join(", ")),
+            ("access-control-allow-headers", allow_headers.join(", ")),
+            ("access-control-max-age", max_age.unwrap_or_default()),
+        ];
+        preflight.retain(|(_, value)| !value.is_empty());
+        Self {
+            origins: allow_origins.into_iter().map(Origins::from).collect(),
+            allow_credentials,
+            expose_headers: expose_headers.join(", "),
+            preflight,
+        }
+    }
+}
+
+impl Cors {
+    /// What answers to a page of that origin say, whatever an upstream says of it.
+    pub(super) fn on_answer<'a>(&'a self, origin: Option<&'a [u8]>, edits: &mut Vec<Edit<'a>>) {
+        let told = self.told(origin);
+        let when_told = |text: &'a str| told.filter(|_| !text.is_empty()).map(|_| text.as_bytes());
+        edits.push(Edit::put(ALLOW_ORIGIN, told));
+        edits.push(Edit::put(ALLOW_CREDENTIALS, when_told(self.credentials())));
+        edits.push(Edit::put(EXPOSE_HEADERS, when_told(&self.expose_headers)));
+        if !self.allows_all() {
+            edits.push(Edit::Add("vary", b"origin"));
+        }
+    }
+
+    /// The answer to a page of that origin that asks before it sends, but for what all answers say. None: it may not send.
+    pub(super) fn on_preflight(&self, origin: Option<&[u8]>) -> Option<Response> {
+        self.told(origin)?;
+        let headers = self.preflight.iter();
+        let response = headers.fold(Response::empty(200), |response, (name, value)| {
+            response.with(name, value.as_bytes())
+        });
+        Some(response)
+    }
+
+    /// The origins that an answer allows, as far as this one is concerned.
+    fn told<'a>(&self, origin: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        if self.allows_all() {
+            return Some(b"*");
+        }
+        origin.filter(|origin| self.origins.iter().any(|origins| origins.contain(origin)))
+    }
+
+    /// Answers are the same for all. `*` stands for all where no credentials are sent.
+    fn allows_all(&self) -> bool {
+        !self.allow_credentials && self.origins.contains(&Origins::All)
+    }
+
+    fn credentials(&self) -> &'static str {
+        if self.allow_credentials { "true" } else { "" }
+    }
+}
+
+// === impl Origins ===
+
+impl From<String> for Origins {
+    fn from(text: String) -> Self {
+        if text == "*" {
+            return Self::All;
+        }
+        match text.split_once("://*.") {
+            Some((scheme, domain)) => Self::Below {
+                scheme: format!("{scheme}://"),
+                domain: format!(".{domain}"),
+            },
+            None => Self::One(text),
+        }
+    }
+}
+
+impl Origins {
+    /// Browsers write origins in one way: lower case, and without the port of the scheme.
+    fn contain(&self, origin: &[u8]) -> bool {
+        match self {
+            Self::All => false,
+            Self::One(one) => origin == one.as_bytes(),
+            Self::Below { scheme, domain } => {
+                let host = origin
+                    .strip_prefix(scheme.as_bytes())
+                    .and_then(|rest| rest.strip_suffix(domain.as_bytes()));
+                host.is_some_and(is_subdomain)
+            }
+        }
+    }
+}
+
+fn is_subdomain(host: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    !host.is_empty() && host.iter().all(is_part)
+}
+
+#[cfg(test)]
+mod tests;

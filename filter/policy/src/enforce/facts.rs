@@ -1,0 +1,134 @@
+//! What policies look at: which requests they are for, and what tells requests apart.
+
+use crate::{
+    config::policy::{DescriptorEntry, EntryValue, HeaderMatch, KeyPart, When},
+    host::Host,
+    path,
+    rate_limit_service::Descriptor,
+    request::Request,
+    session,
+};
+use std::{borrow::Cow, net::IpAddr};
+
+/// A request, and what is known of it.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    pub host: &'a dyn Host,
+    pub request: Request<'a>,
+    /// Claims of tokens that were verified.
+    pub claims: &'a dyn Claims,
+}
+
+/// What tokens say that were verified on a request's way.
+pub trait Claims {
+    /// A claim that is a text, a number or a truth value, as a text; of a list, its members.
+    fn claim(&self, name: &str) -> Option<Cow<'_, str>>;
+}
+
+/// No token was verified.
+impl Claims for () {
+    fn claim(&self, _name: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+// === impl When ===
+
+impl When {
+    /// Whether the request is one of those. The path is as the level sees it, without the query.
+    #[must_use]
+    pub fn applies(&self, request: Request<'_>, path: Option<&str>) -> bool {
+        let Self {
+            methods,
+            prefix,
+            headers,
+        } = self;
+        let is_in = |prefix: &String| path.is_some_and(|path| path::contains(prefix, path));
+        (methods.is_empty() || methods.iter().any(|method| method.as_bytes() == request.method()))
+            && prefix.as_ref().is_none_or(is_in)
+            && headers.iter().all(|header| header.is_there(request))
+    }
+}
+
+impl HeaderMatch {
+    fn is_there(&self, request: Request<'_>) -> bool {
+        let Self { name, value } = self;
+        let is_it = |found: &[u8]| value.as_ref().is_none_or(|value| value.as_bytes() == found);
+        request.values(name).any(is_it)
+    }
+}
+
+// === impl Facts ===
+
+impl<'a> Facts<'a> {
+    /// What is said of a request by these parts, in bytes: where anything differs, others.
+    #[must_use]
+    pub fn key(self, parts: &[KeyPart]) -> Vec<u8> {
+        let mut key = Vec::new();
+        for part in parts {
+            match self.value(part) {
+                None => key.push(0),
+                Some(value) => {
+                    key.push(1);
+                    key.extend(u64::try_from(value.len()).unwrap_or(u64::MAX).to_le_bytes());
+                    key.extend(&*value);
+                }
+            }
+        }
+        key
+    }
+
+    /// What a service is asked about. A descriptor of which an entry has no value in the request is left out.
+    #[must_use]
+    pub fn descriptors(self, descriptors: &[Vec<DescriptorEntry>]) -> Vec<Descriptor> {
+        let entry = |DescriptorEntry { key, value }: &DescriptorEntry| {
+            let value = match value {
+                EntryValue::Literal(text) => text.clone(),
+                EntryValue::Of(part) => String::from_utf8_lossy(&self.value(part)?).into_owned(),
+            };
+            Some((key.clone(), value))
+        };
+        let descriptor = |entries: &Vec<DescriptorEntry>| entries.iter().map(entry).collect();
+        descriptors.iter().filter_map(descriptor).collect()
+    }
+
+    /// What one part says of a request. None: it does not have that.
+    #[must_use]
+    pub fn value(self, part: &KeyPart) -> Option<Cow<'a, [u8]>> {
+        let Self {
+            host,
+            request,
+            claims,
+        } = self;
+        match part {
+            KeyPart::ClientIp => host.client_ip().map(|ip| Cow::Owned(address(ip).into_bytes())),
+            KeyPart::Header(name) => joined(request.values(name), b","),
+            KeyPart::Cookie(name) => joined(session::cookies(request.headers.all(), name), b";"),
+            KeyPart::Claim(name) => claims.claim(name).map(|claim| match claim {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }),
+            KeyPart::Path => Some(Cow::Borrowed(request.raw_path())),
+            KeyPart::Method => Some(Cow::Borrowed(request.method())),
+        }
+    }
+}
+
+/// One text for an address, whichever family it came by.
+fn address(ip: IpAddr) -> String {
+    ip.to_canonical().to_string()
+}
+
+/// RFC 9110, 5.3: a header that is there several times says the same as one with all values.
+fn joined<'a>(mut values: impl Iterator<Item = &'a [u8]>, separator: &[u8]) -> Option<Cow<'a, [u8]>> {
+    let mut all = Cow::Borrowed(values.next()?);
+    for value in values {
+        let all = all.to_mut();
+        all.extend(separator);
+        all.extend(value);
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use super::*;
+use crate::enforce::tests::{Client, Proxy};
+use std::collections::{BTreeMap, BTreeSet};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+/// Claims by name.
+struct Token(BTreeMap<&'static str, &'static str>);
+
+impl Claims for Token {
+    fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.0.get(name).copied().map(Cow::Borrowed)
+    }
+}
+
+fn when(json: &str) -> When {
+    crate::config::parse(json.as_bytes()).unwrap()
+}
+
+fn key(parts: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let parts: Vec<KeyPart> = crate::config::parse(parts.as_bytes()).unwrap();
+    let client = Client::new(headers);
+    let facts = Facts {
+        host: &Proxy::default(),
+        request: client.request(),
+        claims: &Token([("sub", "ann")].into()),
+    };
+    facts.key(&parts)
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn something_is_for_requests_that_are_all_of_it() {
+    let both = r#"{"methods": ["GET", "PUT"], "prefix": "/a", "headers": [{"name": "x-a"}, {"name": "x-b", "value": "1"}]}"#;
+    for (json, headers, want) in [
+        ("{}", &[][..], true),
+        (r#"{"methods": ["GET"]}"#, &[], true),
+        (r#"{"methods": ["get"]}"#, &[], false),
+        (r#"{"methods": ["PUT", "GET"]}"#, &[], true),
+        (r#"{"methods": ["PUT"]}"#, &[], false),
+        (r#"{"prefix": "/a"}"#, &[(":path", "/a")], true),
+        (r#"{"prefix": "/a"}"#, &[(":path", "/a/b?c")], true),
+        (r#"{"prefix": "/a"}"#, &[(":path", "/ab")], false),
+        (r#"{"prefix": "/"}"#, &[(":path", "/ab")], true),
+        (r#"{"headers": [{"name": "x-a"}]}"#, &[], false),
+        (r#"{"headers": [{"name": "x-a"}]}"#, &[("x-a", "")], true),
+        (r#"{"headers": [{"name": "x-a", "value": "1"}]}"#, &[("x-a", "2")], false),
+        (r#"{"headers": [{"name": "x-a", "value": "1"}]}"#, &[("x-a", "2"), ("x-a", "1")], true),
+        (r#"{"headers": [{"name": "host", "value": "bar.com"}]}"#, &[], true),
+        (both, &[(":path", "/a"), ("x-a", "0"), ("x-b", "1")], true),
+        (both, &[(":path", "/a"), ("x-b", "1")], false),
+        (both, &[(":path", "/b"), ("x-a", "0"), ("x-b", "1")], false),
+        (both, &[(":method", "POST"), (":path", "/a"), ("x-a", "0"), ("x-b", "1")], false),
+    ] {
+        let client = Client::new(headers);
+        let request = client.request();
+        assert_eq!(when(json).applies(request, request.path()), want, "{json} {headers:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_path_that_is_not_known_is_in_no_prefix() {
+    let client = Client::new(&[]);
+    assert!(!when(r#"{"prefix": "/"}"#).applies(client.request(), None));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn requests_that_differ_have_other_keys() {
+    for (parts, requests) in [
+        (r#"["path"]"#, &[&[(":path", "/a")][..], &[(":path", "/b")], &[(":path", "/")]][..]),
+        (r#"["method"]"#, &[&[], &[(":method", "PUT")]]),
+        (r#"[{"header": "x-a"}]"#, &[&[], &[("x-a", "")], &[("x-a", "1")], &[("x-a", "1"), ("x-a", "2")]]),
+        (r#"[{"cookie": "a"}]"#, &[&[], &[("cookie", "a=")], &[("cookie", "b=1; a=1")], &[("cookie", "a=2")]]),
+        (
+            r#"[{"header": "x-a"}, {"header": "x-b"}]"#,
+            &[
+                &[],
+                &[("x-a", "1")],
+                &[("x-b", "1")],
+                &[("x-a", "1"), ("x-b", "1")],
+                &[("x-a", "11")],
+                &[("x-a", ""), ("x-b", "11")],
+            ],
+        ),
+        (r#"[{"claim": "sub"}, "path"]"#, &[&[], &[(":path", "/a")]]),
+    ] {
+        let keys: BTreeSet<_> = requests.iter().map(|headers| key(parts, headers)).collect();
+        assert_eq!(keys.len(), requests.len(), "{parts}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn requests_that_are_alike_have_one_key() {
+    for (parts, one, other) in [
+        (r#"["path"]"#, &[(":path", "/a?b")][..], &[(":path", "/a?c")][..]),
+        (r#"["clientIP", "method"]"#, &[("x-forwarded-for", "192.0.2.9")], &[]),
+        (r#"[{"header": "x-a"}]"#, &[("x-a", "1"), ("x-b", "1")], &[("x-b", "2"), ("x-a", "1")]),
+        (r#"[{"claim": "nothing"}]"#, &[], &[(":path", "/a")]),
+        ("[]", &[], &[(":path", "/a")]),
+    ] {
+        assert_eq!(key(parts, one), key(parts, other), "{parts}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn an_address_is_one_whichever_family_it_came_by() {
+    let client = Client::new(&[]);
+    let [one, other] = ["192.0.2.1", "::ffff:192.0.2.1"].map(|address| {
+        let proxy = Proxy {
+            client_ip: address.parse().ok(),
+            ..Proxy::default()
+        };
+        let facts = Facts {
+            host: &proxy,
+            request: client.request(),
+            claims: &(),
+        };
+        facts.key(&[KeyPart::ClientIp])
+    });
+    assert_eq!(one, other);
+}

@@ -1,0 +1,270 @@
+//! What clients hear when a policy does not let their request through.
+
+use super::{edit::Edit, witness::Part};
+use crate::{auth, policy::Policy, request::Request};
+use std::fmt::Display;
+
+/// A request that a policy does not let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of HTTP.
+    pub status: u16,
+    pub reason: Reason,
+    /// Which policy, and what of it. For the log alone, as is why.
+    pub by: String,
+    pub why: String,
+    /// Beside what is said to every client that is refused.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// In the place of what the reason says.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Why, as far as clients are told. The names are gRPC's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// It is not known who asks.
+    Unauthenticated,
+    /// Whoever asks may not.
+    PermissionDenied,
+    /// There were too many requests.
+    ResourceExhausted,
+    /// There are too many requests under way, or what has to be asked does not answer.
+    Unavailable,
+    /// The request can be understood in more than one way.
+    InvalidArgument,
+}
+
+/// An answer of the filter's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    /// What a client that speaks gRPC is told. None: as the status of HTTP has it.
+    pub grpc_status: Option<u32>,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// For logs, metrics and programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::Unavailable => "unavailable",
+            Self::InvalidArgument => "invalid_argument",
+        }
+    }
+
+    /// Of HTTP, where nothing else is asked for.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidArgument => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
+            Self::ResourceExhausted => 429,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// What a service means that answers so in the place of a refusal.
+    fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::Unauthenticated,
+            429 => Self::ResourceExhausted,
+            500.. => Self::Unavailable,
+            _ => Self::PermissionDenied,
+        }
+    }
+
+    /// <https://grpc.io/docs/guides/status-codes/>
+    #[must_use]
+    pub fn grpc_status(self) -> u32 {
+        match self {
+            Self::InvalidArgument => 3,
+            Self::PermissionDenied => 7,
+            Self::ResourceExhausted => 8,
+            Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
+        }
+    }
+
+    /// For people.
+    fn message(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "credentials are missing, or not valid",
+            Self::PermissionDenied => "access is not allowed",
+            Self::ResourceExhausted => "too many requests",
+            Self::Unavailable => "not available at the moment",
+            Self::InvalidArgument => "the request says more than one thing",
+        }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(super) fn new(reason: Reason, by: (&Policy, Part), why: impl Display) -> Self {
+        let (policy, part) = by;
+        Self {
+            status: reason.status(),
+            reason,
+            by: format!("{} {part}", policy.source),
+            why: why.to_string(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// What a check says.
+    pub(super) fn of_auth(refusal: auth::Refusal, by: (&Policy, Part), why: impl Display) -> Self {
+        match refusal {
+            auth::Refusal::Ambiguous => Self::new(Reason::InvalidArgument, by, why),
+            auth::Refusal::Forbidden => Self::new(Reason::PermissionDenied, by, why),
+            auth::Refusal::Unauthorized(challenges) => {
+                let challenges = challenges.into_iter();
+                let header = |value: String| ("www-authenticate".to_owned(), value.into_bytes());
+                Self {
+                    headers: challenges.map(header).collect(),
+                    ..Self::new(Reason::Unauthenticated, by, why)
+                }
+            }
+            auth::Refusal::Unavailable { retry_after } => {
+                let refusal = Self::new(Reason::Unavailable, by, why);
+                refusal.retry_after(retry_after.map(u64::from))
+            }
+            auth::Refusal::Response(auth::Response {
+                status,
+                headers,
+                body,
+            }) => Self {
+                status,
+                headers,
+                body: Some(body),
+                ..Self::new(Reason::of_status(status), by, why)
+            },
+        }
+    }
+
+    /// Tells clients when to come again (RFC 9110, 10.2.3), in seconds, where that is known.
+    pub(super) fn retry_after(mut self, seconds: Option<u64>) -> Self {
+        let value = seconds.map(|seconds| seconds.to_string().into_bytes());
+        self.headers
+            .extend(value.map(|value| ("retry-after".to_owned(), value)));
+        self
+    }
+
+    /// In these words, if they are any.
+    pub(super) fn saying(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body).filter(|body| !body.is_empty());
+        self
+    }
+
+    /// The answer to the request.
+    #[must_use]
+    pub fn response(self, request: Request<'_>) -> Response {
+        let Self {
+            status,
+            reason,
+            by: _,
+            why: _,
+            mut headers,
+            body,
+        } = self;
+        let body = body.unwrap_or_else(|| {
+            let (media_type, body) = body_of(status, reason, request);
+            headers.push(("content-type".to_owned(), media_type.into()));
+            body.into_bytes()
+        });
+        Response {
+            status,
+            headers,
+            body,
+            grpc_status: Some(reason.grpc_status()),
+        }
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    #[must_use]
+    pub fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            grpc_status: None,
+        }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &[u8]) -> Self {
+        self.headers.push((name.to_owned(), value.to_vec()));
+        self
+    }
+
+    pub fn edit(&mut self, edits: &[Edit<'_>]) {
+        for edit in edits {
+            edit.apply(&mut self.headers);
+        }
+    }
+}
+
+/// With its media type. The proxy makes of it the message of a status, where the client speaks gRPC.
+fn body_of(status: u16, reason: Reason, request: Request<'_>) -> (&'static str, String) {
+    let message = reason.message();
+    if request.is_grpc() {
+        ("text/plain", message.to_owned())
+    } else if prefers_json(request) {
+        // No word of it needs an escape.
+        let error = reason.name();
+        let body = format!(r#"{{"error":"{error}","message":"{message}","status":{status}}}"#);
+        ("application/json", format!("{body}\n"))
+    } else {
+        ("text/plain", format!("{message}\n"))
+    }
+}
+
+/// Whether a client would rather have JSON than text (RFC 9110, 12.5.1). Who says nothing of JSON has no use for it.
+fn prefers_json(request: Request<'_>) -> bool {
+    let mut json = 0;
+    let mut text = 0;
+    for value in request.values("accept") {
+        for range in value.split(|byte| *byte == b',') {
+            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = quality(parts);
+            if media_type == b"application/json" || media_type.ends_with(b"+json") {
+                json = json.max(quality);
+            } else if media_type.starts_with(b"text/") {
+                text = text.max(quality);
+            }
+        }
+    }
+    json > 0 && json >= text
+}
+
+/// In thousandths.
+fn quality<'a>(mut parameters: impl Iterator<Item = &'a [u8]>) -> u16 {
+    let weight = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_first_chunk::<2>()?;
+        name.eq_ignore_ascii_case(b"q=").then_some(value)
+    });
+    match weight {
+        None | Some([b'1', ..]) => 1000,
+        Some([b'0', b'.', digits @ ..]) => {
+            let digits = digits.iter().copied().take_while(u8::is_ascii_digit);
+            let padded = digits.chain(std::iter::repeat(b'0')).take(3);
+            padded.fold(0, |number, digit| number * 10 + u16::from(digit - b'0'))
+        }
+        Some(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

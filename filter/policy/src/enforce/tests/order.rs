@@ -1,0 +1,184 @@
+//! What is asked before what, and that nobody below undoes what somebody above asks.
+
+use super::*;
+
+const LIMIT: &str = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100}}"#;
+const BY_CLAIM: &str = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100, "key": [{"claim": "sub"}]}}"#;
+const ANYBODY: &str = r#"{"anyOf": [{"ip": {"allow": ["0.0.0.0/0"]}}]}"#;
+
+#[wasm_bindgen_test(unsupported = test)]
+fn stages_come_one_after_the_other_and_levels_within_them() {
+    let all = format!(
+        r#""auth": [{ANYBODY}, {ANYBODY}], "rateLimits": [{BY_CLAIM}, {LIMIT}], "concurrency": {{"max": 9}},
+           "mirror": [{{"cluster": "m", "percent": 100}}]"#
+    );
+    let mut scene = Scene::new(&[&all, &all]);
+    assert!(scene.ask(&[]).step.is_done());
+    let want = [
+        "0 rateLimits[1]: Passed",
+        "1 rateLimits[1]: Passed",
+        "0 auth[0]: Passed",
+        "0 auth[1]: Passed",
+        "1 auth[0]: Passed",
+        "1 auth[1]: Passed",
+        "0 rateLimits[0]: Passed",
+        "1 rateLimits[0]: Passed",
+        "0 concurrency: Passed",
+        "1 concurrency: Passed",
+        "0 mirror[0]: Copied",
+        "1 mirror[0]: Copied",
+        "0: through",
+        "1: through",
+    ];
+    assert_eq!(scene.notes.0, want);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_refuses_is_the_last_that_is_asked() {
+    let nobody = r#""auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
+    let inner = format!(r#""auth": [{ANYBODY}], "concurrency": {{"max": 1}}, "rateLimits": [{LIMIT}]"#);
+    let mut scene = Scene::new(&[nobody, &inner]);
+    assert_eq!(scene.ask(&[]).refusal().by, "0 auth[0]");
+    let want = ["1 rateLimits[0]: Passed", "0 auth[0]: Refused(\"address\")"];
+    assert_eq!(scene.notes.0, want);
+}
+
+/// Not in Node: proptest is not there.
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn when() -> impl Strategy<Value = String> {
+        let methods = prop_oneof![Just(""), Just(r#""methods": ["GET"],"#), Just(r#""methods": ["OPTIONS", "PUT"],"#)];
+        let prefix = prop_oneof![Just("/"), Just("/a"), Just("/a/b")];
+        let headers = prop_oneof![Just(""), Just(r#"{"name": "x-a"}"#), Just(r#"{"name": "x-a", "value": "1"}"#)];
+        (methods, prefix, headers)
+            .prop_map(|(methods, prefix, headers)| {
+                format!(r#"{{{methods} "prefix": {prefix:?}, "headers": [{headers}]}}"#)
+            })
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just(r#""clientIP""#),
+            Just(r#""path""#),
+            Just(r#""method""#),
+            Just(r#"{"header": "x-a"}"#),
+            Just(r#"{"cookie": "c"}"#),
+            Just(r#"{"claim": "sub"}"#),
+        ];
+        prop::collection::vec(part, 0..3).prop_map(|parts| parts.join(","))
+    }
+
+    fn limit() -> impl Strategy<Value = String> {
+        (1..4_u32, key(), when(), any::<bool>()).prop_map(|(burst, key, when, dry_run)| {
+            format!(
+                r#"{{"match": {when}, "dryRun": {dry_run},
+                    "local": {{"requests": 1, "perSeconds": 60, "burst": {burst}, "key": [{key}]}}}}"#
+            )
+        })
+    }
+
+    fn check() -> impl Strategy<Value = &'static str> {
+        // The key is `open sesame`.
+        prop_oneof![
+            Just(r#"{"ip": {"allow": ["192.0.2.0/24"]}}"#),
+            Just(r#"{"ip": {"deny": ["192.0.2.0/24"]}}"#),
+            Just(r#"{"ip": {"allow": ["198.51.100.0/24"]}}"#),
+            Just(
+                r#"{"apiKey": {"header": "x-api-key", "query": "key", "keys": {
+                    "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}}}"#
+            ),
+        ]
+    }
+
+    fn requirement() -> impl Strategy<Value = String> {
+        prop::collection::vec(check(), 1..3).prop_map(|checks| format!(r#"{{"anyOf": [{}]}}"#, checks.join(",")))
+    }
+
+    fn cors() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            Just(""),
+            Just(r#""cors": {"allowOrigins": ["*"], "allowMethods": ["*"], "allowHeaders": ["*"]},"#),
+            Just(r#""cors": {"allowOrigins": ["https://a.com"], "allowCredentials": true},"#),
+        ]
+    }
+
+    fn edits() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            Just(""),
+            Just(r#""headers": {"request": {"set": [{"name": "x-api-key", "value": "open sesame"}]}},"#),
+            Just(r#""headers": {"request": {"remove": ["x-api-key", "authorization", "origin"]}},"#),
+            Just(r#""timeoutMs": 0, "retry": {"count": 9},"#),
+            Just(r#""mirror": [{"cluster": "m", "percent": 50}],"#),
+        ]
+    }
+
+    fn level() -> impl Strategy<Value = String> {
+        let lists = (
+            prop::collection::vec(limit(), 0..3),
+            prop::collection::vec(requirement(), 0..3),
+        );
+        let max = prop::option::of(1..3_u32);
+        (cors(), edits(), lists, max).prop_map(|(cors, edits, (limits, auth), max)| {
+            let max = max.map_or(String::new(), |max| format!(r#", "concurrency": {{"max": {max}}}"#));
+            let (limits, auth) = (limits.join(","), auth.join(","));
+            format!(r#"{cors} {edits} "rateLimits": [{limits}], "auth": [{auth}] {max}"#)
+        })
+    }
+
+    fn client() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+        let header = prop_oneof![
+            Just((":method", "OPTIONS")),
+            Just((":method", "PUT")),
+            Just((":path", "/a?key=open%20sesame")),
+            Just((":path", "/a/b")),
+            Just(("origin", "https://a.com")),
+            Just(("access-control-request-method", "GET")),
+            Just(("x-api-key", "open sesame")),
+            Just(("x-a", "1")),
+            Just(("cookie", "c=1")),
+            Just(("x-switchyard-user", "root")),
+        ];
+        prop::collection::vec(header, 0..5)
+    }
+
+    /// Whether each of some requests, one after another, is let through to an upstream. What they hold they keep.
+    fn is_sent(levels: &[String], clients: &[Vec<(&str, &str)>]) -> Vec<bool> {
+        let levels: Vec<_> = levels.iter().map(String::as_str).collect();
+        let mut scene = Scene::new(&levels);
+        clients
+            .iter()
+            .map(|headers| scene.ask(headers).step.is_done())
+            .collect()
+    }
+
+    proptest! {
+        /// Of the first request, for what is counted afterwards depends on what was refused before.
+        #[test]
+        fn no_level_below_lets_through_what_one_above_refuses(
+            above in prop::collection::vec(level(), 1..3),
+            below in prop::collection::vec(level(), 1..3),
+            client in client(),
+        ) {
+            let alone = is_sent(&above, std::slice::from_ref(&client));
+            let whole = [above, below].concat();
+            let together = is_sent(&whole, &[client]);
+            prop_assert!(alone[0] || !together[0]);
+        }
+
+        /// Where nothing below refuses, what is above counts as if it were alone.
+        #[test]
+        fn limits_above_are_not_stretched_by_what_is_below(
+            above in prop::collection::vec(level(), 1..3),
+            edits in prop::collection::vec(edits(), 1..3),
+            client in client(),
+        ) {
+            let clients = vec![client; 6];
+            let alone = is_sent(&above, &clients);
+            let below = edits.into_iter().map(|edits| format!(r#"{edits} "auth": []"#)).collect();
+            prop_assert_eq!(is_sent(&[above, below].concat(), &clients), alone);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Some buckets in one shared value.
+//!
+//! ```text
+//! layout u8  window u64  bucket ...        all numbers little-endian
+//! bucket:  hash of the key u64  full at u64
+//! ```
+//!
+//! A bucket that is full is left out: it is as good as one that was never used.
+
+const LAYOUT: u8 = 1;
+
+/// The most buckets in a set. With more than that in use, the fullest is given up.
+pub const BUCKETS: usize = 32;
+
+/// A bucket may seem so much emptier than empty, since workers do not read the clock at the same time. Beyond that, the
+/// clock was set back.
+const CLOCK_SLACK: u64 = 1_000_000_000;
+
+/// Buckets of one limit. Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// What an empty bucket takes to fill, by the limit as it was when the buckets were last used.
+    window: u64,
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bucket {
+    /// Of its key.
+    hash: u64,
+    full_at: u64,
+}
+
+// === impl Set ===
+
+impl Set {
+    #[must_use]
+    pub fn new(window: u64) -> Self {
+        Self {
+            window,
+            buckets: Vec::new(),
+        }
+    }
+
+    /// None: the bytes are no set, or one of another layout.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&LAYOUT, words) = bytes.split_first()? else {
+            return None;
+        };
+        let ([window, words @ ..], []) = words.as_chunks() else {
+            return None;
+        };
+        let (buckets, []) = words.as_chunks() else {
+            return None;
+        };
+        let is_sound = buckets.len() <= BUCKETS;
+        is_sound.then(|| Self {
+            window: u64::from_le_bytes(*window),
+            buckets: buckets.iter().map(Bucket::from_words).collect(),
+        })
+    }
+
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Self { window, buckets } = self;
+        let mut bytes = vec![LAYOUT];
+        bytes.extend(window.to_le_bytes());
+        bytes.extend(buckets.iter().flat_map(|bucket| bucket.to_words()).flatten());
+        bytes
+    }
+
+    /// Makes the buckets those of a limit with that window, each as full in proportion as it was, and none emptier than
+    /// empty, whatever became of the clock. Says whether that changed any.
+    #[must_use]
+    pub fn adjust(&mut self, window: u64, now: u64) -> bool {
+        let old = std::mem::replace(&mut self.window, window);
+        let is_past =
+            |bucket: &Bucket| bucket.full_at.saturating_sub(now) > window.saturating_add(CLOCK_SLACK);
+        if old == window && !self.buckets.iter().any(is_past) {
+            return false;
+        }
+        for bucket in &mut self.buckets {
+            let missing = bucket.full_at.saturating_sub(now).min(old);
+            bucket.full_at = now.saturating_add(scale(missing, window, old));
+        }
+        true
+    }
+
+    /// When the bucket of a key is full. One that is not there has always been.
+    #[must_use]
+    pub fn full_at(&self, hash: u64) -> u64 {
+        let bucket = self.buckets.iter().find(|bucket| bucket.hash == hash);
+        bucket.map_or(0, |bucket| bucket.full_at)
+    }
+
+    /// Says when the bucket of a key is full, and whether one that was not full had to be given up for it.
+    pub fn put(&mut self, hash: u64, full_at: u64, now: u64) -> bool {
+        self.buckets
+            .retain(|bucket| bucket.hash != hash && bucket.full_at > now);
+        let is_crowded = self.buckets.len() >= BUCKETS;
+        if is_crowded {
+            self.give_up_fullest();
+        }
+        self.buckets.push(Bucket { hash, full_at });
+        is_crowded
+    }
+
+    fn give_up_fullest(&mut self) {
+        let buckets = self.buckets.iter().enumerate();
+        if let Some((at, _)) = buckets.min_by_key(|(_, bucket)| bucket.full_at) {
+            self.buckets.swap_remove(at);
+        }
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn from_words(words: &[[u8; 8]; 2]) -> Self {
+        let [hash, full_at] = words.map(u64::from_le_bytes);
+        Self { hash, full_at }
+    }
+
+    fn to_words(self) -> [[u8; 8]; 2] {
+        let Self { hash, full_at } = self;
+        [hash, full_at].map(u64::to_le_bytes)
+    }
+}
+
+/// A part of `old`, as the same part of `new`, rounded up.
+fn scale(part: u64, new: u64, old: u64) -> u64 {
+    let scaled = (u128::from(part) * u128::from(new)).div_ceil(u128::from(old.max(1)));
+    u64::try_from(scaled).unwrap_or(new)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use crate::host::fake::Fake;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+const NOBODY: [u64; 0] = [];
+const LONG: Duration = Duration::from_secs(1_000_000);
+
+/// Looks each second for so long, while the second of two workers beats or does not; says who is dead then.
+fn watch(host: &Fake, watch: &mut Watch, [me, other]: [u64; 2], seconds: u64, beats: bool) -> Vec<u64> {
+    let mut dead = Vec::new();
+    for _ in 0..seconds {
+        host.pass(TICK);
+        if beats {
+            assert_eq!(beat(host, other, &[]), Some(true));
+        }
+        dead = watch.look(host.now(), &Workers::read(host));
+        assert_eq!(beat(host, me, &[]), Some(true));
+    }
+    dead
+}
+
+fn two() -> (Fake, Watch, [u64; 2]) {
+    let host = Fake::default();
+    let both = [(); 2].map(|()| join(&host).unwrap());
+    let mut watch = Watch::default();
+    assert_eq!(watch.look(host.now(), &Workers::read(&host)), NOBODY);
+    (host, watch, both)
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn workers_come_back_from_their_bytes() {
+    for workers in [[].into(), [(1, 2)].into(), [(1, 2), (u64::MAX, 7)].into()].map(Workers) {
+        assert_eq!(Workers::from_bytes(&workers.to_bytes()), Some(workers));
+    }
+    let good = Workers([(1, 2)].into()).to_bytes();
+    for length in (0..good.len()).filter(|length| *length != 1) {
+        let cut = good.get(..length).unwrap();
+        assert_eq!(Workers::from_bytes(cut), None, "{length}");
+    }
+    assert_eq!(Workers::from_bytes(&[2]), None, "another layout");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn who_is_quiet_for_long_is_dead() {
+    let (host, mut seen, both) = two();
+    let [me, other] = both;
+    assert_eq!(watch(&host, &mut seen, both, 60, true), NOBODY);
+    assert_eq!(watch(&host, &mut seen, both, 9, false), NOBODY);
+    assert_eq!(watch(&host, &mut seen, both, 1, false), [other]);
+    assert_eq!(beat(&host, me, &[other]), Some(true));
+    assert_eq!(beat(&host, other, &[]), Some(false));
+    assert!(!Workers::read(&host).has(other));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn nobody_dies_of_a_clock() {
+    let (host, mut seen, both) = two();
+    let now = host.now();
+    for time in [LONG, now, now + LONG, Duration::ZERO, Duration::MAX, now] {
+        host.set_now(time);
+        assert_eq!(seen.look(host.now(), &Workers::read(&host)), NOBODY, "{time:?}");
+        beat(&host, both[1], &[]);
+    }
+    // But of being quiet.
+    assert_eq!(watch(&host, &mut seen, both, 11, false), [both[1]]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn nobody_takes_away_oneself() {
+    let (host, _, [me, other]) = two();
+    assert_eq!(beat(&host, me, &[me, other]), Some(true));
+    let workers = Workers::read(&host);
+    assert!(workers.has(me) && !workers.has(other));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn it_is_time_to_look_before_the_others_lose_patience() {
+    let (host, mut watch, _) = two();
+    assert!(!watch.is_due(host.now() + TICK));
+    assert!(watch.is_due(host.now() + TICK * 2));
+    watch.look(host.now() + TICK * 2, &Workers::default());
+    assert!(!watch.is_due(host.now() + TICK * 2));
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_do_harm(bytes: Vec<u8>, number: u64) {
+            let mut layout = vec![LAYOUT];
+            layout.extend(&bytes);
+            for bytes in [bytes, layout] {
+                if let Some(workers) = Workers::from_bytes(&bytes) {
+                    // Whoever is there twice is so with the last number of beats.
+                    prop_assert!(workers.to_bytes().len() <= bytes.len());
+                    let _has = workers.has(number);
+                }
+            }
+        }
+    }
+}

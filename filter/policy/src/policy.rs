@@ -1,0 +1,201 @@
+//! A policy, made ready for requests.
+
+use crate::{
+    auth::{Fault, Requirement, Withheld},
+    config::{
+        self,
+        policy::{Concurrency, Headers, KeyPart, Retry, When},
+    },
+    enforce::{Stage, cors::Cors, mirror::Mirror, witness::Part},
+    hash::hash_of,
+};
+use std::{collections::BTreeMap, fmt};
+
+/// What [`config::Policy`] says, in the form in which requests ask for it. Its Debug form tells no secret.
+pub struct Policy {
+    pub source: String,
+    pub cors: Option<Cors>,
+    pub auth: Vec<Requirement>,
+    /// By its requirements, whichever way they are met.
+    pub withheld: Withheld,
+    pub limits: Vec<Limit>,
+    pub concurrency: Option<Concurrency>,
+    pub mirrors: Vec<Mirror>,
+    pub headers: Headers,
+    pub timeout_ms: Option<u64>,
+    pub retry: Option<Retry>,
+    /// What it asks, and when.
+    pub asks: Vec<(Stage, Part)>,
+    looks_at_path: bool,
+}
+
+/// A rate limit.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// What its counters go by.
+    pub id: String,
+    pub when: Option<When>,
+    pub dry_run: bool,
+    pub status: u16,
+    pub counted: Counted,
+}
+
+/// Where requests are counted.
+#[derive(Clone, Debug)]
+pub enum Counted {
+    Here(config::policy::LocalLimit),
+    ByService(config::policy::GlobalLimit),
+}
+
+/// A policy that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("auth[{0}].{1}")]
+    Auth(usize, Fault),
+    #[error("rateLimits[{0}]: neither local nor global")]
+    Limit(usize),
+}
+
+// === impl Policy ===
+
+impl TryFrom<config::Policy> for Policy {
+    type Error = Unfit;
+
+    fn try_from(policy: config::Policy) -> Result<Self, Unfit> {
+        let looks_at_path = policy.looks_at_path();
+        let config::Policy {
+            source,
+            cors,
+            auth,
+            rate_limits,
+            concurrency,
+            mirror,
+            headers,
+            timeout_ms,
+            retry,
+        } = policy;
+        let auth = requirements(auth)?;
+        let limits = limits(&source, rate_limits)?;
+        Ok(Self {
+            asks: asks(&auth, &limits, concurrency.as_ref()).collect(),
+            withheld: withheld(&auth),
+            auth,
+            limits,
+            source,
+            cors: cors.map(Cors::from),
+            concurrency,
+            mirrors: mirror.into_iter().map(Mirror::from).collect(),
+            headers: headers.unwrap_or_default(),
+            timeout_ms,
+            retry,
+            looks_at_path,
+        })
+    }
+}
+
+impl Policy {
+    /// Whether what it asks depends on the path as its level sees it.
+    #[must_use]
+    pub fn looks_at_path(&self) -> bool {
+        self.looks_at_path
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl config::Policy {
+    fn looks_at_path(&self) -> bool {
+        let limits = self.rate_limits.iter().map(|limit| &limit.when);
+        let mirrors = self.mirror.iter().map(|mirror| &mirror.when);
+        limits.chain(mirrors).flatten().any(|when| when.prefix.is_some())
+    }
+}
+
+fn requirements(auth: Vec<config::policy::Requirement>) -> Result<Vec<Requirement>, Unfit> {
+    let ready =
+        |(at, requirement)| Requirement::try_from(requirement).map_err(|fault| Unfit::Auth(at, fault));
+    auth.into_iter().enumerate().map(ready).collect()
+}
+
+fn withheld(auth: &[Requirement]) -> Withheld {
+    let mut all = Withheld::default();
+    for Withheld { headers, parameters } in auth.iter().map(Requirement::withheld) {
+        all.headers.extend(headers.iter().cloned());
+        all.parameters.extend(parameters.iter().cloned());
+    }
+    all
+}
+
+fn asks(
+    auth: &[Requirement],
+    limits: &[Limit],
+    concurrency: Option<&Concurrency>,
+) -> impl Iterator<Item = (Stage, Part)> {
+    let auth = (0..auth.len()).map(|at| (Stage::Auth, Part::Auth(at)));
+    let limits = limits.iter().enumerate();
+    let limits = limits.map(|(at, limit)| (limit.stage(), Part::RateLimit(at)));
+    let places = concurrency.map(|_| (Stage::Concurrency, Part::Concurrency));
+    auth.chain(limits).chain(places)
+}
+
+/// Limits of one policy that count the same requests in the same way are told apart by their order. So a counter outlives
+/// all edits but those of what is counted.
+fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Limit>, Unfit> {
+    let mut seen = BTreeMap::new();
+    let named = limits.into_iter().enumerate();
+    let named = named.map(|(at, limit)| {
+        let config::policy::RateLimit {
+            when,
+            dry_run,
+            status,
+            local,
+            global,
+        } = limit;
+        let counted = match (local, global) {
+            (Some(local), None) => Counted::Here(local),
+            (None, Some(global)) => Counted::ByService(global),
+            _ => return Err(Unfit::Limit(at)),
+        };
+        let what = hash_of(&(&when, counted.key()));
+        let order: &mut u32 = seen.entry(what).or_default();
+        *order += 1;
+        Ok(Limit {
+            id: format!("{source} {what:016x} {order}"),
+            when,
+            dry_run,
+            status,
+            counted,
+        })
+    });
+    named.collect()
+}
+
+// === impl Limit ===
+
+impl Limit {
+    /// One whose key has a claim waits for tokens to be verified.
+    fn stage(&self) -> Stage {
+        match &self.counted {
+            Counted::ByService(_) => Stage::LimitsByService,
+            Counted::Here(local) if local.key.iter().any(KeyPart::is_claim) => Stage::LimitsByClaim,
+            Counted::Here(_) => Stage::Limits,
+        }
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    fn key(&self) -> &[KeyPart] {
+        match self {
+            Self::Here(local) => &local.key,
+            Self::ByService(_) => &[],
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A request, as far as it matters.
+
+/// What is asked about a request.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The Envoy route that the request is on, which is the key of its switch.
+    pub route_name: &'a str,
+    pub headers: &'a dyn Headers,
+}
+
+/// The headers of a request, which cost something to get: most requests are decided without.
+pub trait Headers {
+    /// `:path`.
+    fn target(&self) -> &[u8];
+
+    /// All of them, names in lower case, those that start with `:` among them.
+    fn all(&self) -> &[(String, Vec<u8>)];
+}
+
+// === impl Request ===
+
+impl<'a> Request<'a> {
+    /// The host that was asked for; empty where there is none.
+    #[must_use]
+    pub fn authority(&self) -> &'a str {
+        let value = self.values(":authority").next();
+        value
+            .and_then(|value| str::from_utf8(value).ok())
+            .unwrap_or_default()
+    }
+
+    /// Empty where there is none.
+    #[must_use]
+    pub fn method(&self) -> &'a [u8] {
+        self.values(":method").next().unwrap_or_default()
+    }
+
+    /// The values of a header, by its name in lower case.
+    pub fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        // The proxy has taken it for the other.
+        let name = if name == "host" { ":authority" } else { name };
+        let headers = self.headers.all().iter();
+        let named = headers.filter(move |(header, _)| header == name);
+        named.map(|(_, value)| value.as_slice())
+    }
+
+    /// The path, without the query; none if it is not UTF-8.
+    #[must_use]
+    pub fn path(&self) -> Option<&'a str> {
+        str::from_utf8(self.raw_path()).ok()
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn raw_path(&self) -> &'a [u8] {
+        let target = self.headers.target();
+        let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
+        end.and_then(|end| target.get(..end)).unwrap_or(target)
+    }
+
+    /// Whether the client speaks TLS, to Envoy or to what is in front of it.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        let forwarded = self.values("x-forwarded-proto").next();
+        forwarded.or_else(|| self.values(":scheme").next()) == Some(b"https".as_slice())
+    }
+
+    /// Whether it is a call of gRPC, to which answers are statuses of gRPC.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        let mut types = self.values("content-type");
+        types.any(|value| value.starts_with(b"application/grpc"))
+    }
+}

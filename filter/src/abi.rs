@@ -1,0 +1,479 @@
+//! Calls of the proxy-wasm ABI 0.2.1, which the host exports.
+//!
+//! Not the SDK's: that exports every callback that there is, and none of what they lead to can be left out of the filter,
+//! 50 KB; it panics, which ends the VM, where the host answers with what it does not expect; it keeps what it called
+//! until an export of its own hears of the answer; it takes headers that are UTF-8 alone; and it has no entropy.
+
+#![expect(unsafe_code, reason = "what the host exports is declared here")]
+
+use std::ptr;
+
+/// What the proxy answers where a call was not of gRPC.
+const NO_GRPC_STATUS: u32 = u32::MAX;
+
+/// `proxy_status_t`.
+const OK: u32 = 0;
+
+/// `WasmStreamType`, of the request.
+const HTTP_REQUEST: u32 = 0;
+/// `MetricType`.
+const COUNTER: u32 = 0;
+/// `LogLevel`.
+const ERROR: u32 = 4;
+
+/// What a callback tells the host to do with the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+/// Whose headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum MapType {
+    Request = 0,
+    Response = 2,
+    CallResponse = 6,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum BufferType {
+    HttpCallResponseBody = 4,
+    GrpcReceiveBuffer = 5,
+    PluginConfiguration = 7,
+}
+
+/// Why the host did not do it: its `proxy_status_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status(pub(crate) u32);
+
+/// Names in lower case, in the order in which they came.
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+
+/// Bytes that the host put into memory that it had of [`allocate`].
+struct Returned {
+    data: *mut u8,
+    len: usize,
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    safe fn proxy_continue_stream(stream_type: u32) -> u32;
+    safe fn proxy_set_effective_context(context: u32) -> u32;
+    safe fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+
+    fn proxy_log(level: u32, message: *const u8, message_len: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_define_metric(metric_type: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: BufferType,
+        start: usize,
+        max_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+    fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize) -> u32;
+    fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: MapType,
+        name: *const u8,
+        name_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+    fn proxy_add_header_map_value(
+        map: MapType,
+        name: *const u8,
+        name_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
+        map: MapType,
+        name: *const u8,
+        name_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_len: usize) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_len: usize,
+        value: *const u8,
+        value_len: usize,
+        version: u32,
+    ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_len: usize,
+        arguments: *const u8,
+        arguments_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_len: usize,
+        body: *const u8,
+        body_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        grpc_status: u32,
+    ) -> u32;
+
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        body: *const u8,
+        body_len: usize,
+        trailers: *const u8,
+        trailers_len: usize,
+        timeout_ms: u32,
+        token: *mut u32,
+    ) -> u32;
+
+    fn proxy_grpc_call(
+        cluster: *const u8,
+        cluster_len: usize,
+        service: *const u8,
+        service_len: usize,
+        method: *const u8,
+        method_len: usize,
+        metadata: *const u8,
+        metadata_len: usize,
+        message: *const u8,
+        message_len: usize,
+        timeout_ms: u32,
+        token: *mut u32,
+    ) -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn random_get(buffer: *mut u8, len: usize) -> u32;
+}
+
+/// Memory for the host to put bytes into.
+pub(crate) fn allocate(len: usize) -> *mut u8 {
+    Box::into_raw(vec![0; len].into_boxed_slice()).cast()
+}
+
+pub(crate) fn log_error(message: &str) -> Result<(), Status> {
+    // SAFETY: the host reads as many bytes as the length says, before it returns.
+    done(unsafe { proxy_log(ERROR, message.as_ptr(), message.len()) })
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn current_time() -> u64 {
+    let mut time = 0;
+    // SAFETY: the host writes the time, before it returns. There is nothing that it does not do it for.
+    let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
+    time
+}
+
+/// 0: none.
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
+    done(proxy_set_tick_period_milliseconds(milliseconds))
+}
+
+/// Lets the request of the stream go on that was paused.
+pub(crate) fn resume_http_request() -> Result<(), Status> {
+    done(proxy_continue_stream(HTTP_REQUEST))
+}
+
+/// What follows is of that stream, or plugin.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Status> {
+    done(proxy_set_effective_context(context))
+}
+
+/// Gives what the host calls the counter.
+pub(crate) fn define_counter(name: &str) -> Option<u32> {
+    let mut id = 0;
+    // SAFETY: the host reads as many bytes as the length says, and writes the number, before it returns.
+    let result = unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
+    (result == OK).then_some(id)
+}
+
+pub(crate) fn increment_metric(id: u32) -> Result<(), Status> {
+    done(proxy_increment_metric(id, 1))
+}
+
+/// At most so many bytes of a buffer; none where there is none.
+pub(crate) fn buffer(buffer: BufferType, len: usize) -> Vec<u8> {
+    let mut returned = Returned::nothing();
+    // SAFETY: the host writes where the bytes are that it returns.
+    let result =
+        unsafe { proxy_get_buffer_bytes(buffer, 0, len, &raw mut returned.data, &raw mut returned.len) };
+    returned.bytes(result).unwrap_or_default()
+}
+
+/// What the host knows by a path, whose parts have a zero between them.
+pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
+    let mut returned = Returned::nothing();
+    // SAFETY: the host reads as many bytes as the length says, and writes where those are that it returns.
+    let result = unsafe {
+        proxy_get_property(
+            path.as_ptr(),
+            path.len(),
+            &raw mut returned.data,
+            &raw mut returned.len,
+        )
+    };
+    returned.bytes(result)
+}
+
+pub(crate) fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
+    // SAFETY: the host reads as many bytes as each length says, before it returns.
+    done(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// All headers.
+pub(crate) fn headers(map: MapType) -> Headers {
+    let mut returned = Returned::nothing();
+    // SAFETY: the host writes where the bytes are that it returns.
+    let result = unsafe { proxy_get_header_map_pairs(map, &raw mut returned.data, &raw mut returned.len) };
+    let bytes = returned.bytes(result).unwrap_or_default();
+    deserialized(&bytes).unwrap_or_default()
+}
+
+/// The value of a header; several have commas between them.
+pub(crate) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
+    let mut returned = Returned::nothing();
+    // SAFETY: the host reads as many bytes as the length says, and writes where those are that it returns.
+    let result = unsafe {
+        proxy_get_header_map_value(
+            map,
+            name.as_ptr(),
+            name.len(),
+            &raw mut returned.data,
+            &raw mut returned.len,
+        )
+    };
+    returned.bytes(result)
+}
+
+pub(crate) fn add_header(map: MapType, name: &str, value: &[u8]) -> Result<(), Status> {
+    // SAFETY: the host reads as many bytes as each length says, before it returns.
+    done(unsafe { proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// Replaces all of that name; none takes them away.
+pub(crate) fn set_header(map: MapType, name: &str, value: Option<&[u8]>) -> Result<(), Status> {
+    // SAFETY: the host reads as many bytes as each length says, before it returns.
+    done(unsafe {
+        match value {
+            Some(value) => {
+                proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+            }
+            None => proxy_remove_header_map_value(map, name.as_ptr(), name.len()),
+        }
+    })
+}
+
+/// A value that all workers share, and its version.
+pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
+    let mut returned = Returned::nothing();
+    let mut version = 0;
+    // SAFETY: the host reads as many bytes as the length says, and writes where those are that it returns.
+    let result = unsafe {
+        proxy_get_shared_data(
+            key.as_ptr(),
+            key.len(),
+            &raw mut returned.data,
+            &raw mut returned.len,
+            &raw mut version,
+        )
+    };
+    let value = returned.bytes(result)?;
+    (version != 0).then_some((value, version))
+}
+
+/// Sets it if it still has that version. None: whatever it has.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], version: Option<u32>) -> bool {
+    // SAFETY: the host reads as many bytes as each length says, before it returns.
+    let result = unsafe {
+        proxy_set_shared_data(
+            key.as_ptr(),
+            key.len(),
+            value.as_ptr(),
+            value.len(),
+            version.unwrap_or_default(),
+        )
+    };
+    result == OK
+}
+
+pub(crate) fn call_foreign_function(name: &str, arguments: &[u8]) -> Option<Vec<u8>> {
+    let mut returned = Returned::nothing();
+    // SAFETY: the host reads as many bytes as each length says, and writes where those are that it returns.
+    let result = unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            arguments.as_ptr(),
+            arguments.len(),
+            &raw mut returned.data,
+            &raw mut returned.len,
+        )
+    };
+    returned.bytes(result)
+}
+
+/// Answers the request in the upstream's place. Says whether the host takes it.
+pub(crate) fn respond(status: u32, headers: &[(&str, &[u8])], body: &[u8], grpc_status: Option<u32>) -> bool {
+    let headers = serialized(headers);
+    // SAFETY: the host reads as many bytes as each length says, before it returns.
+    let result = unsafe {
+        proxy_send_local_response(
+            status,
+            ptr::null(),
+            0,
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status.unwrap_or(NO_GRPC_STATUS),
+        )
+    };
+    result == OK
+}
+
+/// Sends a request without a body to a cluster. Gives what its answer will be called.
+pub(crate) fn call_http(cluster: &str, headers: &[(&str, &[u8])], timeout_ms: u32) -> Option<u32> {
+    let headers = serialized(headers);
+    let trailers = serialized(&[]);
+    let mut token = 0;
+    // SAFETY: the host reads as many bytes as each length says, and writes the token, before it returns.
+    let result = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            ptr::null(),
+            0,
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    };
+    (result == OK).then_some(token)
+}
+
+/// Sends a unary call to a cluster. Gives what its answer will be called.
+pub(crate) fn call_grpc(
+    cluster: &str,
+    (service, method): (&str, &str),
+    message: &[u8],
+    timeout_ms: u32,
+) -> Option<u32> {
+    let metadata = serialized(&[]);
+    let mut token = 0;
+    // SAFETY: as for a call of HTTP.
+    let result = unsafe {
+        proxy_grpc_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            service.as_ptr(),
+            service.len(),
+            method.as_ptr(),
+            method.len(),
+            metadata.as_ptr(),
+            metadata.len(),
+            message.as_ptr(),
+            message.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    };
+    (result == OK).then_some(token)
+}
+
+/// Bits that nobody can foresee. None: the host has none.
+pub(crate) fn random() -> Option<u64> {
+    let mut bytes = [0; 8];
+    // SAFETY: the host writes as many bytes as the length says, before it returns.
+    let errno = unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) };
+    (errno == 0).then(|| u64::from_le_bytes(bytes))
+}
+
+fn done(result: u32) -> Result<(), Status> {
+    if result == OK { Ok(()) } else { Err(Status(result)) }
+}
+
+/// Headers as the ABI has them: how many, the lengths of all names and values, then these, each with a zero after it.
+fn serialized(headers: &[(&str, &[u8])]) -> Vec<u8> {
+    let texts = || headers.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+    let len = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let count = u32::try_from(headers.len()).unwrap_or(u32::MAX);
+    let mut bytes = count.to_le_bytes().to_vec();
+    bytes.extend(texts().flat_map(len));
+    for text in texts() {
+        bytes.extend(text);
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// The same, read. None: they are not so.
+fn deserialized(bytes: &[u8]) -> Option<Headers> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    let (lens, mut texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let mut next = |len: &[u8; 4]| {
+        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let (text, rest) = texts.split_at_checked(len)?;
+        texts = rest.get(1..)?;
+        Some(text)
+    };
+    let mut headers = Vec::with_capacity(count);
+    let (lens, _) = lens.as_chunks::<4>();
+    for pair in lens.chunks_exact(2) {
+        let [name, value] = pair else {
+            return None;
+        };
+        let name = String::from_utf8_lossy(next(name)?).into_owned();
+        headers.push((name, next(value)?.to_vec()));
+    }
+    Some(headers)
+}
+
+// === impl Returned ===
+
+impl Returned {
+    fn nothing() -> Self {
+        Self {
+            data: ptr::null_mut(),
+            len: 0,
+        }
+    }
+
+    /// None: there is nothing of that name, or the host does not tell.
+    fn bytes(self, result: u32) -> Option<Vec<u8>> {
+        if result != OK {
+            return None;
+        }
+        if self.data.is_null() {
+            return Some(Vec::new());
+        }
+        // SAFETY: the host had the memory of `allocate`, of this length, and has told this alone where it is.
+        Some(unsafe { Vec::from_raw_parts(self.data, self.len, self.len) })
+    }
+}

@@ -1,0 +1,231 @@
+//! The way of a request through its policies to where it goes.
+
+use crate::{
+    abi::Action,
+    calls,
+    envoy::Envoy,
+    filter, host,
+    stream::{Answer, RequestHeaders},
+};
+use switchyard_policy::{
+    auth::Answer as Answered,
+    call::Reply,
+    decide::{Forward, Own, Refusal},
+    enforce::{
+        Around, Enforcement, Step,
+        edit::Edit,
+        refusal::{self, Response},
+    },
+    names::{BRANCH, CLUSTER, ROUTE},
+    request::Request,
+};
+
+/// For the access log, where the route that Envoy names in the end is not the one that the request came to.
+const ROUTE_STATE: &str = "switchyard_route";
+/// For the access log: why a request is refused.
+const REASON_STATE: &str = "switchyard_reason";
+/// For the access log: which policy refuses a request, and what of it.
+const POLICY_STATE: &str = "switchyard_policy";
+
+/// A request that has to meet policies, and may wait in between.
+pub(crate) struct Journey {
+    pub(crate) route_name: String,
+    pub(crate) headers: RequestHeaders,
+    pub(crate) envoy: Envoy,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) course: Course,
+}
+
+/// Where a request goes when nothing keeps it any more.
+pub(crate) struct Course {
+    pub(crate) outcome: Result<Forward, Refusal>,
+    /// What its client is to be told of its branches.
+    pub(crate) branches: Option<String>,
+}
+
+// === impl Journey ===
+
+impl Journey {
+    /// Until it waits, or its end. Calls to the host are of the stream.
+    pub(crate) fn go_on(mut self, stream: u32) -> Action {
+        loop {
+            match self.step() {
+                Step::Done => return self.arrive(stream),
+                Step::Refuse(refusal) => return self.refuse(refusal),
+                Step::Answer(response) => return self.answer(response),
+                Step::Call(call) => match calls::ask(&call) {
+                    Some(token) => {
+                        filter::wait_for_reply(stream, token, self);
+                        return Action::Pause;
+                    }
+                    None => self.enforcement.answer(Answered::Reply(Reply::Failed)),
+                },
+                Step::Work(work) => {
+                    filter::wait_for_work(stream, work, self);
+                    return Action::Pause;
+                }
+            }
+        }
+    }
+
+    /// When what it waited for has come.
+    pub(crate) fn resume(mut self, stream: u32, answer: Answered) {
+        self.enforcement.answer(answer);
+        if self.go_on(stream) == Action::Continue {
+            host::resume_request();
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        let Self {
+            route_name,
+            headers,
+            envoy,
+            enforcement,
+            course: _,
+        } = self;
+        filter::with_worker(|worker, witness| {
+            enforcement.advance(&mut Around {
+                request: Request { route_name, headers },
+                host: envoy,
+                worker,
+                witness,
+            })
+        })
+    }
+
+    fn arrive(self, stream: u32) -> Action {
+        let Self {
+            route_name,
+            headers,
+            envoy: _,
+            mut enforcement,
+            course,
+        } = self;
+        let request = Request {
+            route_name: &route_name,
+            headers: &headers,
+        };
+        filter::hold(stream, enforcement.take_places());
+        course.take(stream, request, Some(enforcement))
+    }
+
+    fn refuse(self, refusal: refusal::Refusal) -> Action {
+        host::set_filter_state(ROUTE_STATE, &self.route_name);
+        host::set_filter_state(POLICY_STATE, &refusal.by);
+        host::set_filter_state(REASON_STATE, &refusal.why);
+        let response = refusal.response(self.request());
+        self.answer(response)
+    }
+
+    /// Answers in the upstream's place. Keys in the query are not logged either.
+    fn answer(self, mut response: Response) -> Action {
+        if let Some(target) = self.enforcement.target(self.request()) {
+            host::set_request_header(":path", Some(&target));
+        }
+        response.edit(&self.enforcement.answer_edits());
+        host::respond(&response);
+        Action::Pause
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            route_name: &self.route_name,
+            headers: &self.headers,
+        }
+    }
+}
+
+// === impl Course ===
+
+impl Course {
+    /// Whether no policy can say anything of it: it is not known which there are.
+    pub(crate) fn is_fault(&self) -> bool {
+        self.outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end())
+    }
+
+    /// What the route says itself that it goes by.
+    pub(crate) fn own(&self) -> Own {
+        let forward = self.outcome.as_ref().ok();
+        forward.map_or_else(Own::default, |forward| forward.own)
+    }
+
+    /// Sends the request there, once it has met what policies there are.
+    pub(crate) fn take(self, stream: u32, request: Request<'_>, enforcement: Option<Enforcement>) -> Action {
+        let Self { outcome, branches } = self;
+        if let Some(target) = enforcement
+            .as_ref()
+            .and_then(|enforcement| enforcement.target(request))
+        {
+            host::set_request_header(":path", Some(&target));
+        }
+        match outcome {
+            Ok(forward) => {
+                if let Some(enforcement) = &enforcement {
+                    host::edit_request(&enforcement.request_edits());
+                }
+                let answer = send_on(forward, request);
+                let answer = Answer {
+                    branches,
+                    enforcement,
+                    ..answer
+                };
+                if answer.says_something() {
+                    filter::expect_answer(stream, answer);
+                }
+                Action::Continue
+            }
+            Err(refusal) => {
+                let edits = enforcement.as_ref().map(Enforcement::answer_edits);
+                refuse(&refusal, request, branches.as_deref(), &edits.unwrap_or_default());
+                Action::Pause
+            }
+        }
+    }
+}
+
+/// Makes Envoy select the leaf's route, and says what is left to do on the answer.
+fn send_on(forward: Forward, request: Request<'_>) -> Answer {
+    let Forward {
+        route,
+        cluster,
+        path,
+        set_cookies,
+        mapping,
+        stays,
+        own: _,
+    } = forward;
+    if let Some(path) = path {
+        host::set_filter_state("switchyard_path", &path);
+    }
+    if !stays {
+        host::set_request_header(CLUSTER, cluster.as_deref().map(str::as_bytes));
+    }
+    if let Some(route) = route {
+        host::set_filter_state(ROUTE_STATE, request.route_name);
+        host::set_request_header(ROUTE, Some(route.as_bytes()));
+    }
+    Answer {
+        authority: mapping.as_ref().map_or("", |_| request.authority()).to_owned(),
+        mapping,
+        set_cookies,
+        branches: None,
+        enforcement: None,
+    }
+}
+
+fn refuse(refusal: &Refusal, request: Request<'_>, branches: Option<&str>, edits: &[Edit<'_>]) {
+    let reason = refusal.to_string();
+    if refusal.is_fault() {
+        host::log_error(&format!("switchyard: request refused: {reason}"));
+    }
+    host::set_filter_state(ROUTE_STATE, request.route_name);
+    host::set_filter_state(REASON_STATE, &reason);
+    let exposed = branches.filter(|branches| !branches.is_empty());
+    let mut response = Response::empty(refusal.status());
+    if let Some(branches) = exposed {
+        response = response.with(BRANCH, branches.as_bytes());
+    }
+    response.edit(edits);
+    host::respond(&response);
+}

@@ -1,0 +1,100 @@
+//! Counters of what policies say: `switchyard.policy.<source>.<what>`.
+//!
+//! | what | counts requests |
+//! |---|---|
+//! | `allowed` | that the policy let through |
+//! | `limited` | too many for a rate limit |
+//! | `would_limit` | too many for a rate limit that is tried out |
+//! | `denied_<reason>` | that something else of the policy refused |
+//! | `unasked` | let through because a service that has to be asked did not answer |
+//! | `crowded` | for which a rate limit had to forget what it knew of another client |
+//! | `mirrored` | copied, by as many copies |
+//!
+//! Sources are what people write, and there may be many: after [`MAX_SOURCES`] a worker counts further ones as `other`.
+
+use crate::abi;
+use std::collections::BTreeMap;
+use switchyard_policy::enforce::witness::{Part, Said, Witness};
+
+/// Each has several counters, and each of those is some hundred bytes to Envoy.
+const MAX_SOURCES: usize = 1_000;
+const OTHERS: &str = "other";
+
+/// The counters of a worker; to Envoy, those of one name are one.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// What the host calls a counter, by source.
+    counters: BTreeMap<String, BTreeMap<Counter, u32>>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Counter {
+    Allowed,
+    Limited,
+    WouldLimit,
+    Denied(&'static str),
+    Unasked,
+    Crowded,
+    Mirrored,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    fn count(&mut self, source: &str, counter: Counter) {
+        let is_known = self.counters.contains_key(source) || self.counters.len() < MAX_SOURCES;
+        let source = if is_known { source } else { OTHERS };
+        let counters = match self.counters.get_mut(source) {
+            Some(counters) => counters,
+            None => self.counters.entry(source.to_owned()).or_default(),
+        };
+        if let Some(id) = counters.get(&counter).copied().or_else(|| counter.define(source)) {
+            counters.insert(counter, id);
+            // The host has nothing better to say of a counter that it has given a number.
+            abi::increment_metric(id).ok();
+        }
+    }
+}
+
+impl Witness for Metrics {
+    fn saw(&mut self, source: &str, part: Part, said: Said) {
+        let counter = match (said, part) {
+            (Said::Passed, _) => return,
+            (Said::Refused(_), Part::RateLimit(_)) => Counter::Limited,
+            (Said::Refused(reason), _) => Counter::Denied(reason),
+            (Said::WouldRefuse(_), _) => Counter::WouldLimit,
+            (Said::Unasked, _) => Counter::Unasked,
+            (Said::Crowded, _) => Counter::Crowded,
+            (Said::Copied, _) => Counter::Mirrored,
+        };
+        self.count(source, counter);
+    }
+
+    fn let_through(&mut self, source: &str) {
+        self.count(source, Counter::Allowed);
+    }
+}
+
+// === impl Counter ===
+
+impl Counter {
+    fn define(self, source: &str) -> Option<u32> {
+        // These are between names and values in what Envoy tells others.
+        let source = source.replace([' ', ':', '|', ';', '#', ','], "_");
+        let name = format!("switchyard.policy.{source}.{}", self.name());
+        abi::define_counter(&name)
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Allowed => "allowed".to_owned(),
+            Self::Limited => "limited".to_owned(),
+            Self::WouldLimit => "would_limit".to_owned(),
+            Self::Denied(reason) => format!("denied_{reason}"),
+            Self::Unasked => "unasked".to_owned(),
+            Self::Crowded => "crowded".to_owned(),
+            Self::Mirrored => "mirrored".to_owned(),
+        }
+    }
+}

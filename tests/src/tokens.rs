@@ -1,0 +1,93 @@
+//! Tokens (RFC 7519), and the keys that they are signed with: new ones each time.
+
+use anyhow::Result;
+use aws_lc_rs::{
+    encoding::AsDer,
+    rand::SystemRandom,
+    rsa::KeySize,
+    signature::{
+        self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+        EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
+    },
+};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use serde_json::{Value, json};
+
+/// Every algorithm that a token may be signed by.
+pub const ALGORITHMS: [&str; 10] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+];
+
+/// A key of an issuer.
+pub struct Issuer {
+    algorithm: &'static str,
+    key: Key,
+}
+
+enum Key {
+    Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    /// With a key for that algorithm.
+    pub fn new(algorithm: &'static str) -> Result<Self> {
+        let rsa = |encoding| {
+            let key = RsaKeyPair::generate(KeySize::Rsa2048)?;
+            anyhow::Ok(Key::Rsa(Box::new(key), encoding))
+        };
+        let key = match algorithm {
+            "RS256" => rsa(&signature::RSA_PKCS1_SHA256)?,
+            "RS384" => rsa(&signature::RSA_PKCS1_SHA384)?,
+            "RS512" => rsa(&signature::RSA_PKCS1_SHA512)?,
+            "PS256" => rsa(&signature::RSA_PSS_SHA256)?,
+            "PS384" => rsa(&signature::RSA_PSS_SHA384)?,
+            "PS512" => rsa(&signature::RSA_PSS_SHA512)?,
+            "ES256" => Key::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
+            "ES384" => Key::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING)?),
+            "ES512" => Key::Ec(EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING)?),
+            "EdDSA" => Key::Ed(Ed25519KeyPair::generate()?),
+            other => anyhow::bail!("no algorithm {other}"),
+        };
+        Ok(Self { algorithm, key })
+    }
+
+    /// As a policy of the filter has it.
+    pub fn key(&self) -> Result<Value> {
+        let spki = match &self.key {
+            Key::Rsa(key, _) => key.public_key().as_der()?.as_ref().to_vec(),
+            Key::Ec(key) => key.public_key().as_der()?.as_ref().to_vec(),
+            Key::Ed(key) => key.public_key().as_der()?.as_ref().to_vec(),
+        };
+        Ok(json!({
+            "kid": self.algorithm,
+            "algorithms": [self.algorithm],
+            "spki": Base64::encode_string(&spki),
+        }))
+    }
+
+    /// A token that says that.
+    pub fn token(&self, claims: &Value) -> Result<String> {
+        let header = json!({"alg": self.algorithm, "kid": self.algorithm, "typ": "JWT"});
+        let part = |part: &Value| Base64UrlUnpadded::encode_string(part.to_string().as_bytes());
+        let signed = format!("{}.{}", part(&header), part(claims));
+        let signature = self.sign(signed.as_bytes())?;
+        Ok(format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature)))
+    }
+
+    fn sign(&self, text: &[u8]) -> Result<Vec<u8>> {
+        let random = SystemRandom::new();
+        Ok(match &self.key {
+            Key::Rsa(key, encoding) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(*encoding, &random, text, &mut signature)?;
+                signature
+            }
+            Key::Ec(key) => key.sign(&random, text)?.as_ref().to_vec(),
+            Key::Ed(key) => key.sign(text).as_ref().to_vec(),
+        })
+    }
+}
