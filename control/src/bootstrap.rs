@@ -230,10 +230,11 @@ fn unneeded_stats() -> Value {
 /// The filter's counters, `switchyard.policy.<policy>.<result>`, are one family with two labels. The first group of an
 /// expression is left out of the name, the second is the label's value.
 fn policy_tags() -> Value {
-    let tag = |name: &str, rest: &str| {
-        json!({"tag_name": name, "regex": format!("^wasmcustom\\.switchyard\\.policy{rest}$")})
-    };
-    json!([tag("policy", "(\\.(.+))\\.[a-z_]+"), tag("result", "\\..+(\\.([a-z_]+))")])
+    let tag = |name: &str, rest: &str| json!({"tag_name": name, "regex": format!("^wasmcustom\\.switchyard\\.policy{rest}$")});
+    json!([
+        tag("policy", "(\\.(.+))\\.[a-z_]+"),
+        tag("result", "\\..+(\\.([a-z_]+))")
+    ])
 }
 
 fn address(Endpoint { host, port }: &Endpoint) -> Value {

@@ -212,7 +212,14 @@ fn no_command_shows_the_secrets_of_policies() {
             }
         }
     }
-    let shown = switchyard(&["translate", path(folder.path()), "-o", "json", "--type", "extension"]);
+    let shown = switchyard(&[
+        "translate",
+        path(folder.path()),
+        "-o",
+        "json",
+        "--type",
+        "extension",
+    ]);
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     let filters = shown["TypedExtensionConfig"].as_array().unwrap();
     let mut configurations = filters

@@ -93,7 +93,10 @@ pub(crate) fn with_rng<T>(f: impl FnOnce(&mut Rng) -> T) -> T {
 pub(crate) fn with_worker<T>(f: impl FnOnce(&mut Worker, &mut Metrics) -> T) -> T {
     FILTER.with_borrow_mut(|filter| {
         let Filter { worker, metrics, .. } = filter;
-        f(worker.get_or_insert_with(|| Worker::new(&Envoy::default())), metrics)
+        f(
+            worker.get_or_insert_with(|| Worker::new(&Envoy::default())),
+            metrics,
+        )
     })
 }
 

@@ -15,10 +15,10 @@ use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::{
     config::core::v3::{HeaderValue, HeaderValueOption},
-    r#type::v3::HttpStatus,
     service::auth::v3::{
         CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
     },
+    r#type::v3::HttpStatus,
 };
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{HeaderMap, Request, Response, body::Incoming, service::service_fn};

@@ -6,8 +6,8 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
-        EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
+        self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+        ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
     },
 };
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
@@ -75,7 +75,10 @@ impl Issuer {
         let part = |part: &Value| Base64UrlUnpadded::encode_string(part.to_string().as_bytes());
         let signed = format!("{}.{}", part(&header), part(claims));
         let signature = self.sign(signed.as_bytes())?;
-        Ok(format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature)))
+        Ok(format!(
+            "{signed}.{}",
+            Base64UrlUnpadded::encode_string(&signature)
+        ))
     }
 
     fn sign(&self, text: &[u8]) -> Result<Vec<u8>> {

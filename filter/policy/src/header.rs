@@ -52,5 +52,7 @@ pub fn read_header_value(message: &[u8]) -> Result<Option<(String, String)>, Mal
     }
     let name = str::from_utf8(name).unwrap_or_default().to_ascii_lowercase();
     let value = str::from_utf8(value).ok().filter(|value| is_value(value));
-    Ok(value.filter(|_| is_settable(&name)).map(|value| (name.clone(), value.to_owned())))
+    Ok(value
+        .filter(|_| is_settable(&name))
+        .map(|value| (name.clone(), value.to_owned())))
 }

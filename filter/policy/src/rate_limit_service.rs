@@ -52,9 +52,11 @@ pub fn ask(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
     let entry = |message: Writer, (key, value): &(String, String)| {
         message.message(1, Writer::default().bytes(1, key).bytes(2, value))
     };
-    let request = descriptors.iter().fold(Writer::default().bytes(1, domain), |request, entries| {
-        request.message(2, entries.iter().fold(Writer::default(), entry))
-    });
+    let request = descriptors
+        .iter()
+        .fold(Writer::default().bytes(1, domain), |request, entries| {
+            request.message(2, entries.iter().fold(Writer::default(), entry))
+        });
     (!descriptors.is_empty()).then(|| Call {
         cluster: cluster.clone(),
         timeout: Duration::from_millis(*timeout_ms),
@@ -102,7 +104,9 @@ fn read_status(message: &[u8]) -> Result<Option<Quota>, Malformed> {
         match field? {
             (2, Value::Bytes(current)) => limit = Some(first_number(current)?),
             (3, Value::Varint(value)) => remaining = value,
-            (4, Value::Bytes(duration)) => reset = Duration::from_secs(saturated(first_number(duration)?).into()),
+            (4, Value::Bytes(duration)) => {
+                reset = Duration::from_secs(saturated(first_number(duration)?).into())
+            }
             _ => {}
         }
     }
@@ -130,7 +134,9 @@ fn saturated(number: u64) -> u32 {
 
 fn push(edits: &mut HeaderEdits, value: &[u8]) -> Result<(), Malformed> {
     let header = header::read_header_value(value)?;
-    edits.add.extend(header.map(|(name, value)| Header { name, value }));
+    edits
+        .add
+        .extend(header.map(|(name, value)| Header { name, value }));
     Ok(())
 }
 

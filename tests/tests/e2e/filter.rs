@@ -76,9 +76,9 @@ impl Proxy {
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-        let request = headers
-            .iter()
-            .fold(get(HOST, path), |request, (name, value)| request.header(*name, *value));
+        let request = headers.iter().fold(get(HOST, path), |request, (name, value)| {
+            request.header(*name, *value)
+        });
         once(self.envoy.http, request).await
     }
 

@@ -144,7 +144,11 @@ async fn a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back(source: S
     world.status(HOST, "/", 401).await?;
     let told = graph(&world).await?.to_string();
     ensure!(!told.contains("no keys from"), "{told}");
-    ensure!(web.requests() == 0, "the upstream was asked {} times", web.requests());
+    ensure!(
+        web.requests() == 0,
+        "the upstream was asked {} times",
+        web.requests()
+    );
     Ok(())
 }
 
@@ -174,7 +178,10 @@ async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) 
     world.status(HOST, "/", 503).await?;
     until("the status says why", async || {
         let told = graph(&world).await?.to_string();
-        ensure!(told.contains("169.254.169.254 is not an address that control fetches from"), "{told}");
+        ensure!(
+            told.contains("169.254.169.254 is not an address that control fetches from"),
+            "{told}"
+        );
         Ok(())
     })
     .await

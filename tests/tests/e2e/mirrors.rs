@@ -101,7 +101,9 @@ async fn record(mut stream: TcpStream, seen: &Mutex<Vec<(String, usize)>>) -> Re
         if let Ok(mut seen) = seen.lock() {
             seen.push((head, body.len()));
         }
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await?;
     }
 }
 
@@ -172,7 +174,9 @@ async fn a_copy_is_what_the_upstream_gets_and_says_that_it_is_one(source: Source
     let world = world(source, &web, &[("one", one.address), ("two", two.address)]).await?;
     for (number, host) in HOSTS.into_iter().enumerate() {
         let path = format!("/copied/{number}?a=b");
-        let seen = once(world.http(), get(host, &path).header("x-mine", "1")).await?.seen()?;
+        let seen = once(world.http(), get(host, &path).header("x-mine", "1"))
+            .await?
+            .seen()?;
         // That it was copied can be seen, and not to whom.
         for mirror in ["x-switchyard-mirror-0", "x-switchyard-mirror-1"] {
             let name = seen.headers.get(mirror).context("no mirror")?;
@@ -203,7 +207,12 @@ async fn whom_requests_are_copied_to_is_not_for_clients_to_say(source: Source) -
         );
     world.write("other.yaml", &yaml)?;
     world.status("other.bar.com", "/", 200).await?;
-    let clusters = world.envoys.first().context("an Envoy")?.admin("/clusters?format=json").await?;
+    let clusters = world
+        .envoys
+        .first()
+        .context("an Envoy")?
+        .admin("/clusters?format=json")
+        .await?;
     let clusters: Value = serde_json::from_str(&clusters)?;
     let names = clusters["cluster_statuses"].as_array().context("clusters")?;
     let names = names.iter().filter_map(|cluster| cluster["name"].as_str());
@@ -212,14 +221,22 @@ async fn whom_requests_are_copied_to_is_not_for_clients_to_say(source: Source) -
     for (number, host) in HOSTS.into_iter().enumerate() {
         let path = format!("/spoofed/{number}");
         let mut request = get(host, &path);
-        for name in ["x-switchyard-mirror-0", "X-Switchyard-Mirror-1", "x-switchyard-mirrored"] {
+        for name in [
+            "x-switchyard-mirror-0",
+            "X-Switchyard-Mirror-1",
+            "x-switchyard-mirrored",
+        ] {
             request = request.header(name, other_cluster);
         }
         let seen = once(world.http(), request).await?.seen()?;
         ensure!(!seen.headers.contains_key("x-switchyard-mirrored"), "{seen:?}");
         ensure!(!seen.headers.contains_key("x-switchyard-mirror-1"), "{seen:?}");
         one.head(&path).await?;
-        ensure!(!other.heads().iter().any(|(head, _)| head.contains("spoofed")), "{:?}", other.heads());
+        ensure!(
+            !other.heads().iter().any(|(head, _)| head.contains("spoofed")),
+            "{:?}",
+            other.heads()
+        );
     }
     Ok(())
 }
@@ -228,7 +245,10 @@ async fn post(world: &World, host: &str, path: &str, size: usize) -> Result<Dura
     let request = Request::post(path).header("host", host);
     let body = Full::new(Bytes::from(vec![b'x'; size])).boxed();
     let started = Instant::now();
-    let answer = Connection::open(world.http()).await?.send_body(request, body).await?;
+    let answer = Connection::open(world.http())
+        .await?
+        .send_body(request, body)
+        .await?;
     ensure!(answer.status == 200, "{answer:?}");
     ensure!(answer.seen()?.body_bytes == size as u64, "{answer:?}");
     Ok(started.elapsed())
@@ -265,6 +285,9 @@ async fn a_body_that_is_too_large_is_not_copied(source: Source) -> Result<()> {
         .await?;
     }
     let heads = copy.heads();
-    ensure!(!heads.iter().any(|(head, _)| head.contains("too-large")), "{heads:?}");
+    ensure!(
+        !heads.iter().any(|(head, _)| head.contains("too-large")),
+        "{heads:?}"
+    );
     Ok(())
 }

@@ -192,13 +192,12 @@ async fn a_request_without_a_limit_outlives_the_default_one(source: Source) -> R
 fn below(virtualhost: &Value, delegating: &Value, routes: &Value) -> String {
     let host = |fqdn: &str| with(json!({"fqdn": fqdn}), virtualhost);
     let delegate = with(json!({"match": "/", "delegate": {"name": BRANCH}}), delegating);
-    ingress_route(
-        "plain",
-        &json!({"virtualhost": host(HOSTS[0]), "routes": routes}),
-    ) + &ingress_route(
-        "switched",
-        &json!({"virtualhost": host(HOSTS[1]), "routes": [delegate]}),
-    ) + &ingress_route(BRANCH, &json!({"routes": routes}))
+    ingress_route("plain", &json!({"virtualhost": host(HOSTS[0]), "routes": routes}))
+        + &ingress_route(
+            "switched",
+            &json!({"virtualhost": host(HOSTS[1]), "routes": [delegate]}),
+        )
+        + &ingress_route(BRANCH, &json!({"routes": routes}))
 }
 
 fn with(mut object: Value, more: &Value) -> Value {
@@ -254,9 +253,13 @@ async fn a_level_below_says_it_for_those_below_it(source: Source) -> Result<()> 
 
 async fn clients_do_not_say_how_long_a_request_may_take(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
-    let says = json!({"timeoutPolicy": {"request": "5s"}, "retryPolicy": {"count": 1, "perTryTimeout": "4s"}});
+    let says =
+        json!({"timeoutPolicy": {"request": "5s"}, "retryPolicy": {"count": 1, "perTryTimeout": "4s"}});
     let world = Builder::new(source)?
-        .manifest("routes.yaml", &below(&says, &json!({}), &routes(&[("/", json!({}))])))?
+        .manifest(
+            "routes.yaml",
+            &below(&says, &json!({}), &routes(&[("/", json!({}))])),
+        )?
         .manifest("service.yaml", &service("default", "blue", &[blue.address]))?
         .start()
         .await?;
@@ -291,7 +294,10 @@ async fn clients_do_not_say_how_long_a_request_may_take(source: Source) -> Resul
         }
         let answer = once(world.http(), request).await?;
         blue.fail_next(0);
-        ensure!((answer.status, blue.requests() - before) == (503, 2), "{answer:?}");
+        ensure!(
+            (answer.status, blue.requests() - before) == (503, 2),
+            "{answer:?}"
+        );
     }
     Ok(())
 }

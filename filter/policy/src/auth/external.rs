@@ -60,8 +60,14 @@ impl External {
     /// Goes on when the service has answered, or has not.
     pub(super) fn resume(&self, reply: Reply, request: Request<'_>) -> Step {
         let said = match reply {
-            Reply::Http { status, headers, body } => http::read(status, headers, body, &self.response_headers),
-            Reply::Grpc { body } => grpc::read(&body, &self.response_headers, request).unwrap_or(Said::Nonsense),
+            Reply::Http {
+                status,
+                headers,
+                body,
+            } => http::read(status, headers, body, &self.response_headers),
+            Reply::Grpc { body } => {
+                grpc::read(&body, &self.response_headers, request).unwrap_or(Said::Nonsense)
+            }
             Reply::Failed => Said::Nothing,
         };
         match (said, self.on_failure) {
@@ -83,7 +89,10 @@ impl External {
     /// upstream believes.
     pub(super) fn credentials(&self) -> Option<&str> {
         let is_authorization = |name: &&String| *name == "authorization";
-        self.request_headers.iter().find(is_authorization).map(String::as_str)
+        self.request_headers
+            .iter()
+            .find(is_authorization)
+            .map(String::as_str)
     }
 
     /// Names of headers that only the service may say.
@@ -109,7 +118,9 @@ impl TryFrom<policy::External> for External {
             ("external.requestHeaders", &request_headers),
             ("external.responseHeaders", &response_headers),
         ] {
-            names.iter().try_for_each(|name| fields::check_name(field, name))?;
+            names
+                .iter()
+                .try_for_each(|name| fields::check_name(field, name))?;
         }
         if request_headers.is_empty() {
             request_headers = ["authorization", "cookie"].map(str::to_owned).into();

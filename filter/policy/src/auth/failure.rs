@@ -114,7 +114,10 @@ impl Failure {
         if let (Refusal::Unauthorized(challenges), Refusal::Unauthorized(more)) =
             (&mut better.refusal, lesser.refusal)
         {
-            let more: Vec<_> = more.into_iter().filter(|challenge| !challenges.contains(challenge)).collect();
+            let more: Vec<_> = more
+                .into_iter()
+                .filter(|challenge| !challenges.contains(challenge))
+                .collect();
             challenges.extend(more);
         }
         better

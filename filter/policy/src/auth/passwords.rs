@@ -133,7 +133,9 @@ impl Passwords {
         } else {
             (&self.wrong, WRONG_FOR)
         };
-        cache.borrow_mut().insert(digest, (), 1, since.saturating_add(period));
+        cache
+            .borrow_mut()
+            .insert(digest, (), 1, since.saturating_add(period));
         self.running.borrow_mut().remove(&digest);
     }
 }

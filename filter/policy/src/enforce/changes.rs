@@ -2,7 +2,11 @@
 
 use super::{Around, Edit, Enforcement, Found, Part, Said, is_for};
 use crate::{
-    auth::without_parameters, config::policy::Retry, decide::{Level, Own}, maps, names, policy::Policy,
+    auth::without_parameters,
+    config::policy::Retry,
+    decide::{Level, Own},
+    maps, names,
+    policy::Policy,
     request::Request,
 };
 

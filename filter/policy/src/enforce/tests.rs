@@ -253,7 +253,10 @@ fn a_limit_that_is_tried_out_refuses_nothing() {
     let limit = r#""rateLimits": [{"dryRun": true, "local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
     let mut scene = Scene::new(&[limit]);
     let arrived = [scene.ask(&[]), scene.ask(&[])];
-    for Arrived { step, enforcement, .. } in arrived {
+    for Arrived {
+        step, enforcement, ..
+    } in arrived
+    {
         assert!(step.is_done());
         assert_eq!(enforcement.answer_edits(), []);
     }
@@ -281,7 +284,9 @@ fn answers_tell_of_the_limit_that_leaves_the_least() {
 /// Its counters go by what it counts, not by where in the list it stands.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_counter_outlives_every_edit_of_other_limits() {
-    let limit = |burst: u32| format!(r#"{{"local": {{"requests": 1, "perSeconds": 60, "burst": {burst}, "key": ["path"]}}}}"#);
+    let limit = |burst: u32| {
+        format!(r#"{{"local": {{"requests": 1, "perSeconds": 60, "burst": {burst}, "key": ["path"]}}}}"#)
+    };
     let other = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100}}"#;
     let mut scene = Scene::new(&[&format!(r#""rateLimits": [{}]"#, limit(2))]);
     assert_eq!([(); 3].map(|()| scene.status(&[])), [0, 0, 429]);

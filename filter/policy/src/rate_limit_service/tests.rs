@@ -27,14 +27,21 @@ fn the_service_is_told_what_envoy_tells() {
     let Some(Call {
         cluster,
         timeout,
-        message: Message::Grpc { service, method, body },
+        message: Message::Grpc {
+            service,
+            method,
+            body,
+        },
     }) = ask(&limit(), &descriptors)
     else {
         panic!("nothing is asked");
     };
     assert_eq!((cluster.as_str(), timeout), ("limits", Duration::from_millis(50)));
     let path = format!("/{service}/{method}");
-    assert_eq!(path, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit");
+    assert_eq!(
+        path,
+        "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+    );
     // A generated codec leaves out the value that is empty; to a reader that is the same.
     let mut want = message("rate limit request");
     assert_eq!(want.split_off(want.len() - 9), b"\x12\x07\x0a\x05\x0a\x03all");

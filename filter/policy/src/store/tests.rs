@@ -29,7 +29,11 @@ fn routes_and_policies_are_found_by_names_of_their_own() {
         section("blue")
     );
     let (route_key, policy_key) = (packed::route_key("x"), packed::policy_key("x"));
-    let sections = [("x", &*section("blue")), (&route_key, route), (&policy_key, policy)];
+    let sections = [
+        ("x", &*section("blue")),
+        (&route_key, route),
+        (&policy_key, policy),
+    ];
     for bytes in [json.into_bytes(), packed(&sections)] {
         let store = Store::new(bytes, Rc::default()).unwrap();
         assert_eq!(active(&store, "x").active.name, "blue");

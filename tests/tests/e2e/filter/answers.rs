@@ -18,12 +18,18 @@ async fn people_get_text_and_programs_json() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"auth": [key()]}))).await?;
     for path in PATHS {
         let text = proxy.get(path, &[("accept", "*/*")]).await?;
-        ensure!((text.status, text.header("content-type")) == (401, "text/plain"), "{text:?}");
+        ensure!(
+            (text.status, text.header("content-type")) == (401, "text/plain"),
+            "{text:?}"
+        );
         ensure!(text.body == "credentials are missing, or not valid\n", "{text:?}");
         let json = proxy.get(path, &[("accept", "application/json")]).await?;
         ensure!(json.header("content-type") == "application/json", "{json:?}");
         let body: Value = serde_json::from_slice(&json.body)?;
-        ensure!(body["error"] == "unauthenticated" && body["status"] == 401, "{body}");
+        ensure!(
+            body["error"] == "unauthenticated" && body["status"] == 401,
+            "{body}"
+        );
     }
     ensure!(proxy.blue.requests() == 0);
     Ok(())
@@ -43,7 +49,10 @@ async fn a_client_that_speaks_grpc_gets_a_status_of_grpc() -> Result<()> {
         // The first of those that count has the place.
         let mut connection = Http2::open(proxy.envoy.http).await?;
         let slow = hyper::Request::get(format!("http://{HOST}/")).header("echo-delay-ms", "60000");
-        let first = tokio::time::timeout(std::time::Duration::from_millis(500), connection.start(slow, empty()));
+        let first = tokio::time::timeout(
+            std::time::Duration::from_millis(500),
+            connection.start(slow, empty()),
+        );
         let mut other = Http2::open(proxy.envoy.http).await?;
         let (_, answer) = tokio::join!(first, async {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -54,7 +63,10 @@ async fn a_client_that_speaks_grpc_gets_a_status_of_grpc() -> Result<()> {
         });
         let answer = answer?;
         ensure!(answer.status() == 200, "{policy}: {answer:?}");
-        ensure!(answer.headers()["content-type"] == "application/grpc", "{answer:?}");
+        ensure!(
+            answer.headers()["content-type"] == "application/grpc",
+            "{answer:?}"
+        );
         ensure!(answer.headers()["grpc-status"] == status, "{policy}: {answer:?}");
         ensure!(answer.headers().contains_key("grpc-message"), "{answer:?}");
         ensure!(answer.into_body().collect().await?.to_bytes().is_empty());
@@ -69,7 +81,10 @@ async fn the_log_and_the_metrics_say_which_policy_it_was() -> Result<()> {
         proxy.get(path, &[]).await?;
         let entry = proxy.envoy.logged(path).await?;
         ensure!(entry["policy"] == format!("{SOURCE} auth[0]"), "{entry}");
-        ensure!(entry["reason"] == "no credentials" && entry["status"] == 401, "{entry}");
+        ensure!(
+            entry["reason"] == "no credentials" && entry["status"] == 401,
+            "{entry}"
+        );
     }
     ensure!(proxy.envoy.counted(SOURCE, "denied_missing").await? == 2);
     ensure!(proxy.envoy.counted(SOURCE, "allowed").await? == 0);
@@ -88,7 +103,10 @@ async fn who_may_not_pass_is_not_told_what_is_there() -> Result<()> {
     for path in ["/there", "/broken", "/nothing"] {
         let answer = proxy.get(path, &[]).await?;
         ensure!(answer.status == 401, "{path}: {answer:?}");
-        ensure!(answer.header("x-switchyard-branch").is_empty(), "{path}: {answer:?}");
+        ensure!(
+            answer.header("x-switchyard-branch").is_empty(),
+            "{path}: {answer:?}"
+        );
     }
     Ok(())
 }
@@ -121,11 +139,24 @@ async fn pages_of_other_origins_may_ask_and_read() -> Result<()> {
             .header("origin", "https://app.bar.com")
             .header("access-control-request-method", "PUT");
         let answer = once(proxy.envoy.http, asks).await?;
-        let told = ["allow-origin", "allow-methods", "allow-headers", "allow-credentials", "max-age"];
+        let told = [
+            "allow-origin",
+            "allow-methods",
+            "allow-headers",
+            "allow-credentials",
+            "max-age",
+        ];
         let told = told.map(|name| answer.header(&format!("access-control-{name}")).to_owned());
         ensure!(answer.status == 200, "{answer:?}");
-        ensure!(told == ["https://app.bar.com", "PUT", "x-api-key", "true", "600"], "{answer:?}");
-        let refused = once(proxy.envoy.http, get(HOST, path).header("origin", "https://app.bar.com")).await?;
+        ensure!(
+            told == ["https://app.bar.com", "PUT", "x-api-key", "true", "600"],
+            "{answer:?}"
+        );
+        let refused = once(
+            proxy.envoy.http,
+            get(HOST, path).header("origin", "https://app.bar.com"),
+        )
+        .await?;
         ensure!(refused.status == 401, "{refused:?}");
         ensure!(
             refused.header("access-control-allow-origin") == "https://app.bar.com",

@@ -24,13 +24,20 @@ fn auth(checks: &[Value]) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_lets_in_and_goes_no_further() -> Result<()> {
     let keys = json!({SESAME: "alice"});
-    let proxy = Proxy::start(&auth(&[json!({"apiKey": {"header": "x-api-key", "query": "key", "keys": keys}})])).await?;
+    let proxy = Proxy::start(&auth(&[
+        json!({"apiKey": {"header": "x-api-key", "query": "key", "keys": keys}}),
+    ]))
+    .await?;
     for path in PATHS {
         for (query, headers, want) in [
             ("", &[][..], 401),
             ("", &[("x-api-key", "open")], 401),
             ("", &[("x-api-key", "open sesame")], 200),
-            ("", &[("x-api-key", "open sesame"), ("x-api-key", "open sesame")], 400),
+            (
+                "",
+                &[("x-api-key", "open sesame"), ("x-api-key", "open sesame")],
+                400,
+            ),
             ("?a=b&key=open%20sesame&c", &[], 200),
             ("?key=open%20sesame", &[("x-api-key", "open sesame")], 400),
         ] {
@@ -102,7 +109,10 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
         for number in 0..6 {
             let bearer = format!("Bearer {token}");
             let answer = proxy
-                .get(PATHS[number % 2], &[("authorization", &bearer), ("x-role", "root")])
+                .get(
+                    PATHS[number % 2],
+                    &[("authorization", &bearer), ("x-role", "root")],
+                )
                 .await?;
             ensure!(answer.status == 200, "{algorithm}: {answer:?}");
             let seen = answer.seen()?;
@@ -116,15 +126,27 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
         other["sub"] = "root".into();
         let forged = issuer.token(&other)?;
         let (forged, _) = forged.rsplit_once('.').unwrap_or_default();
-        for bad in [format!("{forged}.{signature}"), format!("{signed}."), signed.to_owned()] {
-            let answer = proxy.get("/", &[("authorization", &format!("Bearer {bad}"))]).await?;
+        for bad in [
+            format!("{forged}.{signature}"),
+            format!("{signed}."),
+            signed.to_owned(),
+        ] {
+            let answer = proxy
+                .get("/", &[("authorization", &format!("Bearer {bad}"))])
+                .await?;
             ensure!(answer.status == 401, "{algorithm} {bad}: {answer:?}");
-            ensure!(answer.header("www-authenticate").starts_with("Bearer"), "{answer:?}");
+            ensure!(
+                answer.header("www-authenticate").starts_with("Bearer"),
+                "{answer:?}"
+            );
         }
         let mut late = claims.clone();
         late["exp"] = (now - 600).into();
         let bearer = format!("Bearer {}", issuer.token(&late)?);
-        ensure!(proxy.status("/", &[("authorization", &bearer)]).await? == 401, "{algorithm}");
+        ensure!(
+            proxy.status("/", &[("authorization", &bearer)]).await? == 401,
+            "{algorithm}"
+        );
     }
     Ok(())
 }
@@ -155,7 +177,10 @@ async fn a_service_is_asked_and_only_a_clear_yes_lets_in() -> Result<()> {
             ensure!(yes.status == 200, "{protocol}: {yes:?}");
             ensure!(yes.seen()?.headers["x-group"] == "staff", "{protocol}: {yes:?}");
             let login = said("login").await?;
-            ensure!((login.status, login.header("location")) == (302, "/login"), "{login:?}");
+            ensure!(
+                (login.status, login.header("location")) == (302, "/login"),
+                "{login:?}"
+            );
             ensure!(login.body == "this way\n", "{login:?}");
             for (authorization, status) in [("no", 403), ("broken", 503), ("slow", 503)] {
                 let answer = said(authorization).await?;
@@ -251,6 +276,11 @@ async fn passwords_are_verified_beside_other_requests() -> Result<()> {
     }
     let answer = proxy.get("/plain", &[]).await?;
     ensure!(answer.status == 401, "{answer:?}");
-    ensure!(answer.header("www-authenticate").starts_with(r#"Basic realm="staff""#), "{answer:?}");
+    ensure!(
+        answer
+            .header("www-authenticate")
+            .starts_with(r#"Basic realm="staff""#),
+        "{answer:?}"
+    );
     load.stop().await.all_succeeded()
 }

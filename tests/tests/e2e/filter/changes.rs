@@ -64,9 +64,15 @@ async fn timeouts_and_retries_are_inherited() -> Result<()> {
         let before = proxy.blue.requests();
         proxy.blue.fail_next(2);
         let answer = proxy.get(path, &[]).await?;
-        ensure!(answer.status == 200 && proxy.blue.requests() - before == 3, "{path}: {answer:?}");
+        ensure!(
+            answer.status == 200 && proxy.blue.requests() - before == 3,
+            "{path}: {answer:?}"
+        );
         let seen = answer.seen()?;
-        let steering = seen.headers.keys().filter(|name| name.contains("retr") || name.contains("upstream-rq"));
+        let steering = seen
+            .headers
+            .keys()
+            .filter(|name| name.contains("retr") || name.contains("upstream-rq"));
         ensure!(steering.count() == 0, "{seen:?}");
         let answer = proxy.get(path, &[("echo-delay-ms", "5000")]).await?;
         ensure!(answer.status == 504, "{path}: {answer:?}");
@@ -79,7 +85,10 @@ async fn timeouts_and_retries_are_inherited() -> Result<()> {
     for path in PATHS {
         proxy.blue.fail_next(1);
         ensure!(proxy.status(path, &[]).await? == 503, "{path}");
-        ensure!(proxy.status(path, &[("echo-delay-ms", "1500")]).await? == 200, "{path}");
+        ensure!(
+            proxy.status(path, &[("echo-delay-ms", "1500")]).await? == 200,
+            "{path}"
+        );
     }
     Ok(())
 }
@@ -96,7 +105,10 @@ async fn a_mirror_gets_its_share_and_delays_nobody() -> Result<()> {
         mirror("slow", 1, json!({})),
         mirror("nowhere", 100, json!({"prefix": "/plain"})),
     ]});
-    let clusters = [Cluster::new("copy", copy.address), Cluster::new("slow", slow.address)];
+    let clusters = [
+        Cluster::new("copy", copy.address),
+        Cluster::new("slow", slow.address),
+    ];
     let proxy = Proxy::start_beside(&filter(&policy), &clusters).await?;
     let mut connections = Vec::new();
     for _ in 0..8 {
@@ -105,7 +117,9 @@ async fn a_mirror_gets_its_share_and_delays_nobody() -> Result<()> {
     for number in 0..REQUESTS {
         let path = PATHS[number % 2];
         let connection = &mut connections[number % 8];
-        let answer = connection.send(get(HOST, path).header("x-number", number)).await?;
+        let answer = connection
+            .send(get(HOST, path).header("x-number", number))
+            .await?;
         ensure!(answer.status == 200, "{answer:?}");
     }
     until("all copies have come", async || {
@@ -117,7 +131,10 @@ async fn a_mirror_gets_its_share_and_delays_nobody() -> Result<()> {
     .await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let mirrored = proxy.envoy.counted(SOURCE, "mirrored").await?;
-    ensure!(mirrored == (copy.requests() + slow.requests() + REQUESTS / 2) as u64, "{mirrored}");
+    ensure!(
+        mirrored == (copy.requests() + slow.requests() + REQUESTS / 2) as u64,
+        "{mirrored}"
+    );
     ensure!(proxy.blue.requests() == REQUESTS);
     Ok(())
 }

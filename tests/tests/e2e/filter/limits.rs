@@ -53,8 +53,14 @@ async fn a_client_is_told_what_is_left_and_when_to_come_again() -> Result<()> {
     };
     let of = |status, headers: [&str; 3]| (status, headers.map(str::to_owned));
     ensure!((first.0, first.1.clone()) == of(200, ["2", "1", ""]), "{first:?}");
-    ensure!((second.0, second.1.clone()) == of(200, ["2", "0", ""]), "{second:?}");
-    ensure!(third.0 == 429 && (59..=60).contains(&third.1[2].parse::<u64>()?), "{third:?}");
+    ensure!(
+        (second.0, second.1.clone()) == of(200, ["2", "0", ""]),
+        "{second:?}"
+    );
+    ensure!(
+        third.0 == 429 && (59..=60).contains(&third.1[2].parse::<u64>()?),
+        "{third:?}"
+    );
     let body: Value = serde_json::from_slice(&third.2)?;
     ensure!(body["error"] == "resource_exhausted", "{body}");
     Ok(())

@@ -36,7 +36,10 @@ impl Proxy {
     async fn is_full(&self) -> Result<()> {
         until("the place is taken", async || {
             let answer = self.get("/", &[]).await?;
-            ensure!(answer.status == 503 && answer.header("retry-after") == "1", "{answer:?}");
+            ensure!(
+                answer.status == 503 && answer.header("retry-after") == "1",
+                "{answer:?}"
+            );
             Ok(())
         })
         .await
@@ -119,7 +122,10 @@ async fn after_there_was_no_upstream() -> Result<()> {
     let proxy = Proxy::start_beside(&config, &[Cluster::new("nobody", nobody)]).await?;
     for path in ["/nobody", "/nowhere", "/broken"] {
         let answer = proxy.get(path, &[]).await?;
-        ensure!(answer.status == 503 && answer.header("retry-after").is_empty(), "{path}: {answer:?}");
+        ensure!(
+            answer.status == 503 && answer.header("retry-after").is_empty(),
+            "{path}: {answer:?}"
+        );
         proxy.is_free().await?;
     }
     Ok(())

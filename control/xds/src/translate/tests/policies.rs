@@ -163,7 +163,10 @@ fn a_timeout_that_is_handed_down_is_not_cut_short_by_the_idle_limit() {
 fn secrets_of_policies_are_not_shown() {
     let basic = Basic {
         realm: "bar".to_owned(),
-        users: BTreeMap::from([("alice".to_owned(), "$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC".to_owned())]),
+        users: BTreeMap::from([(
+            "alice".to_owned(),
+            "$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC".to_owned(),
+        )]),
     };
     let api_key = ApiKey {
         header: Some("x-api-key".to_owned()),

@@ -57,7 +57,9 @@ pub(super) fn ask(named: &[String], request: Request<'_>) -> Vec<u8> {
         0 => time,
         nanos => time.varint(2, nanos.into()),
     };
-    let request = Writer::default().message(1, time).message(2, http_request(named, request));
+    let request = Writer::default()
+        .message(1, time)
+        .message(2, http_request(named, request));
     let attributes = Writer::default().message(1, source).message(4, request);
     Writer::default().message(1, attributes).into_bytes()
 }
@@ -66,7 +68,9 @@ pub(super) fn ask(named: &[String], request: Request<'_>) -> Vec<u8> {
 fn http_request(named: &[String], request: Request<'_>) -> Writer {
     let Request { headers, .. } = request;
     let first = |name| fields::values(headers, name).next().unwrap_or_default();
-    let size = str::from_utf8(first("content-length")).ok().and_then(|size| size.parse().ok());
+    let size = str::from_utf8(first("content-length"))
+        .ok()
+        .and_then(|size| size.parse().ok());
     let mut message = Writer::default()
         .bytes(1, text(first("x-request-id")))
         .bytes(2, text(first(":method")));
@@ -175,7 +179,11 @@ fn read_denied(message: &[u8]) -> Result<Response, Malformed> {
 }
 
 /// `OkHttpResponse`.
-fn read_allowed(message: &[u8], named: &[String], request: Request<'_>) -> Result<policy::Headers, Malformed> {
+fn read_allowed(
+    message: &[u8],
+    named: &[String],
+    request: Request<'_>,
+) -> Result<policy::Headers, Malformed> {
     let is_named = |name: &String| named.is_empty() || named.contains(name);
     // What a client sends by a name that is the service's is gone by then.
     let is_there = |name: &str| {
@@ -187,15 +195,22 @@ fn read_allowed(message: &[u8], named: &[String], request: Request<'_>) -> Resul
             (2, Value::Bytes(option)) => {
                 let option = HeaderOption::read(option)?;
                 let option = option.filter(|option| is_named(&option.header.name));
-                option.into_iter().for_each(|option| option.apply(&mut headers.request, is_there));
+                option
+                    .into_iter()
+                    .for_each(|option| option.apply(&mut headers.request, is_there));
             }
             (5, Value::Bytes(name)) => {
                 let name = text(name).to_ascii_lowercase();
-                headers.request.remove.extend(Some(name).filter(|name| header::is_settable(name)));
+                headers
+                    .request
+                    .remove
+                    .extend(Some(name).filter(|name| header::is_settable(name)));
             }
             (6, Value::Bytes(option)) => {
                 let option = HeaderOption::read(option)?;
-                option.into_iter().for_each(|option| option.apply(&mut headers.response, |_| false));
+                option
+                    .into_iter()
+                    .for_each(|option| option.apply(&mut headers.response, |_| false));
             }
             _ => {}
         }

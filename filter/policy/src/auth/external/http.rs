@@ -40,8 +40,12 @@ pub(super) fn ask(path: &str, named: &[String], request: Request<'_>) -> Headers
     ];
     let is_own = |name: &str| own.iter().any(|(other, _)| *other == name);
     let told = headers.all().iter();
-    let told = told.filter(|(name, _)| named.contains(name) && !is_own(name)).cloned();
-    let own = own.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_vec())));
+    let told = told
+        .filter(|(name, _)| named.contains(name) && !is_own(name))
+        .cloned();
+    let own = own
+        .iter()
+        .filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_vec())));
     own.chain(told).collect()
 }
 
@@ -51,8 +55,13 @@ pub(super) fn read(status: u16, headers: Headers, body: Vec<u8>, named: &[String
         200..300 => allowed(headers, named).map_or(Said::Nonsense, Said::Yes),
         300..500 => Said::No(Response {
             status,
-            headers: headers.into_iter().filter(|(name, _)| header::is_settable(name)).collect(),
-            body: Some(body).filter(|body| body.len() <= MAX_BODY).unwrap_or_default(),
+            headers: headers
+                .into_iter()
+                .filter(|(name, _)| header::is_settable(name))
+                .collect(),
+            body: Some(body)
+                .filter(|body| body.len() <= MAX_BODY)
+                .unwrap_or_default(),
         }),
         _ => Said::Nothing,
     }
@@ -66,7 +75,9 @@ fn allowed(headers: Headers, named: &[String]) -> Option<policy::Headers> {
         if !is_cookie && !named.contains(&name) {
             continue;
         }
-        let value = String::from_utf8(value).ok().filter(|value| header::is_value(value))?;
+        let value = String::from_utf8(value)
+            .ok()
+            .filter(|value| header::is_value(value))?;
         let header = policy::Header { name, value };
         if is_cookie {
             allowed.response.add.push(header);

@@ -64,7 +64,11 @@ fn headers(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 /// As pairs, what is set, added, and removed.
 fn edits(edits: &policy::HeaderEdits) -> (Vec<(&str, &str)>, Vec<(&str, &str)>, Vec<&str>) {
     let policy::HeaderEdits { set, add, remove } = edits;
-    (pairs(set), pairs(add), remove.iter().map(String::as_str).collect())
+    (
+        pairs(set),
+        pairs(add),
+        remove.iter().map(String::as_str).collect(),
+    )
 }
 
 fn pairs(headers: &[policy::Header]) -> Vec<(&str, &str)> {
@@ -111,8 +115,16 @@ fn a_service_is_one_of_several_checks() {
     for (address, status, want) in [
         ("10.1.2.3", None, Ok(String::new())),
         ("11.1.2.3", Some(200), Ok(String::new())),
-        ("11.1.2.3", Some(403), Err("403 the external service answers 403".to_owned())),
-        ("11.1.2.3", Some(500), Err("503 the external service does not answer, or cannot".to_owned())),
+        (
+            "11.1.2.3",
+            Some(403),
+            Err("403 the external service answers 403".to_owned()),
+        ),
+        (
+            "11.1.2.3",
+            Some(500),
+            Err("503 the external service does not answer, or cannot".to_owned()),
+        ),
     ] {
         let request = Request {
             headers: &Client::new(CLIENT),
@@ -139,8 +151,15 @@ fn a_service_is_one_of_several_checks() {
 fn a_service_is_not_asked_about_two_credentials() {
     let twice = [("authorization", "Bearer x"), ("authorization", "Bearer y")];
     let verdict = crate::auth::tests::check(&external("http", ""), &twice);
-    assert_eq!(told(verdict), Err(r#"400 "authorization" is there more than once"#.to_owned()));
-    asked(&external("http", r#", "requestHeaders": ["x-there"]"#), &twice, "");
+    assert_eq!(
+        told(verdict),
+        Err(r#"400 "authorization" is there more than once"#.to_owned())
+    );
+    asked(
+        &external("http", r#", "requestHeaders": ["x-there"]"#),
+        &twice,
+        "",
+    );
 }
 
 /// What a request waited for is all that it goes on with.
@@ -170,13 +189,34 @@ fn names_that_only_the_service_may_say_are_withheld() {
 #[wasm_bindgen_test(unsupported = test)]
 fn what_cannot_be_used_is_refused() {
     for (fields, want) in [
-        (r#""requestHeaders": ["X-A"]"#, r#"external.requestHeaders: "X-A" is no header name"#),
-        (r#""requestHeaders": [":path"]"#, r#"external.requestHeaders: ":path" is no header name"#),
-        (r#""requestHeaders": ["content-length"]"#, r#"external.requestHeaders: "content-length" is no header"#),
-        (r#""responseHeaders": ["host"]"#, r#"external.responseHeaders: "host" is no header name"#),
-        (r#""responseHeaders": ["x-switchyard-route"]"#, r#"external.responseHeaders: "x-switchyard-route" is"#),
-        (r#""path": "/a\r\nx-b: c""#, r#"external.path: "/a\r\nx-b: c" holds a control character"#),
-        (r#""path": """#, r#"external.path: "" holds a control character, or is empty"#),
+        (
+            r#""requestHeaders": ["X-A"]"#,
+            r#"external.requestHeaders: "X-A" is no header name"#,
+        ),
+        (
+            r#""requestHeaders": [":path"]"#,
+            r#"external.requestHeaders: ":path" is no header name"#,
+        ),
+        (
+            r#""requestHeaders": ["content-length"]"#,
+            r#"external.requestHeaders: "content-length" is no header"#,
+        ),
+        (
+            r#""responseHeaders": ["host"]"#,
+            r#"external.responseHeaders: "host" is no header name"#,
+        ),
+        (
+            r#""responseHeaders": ["x-switchyard-route"]"#,
+            r#"external.responseHeaders: "x-switchyard-route" is"#,
+        ),
+        (
+            r#""path": "/a\r\nx-b: c""#,
+            r#"external.path: "/a\r\nx-b: c" holds a control character"#,
+        ),
+        (
+            r#""path": """#,
+            r#"external.path: "" holds a control character, or is empty"#,
+        ),
     ] {
         let got = fault(&format!(
             r#"{{"external": {{"cluster": "auth", "protocol": "http", "timeoutMs": 1, {fields}}}}}"#

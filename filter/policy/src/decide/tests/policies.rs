@@ -58,7 +58,14 @@ fn a_request_meets_every_level_that_it_comes_through_as_that_sees_it() {
     assert_eq!(forward.path.as_deref(), Some("/up/x"));
     assert_eq!((forward.own.timeout, forward.own.retry), (false, true));
     let decision = ask_on(&store, "s", "/shop/open");
-    assert_eq!(levels(&decision), want.get(..2).unwrap().iter().map(|(source, path)| (*source, path.map(|_| "/shop/open"))).collect::<Vec<_>>());
+    assert_eq!(
+        levels(&decision),
+        want.get(..2)
+            .unwrap()
+            .iter()
+            .map(|(source, path)| (*source, path.map(|_| "/shop/open")))
+            .collect::<Vec<_>>()
+    );
     assert!(decision.outcome.unwrap().own.timeout);
 }
 
@@ -83,7 +90,10 @@ fn a_path_that_climbs_is_refused_where_a_policy_looks_at_it() {
     let json = r#"{"switches": {"s": {"prefix": "/", "policies": ["p"], "active": "a", "branches": {"a": [
             {"prefix": "/", "leaf": {"route": "r"}}]}}},
         "policies": {"p": {"source": "p"}}}"#;
-    let looks = json.replace(r#""source": "p""#, r#""source": "p", "mirror": [{"cluster": "m", "percent": 1, "match": {"prefix": "/a"}}]"#);
+    let looks = json.replace(
+        r#""source": "p""#,
+        r#""source": "p", "mirror": [{"cluster": "m", "percent": 1, "match": {"prefix": "/a"}}]"#,
+    );
     for path in ["/a/../b", "/a/..%2fb", "/a/..;x/b"] {
         assert!(ask_on(&store_of(json), "s", path).outcome.is_ok(), "{path}");
         let refusal = ask_on(&store_of(&looks), "s", path).outcome.unwrap_err();
@@ -148,6 +158,9 @@ fn a_policy_that_is_missing_or_broken_is_503() {
     ] {
         let refusal = ask_on(&store, route_name, "/").outcome.unwrap_err();
         assert!(refusal.to_string().starts_with(want), "{refusal}");
-        assert_eq!((refusal.status(), refusal.is_fault(), refusal.is_at_end()), (503, true, false));
+        assert_eq!(
+            (refusal.status(), refusal.is_fault(), refusal.is_at_end()),
+            (503, true, false)
+        );
     }
 }

@@ -30,14 +30,22 @@ fn an_origin_is_allowed_or_not() {
         (r#""https://www.bar.com""#, "null", None),
         (r#""https://a.com", "https://www.bar.com""#, own, Some(own)),
         (r#""https://*.bar.com""#, own, Some(own)),
-        (r#""https://*.bar.com""#, "https://a.b.bar.com", Some("https://a.b.bar.com")),
+        (
+            r#""https://*.bar.com""#,
+            "https://a.b.bar.com",
+            Some("https://a.b.bar.com"),
+        ),
         (r#""https://*.bar.com""#, "https://bar.com", None),
         (r#""https://*.bar.com""#, "https://.bar.com", None),
         (r#""https://*.bar.com""#, "https://evilbar.com", None),
         (r#""https://*.bar.com""#, "https://evil.com/.bar.com", None),
         (r#""https://*.bar.com""#, "https://evil.com#.bar.com", None),
         (r#""https://*.bar.com""#, "http://www.bar.com", None),
-        (r#""https://*.bar.com:8443""#, "https://a.bar.com:8443", Some("https://a.bar.com:8443")),
+        (
+            r#""https://*.bar.com:8443""#,
+            "https://a.bar.com:8443",
+            Some("https://a.bar.com:8443"),
+        ),
         (r#""https://*.bar.com:8443""#, "https://a.bar.com", None),
         (r#""*""#, own, Some("*")),
         (r#""*""#, "null", Some("*")),
@@ -53,13 +61,17 @@ fn two_origins_are_those_of_no_page() {
     let mut scene = cors(r#""allowOrigins": ["https://a.com"]"#);
     let arrived = scene.ask(&[("origin", "https://a.com"), ("origin", "https://a.com")]);
     let edits = arrived.enforcement.answer_edits();
-    assert!(edits.contains(&Edit::Remove("access-control-allow-origin")), "{edits:?}");
+    assert!(
+        edits.contains(&Edit::Remove("access-control-allow-origin")),
+        "{edits:?}"
+    );
 }
 
 /// What an upstream says for itself would be more than the policy allows.
 #[wasm_bindgen_test(unsupported = test)]
 fn it_is_the_policy_that_says_it() {
-    let all = r#""allowOrigins": ["https://a.com"], "exposeHeaders": ["x-a", "x-b"], "allowCredentials": true"#;
+    let all =
+        r#""allowOrigins": ["https://a.com"], "exposeHeaders": ["x-a", "x-b"], "allowCredentials": true"#;
     let mut scene = cors(all);
     let allowed = scene.ask(&[("origin", "https://a.com")]);
     let want = [
@@ -125,7 +137,12 @@ fn other_requests_are_no_questions_of_pages() {
     let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
     let mut scene = Scene::new(&[fields]);
     let [method, asked, origin] = asks("https://a.com");
-    for headers in [&[method][..], &[method, asked], &[method, origin], &[asked, origin]] {
+    for headers in [
+        &[method][..],
+        &[method, asked],
+        &[method, origin],
+        &[asked, origin],
+    ] {
         assert_eq!(scene.status(headers), 403, "{headers:?}");
     }
 }
@@ -135,7 +152,10 @@ fn the_innermost_level_says_it_for_those_above() {
     let outer = r#""cors": {"allowOrigins": ["https://outer.com"]}"#;
     let inner = r#""cors": {"allowOrigins": ["https://inner.com"]}"#;
     let mut scene = Scene::new(&[outer, inner, ""]);
-    assert_eq!(told(&mut scene, "https://inner.com").as_deref(), Some("https://inner.com"));
+    assert_eq!(
+        told(&mut scene, "https://inner.com").as_deref(),
+        Some("https://inner.com")
+    );
     assert_eq!(told(&mut scene, "https://outer.com"), None);
     assert_eq!(scene.ask(&asks("https://outer.com")).refusal().by, "1 cors");
 }
@@ -146,6 +166,9 @@ fn refusals_may_be_read_by_pages_too() {
     let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
     let arrived = Scene::new(&[fields]).ask(&[("origin", "https://a.com")]);
     let edits = arrived.enforcement.answer_edits();
-    assert!(edits.contains(&Edit::Set("access-control-allow-origin", b"*")), "{edits:?}");
+    assert!(
+        edits.contains(&Edit::Set("access-control-allow-origin", b"*")),
+        "{edits:?}"
+    );
     assert_eq!(arrived.refusal().status, 403);
 }

@@ -42,17 +42,37 @@ fn something_is_for_requests_that_are_all_of_it() {
         (r#"{"prefix": "/"}"#, &[(":path", "/ab")], true),
         (r#"{"headers": [{"name": "x-a"}]}"#, &[], false),
         (r#"{"headers": [{"name": "x-a"}]}"#, &[("x-a", "")], true),
-        (r#"{"headers": [{"name": "x-a", "value": "1"}]}"#, &[("x-a", "2")], false),
-        (r#"{"headers": [{"name": "x-a", "value": "1"}]}"#, &[("x-a", "2"), ("x-a", "1")], true),
-        (r#"{"headers": [{"name": "host", "value": "bar.com"}]}"#, &[], true),
+        (
+            r#"{"headers": [{"name": "x-a", "value": "1"}]}"#,
+            &[("x-a", "2")],
+            false,
+        ),
+        (
+            r#"{"headers": [{"name": "x-a", "value": "1"}]}"#,
+            &[("x-a", "2"), ("x-a", "1")],
+            true,
+        ),
+        (
+            r#"{"headers": [{"name": "host", "value": "bar.com"}]}"#,
+            &[],
+            true,
+        ),
         (both, &[(":path", "/a"), ("x-a", "0"), ("x-b", "1")], true),
         (both, &[(":path", "/a"), ("x-b", "1")], false),
         (both, &[(":path", "/b"), ("x-a", "0"), ("x-b", "1")], false),
-        (both, &[(":method", "POST"), (":path", "/a"), ("x-a", "0"), ("x-b", "1")], false),
+        (
+            both,
+            &[(":method", "POST"), (":path", "/a"), ("x-a", "0"), ("x-b", "1")],
+            false,
+        ),
     ] {
         let client = Client::new(headers);
         let request = client.request();
-        assert_eq!(when(json).applies(request, request.path()), want, "{json} {headers:?}");
+        assert_eq!(
+            when(json).applies(request, request.path()),
+            want,
+            "{json} {headers:?}"
+        );
     }
 }
 
@@ -65,10 +85,29 @@ fn a_path_that_is_not_known_is_in_no_prefix() {
 #[wasm_bindgen_test(unsupported = test)]
 fn requests_that_differ_have_other_keys() {
     for (parts, requests) in [
-        (r#"["path"]"#, &[&[(":path", "/a")][..], &[(":path", "/b")], &[(":path", "/")]][..]),
+        (
+            r#"["path"]"#,
+            &[&[(":path", "/a")][..], &[(":path", "/b")], &[(":path", "/")]][..],
+        ),
         (r#"["method"]"#, &[&[], &[(":method", "PUT")]]),
-        (r#"[{"header": "x-a"}]"#, &[&[], &[("x-a", "")], &[("x-a", "1")], &[("x-a", "1"), ("x-a", "2")]]),
-        (r#"[{"cookie": "a"}]"#, &[&[], &[("cookie", "a=")], &[("cookie", "b=1; a=1")], &[("cookie", "a=2")]]),
+        (
+            r#"[{"header": "x-a"}]"#,
+            &[
+                &[],
+                &[("x-a", "")],
+                &[("x-a", "1")],
+                &[("x-a", "1"), ("x-a", "2")],
+            ],
+        ),
+        (
+            r#"[{"cookie": "a"}]"#,
+            &[
+                &[],
+                &[("cookie", "a=")],
+                &[("cookie", "b=1; a=1")],
+                &[("cookie", "a=2")],
+            ],
+        ),
         (
             r#"[{"header": "x-a"}, {"header": "x-b"}]"#,
             &[
@@ -91,8 +130,16 @@ fn requests_that_differ_have_other_keys() {
 fn requests_that_are_alike_have_one_key() {
     for (parts, one, other) in [
         (r#"["path"]"#, &[(":path", "/a?b")][..], &[(":path", "/a?c")][..]),
-        (r#"["clientIP", "method"]"#, &[("x-forwarded-for", "192.0.2.9")], &[]),
-        (r#"[{"header": "x-a"}]"#, &[("x-a", "1"), ("x-b", "1")], &[("x-b", "2"), ("x-a", "1")]),
+        (
+            r#"["clientIP", "method"]"#,
+            &[("x-forwarded-for", "192.0.2.9")],
+            &[],
+        ),
+        (
+            r#"[{"header": "x-a"}]"#,
+            &[("x-a", "1"), ("x-b", "1")],
+            &[("x-b", "2"), ("x-a", "1")],
+        ),
         (r#"[{"claim": "nothing"}]"#, &[], &[(":path", "/a")]),
         ("[]", &[], &[(":path", "/a")]),
     ] {

@@ -33,7 +33,10 @@ fn a_client_gets_json_where_it_would_rather_have_that() {
         ("application/json;q=0", false),
         ("application/json; q=0.5, text/plain", false),
         ("application/json;q=0.5, text/plain;q=0.4", true),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+        (
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            false,
+        ),
         ("text/html, application/json", true),
         ("application/json;q=x", false),
         ("application/json;q=1.0", true),
@@ -64,7 +67,10 @@ fn a_client_that_speaks_grpc_gets_a_status_of_grpc() {
     ] {
         let response = response(
             reason,
-            &[("content-type", "application/grpc+proto"), ("accept", "application/json")],
+            &[
+                ("content-type", "application/grpc+proto"),
+                ("accept", "application/json"),
+            ],
         );
         assert_eq!((response.status, response.grpc_status), (status, Some(grpc)));
         assert!(!text(&response.body).contains(['{', '\n']), "{response:?}");

@@ -3,7 +3,8 @@
 use super::*;
 
 const LIMIT: &str = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100}}"#;
-const BY_CLAIM: &str = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100, "key": [{"claim": "sub"}]}}"#;
+const BY_CLAIM: &str =
+    r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100, "key": [{"claim": "sub"}]}}"#;
 const ANYBODY: &str = r#"{"anyOf": [{"ip": {"allow": ["0.0.0.0/0"]}}]}"#;
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -50,13 +51,20 @@ mod properties {
     use proptest::prelude::*;
 
     fn when() -> impl Strategy<Value = String> {
-        let methods = prop_oneof![Just(""), Just(r#""methods": ["GET"],"#), Just(r#""methods": ["OPTIONS", "PUT"],"#)];
+        let methods = prop_oneof![
+            Just(""),
+            Just(r#""methods": ["GET"],"#),
+            Just(r#""methods": ["OPTIONS", "PUT"],"#)
+        ];
         let prefix = prop_oneof![Just("/"), Just("/a"), Just("/a/b")];
-        let headers = prop_oneof![Just(""), Just(r#"{"name": "x-a"}"#), Just(r#"{"name": "x-a", "value": "1"}"#)];
-        (methods, prefix, headers)
-            .prop_map(|(methods, prefix, headers)| {
-                format!(r#"{{{methods} "prefix": {prefix:?}, "headers": [{headers}]}}"#)
-            })
+        let headers = prop_oneof![
+            Just(""),
+            Just(r#"{"name": "x-a"}"#),
+            Just(r#"{"name": "x-a", "value": "1"}"#)
+        ];
+        (methods, prefix, headers).prop_map(|(methods, prefix, headers)| {
+            format!(r#"{{{methods} "prefix": {prefix:?}, "headers": [{headers}]}}"#)
+        })
     }
 
     fn key() -> impl Strategy<Value = String> {
@@ -94,7 +102,8 @@ mod properties {
     }
 
     fn requirement() -> impl Strategy<Value = String> {
-        prop::collection::vec(check(), 1..3).prop_map(|checks| format!(r#"{{"anyOf": [{}]}}"#, checks.join(",")))
+        prop::collection::vec(check(), 1..3)
+            .prop_map(|checks| format!(r#"{{"anyOf": [{}]}}"#, checks.join(",")))
     }
 
     fn cors() -> impl Strategy<Value = &'static str> {
@@ -122,7 +131,9 @@ mod properties {
         );
         let max = prop::option::of(1..3_u32);
         (cors(), edits(), lists, max).prop_map(|(cors, edits, (limits, auth), max)| {
-            let max = max.map_or(String::new(), |max| format!(r#", "concurrency": {{"max": {max}}}"#));
+            let max = max.map_or(String::new(), |max| {
+                format!(r#", "concurrency": {{"max": {max}}}"#)
+            });
             let (limits, auth) = (limits.join(","), auth.join(","));
             format!(r#"{cors} {edits} "rateLimits": [{limits}], "auth": [{auth}] {max}"#)
         })

@@ -10,7 +10,11 @@ fn reply(name: &str) -> Reply {
 
 fn asked_body(client: &[(&str, &str)], address: &str) -> Vec<u8> {
     match asked(&external("grpc", ""), client, address).message {
-        Message::Grpc { service, method, body } => {
+        Message::Grpc {
+            service,
+            method,
+            body,
+        } => {
             let path = format!("/{service}/{method}");
             assert_eq!(path, "/envoy.service.auth.v3.Authorization/Check");
             body
@@ -80,11 +84,20 @@ fn nothing_but_ok_is_a_yes() {
         ("ok and denied", Err("401 the external service answers 401")),
         ("denied", Err("403 the external service answers 403")),
         ("denied and edits", Err("403 the external service answers 403")),
-        ("denied without a status", Err("403 the external service answers 403")),
+        (
+            "denied without a status",
+            Err("403 the external service answers 403"),
+        ),
         ("denied in words", Err("401 the external service answers 401")),
         ("redirected", Err("302 the external service answers 302")),
-        ("denied with an odd status", Err("403 the external service answers 403")),
-        ("an error", Err("503 the external service does not answer, or cannot")),
+        (
+            "denied with an odd status",
+            Err("403 the external service answers 403"),
+        ),
+        (
+            "an error",
+            Err("503 the external service does not answer, or cannot"),
+        ),
         ("within", Err(nonsense)),
     ] {
         let want = want.map_err(str::to_owned);
@@ -96,7 +109,11 @@ fn nothing_but_ok_is_a_yes() {
 fn only_what_is_no_answer_is_a_failure() {
     let requirement = external("grpc", r#", "onFailure": "allow""#);
     for (name, is_let_in) in [("an error", true), ("nothing at all", false), ("denied", false)] {
-        assert_eq!(told(judge(&requirement, CLIENT, reply(name))).is_ok(), is_let_in, "{name}");
+        assert_eq!(
+            told(judge(&requirement, CLIENT, reply(name))).is_ok(),
+            is_let_in,
+            "{name}"
+        );
     }
     let garbled = Reply::Grpc {
         body: b"<html>".to_vec(),
@@ -126,13 +143,19 @@ fn a_yes_edits_headers_but_none_that_steer_the_proxy() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn where_headers_are_named_the_upstream_is_told_no_others() {
-    let requirement = external("grpc", r#", "responseHeaders": ["x-user", "x-there", "x-there-too"]"#);
+    let requirement = external(
+        "grpc",
+        r#", "responseHeaders": ["x-user", "x-there", "x-there-too"]"#,
+    );
     let verdict = judge(&requirement, CLIENT, reply("ok with edits"));
     let Verdict::Pass(Pass { headers, .. }) = verdict else {
         panic!("{verdict:?}");
     };
     // What the client sends by these names is withheld, so it is not there.
-    assert_eq!(edits(&headers.request).0, vec![("x-user", "alice"), ("x-there", "b")]);
+    assert_eq!(
+        edits(&headers.request).0,
+        vec![("x-user", "alice"), ("x-there", "b")]
+    );
 }
 
 #[wasm_bindgen_test(unsupported = test)]

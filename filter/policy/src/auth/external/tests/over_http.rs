@@ -87,7 +87,10 @@ fn a_client_does_not_say_what_it_asks_for() {
     let got = asked_headers(&fields, &client, "192.0.2.7");
     for (name, lie) in forged {
         let values: Vec<_> = got.iter().filter(|(other, _)| other == name).collect();
-        assert!(values.len() == 1 && values.iter().all(|(_, value)| value != lie.as_bytes()), "{name}");
+        assert!(
+            values.len() == 1 && values.iter().all(|(_, value)| value != lie.as_bytes()),
+            "{name}"
+        );
     }
     let https = asked_headers("", &[("x-forwarded-proto", "https, http")], "");
     assert!(https.contains(&("x-forwarded-proto".to_owned(), b"http".to_vec())));
@@ -115,7 +118,11 @@ fn nothing_but_2xx_is_a_yes() {
         (600, Err(unanswered.to_owned())),
         (u16::MAX, Err(unanswered.to_owned())),
     ] {
-        assert_eq!(told(judge(&requirement, CLIENT, reply(status, &[], ""))), want, "{status}");
+        assert_eq!(
+            told(judge(&requirement, CLIENT, reply(status, &[], ""))),
+            want,
+            "{status}"
+        );
     }
 }
 
@@ -178,7 +185,10 @@ fn a_long_no_is_short() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_yes_tells_the_upstream_what_it_is_to_tell() {
-    let requirement = external("http", r#", "responseHeaders": ["x-user", "x-groups", "x-absent"]"#);
+    let requirement = external(
+        "http",
+        r#", "responseHeaders": ["x-user", "x-groups", "x-absent"]"#,
+    );
     let said = [
         ("x-groups", "a"),
         ("x-user", "alice"),
@@ -192,9 +202,16 @@ fn a_yes_tells_the_upstream_what_it_is_to_tell() {
         panic!("{verdict:?}");
     };
     assert_eq!(identity, None);
-    let want = (vec![("x-groups", "a"), ("x-user", "alice")], vec![("x-groups", "b")], vec![]);
+    let want = (
+        vec![("x-groups", "a"), ("x-user", "alice")],
+        vec![("x-groups", "b")],
+        vec![],
+    );
     assert_eq!(edits(&headers.request), want);
-    assert_eq!(edits(&headers.response), (vec![], vec![("set-cookie", "session=2")], vec![]));
+    assert_eq!(
+        edits(&headers.response),
+        (vec![], vec![("set-cookie", "session=2")], vec![])
+    );
 }
 
 /// Who is told half of it may take that for all.
@@ -208,7 +225,11 @@ fn a_yes_with_a_header_that_cannot_be_told_is_none() {
             body: Vec::new(),
         };
         let want = "503 the external service answers what is neither yes nor no";
-        assert_eq!(told(judge(&requirement, CLIENT, reply)), Err(want.to_owned()), "{value:?}");
+        assert_eq!(
+            told(judge(&requirement, CLIENT, reply)),
+            Err(want.to_owned()),
+            "{value:?}"
+        );
     }
 }
 
