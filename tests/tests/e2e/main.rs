@@ -5,6 +5,7 @@
 
 mod api_server;
 mod balancing;
+mod book;
 mod certgen;
 mod crds;
 mod delegation;
