@@ -13,6 +13,7 @@ mod edge;
 mod failures;
 mod filter;
 mod fixture;
+mod global_limits;
 mod headers;
 mod jwks;
 mod life;
