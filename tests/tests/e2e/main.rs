@@ -17,6 +17,7 @@ mod global_limits;
 mod headers;
 mod jwks;
 mod life;
+mod local_limits;
 mod logs;
 mod metrics;
 mod mirrors;
