@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use switchyard_tests::{
     client::{Connection, Http2, empty, get},
     ratelimit::{hang, wake},
-    wait::{PATIENCE, until},
+    wait::until,
     world::Source,
 };
 use tokio::time::timeout;
@@ -122,8 +122,8 @@ async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source
     let started = Instant::now();
     is_without_answer(&shop).await?;
     let took = started.elapsed();
-    // Three requests for each host.
-    ensure!(took >= WAIT * 6 && took < PATIENCE, "{took:?}");
+    // Three requests for each host; and what a busy machine takes.
+    ensure!(took >= 6 * WAIT && took < 60 * WAIT, "{took:?}");
     wake(&shop.limits.service)?;
     has_answers(&shop).await
 }
