@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `allowed` | that the policy let through |
 //! | `limited` | too many for a rate limit |
-//! | `would_limit` | too many for a rate limit that is tried out |
-//! | `denied_<reason>` | that something else of the policy refused |
+//! | `would_limit` | that a rate limit that is tried out would refuse |
+//! | `denied_<reason>` | refused for any other reason, such as `missing` credentials, or `no_answer` of a service |
 //! | `unasked` | let through because a service that has to be asked did not answer |
 //! | `crowded` | for which a rate limit had to forget what it knew of another client |
 //! | `mirrored` | copied, by as many copies |
@@ -14,7 +14,7 @@
 
 use crate::abi;
 use std::collections::BTreeMap;
-use switchyard_policy::enforce::witness::{Part, Said, Witness};
+use switchyard_policy::enforce::witness::{LIMITED, Part, Said, Witness};
 
 /// Each has several counters, and each of those is some hundred bytes to Envoy.
 const MAX_SOURCES: usize = 1_000;
@@ -58,15 +58,15 @@ impl Metrics {
 }
 
 impl Witness for Metrics {
-    fn saw(&mut self, source: &str, part: Part, said: Said) {
-        let counter = match (said, part) {
-            (Said::Passed, _) => return,
-            (Said::Refused(_), Part::RateLimit(_)) => Counter::Limited,
-            (Said::Refused(reason), _) => Counter::Denied(reason),
-            (Said::WouldRefuse(_), _) => Counter::WouldLimit,
-            (Said::Unasked, _) => Counter::Unasked,
-            (Said::Crowded, _) => Counter::Crowded,
-            (Said::Copied, _) => Counter::Mirrored,
+    fn saw(&mut self, source: &str, _part: Part, said: Said) {
+        let counter = match said {
+            Said::Passed => return,
+            Said::Refused(LIMITED) => Counter::Limited,
+            Said::Refused(reason) => Counter::Denied(reason),
+            Said::WouldRefuse(_) => Counter::WouldLimit,
+            Said::Unasked => Counter::Unasked,
+            Said::Crowded => Counter::Crowded,
+            Said::Copied => Counter::Mirrored,
         };
         self.count(source, counter);
     }
