@@ -13,7 +13,7 @@ pub struct Explanation {
     pub chain: Vec<Link>,
     /// What the levels that it comes through ask of it, and do with it, the outermost first.
     pub policies: Vec<Part>,
-    /// How long the answer may take. None: it is not sent on.
+    /// How long the answer may take, if nothing keeps the request. None: it leads to no service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Setting>,
     /// How it is tried again. None: it is not.
@@ -40,6 +40,7 @@ pub struct Asked {
     /// As the proxy sees it, without the query.
     pub path: String,
     /// The address of the client.
+    #[serde(rename = "clientIP")]
     pub client_ip: String,
 }
 
@@ -140,6 +141,8 @@ pub enum Says {
     Passes,
     /// It keeps it.
     Refuses,
+    /// It is tried out, and would keep it.
+    WouldRefuse,
     /// It counts it: whether it is one too many depends on those before.
     Counts,
     /// It asks a service, which is taken to say yes.
@@ -148,7 +151,7 @@ pub enum Says {
     Applies,
     /// It is for other requests.
     IsForOthers,
-    /// Another level says it in its stead.
+    /// Another level, or the route itself, says it in its stead.
     Overruled,
     /// The request does not come that far.
     NotReached,

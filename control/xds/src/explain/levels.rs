@@ -46,11 +46,17 @@ impl Levels<'_, '_> {
                 continue;
             };
             for words::Described { part, what } in words::parts(policy) {
-                let (says, why) = self.says((at, level), policy, part);
+                let place = self.place(key, &part.field());
+                let (says, why) = match part {
+                    Kind::Asked(part) => self.asked((at, level), policy, part),
+                    Kind::Headers => (self.edits(level), None),
+                    Kind::Timeout => (handed_down(explanation.timeout.as_ref(), &place), None),
+                    Kind::Retry => (handed_down(explanation.retry.as_ref(), &place), None),
+                };
                 explanation.policies.push(Part {
                     level: source.to_owned(),
                     part: part.field(),
-                    place: self.place(key, &part.field()),
+                    place,
                     what,
                     says,
                     why,
@@ -79,29 +85,12 @@ impl Levels<'_, '_> {
         }
     }
 
-    fn says(&self, (at, level): (usize, &Level), policy: &Policy, part: Kind) -> (Says, Option<String>) {
-        let says = match part {
-            Kind::Asked(part) => return self.asked((at, level), policy, part),
-            Kind::Headers if self.forwards => Says::Applies,
-            // What is said of answers is said of refusals, too.
-            Kind::Headers if !level.policy.headers.response.is_empty() => Says::Applies,
-            Kind::Headers => Says::NotReached,
-            Kind::Timeout => self.default(at, self.own.timeout, |policy| policy.timeout_ms),
-            Kind::Retry => self.default(at, self.own.retry, |policy| policy.retry),
-        };
-        (says, None)
-    }
-
-    /// What a level says for those below it.
-    fn default<T>(
-        &self,
-        at: usize,
-        is_own: bool,
-        says: impl Fn(&switchyard_policy::policy::Policy) -> Option<T>,
-    ) -> Says {
-        match inherited(self.levels, says) {
-            Some((innermost, _)) if innermost == at && !is_own => Says::Applies,
-            _ => Says::Overruled,
+    fn edits(&self, level: &Level) -> Says {
+        // What is said of answers is said of refusals, too.
+        if self.forwards || !level.policy.headers.response.is_empty() {
+            Says::Applies
+        } else {
+            Says::NotReached
         }
     }
 
@@ -113,10 +102,9 @@ impl Levels<'_, '_> {
     ) -> (Says, Option<String>) {
         let source = level.policy.source.as_str();
         let said = self.notes.said(source, part);
-        if let Some(Said::Refused(why) | Said::WouldRefuse(why)) = said {
-            return (Says::Refuses, Some(why.to_owned()));
-        }
         let says = match (part, said) {
+            (_, Some(Said::Refused(why))) => return (Says::Refuses, Some(why.to_owned())),
+            (_, Some(Said::WouldRefuse(why))) => return (Says::WouldRefuse, Some(why.to_owned())),
             (witness::Part::Cors, _) => match inherited(self.levels, |policy| policy.cors.clone()) {
                 Some((innermost, _)) if innermost == at => Says::Applies,
                 _ => Says::Overruled,
@@ -223,6 +211,15 @@ impl Levels<'_, '_> {
             value,
             place: written.map(|(key, _)| self.place(key, field)),
         }
+    }
+}
+
+/// What a level says for those below it counts where nobody says it in its stead.
+fn handed_down(said: Option<&Setting>, place: &Place) -> Says {
+    match said {
+        None => Says::NotReached,
+        Some(setting) if setting.place.as_ref() == Some(place) => Says::Applies,
+        Some(_) => Says::Overruled,
     }
 }
 

@@ -104,12 +104,12 @@ impl<'a, 'p> Passage<'a, 'p> {
             request: self.request(),
             forwards,
         };
-        told.tell(&mut explanation);
         if let (Ok(_), Some(host), Some(end)) = (&outcome, self.case.host, &end) {
             let template = self.template(end);
             explanation.timeout = Some(told.timeout(host, (&end.owner, &end.prefix), template));
             explanation.retry = told.retry(host, (&end.owner, &end.prefix), template);
         }
+        told.tell(&mut explanation);
         explanation.outcome = match (met, outcome) {
             (Some(Met::Refused(refusal)), _) => told.refusal(&refusal),
             (Some(Met::Answered(status)), _) => Outcome::Preflight { status },

@@ -141,11 +141,11 @@ fn of_check(check: &Check) -> String {
                 few if few.len() <= 4 => Some(format!("{word} {}", few.join(", "))),
                 many => Some(format!("{word} {} ranges", many.len())),
             };
-            let parts: Vec<_> = list("allow", allow)
+            let parts: Vec<_> = list("in", allow)
                 .into_iter()
-                .chain(list("deny", deny))
+                .chain(list("not in", deny))
                 .collect();
-            format!("ip: {}", parts.join(", "))
+            format!("ip {}", parts.join(", "))
         }
     }
 }
@@ -189,7 +189,7 @@ fn of_external(external: &External) -> String {
     let service = service_port(&external.cluster);
     let limit = timeout(external.timeout_ms);
     format!(
-        "external: {service} over {protocol}, within {limit}{}",
+        "external by {service} over {protocol}, within {limit}{}",
         on_failure(external.on_failure)
     )
 }
@@ -325,13 +325,13 @@ fn of_when(when: Option<&When>) -> String {
 }
 
 fn of_headers(Headers { request, response }: &Headers) -> String {
-    let sides = [("request", request), ("response", response)];
+    let sides = [("requests", request), ("answers", response)];
     let sides: Vec<_> = sides
         .into_iter()
         .filter(|(_, edits)| !edits.is_empty())
-        .map(|(side, edits)| format!("{side}: {}", of_edits(edits)))
+        .map(|(side, edits)| format!("{} of {side}", of_edits(edits)))
         .collect();
-    sides.join("; ")
+    sides.join(", ")
 }
 
 fn of_edits(HeaderEdits { set, add, remove }: &HeaderEdits) -> String {
