@@ -11,7 +11,7 @@
 //! and has no way to take it away.
 
 mod asks;
-mod changes;
+pub mod changes;
 pub mod cors;
 pub mod edit;
 pub mod facts;

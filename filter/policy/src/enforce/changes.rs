@@ -88,19 +88,23 @@ impl Enforcement {
     pub(super) fn steer(&mut self, around: &mut Around<'_>, levels: &[Level]) {
         let Own { timeout, retry } = self.own;
         let steering = &mut self.found.steering;
-        let mut policies = levels.iter().rev().map(|level| &level.policy);
-        if let Some(milliseconds) = policies.find_map(|policy| policy.timeout_ms).filter(|_| !timeout) {
+        if let Some((_, milliseconds)) = inherited(levels, |policy| policy.timeout_ms).filter(|_| !timeout) {
             steering.push((
                 "x-envoy-upstream-rq-timeout-ms".to_owned(),
                 milliseconds.to_string(),
             ));
         }
-        let mut policies = levels.iter().rev().map(|level| &level.policy);
-        if let Some(retry) = policies.find_map(|policy| policy.retry).filter(|_| !retry) {
+        if let Some((_, retry)) = inherited(levels, |policy| policy.retry).filter(|_| !retry) {
             steering.extend(retries(retry));
         }
         steering.extend(copies(around, levels));
     }
+}
+
+/// What levels say of what a leaf may say itself: the innermost that says anything counts. With its number.
+pub fn inherited<T>(levels: &[Level], says: impl Fn(&Policy) -> Option<T>) -> Option<(usize, T)> {
+    let mut levels = levels.iter().enumerate().rev();
+    levels.find_map(|(at, level)| Some((at, says(&level.policy)?)))
 }
 
 /// What the proxy's routes say of retries.
