@@ -243,12 +243,12 @@ fn manager(dir: &Path) -> Value {
             "name": HOST,
             "domains": [HOST],
             "routes": [
-                route("forward", json!({
+                route("forward", &json!({
                     "prefix": "/",
                     "headers": [{"name": names::ROUTE, "string_match": {"exact": "forward"}}],
                 }), json!({"cluster_header": names::CLUSTER})),
-                route(PLAIN, json!({"path_separated_prefix": "/plain"}), json!({"cluster": "blue"})),
-                route(SWITCH, json!({"prefix": "/"}), json!({"cluster_header": names::CLUSTER})),
+                route(PLAIN, &json!({"path_separated_prefix": "/plain"}), json!({"cluster": "blue"})),
+                route(SWITCH, &json!({"prefix": "/"}), json!({"cluster_header": names::CLUSTER})),
             ],
         }]},
         "http_filters": [
@@ -269,7 +269,7 @@ fn manager(dir: &Path) -> Value {
     })
 }
 
-fn route(name: &str, r#match: Value, mut action: Value) -> Value {
+fn route(name: &str, r#match: &Value, mut action: Value) -> Value {
     let mirrors = (0..MIRRORS).map(|number| json!({"cluster_header": names::mirror(number)}));
     action["request_mirror_policies"] = mirrors.collect();
     action["path_rewrite"] = "%FILTER_STATE(wasm.switchyard_path:PLAIN)%".into();
