@@ -5,7 +5,8 @@ use crate::{
     auth::without_parameters,
     config::policy::Retry,
     decide::{Level, Own},
-    maps, names,
+    maps::Set,
+    names,
     policy::Policy,
     request::Request,
 };
@@ -20,7 +21,7 @@ impl Enforcement {
     #[must_use]
     pub fn request_edits(&self) -> Vec<Edit<'_>> {
         let Found { passes, steering, .. } = &self.found;
-        let withheld = self.policies().flat_map(|policy| &policy.withheld.headers);
+        let withheld = self.policies().flat_map(|policy| policy.withheld.headers.iter());
         let mut edits: Vec<_> = withheld.map(|name| Edit::Remove(name)).collect();
         for (at, level) in self.levels.iter().enumerate().rev() {
             let of_level = passes.iter().filter(|(level, _)| *level == at);
@@ -41,8 +42,10 @@ impl Enforcement {
     /// What to ask the upstream for: without keys that are in the query. None: the same.
     #[must_use]
     pub fn target(&self, request: Request<'_>) -> Option<Vec<u8>> {
-        let parameters = self.policies().flat_map(|policy| &policy.withheld.parameters);
-        let parameters = maps::set(parameters.cloned());
+        let parameters = self
+            .policies()
+            .flat_map(|policy| policy.withheld.parameters.iter());
+        let parameters: Set<_> = parameters.cloned().collect();
         if parameters.is_empty() {
             return None;
         }
