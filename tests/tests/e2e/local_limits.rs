@@ -247,11 +247,14 @@ async fn counts_outlive_switches_edits_and_control(source: Source) -> Result<()>
     world.switch(&["default/root", "other"]).await?;
     let after = statuses(&world, host, "/", 42).await?;
     ensure!(after == [&[200; 40][..], &[429; 2]].concat(), "{after:?}");
-    for requests in [50, 200, 100] {
+    // Those of an hour come back the soonest: one in more than a minute.
+    for (requests, unit) in [(50, "hour"), (50, "day"), (200, "day"), (100, "day")] {
         // It comes first, so that the other is another one of the list.
         let mut beside = limit(requests, &json!([{"path": {}}]));
         beside["match"] = json!({"prefix": "/beside"});
-        let limits = [beside, everyone(requests)];
+        let mut edited = everyone(requests);
+        edited["unit"] = unit.into();
+        let limits = [beside, edited];
         world.write("routes.yaml", &switched("other", &asked(&limits)))?;
         until("the proxy has the edit", async || {
             let answer = world.get(host, "/").await?;
