@@ -10,6 +10,7 @@ mod crds;
 mod delegation;
 mod deploy;
 mod edge;
+mod explain;
 mod failures;
 mod filter;
 mod fixture;
