@@ -33,6 +33,8 @@ use switchyard_core::{
 };
 use switchyard_policy::config::policy::Algorithm;
 
+const NO_UPGRADE: &str = "the route lets no connection become another";
+
 /// What is not in the graph.
 pub trait Surroundings {
     /// The time since 1970.
@@ -94,6 +96,9 @@ impl<'a> Case<'a> {
         let Some(route) = route else {
             return self.answered(respond(404, "no route takes the path"));
         };
+        if proxy::is_upgrade(&headers) && !route.upgrades(&headers) {
+            return self.at_host(&route, &headers, respond(403, NO_UPGRADE));
+        }
         if let Some(sections) = proxy.filter(&route) {
             return Passage::new(self, (manager, route), headers).explain(sections);
         }
@@ -102,32 +107,38 @@ impl<'a> Case<'a> {
 
     /// On a route that Envoy serves alone.
     fn unfiltered(self, route: &proxy::Selected, headers: &Headers) -> Explanation {
-        let mut explanation = self.answered(respond(404, self.no_route()));
-        explanation.request.path = headers.path().to_owned();
-        let prefix = route.prefix().to_owned();
-        let Some((host, host_route)) = self.host_route(&prefix) else {
-            explanation.chain.extend(self.host.map(|host| self.root(host)));
+        let prefix = route.prefix();
+        let mut explanation = self.at_host(route, headers, respond(404, self.no_route()));
+        let Some((host, host_route)) = self.host_route(prefix) else {
             return explanation;
         };
-        let mut root = self.root(host);
-        root.route = Some(self.route(&host.root, &prefix));
-        explanation.chain.push(root);
-        let upgrade_refused = proxy::is_upgrade(headers) && !route.upgrades(headers);
         explanation.outcome = match (host_route, route.way(headers, None)) {
-            _ if upgrade_refused => respond(403, "the route lets no connection become another"),
             (_, Some(Way::Redirect { status, location })) => Outcome::Redirect { status, location },
             (HostRoute::Plain { template, .. }, Some(Way::Forward { clusters, path })) => {
-                explanation.timeout = Some(self.timeout_of(host, (&host.root, &prefix), template));
-                explanation.retry = self.retry_of(host, (&host.root, &prefix), template);
+                explanation.timeout = Some(self.timeout_of(host, (&host.root, prefix), template));
+                explanation.retry = self.retry_of(host, (&host.root, prefix), template);
                 self.forward(self.upstreams(clusters), path, Changed::default())
             }
             (_, Some(Way::Respond(status))) => {
-                let faults = self.faults_of_route(host, &prefix);
+                let faults = self.faults_of_route(host, prefix);
                 let why = "the route is in error".to_owned();
                 Outcome::Respond { status, why, faults }
             }
             (_, way) => respond(503, format!("no such way: {way:?}")),
         };
+        explanation
+    }
+
+    /// What comes no further than to the route of the host.
+    fn at_host(self, route: &proxy::Selected, headers: &Headers, outcome: Outcome) -> Explanation {
+        let mut explanation = self.answered(outcome);
+        headers.path().clone_into(&mut explanation.request.path);
+        if let Some(host) = self.host {
+            let mut root = self.root(host);
+            let found = self.host_route(route.prefix());
+            root.route = found.map(|_| self.route(&host.root, route.prefix()));
+            explanation.chain.push(root);
+        }
         explanation
     }
 

@@ -11,6 +11,7 @@ mod crds;
 mod delegation;
 mod deploy;
 mod edge;
+mod explain;
 mod failures;
 mod filter;
 mod fixture;

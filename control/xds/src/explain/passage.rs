@@ -2,9 +2,9 @@
 //! same policies, with a model of Envoy in the place of Envoy.
 
 use super::{
-    Case, Changed, Choice, Chosen, Explanation, Link, Outcome,
+    Case, Changed, Choice, Chosen, Explanation, Link, NO_UPGRADE, Outcome,
     levels::Levels,
-    proxy::{self, Headers, Manager, Selected, Way},
+    proxy::{Headers, Manager, Selected, Way},
     respond,
     surroundings::{Guide, Notes, Stand, yes},
     weights,
@@ -82,10 +82,6 @@ impl<'a, 'p> Passage<'a, 'p> {
         };
         let decision = decide_with(&store, self.request(), &mut guide);
         let end = self.chain(&guide, &decision, &mut explanation.chain);
-        if proxy::is_upgrade(&self.headers) && !self.route.upgrades(&self.headers) {
-            explanation.outcome = respond(403, "the route lets no connection become another");
-            return explanation;
-        }
         let Decision {
             trail: _,
             levels,
@@ -234,7 +230,7 @@ impl<'a, 'p> Passage<'a, 'p> {
                 self.case.forward(upstreams, path, changed)
             }
             Some(Way::Redirect { status, location }) => Outcome::Redirect { status, location },
-            Some(Way::Respond(403)) => respond(403, "the route lets no connection become another"),
+            Some(Way::Respond(403)) => respond(403, NO_UPGRADE),
             Some(Way::Respond(status)) => respond(status, "the route is in error"),
             None => respond(404, "the filter names a route that there is not"),
         }

@@ -13,7 +13,8 @@ use switchyard_core::{
     Graph, Object,
     graph::Settings,
     object::{
-        Address, EndpointSlice, IngressRoute, Limits, Protocol, Secret, Service, ServicePort, SliceEndpoint,
+        Address, EndpointSlice, FetchedKeys, IngressRoute, Jwks, Limits, Protocol, Secret, Service,
+        ServicePort, SliceEndpoint,
     },
 };
 

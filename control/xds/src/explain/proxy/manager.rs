@@ -20,7 +20,7 @@ use envoy_types::pb::envoy::{
 use std::net::IpAddr;
 
 /// What no client says (Envoy's configuration/http/http_conn_man/header_sanitizing).
-const SANITISED: [&str; 18] = [
+const SANITISED: [&str; 19] = [
     "x-envoy-decorator-operation",
     "x-envoy-downstream-service-cluster",
     "x-envoy-downstream-service-node",
@@ -39,6 +39,40 @@ const SANITISED: [&str; 18] = [
     "x-envoy-upstream-alt-stat-name",
     "x-envoy-upstream-rq-per-try-timeout-ms",
     "x-envoy-upstream-rq-timeout-ms",
+    "x-forwarded-client-cert",
+];
+
+/// Headers that Envoy holds one of: several of a name become one, their values joined (`INLINE_REQ_HEADERS` of its
+/// envoy/http/header_map.h, and what extensions register).
+const JOINED: [&str; 28] = [
+    "accept",
+    "accept-encoding",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "access-control-request-private-network",
+    "authorization",
+    "cache-control",
+    "cdn-loop",
+    "content-encoding",
+    "content-type",
+    "expect",
+    "grpc-accept-encoding",
+    "grpc-timeout",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "origin",
+    "pragma",
+    "proxy-status",
+    "referer",
+    "user-agent",
+    "via",
+    "x-client-trace-id",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-request-id",
 ];
 
 /// What takes the requests of a connection.
@@ -71,6 +105,7 @@ impl<'p> Manager<'p> {
                 format!("the header {name:?} has an underscore, which some upstreams take for a hyphen");
             return Arrival::Refused(400, why);
         }
+        JOINED.iter().for_each(|name| join(&mut headers, name));
         self.strip(&mut headers);
         if self.manager.strip_trailing_host_dot {
             strip_dot(&mut headers);
@@ -126,6 +161,15 @@ impl<'p> Manager<'p> {
     }
 }
 
+fn join(headers: &mut Headers, name: &str) {
+    let of_name = headers.0.iter().filter(|(other, _)| other == name);
+    let values: Vec<_> = of_name.map(|(_, value)| value.as_slice()).collect();
+    if values.len() > 1 {
+        let joined = values.join(&b',');
+        headers.set(name, joined);
+    }
+}
+
 fn strip_dot(headers: &mut Headers) {
     let authority = headers.get(":authority").unwrap_or_default();
     let (host, port) = match authority.rsplit_once(':') {
@@ -145,10 +189,14 @@ fn trust(headers: &mut Headers, client: IpAddr) {
     }
     let scheme = headers.get(":scheme").unwrap_or_default().to_owned();
     headers.set("x-forwarded-proto", scheme);
+    headers.set("x-envoy-external-address", client.to_string());
+    // For a client on its own machine Envoy tells that machine's address, which nobody here knows.
+    if client.is_loopback() {
+        return;
+    }
     let before = headers.get("x-forwarded-for").map(|before| format!("{before},"));
     let forwarded = before.unwrap_or_default() + &client.to_string();
     headers.set("x-forwarded-for", forwarded);
-    headers.set("x-envoy-external-address", client.to_string());
 }
 
 /// Envoy takes the header from requests that ask for no upgrade.

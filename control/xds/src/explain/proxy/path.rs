@@ -52,14 +52,14 @@ fn unescape_slashes(path: &str) -> String {
     slashes.replace("%5c", "\\").replace("%5C", "\\")
 }
 
+/// Of a path that is nothing else, Envoy leaves two.
 fn merge_slashes(path: &str) -> String {
-    let mut merged = String::with_capacity(path.len());
-    for c in path.chars() {
-        if !(c == '/' && merged.ends_with('/')) {
-            merged.push(c);
-        }
+    if !path.contains("//") {
+        return path.to_owned();
     }
-    merged
+    let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let end = if path.ends_with('/') { "/" } else { "" };
+    format!("/{}{end}", segments.join("/"))
 }
 
 /// None: it holds what no path may.

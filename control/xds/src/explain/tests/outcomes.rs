@@ -221,6 +221,13 @@ fn a_connection_becomes_another_where_the_route_lets_it() {
         let asks_nothing = with(&format!("{host}/x"), &["Upgrade: websocket"]);
         assert_eq!(line(&told(&graph, asks_nothing)), "default/web /x", "{host}");
     }
+    // It is asked before whatever else the route would answer.
+    let nowhere = with(
+        "five.com/",
+        &["Upgrade: websocket", "Connection: keep-alive, upgrade"],
+    );
+    let refused = "403 the route lets no connection become another";
+    assert_eq!(line(&told(&graph, nowhere)), refused);
 }
 
 /// A host with TLS, of which a part is served in plain text, too; and hosts whose connections are passed on.

@@ -175,6 +175,31 @@ fn a_service_that_has_to_be_asked_is_taken_to_say_yes() {
 }
 
 #[test]
+fn keys_that_only_a_running_control_has_are_told_to_be_missing() {
+    let uri = "https://issuer.example.com/jwks";
+    let routes =
+        json!([{"match": "/", "services": services("web"), "auth": [{"jwt": {"jwks": {"uri": uri}}}]}]);
+    let mut graph = graph(&[("root", root(routes))]);
+    // As commands have it that look and go.
+    graph.apply(Object::Jwks(Jwks {
+        uri: uri.into(),
+        keys: Ok(FetchedKeys {
+            keys: Vec::new(),
+            fetched: 0,
+        }),
+    }));
+    graph.commit();
+    for headers in [&[][..], &["authorization: Bearer a.b.c"]] {
+        let explanation = told(&graph, with("bar.com/", headers));
+        let [assumed] = &*explanation.assumed else {
+            panic!("{:?}", explanation.assumed);
+        };
+        assert!(assumed.starts_with("default/root route / auth[0]: the keys of its jwks.uri are not known"));
+        assert!(matches!(explanation.outcome, Outcome::Refuse { .. }));
+    }
+}
+
+#[test]
 fn timeouts_and_retries_are_those_of_the_innermost_that_says_any() {
     let graph = guarded();
     let said = |url: &str| {
