@@ -16,19 +16,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::Mutex};
 
-use crate::{
-    client::Connection,
-    control::loopback,
-    process::Process,
-    tls::Authority,
-    wait::{PATIENCE, until},
-};
+use crate::{client::Connection, control::loopback, process::Process, tls::Authority, wait::until};
 
 /// An address that is this machine's, and that an API server takes for a pod's.
 pub const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 1));
@@ -84,7 +76,7 @@ impl Cluster {
             runtime: Handle::current(),
         };
         cluster.start_api_server().await?;
-        cluster.install_crds()?;
+        cluster.install_crds().await?;
         Ok(cluster)
     }
 
@@ -190,7 +182,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn install_crds(&self) -> Result<()> {
+    async fn install_crds(&self) -> Result<()> {
         let crds = crate::paths::repository().join(CRDS);
         let crds = crds.to_str().context("a path that is text")?;
         self.kubectl(&["apply", "--server-side", "-f", crds])?;
@@ -202,14 +194,8 @@ impl Cluster {
             "--all",
         ];
         // To kubectl one that has no status yet is an error, for which it does not wait.
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.kubectl(&established) {
-                Ok(_) => return Ok(()),
-                Err(error) if Instant::now() > deadline => return Err(error),
-                Err(_) => thread::sleep(Duration::from_millis(100)),
-            }
-        }
+        until("the CRDs are established", async || self.kubectl(&established)).await?;
+        Ok(())
     }
 
     /// Asks etcd's JSON gateway.
