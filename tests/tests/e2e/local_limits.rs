@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use switchyard_tests::{
     client::{Answer, Connection, get, once},
     echo::Echo,
+    envoy::Envoy,
     manifests::{ingress_route, ingress_route_in, service},
     wait::until,
     world::{Builder, Source, World},
@@ -51,14 +52,14 @@ async fn statuses(world: &World, host: &str, path: &str, requests: usize) -> Res
     Ok(statuses)
 }
 
-/// Of a policy, in all proxies.
+fn envoy(world: &World) -> Result<&Envoy> {
+    world.envoys.first().context("an Envoy")
+}
+
+/// Of a policy.
 async fn counted(world: &World, source: &str, what: &str) -> Result<u64> {
-    let mut count = 0;
-    for envoy in &world.envoys {
-        let name = format!("wasmcustom.switchyard.policy.{source}.{what}");
-        count += envoy.stat(&name).await?;
-    }
-    Ok(count)
+    let name = format!("wasmcustom.switchyard.policy.{source}.{what}");
+    envoy(world)?.stat(&name).await
 }
 
 /// A request, and what it has to meet.
@@ -221,6 +222,10 @@ async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()>
         ];
         ensure!(counts == [4, 1, 5], "{source}: {counts:?}");
     }
+    // One metric, as Prometheus is told.
+    let scrape = envoy(&world)?.admin("/stats/prometheus?filter=policy").await?;
+    let sample = r#"switchyard_policy{policy="default/plain_route_/",result="would_limit"} 4"#;
+    ensure!(scrape.lines().any(|line| line == sample), "{scrape}");
     Ok(())
 }
 

@@ -221,7 +221,7 @@ async fn breaking_off(says: &'static str) -> Result<SocketAddr> {
 async fn after_a_service_that_was_asked_has_failed() -> Result<()> {
     let gatekeeper = Gatekeeper::start().await?;
     let outer = json!({"source": "outer", "concurrency": {"max": 1}});
-    let external = json!({"cluster": "gatekeeper", "protocol": "http", "timeoutMs": 300});
+    let external = json!({"cluster": "gatekeeper", "protocol": "http", "timeoutMs": 2_000});
     let inner = json!({"source": "inner", "auth": [{"anyOf": [{"external": external}]}]});
     let clusters = [Cluster::new("gatekeeper", gatekeeper.address)];
     let proxy = Proxy::start_beside(&levels(&[outer, inner]), &clusters).await?;

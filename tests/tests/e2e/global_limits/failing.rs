@@ -1,16 +1,17 @@
 //! A service that does not answer, and requests that do not wait for it.
 
 use super::{Shop, counted, global, route};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use hyper::{Response, body::Incoming};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use switchyard_tests::{
     client::{Connection, Http2, empty, get},
+    envoy::Envoy,
     ratelimit::{hang, wake},
     wait::until,
     world::Source,
 };
-use tokio::time::timeout;
 
 use crate::{fixture::HOSTS, scenarios};
 
@@ -156,17 +157,19 @@ async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: So
         let mut http2 = Http2::open(shop.world.http()).await?;
         for number in 0..3 {
             let reset = hyper::Request::get(format!("http://{host}/reset/{number}")).header("x-host", host);
-            let sent = timeout(Duration::from_millis(300), http2.start(reset, empty())).await;
-            ensure!(sent.is_err(), "{sent:?}");
+            goes(&shop, http2.start(reset, empty()), number + 1).await?;
         }
         let mut gone = Connection::open(shop.world.http()).await?;
-        let sent = timeout(
-            Duration::from_millis(300),
-            gone.start(get(host, "/gone").header("x-host", host), empty()),
-        )
-        .await;
-        ensure!(sent.is_err(), "{sent:?}");
+        let request = get(host, "/gone").header("x-host", host);
+        goes(&shop, gone.start(request, empty()), 4).await?;
         drop(gone);
+        until("they are gone", async || {
+            let stats = envoy(&shop)?.admin("/stats?filter=downstream_rq_active").await?;
+            let mut stats = stats.lines().filter(|line| !line.starts_with("http.admin."));
+            ensure!(stats.all(|line| line.ends_with(": 0")), "{stats:?}");
+            Ok(())
+        })
+        .await?;
         wake(&shop.limits.service)?;
         // It was asked about each.
         until("those that are gone are counted", async || {
@@ -194,18 +197,33 @@ async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: So
             "the upstream was asked for those that are gone"
         );
     }
-    is_well(&shop).await
+    is_well(&shop)
 }
 
-/// No VM has failed, and none was made anew.
-async fn is_well(shop: &Shop) -> Result<()> {
-    let envoy = shop.world.envoys.first().context("an Envoy")?;
-    let log = envoy.process.log()?;
+/// Gives a request up, when so many are under way to the service.
+async fn goes(
+    shop: &Shop,
+    answer: impl Future<Output = Result<Response<Incoming>>>,
+    asked: usize,
+) -> Result<()> {
+    tokio::select! {
+        answer = answer => bail!("it was answered: {answer:?}"),
+        is_asked = is_asked(shop, asked) => is_asked,
+    }
+}
+
+/// No VM has failed.
+fn is_well(shop: &Shop) -> Result<()> {
+    let log = envoy(shop)?.process.log()?;
     ensure!(
         !log.contains("Wasm VM failed") && !log.contains("panicked"),
         "{log}"
     );
     Ok(())
+}
+
+fn envoy(shop: &Shop) -> Result<&Envoy> {
+    shop.world.envoys.first().context("an Envoy")
 }
 
 async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Source) -> Result<()> {
@@ -216,8 +234,7 @@ async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Sou
         let waits = tokio::spawn(async move {
             switchyard_tests::client::once(server, get(host, "/waits").header("x-host", host)).await
         });
-        // It is asked, as far as can be seen from here.
-        asked(&shop).await?;
+        is_asked(&shop, 1).await?;
         let other = crate::fixture::on_both(&json!([
             route("/", &[limit("a", &[])]),
             route(&format!("/new/{host}"), &[]),
@@ -234,15 +251,17 @@ async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Sou
         let statuses = shop.statuses(host, "/", 4).await?;
         ensure!(statuses == [200, 200, 200, 429], "{statuses:?}");
     }
-    is_well(&shop).await
+    is_well(&shop)
 }
 
-/// Waits until Envoy has a request under way to the service.
-async fn asked(shop: &Shop) -> Result<()> {
-    let envoy = shop.world.envoys.first().context("an Envoy")?;
+/// Waits until Envoy has so many requests under way to the service.
+async fn is_asked(shop: &Shop, requests: usize) -> Result<()> {
     until("the service is asked", async || {
-        let stats = envoy.admin("/stats?filter=limits.*upstream_rq_active").await?;
-        ensure!(stats.lines().any(|line| line.ends_with(": 1")), "{stats}");
+        let stats = envoy(shop)?
+            .admin("/stats?filter=limits.*upstream_rq_active")
+            .await?;
+        let number = format!(": {requests}");
+        ensure!(stats.lines().any(|line| line.ends_with(&number)), "{stats}");
         Ok(())
     })
     .await
