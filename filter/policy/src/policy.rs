@@ -4,10 +4,12 @@ use crate::{
     auth::{Fault, Requirement, Withheld},
     config::{
         self,
-        policy::{Concurrency, Headers, KeyPart, Retry, When},
+        policy::{Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
     },
     enforce::{Stage, cors::Cors, mirror::Mirror, witness::Part},
-    hash::hash_of,
+    hash::hash,
+    maps::Set,
+    protobuf::Writer,
 };
 use std::fmt;
 
@@ -162,7 +164,7 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
             (None, Some(global)) => Counted::ByService(global),
             _ => return Err(Unfit::Limit(at)),
         };
-        let what = hash_of(&(&when, counted.key()));
+        let what = hash(&what(when.as_ref(), counted.key()));
         let order = 1 + seen.iter().filter(|seen| **seen == what).count();
         seen.push(what);
         Ok(Limit {
@@ -174,6 +176,36 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
         })
     });
     named.collect()
+}
+
+/// What a limit counts: other bytes where that is something else. Releases of the filter that differ in them hand out
+/// fresh buckets, so they are written out, by names and numbers, and no hash of Rust's. In which order methods and headers
+/// stand makes no difference.
+fn what(when: Option<&When>, key: &[KeyPart]) -> Vec<u8> {
+    let mut what = Writer::default();
+    if let Some(When {
+        methods,
+        prefix,
+        headers,
+    }) = when
+    {
+        for method in methods.iter().collect::<Set<_>>().iter() {
+            what = what.bytes(1, method);
+        }
+        if let Some(prefix) = prefix {
+            what = what.bytes(2, prefix);
+        }
+        for HeaderMatch { name, value } in headers.iter().collect::<Set<_>>().iter() {
+            let name = Writer::default().bytes(1, name);
+            let header = value.iter().fold(name, |header, value| header.bytes(2, value));
+            what = what.message(3, header);
+        }
+    }
+    for part in key {
+        let (kind, name) = part.kind_and_name();
+        what = what.message(4, Writer::default().bytes(1, kind).bytes(2, name));
+    }
+    what.into_bytes()
 }
 
 // === impl Limit ===
@@ -199,3 +231,6 @@ impl Counted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

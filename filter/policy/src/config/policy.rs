@@ -62,7 +62,7 @@ pub struct When {
 }
 
 /// A header that a request has.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderMatch {
@@ -468,6 +468,18 @@ impl KeyPart {
     #[must_use]
     pub fn is_claim(&self) -> bool {
         matches!(self, Self::Claim(_))
+    }
+
+    /// As a configuration calls it, and the name that it has there; empty where it has none.
+    pub(crate) fn kind_and_name(&self) -> (&'static str, &str) {
+        match self {
+            Self::ClientIp => ("clientIP", ""),
+            Self::Header(name) => ("header", name),
+            Self::Cookie(name) => ("cookie", name),
+            Self::Claim(name) => ("claim", name),
+            Self::Path => ("path", ""),
+            Self::Method => ("method", ""),
+        }
     }
 }
 
