@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-cluster wasm envoy kube promtool deploy fuzz lint clean
+.PHONY: help demo test bench bench-cluster wasm envoy kube promtool ratelimit redis deploy fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
@@ -17,7 +17,7 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 	cargo build -p switchyard -p switchyard-tests --bin switchyard --bin demo
 	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/debug/demo
 
-test: wasm envoy kube promtool ## Every test, on real parts
+test: wasm envoy kube promtool ratelimit redis ## Every test, on real parts
 	scripts/reproducible.sh
 	scripts/render.sh --check
 	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
@@ -27,6 +27,7 @@ test: wasm envoy kube promtool ## Every test, on real parts
 	cargo build -p switchyard
 	cargo test -p switchyard-tests --no-run
 	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" PROMTOOL="$$(scripts/promtool.sh)" \
+	    RATELIMIT="$$(scripts/ratelimit.sh)" REDIS="$$(scripts/redis.sh)" \
 	    scripts/netns.sh cargo test --offline -p switchyard-tests
 	ENVOY="$$(scripts/envoy.sh)" SELFTEST=1 scripts/netns.sh $(TARGET)/debug/demo
 	scripts/fuzz.sh $(FUZZ_SECONDS)
@@ -51,6 +52,12 @@ kube: ## Get a Kubernetes API server, and print where it is
 
 promtool: ## Get promtool, and print where it is
 	@scripts/promtool.sh
+
+ratelimit: ## Get envoyproxy/ratelimit, and print where it is
+	@scripts/ratelimit.sh
+
+redis: ## Get a Redis server, and print where it is
+	@scripts/redis.sh
 
 deploy: ## Render deploy/switchyard.yaml from the Helm chart
 	scripts/render.sh

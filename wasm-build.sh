@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-max_size=430000
+max_size=409600
 out=target/wasm/switchyard.wasm
 build_dir=${CARGO_TARGET_DIR:-target}/wasm-build
 . scripts/wasm-toolchain.sh

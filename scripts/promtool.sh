@@ -7,18 +7,13 @@ set -euo pipefail
 unpacked="$cache/promtool/promtool"
 
 unpack() {
-    command -v apt-get >/dev/null || fail "promtool is missing: set PROMTOOL, or put it on PATH"
     local part
     part=$(mktemp -d "$cache/promtool.part-XXXXXX")
-    # As root, apt would step down to a user who may not write here.
-    (cd "$part" && { apt-get -qq -o APT::Sandbox::User=root download prometheus ||
-        { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get -qq -o APT::Sandbox::User=root download prometheus; }; }) >&2 ||
-        fail "promtool is missing: apt-get install prometheus"
-    dpkg-deb --fsys-tarfile "$part"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$part/promtool"
-    rm "$part"/prometheus_*.deb
-    chmod 755 "$part" "$part/promtool"
-    rm -rf "$cache/promtool"
-    mv "$part" "$cache/promtool"
+    (cd "$part" && unpack_packages prometheus) ||
+        fail "promtool is missing: apt-get install prometheus, or set PROMTOOL"
+    rm -rf "$cache/promtool" "$part/usr/bin/prometheus"
+    mv "$part/usr/bin" "$cache/promtool"
+    rm -rf "$part"
 }
 
 if [ -n "${PROMTOOL:-}" ]; then

@@ -1,10 +1,12 @@
-//! The admin interface: whether control is well, what the proxies have, what the graph looks like, where an IngressRoute
-//! stands, and when a switch is live.
+//! The admin interface: whether control is well, what the proxies have, what the graph looks like, what becomes of a
+//! request, where an IngressRoute stands, and when a switch is live.
 //!
 //! It answers on loopback, in JSON. What is logged can be changed here, and nothing else.
 
 use crate::{
+    cli::Format,
     engine::Question,
+    explain,
     health::{self, Health},
     live::{self, Report, Wanted},
     log::LogLevel,
@@ -154,6 +156,7 @@ pub fn router(admin: Admin, health: Health) -> Router {
         .route("/rehearsal", get(rehearsal))
         .route("/previous", get(previous))
         .route("/debug/graph", get(graph))
+        .route("/debug/explain", get(explain))
         .route("/log-level", get(log_level).put(set_log_level))
         .with_state(admin)
         .merge(health::router(health))
@@ -253,6 +256,26 @@ async fn graph(
     // Of a big cluster it is megabytes.
     let (content_type, text) = spawn_blocking(show).await.map_err(|_| stopping())?;
     Ok(([(CONTENT_TYPE, content_type)], text))
+}
+
+/// What the command prints as JSON. What is secret of the request is not repeated.
+async fn explain(
+    State(Admin { engine, files, .. }): State<Admin>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
+    let request = explain::request(&query);
+    let request = request.map_err(|fault| (StatusCode::BAD_REQUEST, format!("{fault}\n")))?;
+    let host = request.host();
+    let excerpt = ask(&engine, |reply| Question::Excerpt { host, reply }).await?;
+    let places = files.map(|files| files.places);
+    let told = move || {
+        let explanation = explain::explain_here(&excerpt, &request, places.as_ref());
+        serde_json::to_value(&explanation).map(|explanation| Format::Json.document(&explanation))
+    };
+    // A password may take its time.
+    let told = spawn_blocking(told).await.map_err(|_| stopping())?;
+    let told = told.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
+    Ok(([(CONTENT_TYPE, "application/json")], told))
 }
 
 async fn log_level(State(Admin { log_level, .. }): State<Admin>) -> String {

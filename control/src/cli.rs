@@ -2,7 +2,7 @@
 
 use crate::{
     bootstrap::{Bootstrap, Endpoint, XdsTls},
-    certgen, check, crds, serve, shutdown,
+    certgen, check, crds, explain, serve, shutdown,
     source::ReadArgs,
     switch,
     tls_files::TlsArgs,
@@ -38,6 +38,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   switchyard check manifests/                       every error, with file and line
+  switchyard explain manifests/ www.example.com/    what becomes of a request, and why
   switchyard bootstrap --out envoy/envoy.json       Envoy's bootstrap, and the filter beside it
   switchyard serve --manifests manifests/           serve the directory to Envoy, and follow its changes
   envoy -c envoy/envoy.json                         (in another terminal)
@@ -57,6 +58,7 @@ enum Command {
     /// Each root, its routes, and the branches below them with their statuses; the active branch is marked.
     Tree(LookArgs),
     Translate(translate::Translate),
+    Explain(explain::Explain),
     Switch(switch::Switch),
     Crds(crds::Crds),
     Certgen(certgen::Certgen),
@@ -192,6 +194,7 @@ impl Cli {
             Command::Translate(translate) => {
                 runtime(Builder::new_current_thread())?.block_on(translate.run())
             }
+            Command::Explain(explain) => runtime(Builder::new_current_thread())?.block_on(explain.run()),
             // It asks and waits: a thread of its own for each core would be no use, and takes its time to start.
             Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
             Command::Crds(crds) => Ok(crds.run()),

@@ -21,7 +21,7 @@ use crate::{
     tree::Picture,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use switchyard_core::{Change, Graph, Name, Obstacle, object::Batch};
+use switchyard_core::{Change, Excerpt, Graph, Name, Obstacle, object::Batch};
 use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
@@ -53,6 +53,11 @@ pub enum Question {
     Alive(oneshot::Sender<()>),
     /// What the graph looks like. It is copied, to be shown elsewhere: what is long would hold up what comes after.
     Picture(oneshot::Sender<Picture>),
+    /// What there is to know of a host. It is copied, for the same reason.
+    Excerpt {
+        host: String,
+        reply: oneshot::Sender<Excerpt>,
+    },
     /// Which root serves a host.
     Root {
         host: String,
@@ -313,6 +318,7 @@ impl Engine {
             }
             Question::Alive(reply) => reply.send(()).unwrap_or_default(),
             Question::Picture(reply) => drop(reply.send(Picture::of(&self.graph))),
+            Question::Excerpt { host, reply } => drop(reply.send(self.graph.excerpt(&host))),
             Question::Root { host, reply } => {
                 let host = self.graph.table().hosts.get(host.as_str());
                 // If nobody waits any longer there is nobody to tell.

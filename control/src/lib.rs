@@ -9,6 +9,7 @@ pub mod client;
 pub mod crds;
 pub mod edit;
 pub mod engine;
+pub mod explain;
 pub mod health;
 pub mod http;
 pub mod jwks;

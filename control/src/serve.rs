@@ -64,7 +64,7 @@ pub struct Serve {
     /// Where to answer /metrics, for Prometheus, and /healthz and /readyz, for the kubelet.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
     metrics_address: SocketAddr,
-    /// Where to answer `switchyard switch`, /proxies, /debug/graph and /log-level. Best on loopback.
+    /// Where to answer `switchyard switch`, /proxies, /debug/graph, /debug/explain and /log-level. Best on loopback.
     #[arg(long, value_name = "IP:PORT", default_value_t = ADMIN_ADDRESS)]
     admin_address: SocketAddr,
     /// The filter's code [default: switchyard.wasm beside this program].

@@ -9,6 +9,8 @@ mod certgen;
 mod control;
 #[path = "commands/docs.rs"]
 mod docs;
+#[path = "commands/explain.rs"]
+mod explain;
 #[path = "commands/switch.rs"]
 mod switch;
 
@@ -243,6 +245,7 @@ fn every_command_explains_itself() {
         "check",
         "translate",
         "tree",
+        "explain",
         "switch",
         "certgen",
         "completions",

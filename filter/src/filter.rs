@@ -2,16 +2,12 @@
 //! come yet.
 
 use crate::{calls::Token, envoy::Envoy, host, journey::Journey, metrics::Metrics, stream::Answer};
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, VecDeque},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 use switchyard_policy::{
     auth::{self, Work},
     call::Reply,
     enforce::Worker,
+    maps::Map,
     places::{self, Place},
     rng::Rng,
     store::{Cache, Store},
@@ -30,27 +26,26 @@ thread_local! {
 #[derive(Default)]
 struct Filter {
     /// By `root_id`: plugins of one `root_id` are one filter, says Envoy.
-    plugins: BTreeMap<Vec<u8>, Plugin>,
+    plugins: Map<Vec<u8>, Plugin>,
     /// None until configured, as is the worker.
     rng: Option<Rng>,
     worker: Option<Worker>,
     metrics: Metrics,
     /// What is left to do, by stream.
-    journeys: BTreeMap<u32, Journey>,
-    answers: BTreeMap<u32, Answer>,
-    places: BTreeMap<u32, Vec<Place>>,
+    journeys: Map<u32, Journey>,
+    answers: Map<u32, Answer>,
+    places: Map<u32, Vec<Place>>,
     /// Whose question it is that was asked.
-    calls: BTreeMap<Token, u32>,
+    calls: Map<Token, u32>,
     /// What is done bit by bit, for whom, in the order of whose turn it is.
     works: VecDeque<(u32, Work)>,
     /// When places were last looked after.
     looked_after: Duration,
 }
 
-#[derive(Default)]
 struct Plugin {
     /// The newest configuration that was taken.
-    store: Option<Rc<Store>>,
+    store: Rc<Store>,
     /// What was decoded of it, and of those before.
     cache: Rc<RefCell<Cache>>,
 }
@@ -58,11 +53,12 @@ struct Plugin {
 /// Takes the configuration of the plugin that is being configured. Says whether it is one; if not, the last stays.
 pub(crate) fn configure(root_context: u32, len: usize) -> bool {
     let root_id = host::root_id();
-    let cache = FILTER.with_borrow_mut(|filter| filter.cache(&root_id));
-    match Store::new(host::plugin_configuration(len), cache) {
+    let cache = FILTER.with_borrow(|filter| filter.cache(&root_id));
+    match Store::new(host::plugin_configuration(len), Rc::clone(&cache)) {
         Ok(store) => {
             let period = FILTER.with_borrow_mut(|filter| {
-                filter.keep(store, root_id, root_context);
+                let store = Rc::new(store);
+                filter.keep(root_id, Plugin { store, cache }, root_context);
                 filter.tick_period()
             });
             // The one before had the ticks, perhaps, and they end with it.
@@ -81,7 +77,7 @@ pub(crate) fn configure(root_context: u32, len: usize) -> bool {
 /// The configuration that the running stream is to be decided by.
 pub(crate) fn store() -> Option<Rc<Store>> {
     let root_id = host::root_id();
-    FILTER.with_borrow(|filter| filter.plugins.get(&root_id)?.store.clone())
+    FILTER.with_borrow(|filter| Some(Rc::clone(&filter.plugins.get(&root_id)?.store)))
 }
 
 /// Lends the random numbers of this worker.
@@ -212,13 +208,13 @@ impl Filter {
         self.worker.get_or_insert_with(|| Worker::new(&Envoy::default()))
     }
 
-    fn cache(&mut self, root_id: &[u8]) -> Rc<RefCell<Cache>> {
-        let plugin = self.plugins.entry(root_id.to_vec()).or_default();
-        Rc::clone(&plugin.cache)
+    fn cache(&self, root_id: &[u8]) -> Rc<RefCell<Cache>> {
+        let plugin = self.plugins.get(root_id);
+        plugin.map_or_else(Rc::default, |plugin| Rc::clone(&plugin.cache))
     }
 
-    fn keep(&mut self, store: Store, root_id: Vec<u8>, root_context: u32) {
-        self.plugins.entry(root_id).or_default().store = Some(Rc::new(store));
+    fn keep(&mut self, root_id: Vec<u8>, plugin: Plugin, root_context: u32) {
+        self.plugins.insert(root_id, plugin);
         // Workers start within the same microsecond, each with its own VM.
         let seed = || Rng::new(host::clock() ^ u64::from(root_context).rotate_left(32));
         self.rng.get_or_insert_with(seed);

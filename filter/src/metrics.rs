@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `allowed` | that the policy let through |
 //! | `limited` | too many for a rate limit |
-//! | `would_limit` | too many for a rate limit that is tried out |
-//! | `denied_<reason>` | that something else of the policy refused |
+//! | `would_limit` | that a rate limit that is tried out would refuse |
+//! | `denied_<reason>` | refused for any other reason, such as `missing` credentials, or `no_answer` of a service |
 //! | `unasked` | let through because a service that has to be asked did not answer |
 //! | `crowded` | for which a rate limit had to forget what it knew of another client |
 //! | `mirrored` | copied, by as many copies |
@@ -13,8 +13,10 @@
 //! Sources are what people write, and there may be many: after [`MAX_SOURCES`] a worker counts further ones as `other`.
 
 use crate::abi;
-use std::collections::BTreeMap;
-use switchyard_policy::enforce::witness::{Part, Said, Witness};
+use switchyard_policy::{
+    enforce::witness::{LIMITED, Part, Said, Witness},
+    maps::Map,
+};
 
 /// Each has several counters, and each of those is some hundred bytes to Envoy.
 const MAX_SOURCES: usize = 1_000;
@@ -24,11 +26,11 @@ const OTHERS: &str = "other";
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     /// What the host calls a counter, by source.
-    counters: BTreeMap<String, BTreeMap<Counter, u32>>,
+    counters: Map<String, Vec<(Counter, u32)>>,
 }
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counter {
     Allowed,
     Limited,
@@ -45,28 +47,35 @@ impl Metrics {
     fn count(&mut self, source: &str, counter: Counter) {
         let is_known = self.counters.contains_key(source) || self.counters.len() < MAX_SOURCES;
         let source = if is_known { source } else { OTHERS };
-        let counters = match self.counters.get_mut(source) {
-            Some(counters) => counters,
-            None => self.counters.entry(source.to_owned()).or_default(),
-        };
-        if let Some(id) = counters.get(&counter).copied().or_else(|| counter.define(source)) {
-            counters.insert(counter, id);
+        let counters = self.counters.get(source).into_iter().flatten();
+        let mut known = counters.filter(|(known, _)| *known == counter);
+        let id = known.next().map(|(_, id)| *id);
+        if let Some(id) = id.or_else(|| self.define(source, counter)) {
             // The host has nothing better to say of a counter that it has given a number.
             abi::increment_metric(id).ok();
         }
     }
+
+    fn define(&mut self, source: &str, counter: Counter) -> Option<u32> {
+        let id = counter.define(source)?;
+        match self.counters.get_mut(source) {
+            Some(counters) => counters.push((counter, id)),
+            None => _ = self.counters.insert(source.to_owned(), vec![(counter, id)]),
+        }
+        Some(id)
+    }
 }
 
 impl Witness for Metrics {
-    fn saw(&mut self, source: &str, part: Part, said: Said) {
-        let counter = match (said, part) {
-            (Said::Passed, _) => return,
-            (Said::Refused(_), Part::RateLimit(_)) => Counter::Limited,
-            (Said::Refused(reason), _) => Counter::Denied(reason),
-            (Said::WouldRefuse(_), _) => Counter::WouldLimit,
-            (Said::Unasked, _) => Counter::Unasked,
-            (Said::Crowded, _) => Counter::Crowded,
-            (Said::Copied, _) => Counter::Mirrored,
+    fn saw(&mut self, source: &str, _part: Part, said: Said) {
+        let counter = match said {
+            Said::Passed => return,
+            Said::Refused(LIMITED) => Counter::Limited,
+            Said::Refused(reason) => Counter::Denied(reason),
+            Said::WouldRefuse(_) => Counter::WouldLimit,
+            Said::Unasked => Counter::Unasked,
+            Said::Crowded => Counter::Crowded,
+            Said::Copied => Counter::Mirrored,
         };
         self.count(source, counter);
     }

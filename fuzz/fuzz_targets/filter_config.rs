@@ -4,13 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    net::IpAddr,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
 use switchyard_policy::{
     auth::Answer,
     call::Reply,
@@ -113,7 +107,10 @@ fuzz_target!(|bytes: &[u8]| {
         // Twice: decoded, and from the cache.
         let first = decide(&store, request, &mut Rng::new(0));
         assert_eq!(first, decide(&store, request, &mut Rng::new(0)));
-        let own = first.outcome.as_ref().map_or_else(|_| Own::default(), |forward| forward.own);
+        let own = first
+            .outcome
+            .as_ref()
+            .map_or_else(|_| Own::default(), |forward| forward.own);
         meet(first.levels, own, request);
     }
 });

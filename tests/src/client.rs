@@ -11,10 +11,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -87,6 +91,13 @@ impl Connection {
             .with_context(|| format!("connecting to {server}"))?;
         stream.set_nodelay(true)?;
         Self::over(stream).await
+    }
+
+    /// From an address of this machine, such as another one of loopback: another client, to a server.
+    pub async fn open_from(client: IpAddr, server: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((client, 0).into())?;
+        Self::over(socket.connect(server).await?).await
     }
 
     /// HTTP/1.1 on a stream that is already there.

@@ -16,11 +16,19 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::Mutex};
 
-use crate::{client::Connection, control::loopback, process::Process, tls::Authority, wait::until};
+use crate::{
+    client::Connection,
+    control::loopback,
+    process::Process,
+    tls::Authority,
+    wait::{PATIENCE, until},
+};
 
 /// An address that is this machine's, and that an API server takes for a pod's.
 pub const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 1));
@@ -193,8 +201,15 @@ impl Cluster {
             "crd",
             "--all",
         ];
-        self.kubectl(&established)?;
-        Ok(())
+        // To kubectl one that has no status yet is an error, for which it does not wait.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.kubectl(&established) {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
     }
 
     /// Asks etcd's JSON gateway.

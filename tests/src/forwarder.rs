@@ -6,14 +6,14 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::sleep,
 };
 
 /// At most so much goes to a client at a time, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// Forwards until it is dropped.
+/// Forwards until it is dropped, which cuts the connections that there are.
 #[derive(Debug)]
 pub struct Forwarder {
     pub address: SocketAddr,
@@ -63,8 +63,11 @@ impl Drop for Forwarder {
 }
 
 async fn accept(listener: TcpListener, way: watch::Receiver<Way>) {
+    // They end with it.
+    let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(forward(client, way.clone()));
+        connections.spawn(forward(client, way.clone()));
+        while connections.try_join_next().is_some() {}
     }
 }
 

@@ -149,7 +149,7 @@ async fn check(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Inf
     let headers = headers.unwrap_or_default().headers;
     let authorization = headers.get("authorization").map_or("", String::as_str);
     let (status, response) = match verdict(authorization).await {
-        Verdict::Yes(group) => (OK, allowed(group)),
+        Verdict::Yes(group) => (OK, allowed(&group)),
         Verdict::Login => (OK, denied(302, &[("location", "/login")], "this way\n")),
         Verdict::No => (OK, denied(403, &[], "not you\n")),
         Verdict::Broken => (INTERNAL, CheckResponse::default()),
@@ -165,9 +165,9 @@ async fn check(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Inf
         .body(body.boxed())?)
 }
 
-fn allowed(group: String) -> CheckResponse {
+fn allowed(group: &str) -> CheckResponse {
     let response = OkHttpResponse {
-        headers: vec![header("x-group", &group)],
+        headers: vec![header("x-group", group)],
         ..Default::default()
     };
     CheckResponse {

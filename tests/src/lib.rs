@@ -24,6 +24,7 @@ pub mod paths;
 pub mod ports;
 pub mod probe;
 pub mod process;
+pub mod ratelimit;
 pub mod report;
 pub mod statics;
 pub mod tls;

@@ -69,10 +69,14 @@ pub fn tls_secret(namespace: &str, name: &str, certificate: &crate::tls::Certifi
 /// An object of any kind, in `default`.
 #[must_use]
 pub fn object(api_version: &str, kind: &str, name: &str, content: Value) -> String {
+    object_in("default", (api_version, kind), name, content)
+}
+
+fn object_in(namespace: &str, (api_version, kind): (&str, &str), name: &str, content: Value) -> String {
     let mut object = json!({
         "apiVersion": api_version,
         "kind": kind,
-        "metadata": {"namespace": "default", "name": name},
+        "metadata": {"namespace": namespace, "name": name},
     });
     if let (Value::Object(object), Value::Object(content)) = (&mut object, content) {
         object.extend(content);
@@ -83,12 +87,14 @@ pub fn object(api_version: &str, kind: &str, name: &str, content: Value) -> Stri
 /// An IngressRoute in `default`.
 #[must_use]
 pub fn ingress_route(name: &str, spec: &Value) -> String {
-    object(
-        "contour.heptio.com/v1beta1",
-        "IngressRoute",
-        name,
-        json!({"spec": spec}),
-    )
+    ingress_route_in("default", name, spec)
+}
+
+/// An IngressRoute.
+#[must_use]
+pub fn ingress_route_in(namespace: &str, name: &str, spec: &Value) -> String {
+    let kind = ("contour.heptio.com/v1beta1", "IngressRoute");
+    object_in(namespace, kind, name, json!({"spec": spec}))
 }
 
 /// An IngressRoute that sends a prefix to a service: what a branch is in most scenarios.

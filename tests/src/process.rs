@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use rustix::{
     param::clock_ticks_per_second,
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, kill_process, kill_process_group},
 };
 use std::{
     fs::{self, File},
@@ -117,4 +117,25 @@ fn on_cpu(stat: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(
         used as f64 / clock_ticks_per_second() as f64,
     ))
+}
+
+/// Processes that are one group, as what a shell starts. Dropping it kills those that still run.
+#[derive(Debug)]
+pub struct Group(Pid);
+
+// === impl Group ===
+
+impl Group {
+    /// That of a program which was started to lead one.
+    pub fn of(leader: &std::process::Child) -> Result<Self> {
+        let pid = Pid::from_raw(leader.id().cast_signed());
+        Ok(Self(pid.context("it has a number")?))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // There may be none left.
+        kill_process_group(self.0, Signal::KILL).ok();
+    }
 }

@@ -126,16 +126,29 @@ impl Static {
     }
 
     /// Gives the filter another configuration, and waits until Envoy has taken it.
+    ///
+    /// # Errors
+    /// Envoy refuses it.
     pub async fn configure(&self, filter: &Value) -> Result<()> {
-        const RELOADS: &str = "extension_config_discovery.http_filter.switchyard.config_reload";
-        let before = self.envoy.stat(RELOADS).await?;
+        let (taken, refused) = self.updates().await?;
         write(&self.dir.join("next.json"), &extension(filter)?)?;
         fs::rename(self.dir.join("next.json"), self.dir.join("ecds.json"))?;
-        until("Envoy has taken it", async || {
-            ensure!(self.envoy.stat(RELOADS).await? > before);
-            Ok(())
-        })
-        .await
+        let is_taken = until("Envoy says what it thinks of it", async || {
+            let now = self.updates().await?;
+            ensure!(now != (taken, refused));
+            Ok(now.1 == refused)
+        });
+        ensure!(is_taken.await?, "Envoy refuses the configuration");
+        Ok(())
+    }
+
+    /// How many configurations were taken, and how many refused. (`config_reload` counts both.)
+    async fn updates(&self) -> Result<(u64, u64)> {
+        let count = async |what| {
+            let name = format!("extension_config_discovery.http_filter.switchyard.{what}");
+            self.envoy.stat(&name).await
+        };
+        Ok((count("update_success").await?, count("update_rejected").await?))
     }
 
     /// What was logged last of a path.
@@ -230,12 +243,12 @@ fn manager(dir: &Path) -> Value {
             "name": HOST,
             "domains": [HOST],
             "routes": [
-                route("forward", json!({
+                route("forward", &json!({
                     "prefix": "/",
                     "headers": [{"name": names::ROUTE, "string_match": {"exact": "forward"}}],
                 }), json!({"cluster_header": names::CLUSTER})),
-                route(PLAIN, json!({"path_separated_prefix": "/plain"}), json!({"cluster": "blue"})),
-                route(SWITCH, json!({"prefix": "/"}), json!({"cluster_header": names::CLUSTER})),
+                route(PLAIN, &json!({"path_separated_prefix": "/plain"}), json!({"cluster": "blue"})),
+                route(SWITCH, &json!({"prefix": "/"}), json!({"cluster_header": names::CLUSTER})),
             ],
         }]},
         "http_filters": [
@@ -256,7 +269,7 @@ fn manager(dir: &Path) -> Value {
     })
 }
 
-fn route(name: &str, r#match: Value, mut action: Value) -> Value {
+fn route(name: &str, r#match: &Value, mut action: Value) -> Value {
     let mirrors = (0..MIRRORS).map(|number| json!({"cluster_header": names::mirror(number)}));
     action["request_mirror_policies"] = mirrors.collect();
     action["path_rewrite"] = "%FILTER_STATE(wasm.switchyard_path:PLAIN)%".into();

@@ -20,6 +20,7 @@ mod commit;
 mod compile;
 mod digest;
 mod endpoints;
+mod excerpt;
 mod fault;
 mod index;
 mod objects;
@@ -34,7 +35,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use self::rehearsal::Obstacle;
+pub use self::{excerpt::Excerpt, rehearsal::Obstacle};
 
 use self::{
     index::Index,

@@ -19,7 +19,7 @@ pub mod table;
 pub mod tree;
 
 pub use self::{
-    graph::{Change, Graph, Obstacle, Settings},
+    graph::{Change, Excerpt, Graph, Obstacle, Settings},
     object::{Name, Object, ObjectId},
     status::{Status, StatusError},
     table::Table,

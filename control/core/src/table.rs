@@ -307,6 +307,19 @@ impl Host {
     }
 }
 
+// === impl HostTls ===
+
+impl HostTls {
+    /// How it is terminated, if it is.
+    #[must_use]
+    pub fn edge(&self) -> Option<&EdgeTls> {
+        match self {
+            Self::Terminate { tls, vhost: _ } | Self::TerminateTcp { tls, proxy: _ } => Some(tls),
+            Self::Passthrough { proxy: _ } => None,
+        }
+    }
+}
+
 // === impl Vhost ===
 
 impl Vhost {

@@ -291,8 +291,7 @@ impl Directory {
         let object = |directory: &Self, id| directory.entry(id).map(|(_, entry)| entry.object.clone());
         let before: Vec<_> = ids.iter().map(|id| object(self, id)).collect();
         edit(self);
-        let first = |id| self.places.get(id).and_then(BTreeSet::first);
-        self.published.note(ids.iter().map(|id| (id, first(id))));
+        self.published.note(ids.iter().map(|id| (id, self.entry(id))));
         let changed = ids
             .iter()
             .zip(before)

@@ -19,7 +19,7 @@ pub struct File {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub object: Object,
-    pub positions: Positions,
+    pub positions: Arc<Positions>,
 }
 
 struct Reader<'f> {
@@ -84,7 +84,7 @@ impl Reader<'_> {
     fn object(&mut self, node: &Node) {
         let value = node.to_value();
         let label = label(&value);
-        let positions = Positions::of(node);
+        let positions = Arc::new(Positions::of(node));
         match object(value) {
             Ok(None) => self.file.others += 1,
             Ok(Some(Reading { object, warnings })) => {

@@ -3,6 +3,9 @@
 use super::{repository, stdout, switchyard};
 use std::{collections::BTreeSet, fs, path::Path};
 
+/// Where the Services of the page on explaining are.
+const ENDPOINTS: &str = include_str!("../fixtures/docs/endpoints.yaml");
+
 /// What pages name and do not show.
 const NAMED: &str = include_str!("../fixtures/docs/named.yaml");
 
@@ -63,6 +66,40 @@ fn manifests_of_the_book_check_well() {
         checked += manifests.len();
     }
     assert!(checked > 6, "only {checked} manifests");
+}
+
+/// Commands on a page that begin so, each with what it is to print.
+fn commands<'p>(page: &'p str, begin: &str) -> Vec<(&'p str, String)> {
+    let blocks = page.split("\n```console\n").skip(1);
+    let blocks = blocks.map(|block| block.split("\n```").next().unwrap());
+    let commands = blocks.flat_map(|block| block.strip_prefix("$ ").unwrap().split("\n$ "));
+    let split = |command: &'p str| {
+        let (command, printed) = command.split_once('\n').unwrap_or((command, ""));
+        (command, format!("{printed}\n"))
+    };
+    commands
+        .map(split)
+        .filter(|(command, _)| command.starts_with(begin))
+        .collect()
+}
+
+#[test]
+fn what_the_book_explains_is_what_is_explained() {
+    let page = fs::read_to_string(repository().join("docs/explain.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("www.yaml", yaml(&page)[0]);
+    write("named.yaml", NAMED);
+    write("endpoints.yaml", ENDPOINTS);
+    let commands = commands(&page, "switchyard explain manifests/ ");
+    assert_eq!(commands.len(), 2);
+    for (command, printed) in commands {
+        // The one that is quoted has a space after its colon, and needs none.
+        let words = command.replace('\'', "").replace(": ", ":");
+        let words: Vec<_> = words.split(' ').skip(3).collect();
+        let arguments = [&["explain", super::path(folder.path())], &words[..]].concat();
+        assert_eq!(stdout(&switchyard(&arguments)), printed, "{command}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Routing table to Envoy resources, and the delta ADS server.
 
 pub mod ads;
+pub mod explain;
 pub mod json;
 mod pack;
 pub mod resource;

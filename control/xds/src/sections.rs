@@ -104,6 +104,24 @@ impl Sections {
         wire::encode(&self.shard.to_string(), code, flags, &buckets)
     }
 
+    /// What the filter gets, and nothing around it.
+    ///
+    /// # Errors
+    /// More than 4 GiB of sections.
+    pub(crate) fn packed(&self) -> Result<Vec<u8>, Unpackable> {
+        let flags = Flags {
+            expose_branch: self.expose_branch,
+        };
+        let buckets: Vec<_> = self
+            .buckets
+            .iter()
+            .map(|bucket| bucket.packed.as_slice())
+            .collect();
+        let mut bytes = Vec::with_capacity(packed::assembled_len(&buckets));
+        packed::assemble_into(flags, &buckets, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// As people write a configuration, without the secrets that are in policies.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ mod endpoint;
 mod filters;
 mod hosts;
 mod http;
-mod listener;
+pub(crate) mod listener;
 mod mirror;
 mod published;
 mod route;

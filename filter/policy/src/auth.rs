@@ -35,19 +35,20 @@ use crate::{
     config::policy,
     decide::Headers,
     host::Host,
+    maps::Set,
 };
 use api_key::ApiKey;
 use basic::Basic;
 use external::External;
 use ip::Ip;
 use jwt::Jwt;
-use std::{collections::BTreeSet, rc::Rc};
+use std::rc::Rc;
 
 /// One of several checks must pass.
 pub struct Requirement {
     any_of: Vec<Check>,
     /// Headers that credentials come in: none may be there twice, for who knows which of them the upstream believes.
-    credentials: BTreeSet<String>,
+    credentials: Set<String>,
     withheld: Withheld,
 }
 
@@ -65,9 +66,9 @@ enum Check {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
     /// In lower case.
-    pub headers: BTreeSet<String>,
+    pub headers: Set<String>,
     /// Of the query.
-    pub parameters: BTreeSet<String>,
+    pub parameters: Set<String>,
 }
 
 /// A request that is to be checked, and by what.
@@ -213,7 +214,7 @@ impl TryFrom<policy::Requirement> for Requirement {
             .into_iter()
             .map(Check::try_from)
             .collect::<Result<_, _>>()?;
-        let mut credentials = BTreeSet::new();
+        let mut credentials = Set::default();
         let mut withheld = Withheld::default();
         for check in &any_of {
             credentials.extend(check.credentials().map(str::to_owned));

@@ -36,6 +36,7 @@ pub use policy::Policy;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
+use crate::maps::Map;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -53,13 +54,13 @@ pub struct Config {
     pub expose_branch: bool,
     /// By key: the name of the Envoy route that the switch is, or for one below another what `switch` says there.
     #[serde(default)]
-    pub switches: BTreeMap<String, Switch>,
+    pub switches: Map<String, Switch>,
     /// Of Envoy routes that are no switches, and that the filter is on for: by the route's name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub routes: BTreeMap<String, PlainRoute>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub routes: Map<String, PlainRoute>,
     /// By key: what `policies` and `policy` say elsewhere.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub policies: BTreeMap<String, Policy>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub policies: Map<String, Policy>,
 }
 
 /// An Envoy route whose requests meet policies, and go where Envoy says.

@@ -6,7 +6,7 @@ use crate::{
     path,
     policy::Policy,
     request::Request,
-    rng::Rng,
+    rng::{Chance, Rng},
     session,
     store::{Store, Unusable},
     switch::{Branch, Switch},
@@ -112,20 +112,27 @@ struct Walk<'a> {
 }
 
 /// What chose a branch.
-enum Choice {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
     /// Of this request alone.
     Preview,
     /// The session that it belongs to.
     Session,
-    /// Where new sessions go.
+    /// Where new sessions go: a share of them elsewhere than the others.
     New,
 }
 
 /// Decides a request.
 #[must_use]
 pub fn decide(store: &Store, request: Request<'_>, rng: &mut Rng) -> Decision {
+    decide_with(store, request, rng)
+}
+
+/// The same, where something else is in the place of chance.
+#[must_use]
+pub fn decide_with(store: &Store, request: Request<'_>, chance: &mut impl Chance) -> Decision {
     let mut walk = Walk::new(request);
-    let outcome = walk.run(store, rng);
+    let outcome = walk.run(store, chance);
     Decision {
         trail: walk.trail,
         levels: walk.levels,
@@ -197,7 +204,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn run(&mut self, store: &Store, rng: &mut Rng) -> Result<Forward, Refusal> {
+    fn run(&mut self, store: &Store, chance: &mut impl Chance) -> Result<Forward, Refusal> {
         let mut key = self.request.route_name.to_owned();
         for passed in 0..MAX_SWITCHES {
             let switch = match store.switch(&key) {
@@ -207,12 +214,12 @@ impl<'a> Walk<'a> {
                 Err(error) => return Err(Refusal::BadSwitch(key, error)),
             };
             self.meet(store, &switch.policies)?;
-            let branch = self.enter(&switch, rng);
+            let branch = self.enter((&key, &switch), chance);
             let (prefix, target) = self.route(&switch, &branch)?;
             match target {
                 Target::Leaf(leaf) => {
                     self.meet(store, leaf.policy.as_slice())?;
-                    return self.arrive(prefix, leaf, rng);
+                    return self.arrive(prefix, leaf, chance);
                 }
                 Target::Switch(below) => key = below.clone(),
                 Target::Unavailable(reason) => return Err(self.stop(prefix, reason)),
@@ -266,8 +273,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes a branch of the switch.
-    fn enter(&mut self, switch: &Switch, rng: &mut Rng) -> Rc<Branch> {
-        let (branch, choice) = choose(switch, self.request, rng);
+    fn enter(&mut self, (key, switch): (&str, &Switch), chance: &mut impl Chance) -> Rc<Branch> {
+        let (branch, choice) = choose(switch, self.request, chance);
+        chance.chose(key, &branch.name, choice);
         self.note(switch, &branch.name);
         if let (Some(sticky), Choice::New) = (&switch.sticky, choice) {
             let prefix = self.mapping.visible(&switch.prefix);
@@ -327,7 +335,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn arrive(&mut self, prefix: &str, leaf: &Leaf, rng: &mut Rng) -> Result<Forward, Refusal> {
+    fn arrive(&mut self, prefix: &str, leaf: &Leaf, chance: &mut impl Chance) -> Result<Forward, Refusal> {
         let Leaf {
             route,
             clusters,
@@ -344,7 +352,7 @@ impl<'a> Walk<'a> {
         let rewrites = path.as_ref().map(|_| FORWARD.to_owned());
         Ok(Forward {
             route: route.clone().or(rewrites),
-            cluster: pick(clusters, rng).map(str::to_owned),
+            cluster: pick(clusters, chance).map(str::to_owned),
             path,
             set_cookies: std::mem::take(&mut self.set_cookies),
             mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
@@ -371,14 +379,18 @@ impl<'a> Walk<'a> {
 }
 
 /// The branch that a request gets: a preview's, its session's, a canary's share, else the active one.
-fn choose<'s>(switch: &'s Switch, request: Request<'_>, rng: &mut Rng) -> (&'s Rc<Branch>, Choice) {
+fn choose<'s>(
+    switch: &'s Switch,
+    request: Request<'_>,
+    chance: &mut impl Chance,
+) -> (&'s Rc<Branch>, Choice) {
     if let Some(standby) = switch.standby.first().filter(|_| is_preview(switch, request)) {
         return (standby, Choice::Preview);
     }
     if let Some(branch) = session_branch(switch, request) {
         return (branch, Choice::Session);
     }
-    let is_canary = switch.canary > 0 && rng.below(100) < u64::from(switch.canary);
+    let is_canary = switch.canary > 0 && chance.below(100) < u64::from(switch.canary);
     let standby = switch.standby.first().filter(|_| is_canary);
     (standby.unwrap_or(&switch.active), Choice::New)
 }
@@ -402,12 +414,12 @@ fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc
 }
 
 /// One of the clusters, by weight.
-fn pick<'c>(clusters: &'c [WeightedCluster], rng: &mut Rng) -> Option<&'c str> {
+fn pick<'c>(clusters: &'c [WeightedCluster], chance: &mut impl Chance) -> Option<&'c str> {
     if let [only] = clusters {
         return Some(&only.name);
     }
     let total = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
-    let mut left = rng.below(total);
+    let mut left = chance.below(total);
     let picked = clusters.iter().find(|cluster| {
         let is_hit = left < u64::from(cluster.weight);
         left = left.saturating_sub(u64::from(cluster.weight));

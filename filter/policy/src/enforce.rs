@@ -11,7 +11,7 @@
 //! and has no way to take it away.
 
 mod asks;
-mod changes;
+pub mod changes;
 pub mod cors;
 pub mod edit;
 pub mod facts;
@@ -111,6 +111,10 @@ pub struct Around<'a> {
     pub worker: &'a mut Worker,
     pub witness: &'a mut dyn Witness,
 }
+
+/// What is said of a [`Quota`]: its limit, what remains and the reset, as the draft standard of 2022 has it
+/// (draft-ietf-httpapi-ratelimit-headers-05), which proxies speak.
+const QUOTA_HEADERS: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
 
 /// What keeps a request from the next thing that is asked.
 type Asked = Result<(), Step>;
@@ -258,7 +262,6 @@ impl Found {
         self.quota = quotas.min_by_key(|quota| quota.remaining);
     }
 
-    /// As the draft standard of 2022 has it (draft-ietf-httpapi-ratelimit-headers-05), which proxies speak.
     fn tell_quota(&mut self) {
         let Some(Quota {
             limit,
@@ -268,11 +271,8 @@ impl Found {
         else {
             return;
         };
-        self.quota_headers = vec![
-            ("ratelimit-limit", limit.to_string()),
-            ("ratelimit-remaining", remaining.to_string()),
-            ("ratelimit-reset", reset.to_string()),
-        ];
+        let values = [limit.to_string(), remaining.to_string(), reset.to_string()];
+        self.quota_headers = QUOTA_HEADERS.into_iter().zip(values).collect();
     }
 }
 

@@ -21,7 +21,7 @@ pub mod header;
 pub mod host;
 mod json;
 pub mod limit;
-mod maps;
+pub mod maps;
 pub mod names;
 pub mod packed;
 pub mod path;

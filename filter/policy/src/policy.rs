@@ -9,7 +9,7 @@ use crate::{
     enforce::{Stage, cors::Cors, mirror::Mirror, witness::Part},
     hash::hash_of,
 };
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 /// What [`config::Policy`] says, in the form in which requests ask for it. Its Debug form tells no secret.
 pub struct Policy {
@@ -147,7 +147,7 @@ fn asks(
 /// Limits of one policy that count the same requests in the same way are told apart by their order. So a counter outlives
 /// all edits but those of what is counted.
 fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Limit>, Unfit> {
-    let mut seen = BTreeMap::new();
+    let mut seen: Vec<u64> = Vec::new();
     let named = limits.into_iter().enumerate();
     let named = named.map(|(at, limit)| {
         let config::policy::RateLimit {
@@ -163,8 +163,8 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
             _ => return Err(Unfit::Limit(at)),
         };
         let what = hash_of(&(&when, counted.key()));
-        let order: &mut u32 = seen.entry(what).or_default();
-        *order += 1;
+        let order = 1 + seen.iter().filter(|seen| **seen == what).count();
+        seen.push(what);
         Ok(Limit {
             id: format!("{source} {what:016x} {order}"),
             when,

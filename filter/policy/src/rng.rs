@@ -1,5 +1,17 @@
 //! Chance, for shares and weights; nothing secret is made of it.
 
+use crate::decide::Choice;
+
+/// What is left to chance, and told what came of it: in the filter numbers that nobody can foresee, and nobody listens.
+/// Who explains a decision says himself how it is to turn out.
+pub trait Chance {
+    /// Any number below `bound`; 0 where that is 0.
+    fn below(&mut self, bound: u64) -> u64;
+
+    /// The switch of that key has sent the request to a branch.
+    fn chose(&mut self, _key: &str, _branch: &str, _choice: Choice) {}
+}
+
 /// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>. The host seeds it: the target has no randomness of its own.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
@@ -13,18 +25,19 @@ impl Rng {
         Self(seed)
     }
 
-    /// Any number below `bound`; 0 where that is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        let product = u128::from(self.draw()) * u128::from(bound);
-        // The upper half: the bias is below bound / 2^64.
-        u64::try_from(product >> 64).unwrap_or_default()
-    }
-
     fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+impl Chance for Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        let product = u128::from(self.draw()) * u128::from(bound);
+        // The upper half: the bias is below bound / 2^64.
+        u64::try_from(product >> 64).unwrap_or_default()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::{
     config::{self, Config, PlainRoute},
-    maps,
+    maps::Map,
     packed::{self, Malformed, Packed},
     policy::{Policy, Unfit},
     switch::{Switch, UnknownBranch},
 };
-use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 /// Decoded sections of a kind to look at, for whether they are still meant, each time that one is decoded. More than
 /// one, so that those which no request asks for again go faster than others come.
@@ -25,9 +25,9 @@ pub struct Store {
 enum Sections {
     /// As people write it: checked whole.
     Parsed {
-        switches: BTreeMap<String, Rc<Switch>>,
-        routes: BTreeMap<String, Rc<PlainRoute>>,
-        policies: BTreeMap<String, Rc<Policy>>,
+        switches: Map<String, Rc<Switch>>,
+        routes: Map<String, Rc<PlainRoute>>,
+        policies: Map<String, Rc<Policy>>,
     },
     /// As control sends it: decoded section by section, when a request first asks.
     Packed(Packed),
@@ -47,7 +47,7 @@ pub struct Cache {
 /// request pays for dropping thousands.
 #[derive(Debug)]
 struct Decoded<T> {
-    sections: BTreeMap<String, (u64, Outcome<T>)>,
+    sections: Map<String, (u64, Outcome<T>)>,
     /// The key at which the last sweep stopped.
     swept: String,
 }
@@ -159,13 +159,11 @@ impl Store {
 }
 
 fn ready<F, T>(
-    map: BTreeMap<String, F>,
+    map: Map<String, F>,
     make: impl Fn(F) -> Result<T, Unusable>,
-) -> Result<BTreeMap<String, Rc<T>>, Unusable> {
-    maps::try_map(
-        map.into_iter()
-            .map(|(key, value)| Ok((key, Rc::new(make(value)?)))),
-    )
+) -> Result<Map<String, Rc<T>>, Unusable> {
+    let ready = |(key, value)| Ok((key, Rc::new(make(value)?)));
+    map.into_iter().map(ready).collect()
 }
 
 // === impl Ready ===
@@ -207,8 +205,7 @@ impl<T: Ready> Decoded<T> {
 
     fn sweep(&mut self, current: &Packed) {
         for _ in 0..SWEPT_PER_DECODE {
-            let after = (Bound::Excluded(self.swept.as_str()), Bound::Unbounded);
-            let Some((key, (hash, _))) = self.sections.range::<str, _>(after).next() else {
+            let Some((key, (hash, _))) = self.sections.after(self.swept.as_str()) else {
                 self.swept.clear();
                 return;
             };
@@ -224,7 +221,7 @@ impl<T: Ready> Decoded<T> {
 impl<T> Default for Decoded<T> {
     fn default() -> Self {
         Self {
-            sections: BTreeMap::new(),
+            sections: Map::new(),
             swept: String::new(),
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::{
     config::{self, Canary, Preview, Route, Sticky, Target},
-    maps, path, session,
+    maps::Map,
+    path, session,
 };
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 /// What [`config::Switch`] says, in the form in which requests ask for it.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct Branch {
     pub name: String,
     /// What a session's cookie calls it.
     pub token: String,
-    routes: BTreeMap<String, Target>,
+    routes: Map<String, Target>,
     /// Of the deepest prefix: a path has no need to be looked at beyond.
     depth: usize,
 }
@@ -64,7 +65,7 @@ impl TryFrom<config::Switch> for Switch {
             policies,
             branches,
         } = switch;
-        let branches = maps::map(branches.into_iter().map(Branch::new));
+        let branches = branches.into_iter().map(Branch::new).collect();
         Ok(Self {
             root,
             mount: mount.unwrap_or_else(|| prefix.clone()),
@@ -93,11 +94,10 @@ impl Branch {
                 .map(|route| path::depth(&route.prefix))
                 .max()
                 .unwrap_or(0),
-            routes: maps::map(
-                routes
-                    .into_iter()
-                    .map(|Route { prefix, target }| (prefix, target)),
-            ),
+            routes: routes
+                .into_iter()
+                .map(|Route { prefix, target }| (prefix, target))
+                .collect(),
             name: name.clone(),
         };
         (name, Rc::new(branch))
@@ -106,8 +106,9 @@ impl Branch {
     /// The route of everything, if there is no other: all of `mount` goes the same way.
     #[must_use]
     pub fn only_route(&self, mount: &str) -> Option<(&str, &Target)> {
-        let (prefix, target) = self.routes.first_key_value()?;
-        (self.routes.len() == 1 && prefix == mount).then_some((prefix, target))
+        let mut routes = self.routes.iter();
+        let (prefix, target) = routes.next()?;
+        (routes.next().is_none() && prefix == mount).then_some((prefix, target))
     }
 
     /// What the branch does with a path: that of the longest prefix in which it lies.
@@ -116,11 +117,11 @@ impl Branch {
     #[must_use]
     pub fn route(&self, path: &str) -> Option<(&str, &Target)> {
         let (prefix, target) =
-            path::enclosing(path, self.depth).find_map(|prefix| self.routes.get_key_value(prefix))?;
+            path::enclosing(path, self.depth).find_map(|prefix| self.routes.entry(prefix))?;
         Some((prefix, target))
     }
 }
 
-fn branch(branches: &BTreeMap<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranch> {
+fn branch(branches: &Map<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranch> {
     branches.get(&name).cloned().ok_or(UnknownBranch(name))
 }

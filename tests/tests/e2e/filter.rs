@@ -68,7 +68,7 @@ impl Proxy {
         };
         until("Envoy serves", async || {
             let answer = once(this.envoy.http, get("nobody", "/")).await?;
-            ensure!(answer.status == 404, "{answer:?}");
+            ensure!(answer.status == 503, "{answer:?}");
             Ok(())
         })
         .await?;

@@ -5,17 +5,21 @@
 
 mod api_server;
 mod balancing;
+mod book;
 mod certgen;
 mod crds;
 mod delegation;
 mod deploy;
 mod edge;
+mod explain;
 mod failures;
 mod filter;
 mod fixture;
+mod global_limits;
 mod headers;
 mod jwks;
 mod life;
+mod local_limits;
 mod logs;
 mod metrics;
 mod mirrors;

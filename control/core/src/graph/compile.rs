@@ -424,6 +424,11 @@ impl Compiled {
         mirrors.max().unwrap_or_default()
     }
 
+    /// What its route of that normalised match does.
+    pub(crate) fn action(&self, prefix: &str) -> Option<&Action> {
+        self.routes.get(prefix).map(|route| &route.action)
+    }
+
     /// What its leaves are like.
     pub(crate) fn templates(&self) -> BTreeSet<&Template> {
         let mut templates = BTreeSet::new();

@@ -151,7 +151,7 @@ pub(crate) enum Fault {
     Policy {
         site: Site,
         path: Path,
-        fault: PolicyFault,
+        fault: Box<PolicyFault>,
     },
 }
 

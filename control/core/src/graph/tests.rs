@@ -5,6 +5,7 @@
 
 mod derive;
 mod endpoints;
+mod excerpt;
 mod incremental;
 mod limits;
 mod oracle;

@@ -204,7 +204,16 @@ fn others_see_in_which_file_an_ingressroute_stands_now() {
             at.now += GRACE;
         }
         assert_eq!(places.file(&name).as_deref(), want, "step {step}");
+        let line = places.line(&name, "metadata.name.x");
+        let line = line.as_ref().map(|(file, line)| (&**file, *line));
+        assert_eq!(line, want.map(|file| (file, 3)), "step {step}");
     }
+    // It has moved in its file, and says the same as before.
+    for head in ["# one more\n", "# one more\n# and another\n"] {
+        at.write("a.yaml", &format!("{head}{route}"));
+        at.directory.look(Look::Everything, at.now);
+    }
+    assert_eq!(places.line(&name, "spec").unwrap().1, 6);
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Hosts {
         let host = table.hosts.get(fqdn).map(AsRef::as_ref);
         let tls = host.and_then(|host| host.tls.as_ref());
         self.https.set(settings, fqdn, tls);
-        self.present(fqdn, tls.and_then(edge_tls).map(|tls| &tls.certificate));
+        self.present(fqdn, tls.and_then(HostTls::edge).map(|tls| &tls.certificate));
         let Some(host) = host else {
             self.forget(fqdn);
             return;
@@ -228,13 +228,6 @@ fn source<'a>(
             .as_ref()
             .and_then(terminated)
             .is_some_and(|(_, secure)| !std::ptr::eq(secure, vhost)),
-    }
-}
-
-fn edge_tls(tls: &HostTls) -> Option<&EdgeTls> {
-    match tls {
-        HostTls::Terminate { tls, vhost: _ } | HostTls::TerminateTcp { tls, proxy: _ } => Some(tls),
-        HostTls::Passthrough { proxy: _ } => None,
     }
 }
 

@@ -26,9 +26,9 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use switchyard_core::table::{EdgeTls, HostTls, TcpProxy, TlsVersion};
 
 /// The plain listener, its route configuration, and the prefix of its statistics.
-pub(super) const HTTP: &str = "ingress_http";
+pub(crate) const HTTP: &str = "ingress_http";
 /// The TLS listener, and the prefix of its statistics.
-pub(super) const HTTPS: &str = "ingress_https";
+pub(crate) const HTTPS: &str = "ingress_https";
 const BUFFER_LIMIT: u32 = 32 * 1024;
 const HTTP_ALPN: [&str; 2] = ["h2", "http/1.1"];
 

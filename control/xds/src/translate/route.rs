@@ -4,6 +4,7 @@
 //! VirtualHost.matcher
 //!   x-switchyard-route: forward-5s -> route of a template
 //!   (no header)
+//!     :path that climbs where Envoy does not see it -> 400
 //!     :path /shop  -> [ route /shop, route / ]
 //!     :path /      -> [ route / ]
 //! ```
@@ -19,6 +20,7 @@
 //! the filter lets it.
 
 mod action;
+mod climb;
 mod filtered;
 mod template;
 
@@ -38,6 +40,7 @@ use envoy_types::pb::{
         r#type::matcher::v3::HttpRequestHeaderMatchInput,
     },
     google::protobuf::{Struct, Value, value::Kind},
+    xds::core::v3::TypedExtensionConfig,
     xds::r#type::matcher::v3::{
         Matcher,
         matcher::{
@@ -191,7 +194,21 @@ impl Prefixes<'_> {
             .chain(others)
             .map(|prefix| (prefix.to_owned(), self.at(prefix)))
             .collect();
-        tree(":path", TreeType::PrefixMatchMap(MatchMap { map }), None)
+        let tree = tree(":path", TreeType::PrefixMatchMap(MatchMap { map }), None);
+        if self.has_bounds() {
+            climb::refused(tree)
+        } else {
+            tree
+        }
+    }
+
+    /// Whether it matters to the edge where a path leads: there are prefixes that tell requests apart, or one that is
+    /// replaced.
+    fn has_bounds(&self) -> bool {
+        self.routes.iter().any(|(prefix, route)| {
+            let is_replaced = matches!(route, HostRoute::Plain { rewrite: Some(_), .. });
+            &**prefix != "/" || is_replaced
+        })
     }
 
     fn at(&self, prefix: &str) -> OnMatch {
@@ -302,17 +319,21 @@ fn by_header(templates: HashMap<String, OnMatch>, otherwise: Matcher) -> Matcher
 }
 
 fn tree(header: &str, tree_type: TreeType, on_no_match: Option<OnMatch>) -> Matcher {
-    let input = HttpRequestHeaderMatchInput {
-        header_name: header.to_owned(),
-    };
     let tree = MatcherTree {
-        input: Some(pack::xds_extension("header", &input)),
+        input: Some(header_input(header)),
         tree_type: Some(tree_type),
     };
     Matcher {
         matcher_type: Some(MatcherType::MatcherTree(tree)),
         on_no_match: on_no_match.map(Box::new),
     }
+}
+
+fn header_input(name: &str) -> TypedExtensionConfig {
+    let input = HttpRequestHeaderMatchInput {
+        header_name: name.to_owned(),
+    };
+    pack::xds_extension("header", &input)
 }
 
 /// The first of the routes that matches, or 404.

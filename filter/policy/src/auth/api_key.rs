@@ -1,19 +1,19 @@
 //! Secret words that clients show.
 
 use super::{Failure, Fault, Pass, Reason, Request, Scheme, Step, fields};
-use crate::{config::policy, maps};
-use sha2::{Digest, Sha256};
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+use crate::{
+    config::policy,
+    maps::{Map, Set},
 };
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// Who shows one of these keys is let in. Keys are looked up by what they hash to, so how long that takes says nothing of
 /// them.
 pub(super) struct ApiKey {
     header: Option<String>,
     parameter: Option<String>,
-    clients: BTreeMap<[u8; 32], String>,
+    clients: Map<[u8; 32], String>,
 }
 
 // === impl ApiKey ===
@@ -73,14 +73,14 @@ impl TryFrom<policy::ApiKey> for ApiKey {
         Ok(Self {
             header,
             parameter: query,
-            clients: maps::try_map(clients)?,
+            clients: clients.collect::<Result<_, _>>()?,
         })
     }
 }
 
 /// What to ask the upstream for, without the parameters of these names; none where there are none of them.
 #[must_use]
-pub fn without_parameters(target: &[u8], names: &BTreeSet<String>) -> Option<Vec<u8>> {
+pub fn without_parameters(target: &[u8], names: &Set<String>) -> Option<Vec<u8>> {
     let (path, query) = split_query(target)?;
     let is_named = |pair: &[u8]| {
         names

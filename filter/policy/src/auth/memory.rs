@@ -1,8 +1,9 @@
 //! What a worker has found out about credentials.
 
 use super::{Pass, digest::Digest, passwords::Passwords};
+use crate::maps::Map;
 use sha2::{Digest as _, Sha256};
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 /// What the claims of tokens that are remembered may take, in bytes, twice over.
 const MAX_TOKENS: usize = 1024 * 1024;
@@ -17,8 +18,8 @@ pub struct Memory {
 
 /// What is known for a while, by digest. When it is full, what was not asked for since it was half full is forgotten.
 pub(super) struct Cache<V> {
-    young: BTreeMap<Digest, Entry<V>>,
-    old: BTreeMap<Digest, Entry<V>>,
+    young: Map<Digest, Entry<V>>,
+    old: Map<Digest, Entry<V>>,
     /// Of the young.
     weight: usize,
     /// Of the young and of the old, each.
@@ -51,8 +52,8 @@ impl Memory {
 impl<V: Clone> Cache<V> {
     pub(super) fn new(max_weight: usize) -> Self {
         Self {
-            young: BTreeMap::new(),
-            old: BTreeMap::new(),
+            young: Map::new(),
+            old: Map::new(),
             weight: 0,
             max_weight,
         }

@@ -5,9 +5,9 @@ use super::{
     hash::{Hash, Task},
     memory::Cache,
 };
+use crate::maps::Map;
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -26,7 +26,7 @@ pub(super) struct Passwords {
     key: Digest,
     right: RefCell<Cache<()>>,
     wrong: RefCell<Cache<()>>,
-    running: RefCell<BTreeMap<Digest, Weak<RefCell<Running>>>>,
+    running: RefCell<Map<Digest, Weak<RefCell<Running>>>>,
 }
 
 /// A password that somebody shows.

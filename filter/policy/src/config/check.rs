@@ -6,8 +6,8 @@ use super::{
     Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
     at::{At, look},
 };
-use crate::{maps, path};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{maps::Map, path};
+use std::collections::BTreeMap;
 
 // === impl Config ===
 
@@ -53,20 +53,20 @@ fn check_config(config: &Config, at: &At<'_>) {
         policies,
     } = config;
     let in_switches = at.field("switches");
-    for (key, switch) in switches {
+    for (key, switch) in switches.iter() {
         let at = in_switches.field(key);
         check_text(key, &at);
         check_switch(switch, &at);
         check_below(switches, switch, &at);
         check_switch_policies(policies, switch, &at);
     }
-    for (key, route) in routes {
+    for (key, route) in routes.iter() {
         let at = at.field("routes");
         let at = at.field(key);
         check_text(key, &at);
         check_policies(policies, &route.policies, &at);
     }
-    for (key, policy) in policies {
+    for (key, policy) in policies.iter() {
         let at = at.field("policies");
         let at = at.field(key);
         check_text(key, &at);
@@ -113,7 +113,7 @@ fn check_switch(switch: &Switch, at: &At<'_>) {
     }
 }
 
-fn check_below(switches: &BTreeMap<String, Switch>, switch: &Switch, at: &At<'_>) {
+fn check_below(switches: &Map<String, Switch>, switch: &Switch, at: &At<'_>) {
     let at = at.field("branches");
     for (branch, index, below) in switch.below() {
         let at = at.field(branch);
@@ -125,7 +125,7 @@ fn check_below(switches: &BTreeMap<String, Switch>, switch: &Switch, at: &At<'_>
     }
 }
 
-fn check_switch_policies(policies: &BTreeMap<String, Policy>, switch: &Switch, at: &At<'_>) {
+fn check_switch_policies(policies: &Map<String, Policy>, switch: &Switch, at: &At<'_>) {
     check_policies(policies, &switch.policies, at);
     let at = at.field("branches");
     for (branch, routes) in &switch.branches {
@@ -143,13 +143,13 @@ fn check_switch_policies(policies: &BTreeMap<String, Policy>, switch: &Switch, a
     }
 }
 
-fn check_policies(policies: &BTreeMap<String, Policy>, named: &[String], at: &At<'_>) {
+fn check_policies(policies: &Map<String, Policy>, named: &[String], at: &At<'_>) {
     check_each(named, "policies", at, |key, at| {
         check_policy_key(policies, key, at)
     });
 }
 
-fn check_policy_key(policies: &BTreeMap<String, Policy>, key: &str, at: &At<'_>) {
+fn check_policy_key(policies: &Map<String, Policy>, key: &str, at: &At<'_>) {
     at.ensure(
         policies.contains_key(key),
         format_args!("{key:?} is no key of policies"),
@@ -157,10 +157,12 @@ fn check_policy_key(policies: &BTreeMap<String, Policy>, key: &str, at: &At<'_>)
 }
 
 /// Takes away, again and again, a switch that none of the others names: what cannot be taken leads to a cycle.
-fn check_acyclic(switches: &BTreeMap<String, Switch>, at: &At<'_>) {
-    let mut named: BTreeMap<&str, usize> = maps::map(switches.keys().map(|key| (key.as_str(), 0)));
+fn check_acyclic(switches: &Map<String, Switch>, at: &At<'_>) {
+    let mut named: Map<&str, usize> = switches.keys().map(|key| (key.as_str(), 0)).collect();
     for (_, _, key) in switches.values().flat_map(Switch::below) {
-        *named.entry(key).or_default() += 1;
+        if let Some(count) = named.get_mut(key) {
+            *count += 1;
+        }
     }
     let mut free: Vec<&str> = named
         .iter()
@@ -224,12 +226,12 @@ fn check_sticky(Sticky { cookie, ttl_seconds }: &Sticky, at: &At<'_>) {
 
 fn check_branch(name: &str, routes: &[Route], mount: &str, at: &At<'_>) {
     check_text(name, at);
-    let mut prefixes = BTreeSet::new();
+    let mut prefixes = Map::new();
     for (index, route) in routes.iter().enumerate() {
         let at = at.item(index);
         check_route(route, mount, &at);
         at.field("prefix").ensure(
-            prefixes.insert(&route.prefix),
+            prefixes.insert(&route.prefix, ()).is_none(),
             format_args!("{:?} stands here twice", route.prefix),
         );
     }

@@ -8,6 +8,7 @@ use super::{
     at::{At, Step, look},
 };
 use crate::json::{self, Field, Json, Object};
+use crate::maps::Map;
 use std::collections::BTreeMap;
 
 /// Something that a configuration is made of.
@@ -215,17 +216,29 @@ impl<T: Read> Read for Vec<T> {
     }
 }
 
-/// None of its keys stands twice: one of the two would be lost without a word.
 impl<T: Read> Read for BTreeMap<String, T> {
     fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
         let mut map = Self::new();
-        for (key, value) in fields(json, at) {
-            let value = T::read(Some(value), &at.field(key));
-            if map.insert(key.to_string(), value).is_some() {
-                twice(key, at);
-            }
-        }
+        read_entries(json, at, |key, value| map.insert(key, value).is_some());
         map
+    }
+}
+
+impl<T: Read> Read for Map<String, T> {
+    fn read(json: Option<&Json<'_>>, at: &At<'_>) -> Self {
+        let mut map = Self::new();
+        read_entries(json, at, |key, value| map.insert(key, value).is_some());
+        map
+    }
+}
+
+/// `insert` says whether there was one of that key: one of the two would be lost without a word.
+fn read_entries<T: Read>(json: Option<&Json<'_>>, at: &At<'_>, mut insert: impl FnMut(String, T) -> bool) {
+    for (key, value) in fields(json, at) {
+        let value = T::read(Some(value), &at.field(key));
+        if insert(key.to_string(), value) {
+            twice(key, at);
+        }
     }
 }
 

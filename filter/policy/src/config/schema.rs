@@ -1,7 +1,9 @@
 //! The JSON Schema of a configuration.
 
 use super::{Config, Leaf};
-use schemars::JsonSchema;
+use crate::maps::Map;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::{borrow::Cow, collections::BTreeMap};
 
 // A `Route`, field by field: what a flattened field may hold would be anything.
 /// One prefix of a branch, and what the branch does with it.
@@ -20,6 +22,21 @@ pub(super) struct RouteFields {
     switch: Option<String>,
     /// Answer 503; this reason goes to the access log alone.
     unavailable: Option<String>,
+}
+
+/// As of any map.
+impl<T: JsonSchema> JsonSchema for Map<String, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        BTreeMap::<String, T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, T>::json_schema(generator)
+    }
 }
 
 /// The JSON Schema of [`Config`].

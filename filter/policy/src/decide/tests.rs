@@ -1,3 +1,4 @@
+mod chance;
 mod policies;
 
 use super::*;

@@ -1,8 +1,10 @@
 //! What each part of a policy is asked, and what comes of what it says.
 
 use super::{
-    Around, Asked, Enforcement, Found, Level, Part, Policy, Reason, Refusal, Said, Step, Task, cors,
+    Around, Asked, Enforcement, Found, Level, Part, Policy, QUOTA_HEADERS, Reason, Refusal, Said, Step, Task,
+    cors,
     facts::{Claims, Facts},
+    witness::LIMITED,
 };
 use crate::{
     auth::{self, Answer, Failure, Pass, Requirement, Verdict},
@@ -228,7 +230,7 @@ impl From<Taken> for Ruling {
             },
             Taken::Limited { quota, retry_after } => Self {
                 quota: Some(quota),
-                refused: Some("limited"),
+                refused: Some(LIMITED),
                 retry_after: Some(retry_after),
                 ..Self::default()
             },
@@ -246,17 +248,22 @@ impl From<Judgement> for Ruling {
         let Judgement {
             is_over,
             quota,
-            headers,
+            mut headers,
             body,
         } = judgement;
         let reset = quota.map(|quota| quota.reset.as_secs());
+        // Some services say it twice: as their verdict, and as headers. Those would come beside what is said of it here.
+        if quota.is_some() {
+            let is_told = |name: &str| QUOTA_HEADERS.contains(&name) || (is_over && name == "retry-after");
+            headers.response.add.retain(|header| !is_told(&header.name));
+        }
         Self {
             quota: quota.map(|quota| Quota {
                 limit: quota.limit,
                 remaining: quota.remaining,
                 reset: quota.reset.as_secs(),
             }),
-            refused: is_over.then_some("limited"),
+            refused: is_over.then_some(LIMITED),
             retry_after: reset.filter(|_| is_over),
             headers,
             body,

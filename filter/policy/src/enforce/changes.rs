@@ -5,7 +5,8 @@ use crate::{
     auth::without_parameters,
     config::policy::Retry,
     decide::{Level, Own},
-    maps, names,
+    maps::Set,
+    names,
     policy::Policy,
     request::Request,
 };
@@ -20,7 +21,7 @@ impl Enforcement {
     #[must_use]
     pub fn request_edits(&self) -> Vec<Edit<'_>> {
         let Found { passes, steering, .. } = &self.found;
-        let withheld = self.policies().flat_map(|policy| &policy.withheld.headers);
+        let withheld = self.policies().flat_map(|policy| policy.withheld.headers.iter());
         let mut edits: Vec<_> = withheld.map(|name| Edit::Remove(name)).collect();
         for (at, level) in self.levels.iter().enumerate().rev() {
             let of_level = passes.iter().filter(|(level, _)| *level == at);
@@ -41,8 +42,10 @@ impl Enforcement {
     /// What to ask the upstream for: without keys that are in the query. None: the same.
     #[must_use]
     pub fn target(&self, request: Request<'_>) -> Option<Vec<u8>> {
-        let parameters = self.policies().flat_map(|policy| &policy.withheld.parameters);
-        let parameters = maps::set(parameters.cloned());
+        let parameters = self
+            .policies()
+            .flat_map(|policy| policy.withheld.parameters.iter());
+        let parameters: Set<_> = parameters.cloned().collect();
         if parameters.is_empty() {
             return None;
         }
@@ -88,19 +91,23 @@ impl Enforcement {
     pub(super) fn steer(&mut self, around: &mut Around<'_>, levels: &[Level]) {
         let Own { timeout, retry } = self.own;
         let steering = &mut self.found.steering;
-        let mut policies = levels.iter().rev().map(|level| &level.policy);
-        if let Some(milliseconds) = policies.find_map(|policy| policy.timeout_ms).filter(|_| !timeout) {
+        if let Some((_, milliseconds)) = inherited(levels, |policy| policy.timeout_ms).filter(|_| !timeout) {
             steering.push((
                 "x-envoy-upstream-rq-timeout-ms".to_owned(),
                 milliseconds.to_string(),
             ));
         }
-        let mut policies = levels.iter().rev().map(|level| &level.policy);
-        if let Some(retry) = policies.find_map(|policy| policy.retry).filter(|_| !retry) {
+        if let Some((_, retry)) = inherited(levels, |policy| policy.retry).filter(|_| !retry) {
             steering.extend(retries(retry));
         }
         steering.extend(copies(around, levels));
     }
+}
+
+/// What levels say of what a leaf may say itself: the innermost that says anything counts. With its number.
+pub fn inherited<T>(levels: &[Level], says: impl Fn(&Policy) -> Option<T>) -> Option<(usize, T)> {
+    let mut levels = levels.iter().enumerate().rev();
+    levels.find_map(|(at, level)| Some((at, says(&level.policy)?)))
 }
 
 /// What the proxy's routes say of retries.

@@ -1,3 +1,4 @@
+mod by_service;
 mod changes;
 mod order;
 
@@ -163,6 +164,18 @@ impl Scene {
             enforcement,
             client,
         }
+    }
+
+    /// As far as the request comes with what a service has answered.
+    pub(super) fn answer(&mut self, mut arrived: Arrived, answer: Answer) -> Arrived {
+        arrived.enforcement.answer(answer);
+        arrived.step = arrived.enforcement.advance(&mut Around {
+            request: arrived.client.request(),
+            host: &self.proxy,
+            worker: &mut self.worker,
+            witness: &mut self.notes,
+        });
+        arrived
     }
 
     /// The status of the refusal; 0 where there is none.

@@ -21,6 +21,9 @@ pub enum Part {
     Mirror(usize),
 }
 
+/// Why a rate limit refuses a request that is one too many. Whatever else it says, it could not count.
+pub const LIMITED: &str = "limited";
+
 /// What it says. Why it refuses is one of few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {

@@ -1,7 +1,10 @@
 //! A proxy for tests, whose workers may be threads.
 
 use super::{Host, Shared};
-use crate::{config::policy::Algorithm, rng::Rng};
+use crate::{
+    config::policy::Algorithm,
+    rng::{Chance, Rng},
+};
 use std::{
     collections::BTreeMap,
     net::IpAddr,

@@ -11,10 +11,9 @@
 use super::TICK;
 use crate::{
     host::Host,
-    maps,
     shared::{self, TRIES},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const LAYOUT: u8 = 1;
 
@@ -27,21 +26,27 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks. What passes beyond that counts for nothing.
 const LONGEST_BREAK: Duration = TICK.saturating_mul(2);
 
-/// The beats of each worker.
+/// The beats of each worker. They are few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Workers(BTreeMap<u64, u64>);
+pub struct Workers(Vec<Worker>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Worker {
+    number: u64,
+    beats: u64,
+}
 
 /// What one worker has seen of all.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// When it looked last, by the clock.
     looked: Duration,
-    seen: BTreeMap<u64, Seen>,
+    seen: Vec<Seen>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    beats: u64,
+    worker: Worker,
     /// For how long there was no other beat.
     quiet: Duration,
 }
@@ -51,7 +56,7 @@ pub(super) fn join(host: &dyn Host) -> Option<u64> {
     shared::update(host, NAME, TRIES, |bytes| {
         let mut workers = bytes.and_then(Workers::from_bytes).unwrap_or_default();
         let number = host.random();
-        workers.0.insert(number, 0);
+        workers.0.push(Worker { number, beats: 0 });
         (Some(workers.to_bytes()), number)
     })
 }
@@ -60,13 +65,12 @@ pub(super) fn join(host: &dyn Host) -> Option<u64> {
 pub(super) fn beat(host: &dyn Host, worker: u64, dead: &[u64]) -> Option<bool> {
     shared::update(host, NAME, TRIES, |bytes| {
         let mut workers = bytes.and_then(Workers::from_bytes).unwrap_or_default();
-        let Some(beats) = workers.0.get_mut(&worker) else {
+        let Some(this) = workers.0.iter_mut().find(|other| other.number == worker) else {
             return (None, false);
         };
-        *beats = beats.wrapping_add(1);
-        workers
-            .0
-            .retain(|other, _| *other == worker || !dead.contains(other));
+        this.beats = this.beats.wrapping_add(1);
+        let lives = |other: &Worker| other.number == worker || !dead.contains(&other.number);
+        workers.0.retain(lives);
         (Some(workers.to_bytes()), true)
     })
 }
@@ -95,23 +99,32 @@ impl Workers {
         let (workers, []) = words.as_chunks() else {
             return None;
         };
-        let workers = workers.iter().map(|words| {
-            let [number, beats] = words.map(u64::from_le_bytes);
-            (number, beats)
-        });
-        Some(Self(maps::map(workers)))
+        Some(Self(workers.iter().map(Worker::from_words).collect()))
     }
 
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let words = self.0.iter().flat_map(|(number, beats)| [*number, *beats]);
-        let bytes = words.flat_map(u64::to_le_bytes);
-        [LAYOUT].into_iter().chain(bytes).collect()
+        let workers = self.0.iter().flat_map(|worker| worker.to_words()).flatten();
+        [LAYOUT].into_iter().chain(workers).collect()
     }
 
     #[must_use]
     pub fn has(&self, worker: u64) -> bool {
-        self.0.contains_key(&worker)
+        self.0.iter().any(|other| other.number == worker)
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn from_words(words: &[[u8; 8]; 2]) -> Self {
+        let [number, beats] = words.map(u64::from_le_bytes);
+        Self { number, beats }
+    }
+
+    fn to_words(self) -> [[u8; 8]; 2] {
+        let Self { number, beats } = self;
+        [number, beats].map(u64::to_le_bytes)
     }
 }
 
@@ -127,15 +140,15 @@ impl Watch {
     pub(super) fn look(&mut self, now: Duration, workers: &Workers) -> Vec<u64> {
         let lived = now.saturating_sub(self.looked).min(LONGEST_BREAK);
         self.looked = now;
-        let look = |(number, beats): (&u64, &u64)| {
-            let seen = self.seen.get(number).filter(|seen| seen.beats == *beats);
+        let look = |worker: &Worker| {
+            let seen = self.seen.iter().find(|seen| seen.worker == *worker);
             let quiet = seen.map_or(Duration::ZERO, |seen| seen.quiet + lived);
-            let beats = *beats;
-            (*number, Seen { beats, quiet })
+            let worker = *worker;
+            Seen { worker, quiet }
         };
-        self.seen = maps::map(workers.0.iter().map(look));
-        let dead = self.seen.iter().filter(|(_, seen)| seen.quiet >= PATIENCE);
-        dead.map(|(number, _)| *number).collect()
+        self.seen = workers.0.iter().map(look).collect();
+        let dead = self.seen.iter().filter(|seen| seen.quiet >= PATIENCE);
+        dead.map(|seen| seen.worker.number).collect()
     }
 }
 

@@ -1,24 +1,21 @@
 //! Requests in flight: each gives its place back, however it ends.
 
 use super::{Proxy, filter, levels};
-use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
-use futures_util::stream::unfold;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use switchyard_tests::{
-    client::{Connection, Http2, empty, get},
+    client::{Answer, Connection, Http2, empty, get, once},
     control::loopback,
+    gatekeeper::Gatekeeper,
     statics::{Cluster, HOST},
     wait::until,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::mpsc::Receiver,
-    time::sleep,
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::{sleep, timeout},
 };
 
 /// One place.
@@ -45,6 +42,22 @@ impl Proxy {
         .await
     }
 
+    /// A request that lasts, once it has come to the upstream: until it is aborted.
+    async fn lasting(&self, headers: &[(&'static str, &'static str)]) -> Result<JoinHandle<Result<Answer>>> {
+        let request = get(HOST, "/lasting").header("echo-delay-ms", LONG);
+        let request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        let before = self.blue.requests();
+        let lasting = tokio::spawn(once(self.envoy.http, request));
+        until("it has come to the upstream", async || {
+            ensure!(self.blue.requests() > before);
+            Ok(())
+        })
+        .await?;
+        Ok(lasting)
+    }
+
     /// Waits until it is free again.
     async fn is_free(&self) -> Result<()> {
         until("the place is free", async || {
@@ -65,23 +78,20 @@ async fn after_an_answer() -> Result<()> {
         let answer = connection.send(get(HOST, "/")).await?;
         ensure!(answer.status == 200, "{number}: {answer:?}");
     }
-    let (first, second) = tokio::join!(proxy.get("/", &[("echo-delay-ms", "500")]), async {
-        sleep(Duration::from_millis(200)).await;
-        proxy.get("/", &[]).await
-    });
-    ensure!([first?.status, second?.status] == [200, 503]);
+    // And so does one on which the upstream has the last word.
+    for status in ["204", "302", "500"] {
+        let answer = connection
+            .send(get(HOST, "/").header("echo-status", status))
+            .await?;
+        ensure!(answer.status.to_string() == status, "{answer:?}");
+    }
     proxy.is_free().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_client_has_gone() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
-    let mut connection = Connection::open(proxy.envoy.http).await?;
-    let sent = tokio::spawn(async move {
-        connection
-            .send(get(HOST, "/").header("echo-delay-ms", LONG))
-            .await
-    });
+    let sent = proxy.lasting(&[]).await?;
     proxy.is_full().await?;
     sent.abort();
     proxy.is_free().await
@@ -93,7 +103,7 @@ async fn after_the_client_has_reset_the_stream() -> Result<()> {
     let mut connection = Http2::open(proxy.envoy.http).await?;
     let request = hyper::Request::get(format!("http://{HOST}/")).header("echo-delay-ms", LONG);
     // The connection stays.
-    let sent = tokio::time::timeout(Duration::from_secs(1), connection.start(request, empty())).await;
+    let sent = timeout(Duration::from_secs(1), connection.start(request, empty())).await;
     ensure!(sent.is_err(), "it was answered");
     proxy.is_free().await?;
     let request = hyper::Request::get(format!("http://{HOST}/"));
@@ -151,24 +161,97 @@ async fn after_an_upgraded_connection() -> Result<()> {
     proxy.is_free().await
 }
 
+/// The echo of a stream of messages lasts as long as the messages do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_answer_that_broke_off() -> Result<()> {
+async fn after_the_client_has_gone_in_the_middle_of_an_answer() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
-    let mut connection = Http2::open(proxy.envoy.http).await?;
-    let request = hyper::Request::post(format!("http://{HOST}/")).header("content-type", "application/grpc");
-    // The echo of a stream of messages lasts as long as the messages do.
-    let (messages, received) = tokio::sync::mpsc::channel(1);
-    messages.send(Bytes::from_static(b"x")).await?;
-    let next = async |mut received: Receiver<Bytes>| {
-        let message = received.recv().await?;
-        Some((Ok(Frame::data(message)), received))
-    };
-    let body = StreamBody::new(unfold(received, next)).boxed();
-    let mut answer = connection.start(request, body).await?;
-    answer.body_mut().frame().await.context("it has begun")??;
+    let mut stream = TcpStream::connect(proxy.envoy.http).await?;
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/grpc\r\n\
+         transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"hello\r\n") {
+        answer.push(stream.read_u8().await?);
+    }
     proxy.is_full().await?;
-    drop(answer);
+    drop(stream);
     proxy.is_free().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_upstream_has_broken_off() -> Result<()> {
+    let mut config = one();
+    config["switches"]["bar.com/"]["branches"]["default/blue"] = json!([
+        {"prefix": "/", "leaf": {"clusters": [{"name": "blue"}]}},
+        {"prefix": "/half", "leaf": {"clusters": [{"name": "half"}]}},
+        {"prefix": "/none", "leaf": {"clusters": [{"name": "none"}]}},
+    ]);
+    let half = breaking_off("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await?;
+    let none = breaking_off("").await?;
+    let clusters = [Cluster::new("half", half), Cluster::new("none", none)];
+    let proxy = Proxy::start_beside(&config, &clusters).await?;
+    ensure!(proxy.get("/half", &[]).await.is_err(), "it was whole");
+    proxy.is_free().await?;
+    let answer = proxy.get("/none", &[]).await?;
+    ensure!(
+        answer.status == 503 && answer.header("retry-after").is_empty(),
+        "{answer:?}"
+    );
+    proxy.is_free().await
+}
+
+/// An upstream that says this to each request, and goes.
+async fn breaking_off(says: &'static str) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(loopback()?).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while !stream.read_u8().await?.is_ascii_control() {}
+            stream.write_all(says.as_bytes()).await?;
+        }
+        anyhow::Ok(())
+    });
+    Ok(address)
+}
+
+/// Who asks for a place has been let in by all else: whatever becomes of that, nothing is held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_service_that_was_asked_has_failed() -> Result<()> {
+    let gatekeeper = Gatekeeper::start().await?;
+    let outer = json!({"source": "outer", "concurrency": {"max": 1}});
+    let external = json!({"cluster": "gatekeeper", "protocol": "http", "timeoutMs": 300});
+    let inner = json!({"source": "inner", "auth": [{"anyOf": [{"external": external}]}]});
+    let clusters = [Cluster::new("gatekeeper", gatekeeper.address)];
+    let proxy = Proxy::start_beside(&levels(&[outer, inner]), &clusters).await?;
+    for (authorization, want) in [("no", 403), ("broken", 503), ("slow", 503)] {
+        for _ in 0..2 {
+            let answer = proxy.get("/", &[("authorization", authorization)]).await?;
+            ensure!(
+                answer.status == want && answer.header("retry-after").is_empty(),
+                "{authorization}: {answer:?}"
+            );
+        }
+        let gone = once(proxy.envoy.http, get(HOST, "/").header("authorization", "slow"));
+        ensure!(
+            timeout(Duration::from_millis(100), gone).await.is_err(),
+            "it was answered"
+        );
+        ensure!(
+            proxy.status("/", &[("authorization", "yes ann")]).await? == 200,
+            "{authorization}"
+        );
+    }
+    let lasting = proxy.lasting(&[("authorization", "yes ann")]).await?;
+    ensure!(proxy.status("/", &[("authorization", "no")]).await? == 403);
+    ensure!(proxy.status("/", &[("authorization", "yes ann")]).await? == 503);
+    lasting.abort();
+    until("the place is free", async || {
+        ensure!(proxy.status("/", &[("authorization", "yes ann")]).await? == 200);
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,25 +259,18 @@ async fn after_a_refusal_further_in() -> Result<()> {
     let outer = json!({"source": "outer", "concurrency": {"max": 2}});
     let inner = json!({"source": "inner", "concurrency": {"max": 1, "key": [{"header": "x-who"}]}});
     let proxy = Proxy::start(&levels(&[outer, inner])).await?;
-    let mut connection = Connection::open(proxy.envoy.http).await?;
-    let slow = get(HOST, "/").header("x-who", "a").header("echo-delay-ms", LONG);
-    let sent = tokio::spawn(async move { connection.send(slow).await });
-    until("the place is taken", async || {
-        let status = proxy.status("/", &[("x-who", "a")]).await?;
-        ensure!(status == 503);
-        Ok(())
-    })
-    .await?;
+    let sent = proxy.lasting(&[("x-who", "a")]).await?;
     for _ in 0..5 {
         ensure!(proxy.status("/", &[("x-who", "a")]).await? == 503);
         ensure!(proxy.status("/", &[("x-who", "b")]).await? == 200);
     }
-    ensure!(proxy.envoy.logged("/").await?["status"] == 200);
+    ensure!(proxy.status("/refused", &[("x-who", "a")]).await? == 503);
+    let logged = proxy.envoy.logged("/refused").await?;
+    ensure!(logged["policy"] == "inner concurrency", "{logged}");
     sent.abort();
     Ok(())
 }
 
-/// What was lost is counted out after some seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_each_key_there_are_so_many() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"concurrency": {"max": 3, "key": ["clientIP"]}}))).await?;

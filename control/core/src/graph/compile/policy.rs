@@ -278,8 +278,12 @@ impl Resolver<'_, '_> {
             None => Place::VirtualHost(path.clone()),
             Some(index) => Place::Route(index, RouteField::Policy(path.clone())),
         };
-        let site = self.site.clone();
-        self.compiler.refuse(place, Fault::Policy { site, path, fault })
+        let fault = Fault::Policy {
+            site: self.site.clone(),
+            path,
+            fault: Box::new(fault),
+        };
+        self.compiler.refuse(place, fault)
     }
 
     fn option<T, U>(
@@ -386,7 +390,7 @@ impl Resolver<'_, '_> {
             path,
             method,
         } = part;
-        let fixed = |given: bool, part: config::KeyPart| given.then(|| Ok(part));
+        let fixed = |given: bool, part: config::KeyPart| given.then_some(Ok(part));
         let parts = [
             fixed(client_ip.is_some(), config::KeyPart::ClientIp),
             fixed(path.is_some(), config::KeyPart::Path),

@@ -46,7 +46,7 @@ enum Step {
 /// A [`Path`] while it is gone down: it costs nothing where nothing is wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<'a> {
-    above: Option<&'a At<'a>>,
+    above: Option<&'a Self>,
     step: Step,
 }
 

@@ -36,10 +36,15 @@ pub(super) fn tree(configuration: RouteConfiguration, fqdn: &str) -> Matcher {
     found.unwrap().matcher.unwrap()
 }
 
-/// The longest prefix by characters decides, and then the first of its routes that matches.
+/// A path that climbs where the tree asks for that has a route of its own. The longest prefix by characters decides, and then
+/// the first of its routes that matches.
 pub(super) fn select(matcher: &Matcher, path: &str) -> Route {
-    let Some(MatcherType::MatcherTree(tree)) = &matcher.matcher_type else {
-        panic!("no tree");
+    let tree = match matcher.matcher_type.as_ref().unwrap() {
+        MatcherType::MatcherTree(tree) => tree,
+        MatcherType::MatcherList(list) if switchyard_policy::path::climbs(path) => {
+            return routes(list.matchers[0].on_match.as_ref().unwrap()).remove(0);
+        }
+        MatcherType::MatcherList(_) => return select(&otherwise(matcher), path),
     };
     match tree.tree_type.as_ref().unwrap() {
         TreeType::PrefixMatchMap(map) => {
@@ -51,11 +56,15 @@ pub(super) fn select(matcher: &Matcher, path: &str) -> Route {
                 .find(|route| matches(route, path))
                 .expect("a route matches")
         }
-        TreeType::ExactMatchMap(_) => match matcher.on_no_match.clone().unwrap().on_match.unwrap() {
-            on_match::OnMatch::Matcher(matcher) => select(&matcher, path),
-            on_match::OnMatch::Action(_) => panic!("no matcher"),
-        },
+        TreeType::ExactMatchMap(_) => select(&otherwise(matcher), path),
         TreeType::CustomMatch(_) => panic!("no custom match"),
+    }
+}
+
+fn otherwise(matcher: &Matcher) -> Matcher {
+    match matcher.on_no_match.clone().unwrap().on_match.unwrap() {
+        on_match::OnMatch::Matcher(matcher) => *matcher,
+        on_match::OnMatch::Action(_) => panic!("no matcher"),
     }
 }
 
@@ -113,6 +122,37 @@ fn a_prefix_that_no_path_can_have_is_left_out() {
     assert_eq!(select(&matcher, "/x?y").name, "a/x");
     assert_eq!(select(&matcher, "/y").name, "not-found");
     assert_eq!(select(&matcher, "/x/y").name, "a/x");
+}
+
+/// That the two agree on what climbs, the end-to-end tests show.
+#[test]
+fn a_path_that_climbs_is_refused_where_it_matters_where_it_leads() {
+    let rewritten = |rewrite: &str| match plain("web") {
+        HostRoute::Plain {
+            template,
+            clusters,
+            policies,
+            ..
+        } => HostRoute::Plain {
+            template,
+            clusters,
+            rewrite: Some(rewrite.into()),
+            policies,
+        },
+        other => other,
+    };
+    let switch = || HostRoute::Switch(SwitchKey("a/s".into()));
+    for (routes, want) in [
+        (vhost([("/", plain("web"))]), "a/"),
+        (vhost([("/", switch())]), "a/s"),
+        (vhost([("/", rewritten("/app"))]), "climbs"),
+        (vhost([("/x", plain("web"))]), "climbs"),
+        (vhost([("/", switch()), ("/admin", plain("web"))]), "climbs"),
+    ] {
+        let matcher = matcher(host("a", routes, None));
+        assert_eq!(select(&matcher, "/x/..;/admin").name, want);
+        assert_ne!(select(&matcher, "/x/y").name, "climbs");
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ use crate::{
     auth::fields,
     config::policy::{self, HeaderEdits},
     header,
+    maps::Map,
     protobuf::{Malformed, Reader, Value, Writer},
 };
-use std::collections::BTreeMap;
 
 /// `google.rpc.Code`.
 const OK: u64 = 0;
@@ -74,7 +74,7 @@ fn http_request(named: &[String], request: Request<'_>) -> Writer {
     let mut message = Writer::default()
         .bytes(1, text(first("x-request-id")))
         .bytes(2, text(first(":method")));
-    for (name, value) in told(named, request) {
+    for (name, value) in told(named, request).iter() {
         message = message.message(3, Writer::default().bytes(1, name).bytes(2, value));
     }
     message
@@ -86,16 +86,17 @@ fn http_request(named: &[String], request: Request<'_>) -> Writer {
 }
 
 /// By name, several values of one in one (RFC 9110, 5.3; RFC 6265, 5.4).
-fn told<'a>(named: &[String], request: Request<'a>) -> BTreeMap<&'a str, String> {
-    let mut told: BTreeMap<&str, String> = BTreeMap::new();
+fn told<'a>(named: &[String], request: Request<'a>) -> Map<&'a str, String> {
+    let mut told: Map<&str, String> = Map::new();
     for (name, value) in request.headers.all() {
         if !name.starts_with(':') && !named.contains(name) {
             continue;
         }
         let separator = if name == "cookie" { "; " } else { "," };
-        told.entry(name)
-            .and_modify(|values| *values = format!("{values}{separator}{}", text(value)))
-            .or_insert_with(|| text(value));
+        match told.get_mut(name.as_str()) {
+            Some(values) => *values = [values, separator, &text(value)].concat(),
+            None => _ = told.insert(name, text(value)),
+        }
     }
     told
 }

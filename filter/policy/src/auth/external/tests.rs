@@ -61,8 +61,10 @@ fn headers(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
 /// As pairs, what is set, added, and removed.
-fn edits(edits: &policy::HeaderEdits) -> (Vec<(&str, &str)>, Vec<(&str, &str)>, Vec<&str>) {
+fn edits(edits: &policy::HeaderEdits) -> (Pairs<'_>, Pairs<'_>, Vec<&str>) {
     let policy::HeaderEdits { set, add, remove } = edits;
     (
         pairs(set),
@@ -71,7 +73,7 @@ fn edits(edits: &policy::HeaderEdits) -> (Vec<(&str, &str)>, Vec<(&str, &str)>, 
     )
 }
 
-fn pairs(headers: &[policy::Header]) -> Vec<(&str, &str)> {
+fn pairs(headers: &[policy::Header]) -> Pairs<'_> {
     let pairs = headers.iter();
     pairs.map(|header| (&*header.name, &*header.value)).collect()
 }

@@ -1,0 +1,118 @@
+//! What there is to know of one host.
+
+use super::*;
+use crate::table::Table;
+
+/// A neighbour's name begins as the host's does.
+const HOSTS: [&str; 4] = ["one.com", "one.com.au", "one.co", "zone.com"];
+
+/// The same on four hosts: plain routes, a switch, a switch below it; with policies on all levels, and over TLS.
+fn graph() -> Graph {
+    let mut graph = Graph::new(Settings::default());
+    let limit = json!([{"requests": 1, "unit": "second"}]);
+    for fqdn in HOSTS {
+        let routes = json!([
+            {"match": "/", "services": [{"name": "home", "port": 8080}], "rateLimits": limit},
+            {"match": "/x", "delegate": {"name": "below", "standby": ["other"]}, "rateLimits": limit},
+        ]);
+        let virtualhost = json!({"fqdn": fqdn, "tls": {"secretName": "cert"}, "rateLimits": limit});
+        let root = format!("root-{fqdn}");
+        graph.apply(ingress_route(
+            &root,
+            json!({"virtualhost": virtualhost, "routes": routes}),
+        ));
+    }
+    let routes = json!([
+        {"match": "/x", "services": [{"name": "away", "port": 8080}], "permitInsecure": true, "rateLimits": limit,
+         "timeoutPolicy": {"request": "5s"}, "prefixRewrite": "/y"},
+        {"match": "/x/y", "delegate": {"name": "deep"}},
+    ]);
+    graph.apply(ingress_route("below", json!({ "routes": routes })));
+    for other in ["other", "deep"] {
+        graph.apply(delegate(other, json!([leaf("/x/y")])));
+    }
+    graph.apply(service("home"));
+    graph.apply(service("away"));
+    graph.apply(secret(
+        "cert",
+        "kubernetes.io/tls",
+        &[("tls.crt", "c"), ("tls.key", "k")],
+    ));
+    graph.commit();
+    graph
+}
+
+/// What is left of a table, of one host alone.
+fn of_host(table: &Table, fqdn: &str) -> Table {
+    let mut table = table.clone();
+    table.hosts.retain(|name, _| **name == *fqdn);
+    table.switches.retain(|key, _| key.host() == fqdn);
+    table.policies.retain(|key, _| key.host() == fqdn);
+    table
+}
+
+#[test]
+fn an_excerpt_is_what_the_table_has_of_a_host() {
+    let graph = graph();
+    for fqdn in HOSTS {
+        let excerpt = graph.excerpt(fqdn);
+        assert!(excerpt.table.switches.len() == 3 && excerpt.table.policies.len() > 3);
+        assert_eq!(excerpt.table, of_host(graph.table(), fqdn));
+        assert_eq!(excerpt.claimants, BTreeSet::from([name(&format!("root-{fqdn}"))]));
+        let change = excerpt.change();
+        assert_eq!(change.switches.len(), excerpt.table.switches.len());
+        assert_eq!(change.policies.len(), excerpt.table.policies.len());
+    }
+    let none = graph.excerpt("two.com");
+    assert_eq!((none.table, none.claimants), (Table::default(), BTreeSet::new()));
+}
+
+#[test]
+fn levels_are_found_by_their_match() {
+    let excerpt = graph().excerpt("one.com");
+    let (root, below) = (name("root-one.com"), name("below"));
+    assert_eq!(excerpt.field(&root, None).as_deref(), Some("spec.virtualhost"));
+    assert_eq!(excerpt.field(&below, None), None);
+    assert_eq!(
+        excerpt.field(&root, Some("/x")).as_deref(),
+        Some("spec.routes[1]")
+    );
+    assert_eq!(
+        excerpt.field(&below, Some("/x")).as_deref(),
+        Some("spec.routes[0]")
+    );
+    assert_eq!(excerpt.field(&below, Some("/y")), None);
+    assert_eq!(excerpt.field(&name("gone"), Some("/")), None);
+    assert!(excerpt.delegates(&root, "/x") && !excerpt.delegates(&root, "/"));
+    assert_eq!(excerpt.rewrite(&below, "/x").map(|to| &**to), Some("/y"));
+    assert_eq!(excerpt.rewrite(&root, "/x"), None);
+    let own = |owner: &Name, prefix| {
+        excerpt
+            .own_template(owner, prefix)
+            .map(|own| own.timeout.is_some())
+    };
+    assert_eq!(
+        [own(&below, "/x"), own(&root, "/"), own(&root, "/x")],
+        [Some(true), Some(false), None]
+    );
+}
+
+#[test]
+fn errors_are_those_of_a_field_and_what_is_in_it() {
+    let mut graph = Graph::new(Settings::default());
+    let bad = |prefix: &str| json!({"match": prefix, "services": [{"name": "gone", "port": 8080}]});
+    let routes: Vec<_> = (0..12).map(|number| bad(&format!("/{number}"))).collect();
+    graph.apply(root("root", "one.com", json!(routes)));
+    graph.commit();
+    let excerpt = graph.excerpt("one.com");
+    let count = |field: &str| excerpt.errors(&name("root"), field).count();
+    assert_eq!(
+        [
+            count("spec.routes[1]"),
+            count("spec.routes"),
+            count("spec.routes[1"),
+            count("spec.virtualhost")
+        ],
+        [1, 12, 0, 0]
+    );
+}

@@ -1,0 +1,174 @@
+//! The query of `/debug/explain`.
+
+use std::{net::IpAddr, str::FromStr};
+use switchyard_xds::explain::{Request, Unclear};
+
+/// What is asked, parameter by parameter. But for headers, each is there once.
+#[derive(Debug, Default)]
+struct Query<'q> {
+    host: Option<&'q str>,
+    path: Option<&'q str>,
+    method: Option<&'q str>,
+    headers: Vec<&'q str>,
+    https: Option<&'q str>,
+    client_ip: Option<&'q str>,
+    canary: Option<&'q str>,
+}
+
+/// What is wrong with it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("{0:?} is no parameter: there are host, path, method, header, https, clientIP and canary")]
+    Unknown(String),
+    #[error("{0} is there twice")]
+    Twice(&'static str),
+    #[error("host: say which, such as host=www.example.com&path=/cart")]
+    NoHost,
+    #[error("host: {0:?} has a path: that is a parameter of its own")]
+    HostWithPath(String),
+    #[error("path: {0:?} does not begin with /")]
+    Path(String),
+    #[error("{0}: {1:?} is neither true nor false")]
+    Truth(&'static str, String),
+    #[error("clientIP: {0:?} is no address")]
+    Address(String),
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
+}
+
+/// The request that is asked about.
+///
+/// # Errors
+///
+/// If it is none, or it is not known what is asked.
+pub fn request(pairs: &[(String, String)]) -> Result<Request, Fault> {
+    let Query {
+        host,
+        path,
+        method,
+        headers,
+        https,
+        client_ip,
+        canary,
+    } = Query::of(pairs)?;
+    let host = host.ok_or(Fault::NoHost)?;
+    if host.contains(['/', '?', '#']) {
+        return Err(Fault::HostWithPath(host.to_owned()));
+    }
+    let path = path.unwrap_or("/");
+    if !path.starts_with('/') {
+        return Err(Fault::Path(path.to_owned()));
+    }
+    let scheme = if truth("https", https)? { "https" } else { "http" };
+    let request = Request::get(&format!("{scheme}://{host}{path}"))?;
+    let mut request = request.method(method.unwrap_or("GET"))?;
+    for line in headers {
+        request = request.header(line)?;
+    }
+    let client_ip = match client_ip.map(IpAddr::from_str) {
+        None => request.client_ip,
+        Some(Ok(address)) => address,
+        Some(Err(_)) => return Err(Fault::Address(client_ip.unwrap_or_default().to_owned())),
+    };
+    Ok(Request {
+        client_ip,
+        canary: truth("canary", canary)?,
+        ..request
+    })
+}
+
+fn truth(name: &'static str, value: Option<&str>) -> Result<bool, Fault> {
+    match value {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Fault::Truth(name, other.to_owned())),
+    }
+}
+
+// === impl Query ===
+
+impl<'q> Query<'q> {
+    fn of(pairs: &'q [(String, String)]) -> Result<Self, Fault> {
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            let (name, field) = match name.as_str() {
+                "header" => {
+                    query.headers.push(value);
+                    continue;
+                }
+                "host" => ("host", &mut query.host),
+                "path" => ("path", &mut query.path),
+                "method" => ("method", &mut query.method),
+                "https" => ("https", &mut query.https),
+                "clientIP" => ("clientIP", &mut query.client_ip),
+                "canary" => ("canary", &mut query.canary),
+                other => return Err(Fault::Unknown(other.to_owned())),
+            };
+            if field.replace(value).is_some() {
+                return Err(Fault::Twice(name));
+            }
+        }
+        Ok(query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchyard_xds::explain::Scheme;
+
+    fn asked(query: &str) -> Result<Request, String> {
+        let pairs: Vec<_> = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        request(&pairs).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_query_is_a_request() {
+        let request = asked("host=bar.com").unwrap();
+        assert_eq!(request, Request::get("bar.com").unwrap());
+        let all = "host=bar.com:80&path=/a?b&method=POST&header=x-a: b&header=x-a: c&https=true&clientIP=::1&canary=true";
+        let request = asked(all).unwrap();
+        assert_eq!(
+            (
+                request.scheme,
+                &*request.authority,
+                &*request.target,
+                &*request.method
+            ),
+            (Scheme::Https, "bar.com:80", "/a?b", "POST")
+        );
+        assert_eq!(request.headers.len(), 2);
+        assert!(request.canary && request.client_ip.is_ipv6());
+    }
+
+    #[test]
+    fn what_is_not_clear_is_told() {
+        for (query, want) in [
+            (
+                "path=/",
+                "host: say which, such as host=www.example.com&path=/cart",
+            ),
+            (
+                "host=a&hots=b",
+                "\"hots\" is no parameter: there are host, path, method, header, https, clientIP and canary",
+            ),
+            ("host=a&host=b", "host is there twice"),
+            (
+                "host=a/b",
+                "host: \"a/b\" has a path: that is a parameter of its own",
+            ),
+            ("host=a&path=b", "path: \"b\" does not begin with /"),
+            ("host=a&https=yes", "https: \"yes\" is neither true nor false"),
+            ("host=a&canary=1", "canary: \"1\" is neither true nor false"),
+            ("host=a&clientIP=1.2.3", "clientIP: \"1.2.3\" is no address"),
+            ("host=a&method=G T", "\"G T\" is no method, such as GET"),
+            ("host=a b", "\"a b\" is no host name, nor an address"),
+        ] {
+            assert_eq!(asked(query).unwrap_err(), want, "{query}");
+        }
+    }
+}

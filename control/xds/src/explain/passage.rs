@@ -1,0 +1,306 @@
+//! The way of a request through the filter: what `filter/src/stream.rs` and `journey.rs` do, by the same decisions and the
+//! same policies, with a model of Envoy in the place of Envoy.
+
+use super::{
+    Case, Changed, Choice, Chosen, Explanation, Link, NO_UPGRADE, Outcome,
+    levels::Levels,
+    proxy::{Headers, Manager, Selected, Way},
+    respond,
+    surroundings::{Guide, Notes, Stand, yes},
+    weights,
+};
+use crate::sections::Sections;
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
+use switchyard_core::{
+    Name,
+    table::{self, HostRoute, SwitchKey, Target},
+};
+use switchyard_policy::{
+    auth::Answer,
+    call::Reply,
+    decide::{self, Decision, Forward, Level, Refusal, decide_with},
+    enforce::{Around, Enforcement, Step, Worker, refusal},
+    names,
+    request::Request,
+    store::Store,
+};
+
+/// What names of headers begin with that no upstream is to see; and of those that are no headers.
+const STEERING: [&str; 3] = [":", "x-envoy-", "x-switchyard-mirror-"];
+
+/// A request on a route that the filter is on for.
+pub(super) struct Passage<'a, 'p> {
+    case: Case<'a>,
+    manager: &'p Manager<'p>,
+    route: Selected,
+    headers: Headers,
+}
+
+/// What the policies of all levels come to.
+enum Met {
+    Done(Box<Enforcement>),
+    Refused(refusal::Refusal),
+    Answered(u16),
+}
+
+/// The route that a request ends at.
+struct End<'a> {
+    owner: Name,
+    prefix: String,
+    leaf: Option<&'a table::Leaf>,
+}
+
+// === impl Passage ===
+
+impl<'a, 'p> Passage<'a, 'p> {
+    pub(super) fn new(
+        case: Case<'a>,
+        (manager, route): (&'p Manager<'p>, Selected),
+        headers: Headers,
+    ) -> Self {
+        Self {
+            case,
+            manager,
+            route,
+            headers,
+        }
+    }
+
+    pub(super) fn explain(self, sections: &Sections) -> Explanation {
+        let mut explanation = self
+            .case
+            .answered(respond(503, "the filter has no configuration"));
+        self.headers.path().clone_into(&mut explanation.request.path);
+        let bytes = sections.packed().ok();
+        let store = bytes.and_then(|bytes| Store::new(bytes, Rc::default()).ok());
+        let Some(store) = store else {
+            return explanation;
+        };
+        let mut guide = Guide {
+            canary: self.case.request.canary,
+            taken: Vec::new(),
+        };
+        let decision = decide_with(&store, self.request(), &mut guide);
+        let end = self.chain(&guide, &decision, &mut explanation.chain);
+        let Decision {
+            trail: _,
+            levels,
+            outcome,
+        } = decision;
+        let mut notes = Notes::default();
+        // Where it is not known what there is to meet, nothing is.
+        let is_fault = outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end());
+        let met = (!is_fault).then(|| self.meet(&levels, &outcome, &mut notes));
+        let forwards = matches!(met, Some(Met::Done(_))) && outcome.is_ok();
+        let told = Levels {
+            case: self.case,
+            levels: &levels,
+            notes: &notes,
+            own: outcome.as_ref().map(|forward| forward.own).unwrap_or_default(),
+            request: self.request(),
+            forwards,
+        };
+        if let (Ok(_), Some(host), Some(end)) = (&outcome, self.case.host, &end) {
+            let template = self.template(end);
+            explanation.timeout = Some(told.timeout(host, (&end.owner, &end.prefix), template));
+            explanation.retry = told.retry(host, (&end.owner, &end.prefix), template);
+        }
+        told.tell(&mut explanation);
+        explanation.outcome = match (met, outcome) {
+            (Some(Met::Refused(refusal)), _) => told.refusal(&refusal),
+            (Some(Met::Answered(status)), _) => Outcome::Preflight { status },
+            (_, Err(refusal)) => self.stopped(&refusal, end.as_ref()),
+            (Some(Met::Done(enforcement)), Ok(forward)) => self.arrive(forward, &enforcement, end.as_ref()),
+            (None, Ok(_)) => respond(503, "the policies are not known"),
+        };
+        explanation
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            route_name: self.route.name(),
+            headers: &self.headers,
+        }
+    }
+
+    /// The IngressRoutes that the request comes through, and where it ends.
+    fn chain(&self, guide: &Guide, decision: &Decision, chain: &mut Vec<Link>) -> Option<End<'a>> {
+        let case = self.case;
+        let host = case.host?;
+        let mut link = case.root(host);
+        let mut owner = host.root.clone();
+        let mut branch = None;
+        for (key, name, choice) in &guide.taken {
+            let switch = case.excerpt.table.switches.get(&SwitchKey(key.as_str().into()))?;
+            link.route = Some(case.route(&owner, &switch.prefix));
+            chain.push(link);
+            owner = full_name(name);
+            branch = switch.branches.get(&owner);
+            link = case.link(&owner);
+            link.chosen = Some(chosen(switch, &owner, *choice));
+        }
+        let prefix = match branch {
+            Some(_) => decision.trail.leaf.clone(),
+            None => self.route.prefix().to_owned(),
+        };
+        link.route = (!prefix.is_empty()).then(|| case.route(&owner, &prefix));
+        chain.push(link);
+        let leaf = match branch.and_then(|branch| branch.routes.get(prefix.as_str())) {
+            Some(Target::Leaf(leaf)) => Some(leaf),
+            _ => None,
+        };
+        Some(End { owner, prefix, leaf })
+    }
+
+    /// What the route says that it ends at.
+    fn template(&self, End { prefix, leaf, .. }: &End<'a>) -> Option<&'a table::Template> {
+        match (leaf, self.case.host_route(prefix)) {
+            (Some(leaf), _) => Some(&leaf.template),
+            (None, Some((_, HostRoute::Plain { template, .. }))) => Some(template),
+            (None, _) => None,
+        }
+    }
+
+    fn meet(&self, levels: &[Level], outcome: &Result<Forward, Refusal>, notes: &mut Notes) -> Met {
+        let own = outcome.as_ref().map(|forward| forward.own).unwrap_or_default();
+        let stand = Stand::new(self.case.around, self.case.request.client_ip);
+        let mut worker = Worker::new(&stand);
+        let mut enforcement = Enforcement::new(levels.to_vec(), own);
+        loop {
+            let step = enforcement.advance(&mut Around {
+                request: self.request(),
+                host: &stand,
+                worker: &mut worker,
+                witness: notes,
+            });
+            match step {
+                Step::Done => return Met::Done(Box::new(enforcement)),
+                Step::Refuse(refusal) => return Met::Refused(refusal),
+                Step::Answer(response) => return Met::Answered(response.status),
+                Step::Call(call) => {
+                    notes.asking(&call.cluster);
+                    enforcement.answer(Answer::Reply(yes(&call)));
+                }
+                Step::Work(mut work) => {
+                    let is_right = work.step(|| false);
+                    let failed = Answer::Reply(Reply::Failed);
+                    enforcement.answer(is_right.map_or(failed, Answer::Work));
+                }
+            }
+        }
+    }
+
+    /// Once it has met all: the route that Envoy selects now, and what that does.
+    fn arrive(&self, forward: Forward, enforcement: &Enforcement, end: Option<&End<'a>>) -> Outcome {
+        let Forward {
+            route,
+            cluster,
+            path,
+            set_cookies: _,
+            mapping: _,
+            stays,
+            own: _,
+        } = forward;
+        let mut headers = self.headers.clone();
+        if let Some(target) = enforcement.target(self.request()) {
+            headers.set(":path", target);
+        }
+        for edit in enforcement.request_edits() {
+            edit.apply(&mut headers.0);
+        }
+        let changed = changed(&self.headers, &headers);
+        if !stays {
+            headers.remove(names::CLUSTER);
+            headers
+                .0
+                .extend(cluster.map(|cluster| (names::CLUSTER.to_owned(), cluster.into_bytes())));
+        }
+        if let Some(route) = route {
+            headers.set(names::ROUTE, route);
+        }
+        let selected = self.manager.route(&headers);
+        let way = selected.and_then(|route| route.way(&headers, path.as_deref()));
+        match way {
+            Some(Way::Forward { clusters, path }) => {
+                // The filter has drawn one of several.
+                let upstreams = match end.and_then(|end| end.leaf) {
+                    Some(leaf) => self.case.upstreams(weights(&leaf.clusters)),
+                    None => self.case.upstreams(clusters),
+                };
+                self.case.forward(upstreams, path, changed)
+            }
+            Some(Way::Redirect { status, location }) => Outcome::Redirect { status, location },
+            Some(Way::Respond(403)) => respond(403, NO_UPGRADE),
+            Some(Way::Respond(status)) => respond(status, "the route is in error"),
+            None => respond(404, "the filter names a route that there is not"),
+        }
+    }
+
+    /// It is sent nowhere.
+    fn stopped(&self, refusal: &Refusal, end: Option<&End<'a>>) -> Outcome {
+        let why = match (refusal, end) {
+            (Refusal::NoRoute, Some(End { owner, .. })) => format!("no route of {owner} takes the path"),
+            _ => refusal.to_string(),
+        };
+        let mut faults = Vec::new();
+        if let (Refusal::Unavailable(_), Some(End { owner, prefix, .. })) = (refusal, end)
+            && let Some(field) = self.case.excerpt.field(owner, Some(prefix))
+        {
+            faults = self.case.faults_of(owner, &field);
+        }
+        Outcome::Respond {
+            status: refusal.status(),
+            why,
+            faults,
+        }
+    }
+}
+
+/// What the upstream sees otherwise. What steers the proxy is gone by then.
+fn changed(before: &Headers, after: &Headers) -> Changed {
+    let names = |headers: &Headers| -> BTreeSet<String> {
+        let names = headers.0.iter().map(|(name, _)| name);
+        let visible = |name: &&String| !STEERING.iter().any(|prefix| name.starts_with(prefix));
+        names.filter(visible).cloned().collect()
+    };
+    let (were, are) = (names(before), names(after));
+    let said = |headers: &Headers, name: &str| -> Vec<Vec<u8>> {
+        let of_name = headers.0.iter().filter(|(other, _)| other == name);
+        of_name.map(|(_, value)| value.clone()).collect()
+    };
+    let differs = |name: &&String| said(before, name) != said(after, name);
+    Changed {
+        set: are.iter().filter(differs).cloned().collect(),
+        removed: were.difference(&are).cloned().collect(),
+    }
+}
+
+fn full_name(name: &str) -> Name {
+    Name::qualified(name, &Arc::from(""))
+}
+
+fn chosen(switch: &table::Switch, branch: &Name, choice: decide::Choice) -> Chosen {
+    let by = match choice {
+        decide::Choice::Preview => Choice::Preview,
+        decide::Choice::Session => Choice::Session,
+        decide::Choice::New if *branch == switch.active => Choice::Active,
+        decide::Choice::New => Choice::Canary,
+    };
+    let name = match by {
+        Choice::Preview => switch.preview.as_ref().map(|preview| preview.header.to_string()),
+        Choice::Session => switch.sticky.as_ref().map(|sticky| sticky.cookie.to_string()),
+        Choice::Active | Choice::Canary => None,
+    };
+    let percent = match by {
+        Choice::Active => Some(100 - switch.canary.min(100)),
+        Choice::Canary => Some(switch.canary),
+        Choice::Preview | Choice::Session => None,
+    };
+    let others = switch.branches.keys().filter(|other| *other != branch);
+    Chosen {
+        by,
+        name,
+        percent,
+        others: others.map(Name::to_string).collect(),
+    }
+}

@@ -1,0 +1,62 @@
+//! Who says how chance turns out, and is told what came of it.
+
+use super::*;
+
+/// Chance that always falls one way, and the branches that it was told of.
+struct Told {
+    lowest: bool,
+    chosen: Vec<(String, String, Choice)>,
+}
+
+impl Chance for Told {
+    fn below(&mut self, bound: u64) -> u64 {
+        if self.lowest { 0 } else { bound.saturating_sub(1) }
+    }
+
+    fn chose(&mut self, key: &str, branch: &str, choice: Choice) {
+        self.chosen.push((key.to_owned(), branch.to_owned(), choice));
+    }
+}
+
+fn told(store: &Store, headers: &[(&str, &str)], lowest: bool) -> (Vec<(String, String, Choice)>, String) {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+    let mut told = Told {
+        lowest,
+        chosen: Vec::new(),
+    };
+    let request = Request {
+        route_name: "s",
+        headers: &Client(b"/shop".to_vec(), headers.collect()),
+    };
+    let decision = decide_with(store, request, &mut told);
+    (told.chosen, decision.outcome.unwrap().cluster.unwrap())
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn every_branch_is_told_with_what_chose_it() {
+    let below = r#""prefix": "/", "active": "c", "branches": {
+        "c": [{"prefix": "/", "leaf": {"clusters": [{"name": "x", "weight": 1}, {"name": "y", "weight": 2}]}}]}"#;
+    let shop = SHOP
+        .replace(r#"{"clusters": [{"name": "blue"}]}"#, "TO")
+        .replace(r#""leaf": TO"#, r#""switch": "t""#);
+    let fields = r#", "preview": {"header": "x-preview", "value": "1"}, "canary": {"percent": 10},
+        "sticky": {"cookie": "c"}"#;
+    let store = store(&[("s", &format!("{shop}{fields}")), ("t", below)]);
+    let chosen = |key: &str, branch: &str, choice| (key.to_owned(), branch.to_owned(), choice);
+    let (blue, c) = (
+        chosen("s", "default/blue", Choice::New),
+        chosen("t", "c", Choice::New),
+    );
+    assert_eq!(told(&store, &[], false), (vec![blue, c.clone()], "y".to_owned()));
+    let green = |choice| (vec![chosen("s", "default/green", choice)], "green".to_owned());
+    assert_eq!(told(&store, &[], true), green(Choice::New));
+    assert_eq!(told(&store, &[("x-preview", "1")], false), green(Choice::Preview));
+    let cookie = format!("c={}", session::token("default/blue"));
+    let blue = chosen("s", "default/blue", Choice::Session);
+    assert_eq!(
+        told(&store, &[("cookie", &cookie)], true),
+        (vec![blue, c], "x".to_owned())
+    );
+}

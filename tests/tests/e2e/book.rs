@@ -1,0 +1,132 @@
+//! The book's first page, done as it says.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs,
+    os::unix::{fs::symlink, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+use switchyard_tests::{paths, process::Group};
+
+const PAGE: &str = "docs/start.md";
+
+/// After each command, with what it wrote before it.
+const END: &str = "-- exit code";
+
+/// A command of the page, and what it prints there. Nothing: the page does not say.
+#[derive(Debug)]
+struct Told<'p> {
+    command: &'p str,
+    output: Vec<&'p str>,
+}
+
+/// What is fenced as `language`, block by block.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let fence = format!("\n```{language}\n");
+    let blocks = page.split(fence.as_str()).skip(1);
+    blocks.filter_map(|block| block.split("\n```").next()).collect()
+}
+
+fn commands(page: &str) -> Vec<Told<'_>> {
+    let mut commands: Vec<Told<'_>> = Vec::new();
+    for line in blocks(page, "console").into_iter().flat_map(str::lines) {
+        match (line.strip_prefix("$ "), commands.last_mut()) {
+            (Some(command), _) => commands.push(Told {
+                command,
+                output: Vec::new(),
+            }),
+            (None, Some(last)) => last.output.push(line),
+            (None, None) => {}
+        }
+    }
+    commands
+}
+
+/// The commands, as a reader would type them into one shell. What runs beside it writes into a log.
+fn script(commands: &[Told<'_>]) -> String {
+    let lines = commands.iter().map(|Told { command, .. }| {
+        let command = match command.strip_suffix('&') {
+            Some(beside) => format!("{beside}>>beside.log 2>&1 &"),
+            None => (*command).to_owned(),
+        };
+        format!("{command}\necho \"{END} $?\"\n")
+    });
+    lines.collect()
+}
+
+/// Times are those of one machine.
+fn timeless(line: &str) -> String {
+    let words = line
+        .split(' ')
+        .map(|word| if word.parse::<u32>().is_ok() { "N" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A folder with what the page says that its reader has: programs on the PATH, and the filter beside Switchyard.
+fn prepare(page: &str) -> Result<(PathBuf, PathBuf)> {
+    let dir = paths::scratch("book")?.canonicalize()?;
+    let (programs, work) = (dir.join("bin"), dir.join("work"));
+    fs::create_dir(&programs)?;
+    fs::create_dir(&work)?;
+    // A link that is no name of its own would lead Switchyard to where it was built.
+    fs::hard_link(paths::switchyard()?, programs.join("switchyard"))?;
+    fs::copy(paths::wasm()?, programs.join("switchyard.wasm"))?;
+    symlink(paths::envoy()?, programs.join("envoy"))?;
+    fs::create_dir(work.join("manifests"))?;
+    for manifest in blocks(page, "yaml") {
+        let name = manifest.lines().next().and_then(|line| line.strip_prefix("# "));
+        fs::write(work.join(name.context("a manifest says its file")?), manifest)?;
+    }
+    Ok((programs, work))
+}
+
+fn run(script: &str, programs: &Path, work: &Path) -> Result<Output> {
+    let path = std::env::var("PATH")?;
+    let shell = Command::new("bash")
+        .args(["-c", script])
+        .current_dir(work)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    // What the commands left running ends with the test.
+    let _group = Group::of(&shell)?;
+    Ok(shell.wait_with_output()?)
+}
+
+#[test]
+fn the_first_page_does_what_it_says() -> Result<()> {
+    let page = fs::read_to_string(paths::repository().join(PAGE))?;
+    let commands = commands(&page);
+    ensure!(commands.len() > 12, "only {} commands", commands.len());
+    let (programs, work) = prepare(&page)?;
+    let output = run(&script(&commands), &programs, &work)?;
+    let written = String::from_utf8(output.stdout)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let mut parts = written.split_inclusive(END);
+    let mut rest = parts.next();
+    for Told { command, output } in &commands {
+        let part = rest.with_context(|| format!("{command}: it never came to it: {errors}"))?;
+        let part = part.trim_end_matches(END);
+        rest = parts.next();
+        let code = rest.and_then(|next| next.trim_start().lines().next());
+        ensure!(code == Some("0"), "{command}: exit code {code:?}: {part}{errors}");
+        // The first line is the exit code of the one before.
+        let lines: Vec<_> = part
+            .lines()
+            .filter(|line| line.trim().parse::<u8>().is_err())
+            .collect();
+        let (said, told) = (lines.iter(), output.iter());
+        let is_said = said
+            .map(|line| timeless(line))
+            .eq(told.map(|line| timeless(line)));
+        ensure!(
+            output.is_empty() || is_said,
+            "{command}: prints {lines:?}, and not {output:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! What is explained of a request is what Envoy does with it: random manifests and random requests, to both.
+//!
+//! The same of the same seed, which is fixed. `EXPLAIN_SEED=7 EXPLAIN_WORLDS=100` tries others, and more.
+
+mod dice;
+mod holds;
+mod manifests;
+mod requests;
+
+use self::{
+    dice::Dice,
+    holds::Sight,
+    requests::{Asked, Outcome as Seen},
+};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::{collections::BTreeMap, env, fs, path::PathBuf, time::Duration};
+use switchyard_tests::{
+    client::{get, once},
+    control::switchyard,
+    echo::Echo,
+    manifests::{object, service, tls_secret},
+    tls::Authority,
+    wait::{until, within},
+    world::{Builder, Source, World},
+};
+use switchyard_xds::explain::{Explanation, Outcome};
+
+use crate::{
+    fixture::{BlueGreen, HOST},
+    scenarios,
+};
+
+scenarios![it_is_explained_where_the_objects_are,];
+
+const SEED: u64 = 20_261_126;
+const WORLDS: u64 = 30;
+const REQUESTS: usize = 30;
+/// After it has acknowledged an update, a worker has it within this.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// An installation whose manifests change.
+struct Place {
+    world: World,
+    authority: Authority,
+    log: PathBuf,
+    _backends: Vec<Echo>,
+}
+
+/// A request, what was seen of it, and what is said of it.
+#[derive(Debug)]
+struct Case {
+    id: String,
+    asked: Asked,
+    seen: Seen,
+    explanations: Vec<Explanation>,
+}
+
+fn number(variable: &str, default: u64) -> Result<u64> {
+    match env::var(variable) {
+        Ok(text) => text.parse().with_context(|| format!("{variable}={text}")),
+        Err(_) => Ok(default),
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    async fn start() -> Result<Self> {
+        let authority = Authority::new()?;
+        let mut backends = Vec::new();
+        let mut all = String::new();
+        for namespace in manifests::NAMESPACES {
+            for name in manifests::BACKENDS {
+                let backend = Echo::start(&format!("{namespace}/{name}")).await?;
+                all += &service(namespace, name, &[backend.address]);
+                backends.push(backend);
+            }
+            all += &service(namespace, "idle", &[]);
+            all += &manifests::secrets(namespace);
+            for host in manifests::HOSTS {
+                all += &tls_secret(namespace, &format!("cert-{host}"), &authority.issue(host)?);
+            }
+        }
+        let builder = Builder::new(Source::Directory)?;
+        let log = builder.dir.join("access.log");
+        let world = builder
+            .flag(&format!("--access-log={}", log.display()))
+            .manifest("services.yaml", &all)?
+            .start()
+            .await?;
+        Ok(Self {
+            world,
+            authority,
+            log,
+            _backends: backends,
+        })
+    }
+
+    /// Has control serve other manifests, and waits until Envoy has them: then it has a branch that goes by their number.
+    async fn become_world(&self, number: u64, manifests: &str) -> Result<()> {
+        let spec = |spec: Value| serde_json::json!({ "spec": spec });
+        let marker = |name: &str, content: Value| {
+            object("contour.heptio.com/v1beta1", "IngressRoute", name, spec(content))
+        };
+        let branch = format!("m{number}");
+        let root = serde_json::json!({
+            "virtualhost": {"fqdn": "marker.test"}, "routes": [{"match": "/", "delegate": {"name": branch}}],
+        });
+        let leaf = serde_json::json!({"routes": [{"match": "/", "services": []}]});
+        self.world.write(
+            "world.yaml",
+            &(manifests.to_owned() + &marker("marker", root) + &marker(&branch, leaf)),
+        )?;
+        let question = format!("/live?root=default/marker&match=/&branch=default/{branch}&timeout=20000");
+        until("the manifests are live", async || {
+            let report: Value = serde_json::from_str(&self.admin(&question).await?)?;
+            ensure!(report["accepted"] == true && report["live"] == 1, "{report}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn admin(&self, target: &str) -> Result<String> {
+        let answer = once(self.world.control.options.admin, get("admin", target)).await?;
+        let body = String::from_utf8(answer.body.into())?;
+        ensure!(answer.status == 200, "{target}: {} {body}", answer.status);
+        Ok(body)
+    }
+
+    /// What control says of a request: once more where it depends on chance.
+    async fn explain(&self, asked: &Asked) -> Result<Vec<Explanation>> {
+        let Asked {
+            https,
+            host: _,
+            authority,
+            target,
+            method,
+            headers,
+        } = asked;
+        let mut query = format!(
+            "/debug/explain?host={authority}&path={}&method={method}&https={https}",
+            escape(target)
+        );
+        for (name, value) in headers {
+            query.push_str(&format!("&header={}", escape(&format!("{name}: {value}"))));
+        }
+        let first: Explanation = serde_json::from_str(&self.admin(&query).await?)?;
+        let is_drawn = |explanation: &Explanation| {
+            let mut chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
+            chosen.any(|chosen| chosen.percent.is_some_and(|percent| percent < 100))
+        };
+        let mut all = vec![first];
+        if all.iter().any(is_drawn) {
+            query.push_str("&canary=true");
+            all.push(serde_json::from_str(&self.admin(&query).await?)?);
+        }
+        Ok(all)
+    }
+
+    async fn ask(&self, id: String, asked: Asked) -> Result<Case> {
+        let ports = (self.world.http(), self.world.https());
+        let seen = asked.send(ports, &self.authority, &id).await?;
+        let explanations = self.explain(&asked).await?;
+        Ok(Case {
+            id,
+            asked,
+            seen,
+            explanations,
+        })
+    }
+
+    /// The lines of the access log, by request.
+    fn logged(&self) -> Result<BTreeMap<String, Value>> {
+        let text = fs::read_to_string(&self.log)?;
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(lines
+            .filter_map(|line| Some((line["request_id"].as_str()?.to_owned(), line)))
+            .collect())
+    }
+
+    /// Whether a case holds, when it is logged.
+    async fn check(&self, case: &Case) -> Result<()> {
+        let logged = if case.is_logged() {
+            let line = until("it is logged", async || {
+                self.logged()?.remove(&case.id).context("not yet")
+            });
+            Some(line.await.with_context(|| format!("{case:#?}"))?)
+        } else {
+            None
+        };
+        case.holds(logged.as_ref())
+    }
+}
+
+// === impl Case ===
+
+impl Case {
+    /// Whether it is found in the log by its id. What is no request to Envoy has none; nor is one in a connection whose bytes
+    /// are another's.
+    fn is_logged(&self) -> bool {
+        let is_proxied = matches!(self.explanations[0].outcome, Outcome::Proxy { .. });
+        let is_request = !self.asked.headers.iter().any(|(name, _)| name.contains('_'));
+        matches!(self.seen, Seen::Answer(_)) && is_request && !is_proxied
+    }
+
+    fn holds(&self, logged: Option<&Value>) -> Result<()> {
+        let sight = Sight {
+            seen: &self.seen,
+            logged,
+        };
+        let mut unlike = Vec::new();
+        for explanation in &self.explanations {
+            match sight.is_as(explanation) {
+                Ok(()) => return Ok(()),
+                Err(error) => unlike.push(format!("{error:#}: {explanation:#?}")),
+            }
+        }
+        bail!(
+            "{:#?}\nseen: {:#?}\nlogged: {logged:#?}\nexplained otherwise, {}",
+            self.asked,
+            self.seen,
+            unlike.join("\nand ")
+        )
+    }
+
+    fn is_upgraded(&self) -> bool {
+        matches!(&self.seen, Seen::Answer(answer) if answer.status == 101)
+    }
+
+    /// What it is a case of, to be counted.
+    fn kinds(&self) -> Vec<String> {
+        let explanation = &self.explanations[0];
+        let of_outcome = match &explanation.outcome {
+            Outcome::Forward { .. } if self.is_upgraded() => "upgraded".to_owned(),
+            Outcome::Forward { .. } => "forwarded".to_owned(),
+            Outcome::Refuse { part, .. } => {
+                format!("refused by {}", part.split('[').next().unwrap_or_default())
+            }
+            Outcome::Preflight { .. } => "preflight".to_owned(),
+            Outcome::Proxy { .. } => "proxied".to_owned(),
+            Outcome::Close { .. } => "closed".to_owned(),
+            other => other
+                .status()
+                .map_or_else(String::new, |status| status.to_string()),
+        };
+        let chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
+        let branches = chosen.map(|chosen| format!("by {:?}", chosen.by).to_lowercase());
+        [of_outcome].into_iter().chain(branches).collect()
+    }
+}
+
+/// For a query.
+fn escape(text: &str) -> String {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_explained_is_what_envoy_does() -> Result<()> {
+    let seed = number("EXPLAIN_SEED", SEED)?;
+    let worlds = number("EXPLAIN_WORLDS", WORLDS)?;
+    let place = Place::start().await?;
+    let mut counts = BTreeMap::<String, usize>::new();
+    for number in 0..worlds {
+        // Each world of its own: one that fails can be had alone.
+        let dice = &mut Dice::new(seed.wrapping_add(number << 32));
+        let manifests = manifests::world(dice);
+        place.become_world(number, &manifests).await?;
+        let mut cases = Vec::new();
+        for request in 0..REQUESTS {
+            let id = format!("w{number}-r{request}");
+            cases.push(place.ask(id, Asked::any(dice)).await?);
+        }
+        for case in &cases {
+            let mut first = place.check(case).await;
+            if first.is_err() {
+                let mut again = 0;
+                first = within(SETTLING, "it is as it is explained", async || {
+                    again += 1;
+                    let id = format!("{}-again{again}", case.id);
+                    place.check(&place.ask(id, case.asked.clone()).await?).await
+                })
+                .await;
+            }
+            first.with_context(|| format!("seed {seed}, world {number}, {}:\n{manifests}", case.id))?;
+            case.kinds()
+                .into_iter()
+                .for_each(|kind| *counts.entry(kind).or_default() += 1);
+        }
+    }
+    eprintln!("{counts:#?}");
+    is_varied(&counts, worlds)
+}
+
+/// Whether there was something of everything.
+fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
+    if worlds < WORLDS {
+        return Ok(());
+    }
+    for kind in [
+        "forwarded",
+        "upgraded",
+        "refused by auth",
+        "refused by cors",
+        "preflight",
+        "proxied",
+        "closed",
+        "301",
+        "307",
+        "400",
+        "403",
+        "404",
+        "503",
+        "by active",
+        "by preview",
+        "by session",
+    ] {
+        ensure!(counts.contains_key(kind), "none was {kind}: {counts:#?}");
+    }
+    Ok(())
+}
+
+/// The command reads them itself; a running control has them already.
+async fn it_is_explained_where_the_objects_are(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    let url = format!("{HOST}/x");
+    let field = match source {
+        Source::Directory => "root.yaml:11",
+        Source::ApiServer => "default/blue-green-root spec.routes[0]",
+    };
+    let told = world.ask("explain", &[&url]).await?.succeeded()?.stdout;
+    let want = [
+        format!("\n  /  {field}\n"),
+        "\n    * default/blue active".to_owned(),
+        "\n-> default/blue/80, asked for /x\n".to_owned(),
+    ];
+    for want in want {
+        ensure!(told.contains(&want), "no {want:?}: {told}");
+    }
+    let control = format!("http://{}", world.control.options.admin);
+    let asked = switchyard(&["explain", "--control", &control, &url])
+        .await?
+        .succeeded()?;
+    ensure!(asked.stdout == told, "control says otherwise: {}", asked.stdout);
+    Ok(())
+}

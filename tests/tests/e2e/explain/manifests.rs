@@ -1,0 +1,243 @@
+//! Small random worlds: few names and few paths, so that they collide, shadow, share and go missing often.
+
+use super::dice::Dice;
+use serde_json::{Map, Value, json};
+
+pub(super) const NAMESPACES: [&str; 2] = ["a", "b"];
+/// Those that have a backend. `idle` has none, and `gone` is not there.
+pub(super) const BACKENDS: [&str; 2] = ["home", "away"];
+pub(super) const HOSTS: [&str; 4] = ["one.com", "two.com", "three.com", "four.com"];
+pub(super) const PREVIEW: (&str, &str) = ("x-preview", "yes");
+pub(super) const COOKIE: &str = "branch";
+/// The header and the parameter that keys come in, and the key.
+pub(super) const KEY_HEADER: &str = "x-api-key";
+pub(super) const KEY_PARAMETER: &str = "key";
+pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
+/// The origin that pages may be of.
+pub(super) const ORIGIN: &str = "https://app.example.com";
+
+const PATHS: [&str; 12] = [
+    "/", "/", "/", "/", "/x", "/x", "/x/", "/x/y", "/x/y/z", "/y", "/xy", "/y/x",
+];
+const REWRITES: [&str; 5] = ["/", "/", "/x", "/y/x", "/v1"];
+const DELEGATES: [&str; 4] = ["d1", "d2", "d3", "d4"];
+/// A key that signs no token of these tests.
+const JWKS: &str = r#"{"keys": [{"kid": "k", "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+    "x": "hlptnh4bhxgwP0bgqy9sBo70N-xKB8iQmIrYLDJUy1c"}]}"#;
+
+/// All IngressRoutes of a world.
+pub(super) fn world(dice: &mut Dice) -> String {
+    let mut objects = Vec::new();
+    for (number, fqdn) in HOSTS.iter().enumerate() {
+        if dice.one_in(16) {
+            continue;
+        }
+        let namespace = dice.pick(&NAMESPACES);
+        objects.push(object(namespace, &format!("root{number}"), &root(dice, fqdn)));
+        // Now and then another root claims the host.
+        if dice.one_in(16) {
+            objects.push(object(namespace, &format!("twin{number}"), &root(dice, fqdn)));
+        }
+    }
+    for namespace in NAMESPACES {
+        for (number, name) in DELEGATES.iter().enumerate() {
+            if !dice.one_in(8) {
+                let spec = json!({"routes": routes(dice, number + 1)});
+                objects.push(object(namespace, name, &spec));
+            }
+        }
+    }
+    objects.concat()
+}
+
+/// What all worlds have beside.
+pub(super) fn secrets(namespace: &str) -> String {
+    let secret = |name: &str, data: Value| {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": name},
+            "stringData": data,
+        });
+        format!("---\n{object}\n")
+    };
+    // As htpasswd -s makes it, of "wonderland".
+    let users =
+        json!({"auth": "alice:{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=\nbob:$apr1$xkq1N2bR$J8gPvEYyLPiIjOdA0G3Jt0"});
+    secret("users", users) + &secret("clients", json!({"alice": KEY}))
+}
+
+fn object(namespace: &str, name: &str, spec: &Value) -> String {
+    let object = json!({
+        "apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute",
+        "metadata": {"namespace": namespace, "name": name}, "spec": spec,
+    });
+    format!("---\n{object}\n")
+}
+
+fn root(dice: &mut Dice, fqdn: &str) -> Value {
+    let mut virtualhost = policies(dice, "/");
+    virtualhost.insert("fqdn".to_owned(), json!(fqdn));
+    let mut spec = json!({});
+    match dice.below(6) {
+        0 | 1 => {
+            virtualhost.insert("tls".to_owned(), json!({"secretName": format!("cert-{fqdn}")}));
+        }
+        2 if dice.one_in(2) => {
+            virtualhost.insert("tls".to_owned(), json!({"secretName": "gone"}));
+        }
+        2 => {
+            virtualhost.insert("tls".to_owned(), json!({"secretName": format!("cert-{fqdn}")}));
+            spec["tcpproxy"] = json!({"services": services(dice)});
+        }
+        _ => {}
+    }
+    spec["virtualhost"] = virtualhost.into();
+    spec["routes"] = routes(dice, 0);
+    spec
+}
+
+/// Of an IngressRoute so deep: delegates are further down, or now and then anywhere.
+fn routes(dice: &mut Dice, depth: usize) -> Value {
+    let count = 2 + dice.below(4);
+    let mut routes: Vec<_> = (0..count).map(|_| route(dice, depth)).collect();
+    // Of two with the same match the first counts.
+    if !dice.one_in(3) {
+        routes.push(json!({"match": "/", "services": services(dice)}));
+    }
+    routes.into()
+}
+
+fn route(dice: &mut Dice, depth: usize) -> Value {
+    let prefix = dice.pick(&PATHS);
+    let mut route = policies(dice, prefix);
+    route.insert("match".to_owned(), json!(prefix));
+    let delegates = depth < DELEGATES.len() && dice.one_in(2);
+    if delegates {
+        route.insert("delegate".to_owned(), delegate(dice, depth));
+    } else {
+        route.insert("services".to_owned(), services(dice));
+    }
+    // What is mounted at `/` can serve whatever its delegate's paths are.
+    if delegates && !dice.one_in(3) {
+        route.insert("prefixRewrite".to_owned(), json!("/"));
+    } else if dice.one_in(4) {
+        route.insert("prefixRewrite".to_owned(), json!(dice.pick(&REWRITES)));
+    }
+    if dice.one_in(3) {
+        route.insert("permitInsecure".to_owned(), true.into());
+    }
+    if dice.one_in(6) {
+        route.insert("enableWebsockets".to_owned(), true.into());
+    }
+    route.into()
+}
+
+fn delegate(dice: &mut Dice, depth: usize) -> Value {
+    let target = |dice: &mut Dice| {
+        let deeper = &DELEGATES[depth..];
+        let further = if dice.one_in(12) { &DELEGATES[..] } else { deeper };
+        dice.pick(further)
+    };
+    let name = target(dice);
+    let mut delegate = json!({"name": name});
+    if dice.one_in(2) {
+        delegate["namespace"] = json!(dice.pick(&NAMESPACES));
+    }
+    let standby = target(dice);
+    if !dice.one_in(4) && standby != name {
+        delegate["standby"] = json!([standby]);
+        if !dice.one_in(3) {
+            delegate["preview"] = json!({"header": PREVIEW.0, "value": PREVIEW.1});
+        }
+        if dice.one_in(2) {
+            // Where two in a row draw, more than two things can happen.
+            let percents: &[u8] = if depth == 0 { &[0, 30, 70, 100] } else { &[0, 100] };
+            delegate["canary"] = json!({"percent": dice.pick(percents)});
+        }
+        if !dice.one_in(3) {
+            delegate["sticky"] = json!({"cookie": COOKIE});
+        }
+    }
+    delegate
+}
+
+fn services(dice: &mut Dice) -> Value {
+    let service = |dice: &mut Dice| {
+        let name = match dice.below(24) {
+            0 => "gone",
+            1 => "idle",
+            _ => dice.pick(&BACKENDS),
+        };
+        json!({"name": name, "port": 80, "weight": dice.below(3)})
+    };
+    if dice.one_in(4) {
+        json!([service(dice), service(dice)])
+    } else {
+        json!([service(dice)])
+    }
+}
+
+/// What a level asks, and does: mostly nothing, or one thing.
+fn policies(dice: &mut Dice, prefix: &str) -> Map<String, Value> {
+    let mut policies = Map::new();
+    while dice.one_in(3) {
+        let (field, policy) = match dice.below(10) {
+            0 | 1 => ("auth", json!([auth(dice)])),
+            2 => ("auth", json!([auth(dice), auth(dice)])),
+            3 => ("headers", headers(dice)),
+            4 => (
+                "timeoutPolicy",
+                json!({"request": dice.pick(&["7s", "9s", "infinity"])}),
+            ),
+            5 => ("retryPolicy", json!({"count": 1 + dice.below(2)})),
+            6 | 9 => ("cors", json!({"allowOrigins": [ORIGIN], "allowMethods": ["PUT"]})),
+            7 => ("rateLimits", json!([limit(dice, prefix)])),
+            _ => (
+                "mirror",
+                json!([{"service": dice.pick(&BACKENDS), "port": 80, "percent": dice.below(101)}]),
+            ),
+        };
+        policies.insert(field.to_owned(), policy);
+    }
+    policies
+}
+
+fn auth(dice: &mut Dice) -> Value {
+    if dice.one_in(4) {
+        return json!({"anyOf": [check(dice), check(dice)]});
+    }
+    check(dice)
+}
+
+fn check(dice: &mut Dice) -> Value {
+    match dice.below(8) {
+        0 | 1 => json!({"apiKey": {"secretName": "clients", "header": KEY_HEADER, "query": KEY_PARAMETER}}),
+        2 => json!({"apiKey": {"secretName": "clients", "header": KEY_HEADER}}),
+        3 | 4 => json!({"basic": {"secretName": "users"}}),
+        5 | 6 => json!({"ip": {"allow": ["127.0.0.0/8"]}}),
+        _ if dice.one_in(3) => json!({"jwt": {"jwks": {"inline": JWKS}}}),
+        _ if dice.one_in(2) => json!({"apiKey": {"secretName": "gone", "header": KEY_HEADER}}),
+        _ => json!({"ip": {"deny": ["127.0.0.1"]}}),
+    }
+}
+
+fn headers(dice: &mut Dice) -> Value {
+    let edits = |dice: &mut Dice| {
+        let name = dice.pick(&["x-one", "x-two"]);
+        match dice.below(3) {
+            0 => json!({"set": [{"name": name, "value": "set"}]}),
+            1 => json!({"add": [{"name": name, "value": "added"}]}),
+            _ => json!({"remove": [name]}),
+        }
+    };
+    json!({"request": edits(dice), "response": edits(dice)})
+}
+
+/// One that refuses nobody: what has come before is no part of an explanation.
+fn limit(dice: &mut Dice, prefix: &str) -> Value {
+    let mut limit =
+        json!({"requests": 1_000_000, "unit": "second", "key": [{"clientIP": {}}, {"header": "x-one"}]});
+    if dice.one_in(2) {
+        limit["match"] = json!({"prefix": prefix, "methods": ["GET"]});
+    }
+    limit
+}

@@ -1,0 +1,242 @@
+//! Random requests, sent as they are written, and what came of them.
+
+use super::{
+    dice::Dice,
+    manifests::{COOKIE, HOSTS, KEY, KEY_HEADER, KEY_PARAMETER, NAMESPACES, ORIGIN, PREVIEW},
+};
+use anyhow::{Context, Result};
+use std::{collections::BTreeMap, net::SocketAddr};
+use switchyard_policy::session;
+use switchyard_tests::{client::Seen, tls::Authority, wait::PATIENCE};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// What paths are made of, and how they are spelled who want to be taken for others.
+const PLAIN: [&str; 5] = ["x", "x", "y", "z", "xy"];
+const SPELLINGS: [&str; 21] = [
+    "x", "y", "", "", ".", "..", "..;a=b", ".;a", "%2e%2e", "%2E.", "%78", "X", "x;a", "a%20b", "..%3b",
+    "%2f", "%5C..", "\\", "a\"<>", "%zz", "v1",
+];
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) https: bool,
+    /// Without a port.
+    pub(super) host: String,
+    pub(super) authority: String,
+    pub(super) target: String,
+    pub(super) method: &'static str,
+    pub(super) headers: Vec<(String, String)>,
+}
+
+/// What the client sees.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// The connection was not made, or closed without an answer.
+    Closed,
+    Answer(Box<Answer>),
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Names in lower case.
+    pub(super) headers: BTreeMap<String, String>,
+    /// What a backend saw, if one was asked.
+    pub(super) seen: Option<Seen>,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    pub(super) fn any(dice: &mut Dice) -> Self {
+        let host = if dice.one_in(20) {
+            "five.com"
+        } else {
+            dice.pick(&HOSTS)
+        };
+        let authority = match dice.below(12) {
+            0 => format!("{host}:8080"),
+            1 => host.to_ascii_uppercase(),
+            2 => format!("{host}."),
+            3 => format!("{host}:80"),
+            _ => host.to_owned(),
+        };
+        let method = dice.pick(&["GET", "GET", "GET", "POST", "OPTIONS"]);
+        let mut headers = Vec::new();
+        while !dice.one_in(3) {
+            headers.push(header(dice));
+        }
+        if method == "OPTIONS" && !dice.one_in(4) {
+            let origin = dice.pick(&[ORIGIN, "https://evil.example.com"]);
+            headers.push(("origin".to_owned(), origin.to_owned()));
+            headers.push(("access-control-request-method".to_owned(), "PUT".to_owned()));
+        }
+        if dice.one_in(12) {
+            headers.push(("connection".to_owned(), "Upgrade".to_owned()));
+            headers.push(("upgrade".to_owned(), "websocket".to_owned()));
+        }
+        Self {
+            https: dice.one_in(5),
+            host: host.to_owned(),
+            authority,
+            target: target(dice),
+            method,
+            headers,
+        }
+    }
+
+    fn is_upgrade(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == "connection")
+    }
+
+    /// As it is sent. By its id it is found in the log.
+    fn text(&self, id: &str) -> String {
+        let Self {
+            https: _,
+            host: _,
+            authority,
+            target,
+            method,
+            headers,
+        } = self;
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {authority}\r\nx-request-id: {id}\r\n");
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.is_upgrade() {
+            text.push_str("connection: close\r\n");
+        }
+        text + "\r\n"
+    }
+
+    /// Sends it over a connection of its own.
+    pub(super) async fn send(
+        &self,
+        (http, https): (SocketAddr, SocketAddr),
+        authority: &Authority,
+        id: &str,
+    ) -> Result<Outcome> {
+        let text = self.text(id);
+        let exchanged = async {
+            if !self.https {
+                return exchange(TcpStream::connect(http).await?, &text).await;
+            }
+            match authority.connect(https, &self.host).await {
+                Ok(stream) => exchange(stream, &text).await,
+                Err(_) => Ok(Outcome::Closed),
+            }
+        };
+        timeout(PATIENCE, exchanged).await.context("no answer")?
+    }
+}
+
+fn target(dice: &mut Dice) -> String {
+    let count = dice.below(5);
+    let some = if dice.one_in(3) {
+        &SPELLINGS[..]
+    } else {
+        &PLAIN[..]
+    };
+    let segments: Vec<_> = (0..count).map(|_| dice.pick(some)).collect();
+    let mut target = format!("/{}", segments.join("/"));
+    if dice.one_in(4) {
+        target.push_str("?a=/../b%2f");
+    }
+    if dice.one_in(6) {
+        let mark = if target.contains('?') { '&' } else { '?' };
+        let key = if dice.one_in(3) { "wrong" } else { KEY };
+        target.push_str(&format!("{mark}{KEY_PARAMETER}={key}&c=d"));
+    }
+    target
+}
+
+fn header(dice: &mut Dice) -> (String, String) {
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    match dice.below(12) {
+        0 | 1 => header(KEY_HEADER, KEY),
+        2 => header(KEY_HEADER, "wrong"),
+        // alice:wonderland, bob:wonderland, alice:looking-glass
+        3 | 4 => header("authorization", "Basic YWxpY2U6d29uZGVybGFuZA=="),
+        5 => {
+            let credentials = [
+                "Basic Ym9iOndvbmRlcmxhbmQ=",
+                "Basic YWxpY2U6bG9va2luZy1nbGFzcw==",
+                "Bearer a.b.c",
+            ];
+            header("authorization", dice.pick(&credentials[..]))
+        }
+        6 | 7 => header(PREVIEW.0, dice.pick(&[PREVIEW.1, PREVIEW.1, "no"])),
+        8 | 9 => {
+            let (namespace, number) = (dice.pick(&NAMESPACES), 1 + dice.below(4));
+            let token = session::token(&format!("{namespace}/d{number}"));
+            header("cookie", &format!("a=b; {COOKIE}={token}"))
+        }
+        10 => header(dice.pick(&["x-one", "x-two"]), "sent"),
+        _ => header(
+            dice.pick(&[
+                "x-switchyard-route",
+                "x-switchyard-cluster",
+                "x-switchyard-user",
+                "x_underscore",
+            ]),
+            "forward",
+        ),
+    }
+}
+
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Result<Outcome> {
+    stream.write_all(request.as_bytes()).await.ok();
+    let mut bytes = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut bytes).await.unwrap_or(0);
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some(answer) = Answer::read(&text, read == 0)? {
+            return Ok(Outcome::Answer(Box::new(answer)));
+        }
+        if read == 0 {
+            return Ok(Outcome::Closed);
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// None: there is more to come.
+    fn read(text: &str, is_all: bool) -> Result<Option<Self>> {
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return Ok(None);
+        };
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1));
+        let status = status.context("no status")?.parse()?;
+        let headers: BTreeMap<_, _> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let length = headers
+            .get("content-length")
+            .and_then(|length| length.parse::<usize>().ok());
+        let is_whole = is_all || status == 101 || length.is_some_and(|length| body.len() >= length);
+        let object = body
+            .find('{')
+            .zip(body.rfind('}'))
+            .and_then(|(from, to)| body.get(from..=to));
+        Ok(is_whole.then(|| Self {
+            status,
+            headers,
+            seen: object.and_then(|object| serde_json::from_str(object).ok()),
+        }))
+    }
+
+    /// The backend that answered; none if none did.
+    pub(super) fn backend(&self) -> Option<&str> {
+        self.headers.get("x-echo-backend").map(String::as_str)
+    }
+}

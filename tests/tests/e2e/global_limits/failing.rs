@@ -1,0 +1,249 @@
+//! A service that does not answer, and requests that do not wait for it.
+
+use super::{Shop, counted, global, route};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use switchyard_tests::{
+    client::{Connection, Http2, empty, get},
+    ratelimit::{hang, wake},
+    wait::until,
+    world::Source,
+};
+use tokio::time::timeout;
+
+use crate::{fixture::HOSTS, scenarios};
+
+scenarios![
+    without_a_service_it_is_as_the_limit_says_until_there_is_one,
+    a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says,
+    a_service_that_cannot_count_is_as_good_as_none,
+    a_request_that_ends_while_the_service_is_asked_harms_nothing,
+    a_request_that_waits_outlives_a_change_of_the_configuration,
+];
+
+/// Of a tenant that has a count of its own; with what else the limit says.
+fn limit(tenant: &str, more: &[(&str, &str)]) -> Value {
+    let host = json!({"key": "host", "from": {"header": "x-host"}});
+    let mut limit = global(&json!([host, {"key": "tenant", "value": tenant}]));
+    for (field, value) in more {
+        limit["global"][*field] = (*value).into();
+    }
+    limit
+}
+
+/// Where a limit refuses without an answer, where it says so or not, and where it does not.
+fn routes(wait: &str) -> Value {
+    let limit = |tenant, more: &[_]| limit(tenant, &[&[("timeout", wait)], more].concat());
+    json!([
+        route("/default", &[limit("a", &[])]),
+        route("/deny", &[limit("b", &[("onFailure", "deny")])]),
+        route("/allow", &[limit("c", &[("onFailure", "allow")])]),
+    ])
+}
+
+/// How it is on both hosts while there is no answer.
+async fn is_without_answer(shop: &Shop) -> Result<()> {
+    for host in HOSTS {
+        for path in ["/default", "/deny"] {
+            let seen = shop.web.requests();
+            let answer = shop.get(host, path, &[("accept", "application/json")]).await?;
+            ensure!(answer.status == 503, "{host}{path}: {answer:?}");
+            let body: Value = serde_json::from_slice(&answer.body)?;
+            ensure!(body["error"] == "unavailable", "{body}");
+            // Nobody knows when.
+            for header in [
+                "retry-after",
+                "ratelimit-limit",
+                "ratelimit-remaining",
+                "ratelimit-reset",
+            ] {
+                ensure!(answer.header(header).is_empty(), "{answer:?}");
+            }
+            ensure!(shop.web.requests() == seen, "the upstream was asked");
+        }
+        let answer = shop.get(host, "/allow", &[]).await?;
+        ensure!(
+            answer.backend() == "web" && answer.header("ratelimit-limit").is_empty(),
+            "{answer:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Waits until the service is asked again, and its answers count.
+async fn has_answers(shop: &Shop) -> Result<()> {
+    for host in HOSTS {
+        for path in ["/default", "/deny", "/allow"] {
+            until(&format!("{host}{path} is limited"), async || {
+                let answer = shop.get(host, path, &[]).await?;
+                ensure!(answer.status == 429, "{answer:?}");
+                Ok(())
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn without_a_service_it_is_as_the_limit_says_until_there_is_one(source: Source) -> Result<()> {
+    let mut shop = Shop::start(source, &routes(super::PATIENT)).await?;
+    for host in HOSTS {
+        ensure!(shop.statuses(host, "/allow", 3).await? == [200; 3]);
+        ensure!(shop.statuses(host, "/deny", 4).await? == [200; 4]);
+    }
+    shop.limits.service.kill().await?;
+    is_without_answer(&shop).await?;
+    is_without_answer(&shop).await?;
+    ensure!(counted(&shop, "default/plain_route_/allow", "unasked").await? == 2);
+    ensure!(counted(&shop, "default/plain_route_/deny", "denied_no_answer").await? == 2);
+    shop.limits.restart_service().await?;
+    // What was counted before is not forgotten; what was let through since is not counted.
+    for host in HOSTS {
+        until("the service is asked again", async || {
+            let answer = shop.get(host, "/deny", &[]).await?;
+            ensure!(answer.status == 429, "{answer:?}");
+            Ok(())
+        })
+        .await?;
+        let answer = shop.get(host, "/allow", &[]).await?;
+        ensure!(
+            (answer.status, answer.header("ratelimit-remaining")) == (200, "0"),
+            "{answer:?}"
+        );
+    }
+    has_answers(&shop).await
+}
+
+async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source: Source) -> Result<()> {
+    const WAIT: Duration = Duration::from_millis(400);
+    let shop = Shop::start(source, &routes("400ms")).await?;
+    hang(&shop.limits.service)?;
+    let started = Instant::now();
+    is_without_answer(&shop).await?;
+    let took = started.elapsed();
+    // Three requests for each host; and what a busy machine takes.
+    ensure!(took >= 6 * WAIT && took < 60 * WAIT, "{took:?}");
+    wake(&shop.limits.service)?;
+    has_answers(&shop).await
+}
+
+/// What it counts in is away, or hangs: the service answers with an error, or does not.
+async fn a_service_that_cannot_count_is_as_good_as_none(source: Source) -> Result<()> {
+    let mut shop = Shop::start(source, &routes("2s")).await?;
+    hang(&shop.limits.redis)?;
+    is_without_answer(&shop).await?;
+    wake(&shop.limits.redis)?;
+    has_answers(&shop).await?;
+    shop.limits.redis.kill().await?;
+    is_without_answer(&shop).await?;
+    shop.limits.restart_redis().await?;
+    has_answers(&shop).await
+}
+
+/// One place, and one limit: whoever waits for the service has not yet a place, and whoever goes gives back what it has.
+fn one_place() -> Value {
+    let mut route = route("/", &[limit("gold", &[])]);
+    route["concurrency"] = json!({"max": 1});
+    json!([route])
+}
+
+async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: Source) -> Result<()> {
+    let shop = Shop::start(source, &one_place()).await?;
+    for host in HOSTS {
+        hang(&shop.limits.service)?;
+        let seen = shop.web.requests();
+        let mut http2 = Http2::open(shop.world.http()).await?;
+        for number in 0..3 {
+            let reset = hyper::Request::get(format!("http://{host}/reset/{number}")).header("x-host", host);
+            let sent = timeout(Duration::from_millis(300), http2.start(reset, empty())).await;
+            ensure!(sent.is_err(), "{sent:?}");
+        }
+        let mut gone = Connection::open(shop.world.http()).await?;
+        let sent = timeout(
+            Duration::from_millis(300),
+            gone.start(get(host, "/gone").header("x-host", host), empty()),
+        )
+        .await;
+        ensure!(sent.is_err(), "{sent:?}");
+        drop(gone);
+        wake(&shop.limits.service)?;
+        // It was asked about each.
+        until("those that are gone are counted", async || {
+            let counted = shop.limits.counted(&format!("{host}_tenant_gold")).await?;
+            ensure!(counted == 4, "{counted}");
+            Ok(())
+        })
+        .await?;
+        for remaining in ["2", "1", "0"] {
+            let answer = shop.get(host, "/", &[]).await?;
+            ensure!(
+                (answer.status, answer.header("ratelimit-remaining")) == (200, remaining),
+                "{answer:?}"
+            );
+        }
+        let kept = http2
+            .start(
+                hyper::Request::get(format!("http://{host}/kept")).header("x-host", host),
+                empty(),
+            )
+            .await?;
+        ensure!(kept.status() == 429, "{kept:?}");
+        ensure!(
+            shop.web.requests() == seen + 3,
+            "the upstream was asked for those that are gone"
+        );
+    }
+    is_well(&shop).await
+}
+
+/// No VM has failed, and none was made anew.
+async fn is_well(shop: &Shop) -> Result<()> {
+    let envoy = shop.world.envoys.first().context("an Envoy")?;
+    let log = envoy.process.log()?;
+    ensure!(
+        !log.contains("Wasm VM failed") && !log.contains("panicked"),
+        "{log}"
+    );
+    Ok(())
+}
+
+async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Source) -> Result<()> {
+    let shop = Shop::start(source, &json!([route("/", &[limit("a", &[])])])).await?;
+    for host in HOSTS {
+        hang(&shop.limits.service)?;
+        let server = shop.world.http();
+        let waits = tokio::spawn(async move {
+            switchyard_tests::client::once(server, get(host, "/waits").header("x-host", host)).await
+        });
+        // It is asked, as far as can be seen from here.
+        asked(&shop).await?;
+        let other = crate::fixture::on_both(&json!([
+            route("/", &[limit("a", &[])]),
+            route(&format!("/new/{host}"), &[]),
+        ]));
+        shop.world.write("routes.yaml", &other)?;
+        shop.world.served_by(host, &format!("/new/{host}"), "web").await?;
+        ensure!(!waits.is_finished());
+        wake(&shop.limits.service)?;
+        let answer = waits.await??;
+        ensure!(
+            answer.status == 200 && answer.header("ratelimit-remaining") == "3",
+            "{answer:?}"
+        );
+        let statuses = shop.statuses(host, "/", 4).await?;
+        ensure!(statuses == [200, 200, 200, 429], "{statuses:?}");
+    }
+    is_well(&shop).await
+}
+
+/// Waits until Envoy has a request under way to the service.
+async fn asked(shop: &Shop) -> Result<()> {
+    let envoy = shop.world.envoys.first().context("an Envoy")?;
+    until("the service is asked", async || {
+        let stats = envoy.admin("/stats?filter=limits.*upstream_rq_active").await?;
+        ensure!(stats.lines().any(|line| line.ends_with(": 1")), "{stats}");
+        Ok(())
+    })
+    .await
+}
