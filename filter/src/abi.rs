@@ -377,9 +377,9 @@ pub(crate) fn call_http(cluster: &str, headers: &[(&str, &[u8])], timeout_ms: u3
     (result == OK).then_some(token)
 }
 
-/// Sends a unary call to a cluster. Gives what its answer will be called.
+/// Sends a unary call to a server: an Envoy `GrpcService`. Gives what its answer will be called.
 pub(crate) fn call_grpc(
-    cluster: &str,
+    server: &[u8],
     (service, method): (&str, &str),
     message: &[u8],
     timeout_ms: u32,
@@ -389,8 +389,8 @@ pub(crate) fn call_grpc(
     // SAFETY: as for a call of HTTP.
     let result = unsafe {
         proxy_grpc_call(
-            cluster.as_ptr(),
-            cluster.len(),
+            server.as_ptr(),
+            server.len(),
             service.as_ptr(),
             service.len(),
             method.as_ptr(),

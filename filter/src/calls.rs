@@ -4,7 +4,7 @@
 
 use crate::{abi, filter, host};
 use std::time::Duration;
-use switchyard_policy::call::{Call, Message, Reply};
+use switchyard_policy::call::{self, Call, Message, Reply};
 
 /// What the host calls the answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,10 @@ pub(crate) fn ask(call: &Call) -> Option<Token> {
             service,
             method,
             body,
-        } => abi::call_grpc(cluster, (service, method), body, milliseconds(*timeout)).map(Token::Grpc),
+        } => {
+            let server = call::grpc_service(cluster);
+            abi::call_grpc(&server, (service, method), body, milliseconds(*timeout)).map(Token::Grpc)
+        }
     }
 }
 

@@ -29,5 +29,6 @@ pub mod report;
 pub mod statics;
 pub mod tls;
 pub mod tokens;
+pub mod twins;
 pub mod wait;
 pub mod world;

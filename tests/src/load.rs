@@ -1,13 +1,14 @@
 //! Load: a fixed number of connections, each sending its next request when it has the answer to the last.
 
 use anyhow::Result;
+use hyper::http::request::Builder;
 use std::{
     collections::BTreeMap,
     fmt,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +35,15 @@ pub struct Load {
     pub connections: usize,
     /// Between an answer and the next request.
     pub pause: Duration,
+    pub headers: Headers,
+}
+
+/// What requests carry beside the host: each the next of several sets, in a circle that goes on from one run to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    /// None: nothing.
+    sets: Arc<[Vec<(&'static str, String)>]>,
+    sent: Arc<AtomicUsize>,
 }
 
 /// Load under way.
@@ -78,7 +88,18 @@ impl Load {
             path: path.to_owned(),
             connections: 32,
             pause: Duration::from_millis(2),
+            headers: Headers::default(),
         }
+    }
+
+    /// The next request.
+    #[must_use]
+    pub fn next(&self) -> Builder {
+        let mut request = get(&self.host, &self.path);
+        for (name, value) in self.headers.next() {
+            request = request.header(*name, value);
+        }
+        request
     }
 
     /// Begins; returns once every connection has been opened.
@@ -119,7 +140,7 @@ impl Load {
 
     async fn request(&self, connection: &mut Result<Connection>) -> Outcome {
         let answer = match connection {
-            Ok(connection) => timeout(ANSWER_WITHIN, connection.send(get(&self.host, &self.path))).await,
+            Ok(connection) => timeout(ANSWER_WITHIN, connection.send(self.next())).await,
             Err(error) => return Outcome::Failed(format!("{error:#}")),
         };
         match answer {
@@ -136,6 +157,24 @@ impl Load {
             Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
             Err(_) => Outcome::Failed(format!("no answer within {ANSWER_WITHIN:?}")),
         }
+    }
+}
+
+// === impl Headers ===
+
+impl Headers {
+    #[must_use]
+    pub fn new(sets: Vec<Vec<(&'static str, String)>>) -> Self {
+        Self {
+            sets: sets.into(),
+            sent: Arc::default(),
+        }
+    }
+
+    fn next(&self) -> &[(&'static str, String)] {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let at = number.checked_rem(self.sets.len()).unwrap_or_default();
+        self.sets.get(at).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -12,11 +12,11 @@ pub struct Figure {
     pub figure: &'static str,
     /// To three digits after the point.
     pub value: f64,
-    /// The most that it may be.
-    pub bar: f64,
+    /// The most that it may be. None: it is told for what it is.
+    pub bar: Option<f64>,
     pub unit: &'static str,
-    /// Whether the value reaches the bar.
-    pub holds: bool,
+    /// Whether the value reaches the bar, if there is one.
+    pub holds: Option<bool>,
     /// How it was measured, and what else was seen.
     #[serde(skip)]
     pub method: String,
@@ -27,12 +27,30 @@ pub struct Figure {
 impl Figure {
     /// Says at once what was measured.
     pub fn new(figure: &'static str, value: f64, bar: f64, unit: &'static str, method: String) -> Self {
+        Self::against(Some(bar), figure, value, unit, method)
+    }
+
+    /// One without a bar.
+    pub fn told(figure: &'static str, value: f64, unit: &'static str, method: String) -> Self {
+        Self::against(None, figure, value, unit, method)
+    }
+
+    fn against(
+        bar: Option<f64>,
+        figure: &'static str,
+        value: f64,
+        unit: &'static str,
+        method: String,
+    ) -> Self {
         let value = (value * 1000.0).round() / 1000.0;
-        let holds = value <= bar;
-        println!(
-            "{} {figure}: {value} {unit} (bar {bar})",
-            if holds { "ok  " } else { "MISS" }
-        );
+        let holds = bar.map(|bar| value <= bar);
+        let verdict = match holds {
+            Some(true) => "ok  ",
+            Some(false) => "MISS",
+            None => "told",
+        };
+        let held = bar.map_or_else(String::new, |bar| format!(" (bar {bar})"));
+        println!("{verdict} {figure}: {value} {unit}{held}");
         Self {
             figure,
             value,
@@ -87,8 +105,13 @@ fn page(suffix: &str, figures: &[Figure]) -> Result<String> {
         ..
     } in figures
     {
-        let holds = if *holds { "yes" } else { "**no**" };
-        writeln!(page, "| {figure} | {value} {unit} | {bar} {unit} | {holds} |")?;
+        let bar = bar.map_or_else(String::new, |bar| format!("{bar} {unit}"));
+        let holds = match holds {
+            Some(true) => "yes",
+            Some(false) => "**no**",
+            None => "",
+        };
+        writeln!(page, "| {figure} | {value} {unit} | {bar} | {holds} |")?;
     }
     page += "\n## How\n";
     for Figure { figure, method, .. } in figures {

@@ -1,8 +1,9 @@
 //! Tokens (RFC 7519), and the keys that they are signed with: new ones each time.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aws_lc_rs::{
     encoding::AsDer,
+    io::Positive,
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
@@ -67,6 +68,38 @@ impl Issuer {
             "algorithms": [self.algorithm],
             "spki": Base64::encode_string(&spki),
         }))
+    }
+
+    /// As a set of keys has it (RFC 7517).
+    pub fn jwk(&self) -> Result<Value> {
+        let text = |bytes: &[u8]| Value::from(Base64UrlUnpadded::encode_string(bytes));
+        let mut jwk = json!({"kid": self.algorithm, "alg": self.algorithm, "use": "sig"});
+        let members = match &self.key {
+            Key::Rsa(key, _) => {
+                let key = key.public_key();
+                let (n, e) = (key.modulus(), key.exponent());
+                let number = |number: Positive<'_>| text(number.big_endian_without_leading_zero());
+                json!({"kty": "RSA", "n": number(n), "e": number(e)})
+            }
+            // An uncompressed point (SEC 1, 2.3.3): a byte that says so, then x and y.
+            Key::Ec(key) => {
+                let point = key.public_key().as_ref().get(1..).context("no point")?;
+                let (x, y) = point.split_at(point.len() / 2);
+                let curve = format!(
+                    "P-{}",
+                    [256, 384, 521]
+                        .into_iter()
+                        .find(|bits| x.len() * 8 <= bits + 7)
+                        .context("no curve")?
+                );
+                json!({"kty": "EC", "crv": curve, "x": text(x), "y": text(y)})
+            }
+            Key::Ed(key) => json!({"kty": "OKP", "crv": "Ed25519", "x": text(key.public_key().as_ref())}),
+        };
+        if let (Value::Object(jwk), Value::Object(members)) = (&mut jwk, members) {
+            jwk.extend(members);
+        }
+        Ok(jwk)
     }
 
     /// A token that says that.

@@ -3,20 +3,29 @@
 //! Absolute times depend on the machine; the bars are ratios within one run wherever they can be. Writes
 //! `bench/RESULTS.md` and `bench/results.json`.
 
+mod asked;
 mod awake;
+mod bystander;
+mod compare;
+mod credentials;
 mod derive;
+mod external;
 mod installation;
+mod mirror;
 mod propagation;
+mod rate_limit;
 mod request_cpu;
 mod stall;
+mod token;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use std::collections::BTreeSet;
 use switchyard_tests::report::{self, Figure};
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Measure this alone, and write nothing.
+    /// Measure this alone, say how, and write nothing.
     part: Option<Part>,
 }
 
@@ -26,12 +35,30 @@ enum Part {
     Stall,
     Propagation,
     Derive,
+    RateLimit,
+    Admitted,
+    Token,
+    NewToken,
+    TokenStall,
+    ApiKey,
+    Basic,
+    External,
+    Mirror,
+    Bystander,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     if let Some(part) = Arguments::parse().part {
-        return measure(part).await.map(drop);
+        for method in measure(part)
+            .await?
+            .iter()
+            .map(|figure| &figure.method)
+            .collect::<BTreeSet<_>>()
+        {
+            println!("{method}");
+        }
+        return Ok(());
     }
     let mut figures = Vec::new();
     for part in Part::value_variants() {
@@ -46,5 +73,15 @@ async fn measure(part: Part) -> Result<Vec<Figure>> {
         Part::Stall => stall::measure().await,
         Part::Propagation => propagation::measure().await,
         Part::Derive => derive::measure().map(|figure| vec![figure]),
+        Part::RateLimit => rate_limit::measure().await,
+        Part::Admitted => rate_limit::measure_admitted().await,
+        Part::Token => token::measure().await,
+        Part::NewToken => token::measure_new().await,
+        Part::TokenStall => token::measure_stall().await,
+        Part::ApiKey => credentials::measure_api_key().await,
+        Part::Basic => credentials::measure_basic().await,
+        Part::External => external::measure().await,
+        Part::Mirror => mirror::measure().await,
+        Part::Bystander => bystander::measure().await,
     }
 }

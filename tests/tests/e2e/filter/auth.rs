@@ -154,14 +154,16 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
 /// What a service says, by HTTP and by gRPC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_is_asked_and_only_a_clear_yes_lets_in() -> Result<()> {
+    // As control calls clusters, which is no name of a host.
+    const CLUSTER: &str = "default/gatekeeper/80/0123456789";
     for protocol in ["http", "grpc"] {
         let gatekeeper = Gatekeeper::start().await?;
         let cluster = match protocol {
-            "grpc" => Cluster::http2("gatekeeper", gatekeeper.address),
-            _ => Cluster::new("gatekeeper", gatekeeper.address),
+            "grpc" => Cluster::http2(CLUSTER, gatekeeper.address),
+            _ => Cluster::new(CLUSTER, gatekeeper.address),
         };
         let external = json!({"external": {
-            "cluster": "gatekeeper",
+            "cluster": CLUSTER,
             "protocol": protocol,
             "timeoutMs": 500,
             "responseHeaders": ["x-group"],

@@ -1,0 +1,67 @@
+//! What copies of some requests cost.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use switchyard_tests::{echo::Echo, load::Headers, manifests::service, report::Figure, twins::Twin};
+
+use crate::{
+    asked::{ASKED, Asked, twin_way},
+    compare::{Row, compare},
+};
+
+const PERCENT: usize = 10;
+
+pub(crate) async fn measure() -> Result<Vec<Figure>> {
+    let copies = Echo::start("copies").await?;
+    let policy = json!({"mirror": [{"service": "copies", "port": 80, "percent": PERCENT}]});
+    let copier = service("default", "copies", &[copies.address]);
+    let mut asked = Asked::start("bench-mirror", &[(ASKED, policy)], &copier).await?;
+    let dump = asked
+        .world
+        .envoys
+        .first()
+        .context("an Envoy")?
+        .config_dump()
+        .await?;
+    let twin = Twin::bare("mirrored")?.on_routes(json!({"request_mirror_policies": [{
+        "cluster": mirror(&dump)?,
+        "runtime_fraction": {"default_value": {"numerator": PERCENT, "denominator": "HUNDRED"}},
+        "disable_shadow_host_suffix_append": true,
+    }]}));
+    let ways = [
+        asked.way(ASKED, Headers::default()),
+        twin_way(&twin, Headers::default()),
+    ];
+    let costs = compare(&mut asked.world, std::slice::from_ref(&twin), &ways).await?;
+    let share = copies.requests() as f64 / asked.requests() as f64;
+    ensure!(
+        (share - PERCENT as f64 / 100.0).abs() < 0.01,
+        "{share} of requests were copied"
+    );
+    let method = costs.method(["the filter", "`request_mirror_policies`"])
+        + &format!(
+            " {PERCENT} % of requests are copied, to the same cluster: by the filter's choice, and by `runtime_fraction`. The backend of the copies got {:.2} % of all.",
+            share * 100.0
+        );
+    let row = Row {
+        way: 0,
+        other: 1,
+        cpu: "Envoy CPU for a request, 10 % mirrored against `runtime_fraction`",
+        bar: Some(1.2),
+        time: "99 % of answers, 10 % mirrored against `runtime_fraction`",
+    };
+    Ok(costs.figures(row, &method).into())
+}
+
+/// What control calls the only cluster that is a mirror.
+fn mirror(dump: &Value) -> Result<String> {
+    let configs = dump["configs"].as_array().context("no dump")?;
+    let clusters = configs
+        .iter()
+        .filter_map(|config| config["dynamic_active_clusters"].as_array());
+    let mut names = clusters
+        .flatten()
+        .filter_map(|cluster| cluster["cluster"]["name"].as_str());
+    let name = names.find(|name| name.starts_with("mirror/"));
+    Ok(name.context("no cluster that is a mirror")?.to_owned())
+}
