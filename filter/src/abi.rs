@@ -34,6 +34,7 @@ pub(crate) enum Action {
 #[repr(u32)]
 pub(crate) enum MapType {
     Request = 0,
+    RequestTrailers = 1,
     Response = 2,
     CallResponse = 6,
 }

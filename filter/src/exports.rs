@@ -35,6 +35,12 @@ extern "C" fn on_request_headers(stream: u32, _count: usize, _end_of_stream: boo
     stream::on_request_headers(stream)
 }
 
+/// Not while the request waits for something.
+#[unsafe(export_name = "proxy_on_request_trailers")]
+extern "C" fn on_request_trailers(_stream: u32, _count: usize) -> Action {
+    stream::on_request_trailers()
+}
+
 #[unsafe(export_name = "proxy_on_response_headers")]
 extern "C" fn on_response_headers(stream: u32, _count: usize, _end_of_stream: bool) -> Action {
     stream::on_response_headers(stream)

@@ -98,6 +98,12 @@ fn add_header(map: MapType, name: &str, value: &[u8]) {
     log_failure(name, abi::add_header(map, name, value));
 }
 
+pub(crate) fn remove_request_trailers() {
+    for (name, _) in abi::headers(MapType::RequestTrailers) {
+        set_header(MapType::RequestTrailers, &name, None);
+    }
+}
+
 /// Sets filter state: `%FILTER_STATE(wasm.<name>:PLAIN)%` to the rest of Envoy.
 pub(crate) fn set_filter_state(name: &str, value: &str) {
     log_failure(name, abi::set_property(name, value.as_bytes()));
