@@ -5,7 +5,7 @@
 //! and differs in nothing but what is said here.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{fs, net::SocketAddr};
 
 use crate::{control::loopback, envoy::Envoy};
@@ -30,7 +30,10 @@ impl Twin {
     /// With this filter alone: its name, and its configuration.
     pub fn with(name: &'static str, filter: &str, config: Value) -> Result<Self> {
         Ok(Self {
-            filters: vec![json!({"name": filter, "typed_config": config})],
+            filters: vec![Value::from_iter([
+                ("name", filter.into()),
+                ("typed_config", config),
+            ])],
             ..Self::bare(name)?
         })
     }
