@@ -15,6 +15,7 @@ use envoy_types::pb::{
         matcher::{MatcherType, OnMatch, matcher_tree::TreeType, on_match},
     },
 };
+use switchyard_policy::path::climbs;
 
 /// The route that a request is on.
 #[derive(Clone, Debug)]
@@ -53,10 +54,18 @@ pub(super) fn select(host: &VirtualHost, headers: &Headers) -> Option<Route> {
     }
 }
 
-/// None: it has nothing to say of the request.
+/// None: it has nothing to say of the request. The one list that there is has what becomes of paths that climb.
 fn matched(matcher: &Matcher, headers: &Headers) -> Option<Found> {
-    let Some(MatcherType::MatcherTree(tree)) = &matcher.matcher_type else {
-        return None;
+    let tree = match matcher.matcher_type.as_ref()? {
+        MatcherType::MatcherTree(tree) => tree,
+        MatcherType::MatcherList(list) => {
+            let found = list
+                .matchers
+                .iter()
+                .filter(|_| climbs(without_query(headers.target())));
+            let on_match = found.map(|field| field.on_match.as_ref()).next().flatten();
+            return met(on_match.or(matcher.on_no_match.as_deref())?, headers);
+        }
     };
     let input = tree.input.as_ref().and_then(|input| input.typed_config.as_ref());
     let input: Option<HttpRequestHeaderMatchInput> = input.and_then(unpacked);
