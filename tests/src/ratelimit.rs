@@ -102,9 +102,18 @@ impl RateLimit {
     }
 }
 
-/// Stops a program where it is: it keeps its connections, and answers nothing.
-pub fn hang(process: &Process) -> Result<()> {
-    process.signal(Signal::STOP)
+/// Stops a program where it is, all its threads: it keeps its connections, and answers nothing.
+pub async fn hang(process: &Process) -> Result<()> {
+    process.signal(Signal::STOP)?;
+    until("it has stopped", async || {
+        for thread in fs::read_dir(format!("/proc/{}/task", process.pid()))? {
+            let stat = fs::read_to_string(thread?.path().join("stat"))?;
+            let (_, state) = stat.rsplit_once(") ").context("no state")?;
+            ensure!(state.starts_with('T'), "{stat}");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Lets it go on.

@@ -119,7 +119,7 @@ async fn without_a_service_it_is_as_the_limit_says_until_there_is_one(source: So
 async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source: Source) -> Result<()> {
     const WAIT: Duration = Duration::from_millis(400);
     let shop = Shop::start(source, &routes("400ms")).await?;
-    hang(&shop.limits.service)?;
+    hang(&shop.limits.service).await?;
     let started = Instant::now();
     is_without_answer(&shop).await?;
     let took = started.elapsed();
@@ -132,7 +132,7 @@ async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source
 /// What it counts in is away, or hangs: the service answers with an error, or does not.
 async fn a_service_that_cannot_count_is_as_good_as_none(source: Source) -> Result<()> {
     let mut shop = Shop::start(source, &routes("2s")).await?;
-    hang(&shop.limits.redis)?;
+    hang(&shop.limits.redis).await?;
     is_without_answer(&shop).await?;
     wake(&shop.limits.redis)?;
     has_answers(&shop).await?;
@@ -152,7 +152,7 @@ fn one_place() -> Value {
 async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: Source) -> Result<()> {
     let shop = Shop::start(source, &one_place()).await?;
     for host in HOSTS {
-        hang(&shop.limits.service)?;
+        hang(&shop.limits.service).await?;
         let seen = shop.web.requests();
         let mut http2 = Http2::open(shop.world.http()).await?;
         for number in 0..3 {
@@ -229,7 +229,7 @@ fn envoy(shop: &Shop) -> Result<&Envoy> {
 async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Source) -> Result<()> {
     let shop = Shop::start(source, &json!([route("/", &[limit("a", &[])])])).await?;
     for host in HOSTS {
-        hang(&shop.limits.service)?;
+        hang(&shop.limits.service).await?;
         let server = shop.world.http();
         let waits = tokio::spawn(async move {
             switchyard_tests::client::once(server, get(host, "/waits").header("x-host", host)).await
