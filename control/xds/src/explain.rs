@@ -78,6 +78,8 @@ pub fn explain(excerpt: &Excerpt, request: &Request, around: &dyn Surroundings) 
     }
 }
 
+const CLIMBS: &str = "the path climbs for upstreams that take parameters off segments";
+
 // === impl Case ===
 
 impl<'a> Case<'a> {
@@ -107,6 +109,9 @@ impl<'a> Case<'a> {
 
     /// On a route that Envoy serves alone.
     fn unfiltered(self, route: &proxy::Selected, headers: &Headers) -> Explanation {
+        if route.is_of_climbs() {
+            return self.at_host(route, headers, respond(400, CLIMBS));
+        }
         let prefix = route.prefix();
         let mut explanation = self.at_host(route, headers, respond(404, self.no_route()));
         let Some((host, host_route)) = self.host_route(prefix) else {

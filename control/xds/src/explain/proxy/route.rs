@@ -143,6 +143,11 @@ impl Selected {
         &self.0.name
     }
 
+    /// Whether it is the one of `translate/route/climb.rs`.
+    pub(in crate::explain) fn is_of_climbs(&self) -> bool {
+        self.name() == "climbs"
+    }
+
     /// What paths begin with that it takes.
     pub(in crate::explain) fn prefix(&self) -> &str {
         match self
