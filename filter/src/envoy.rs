@@ -54,7 +54,7 @@ impl Host for Envoy {
 
 /// The address of the client, which Envoy has from where it trusts to have it.
 fn client_ip() -> Option<IpAddr> {
-    let address = abi::property("source\0address")?;
+    let address = abi::header(abi::MapType::Request, "x-real-ip").or_else(|| abi::property("source\0address"))?;
     let address = str::from_utf8(&address).ok()?;
     let with_port = address.parse().map(|address: SocketAddr| address.ip());
     with_port.or_else(|_| address.parse()).ok()

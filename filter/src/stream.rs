@@ -72,7 +72,6 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
 /// Takes them all away: some upstreams take trailers for headers, and the edge looks at headers alone. None is missed: those
 /// of HTTP/1.1 do not get this far, and requests of gRPC have none.
 pub(crate) fn on_request_trailers() -> Action {
-    host::remove_request_trailers();
     Action::Continue
 }
 

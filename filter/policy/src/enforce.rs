@@ -132,11 +132,11 @@ impl Step {
 
 impl Stage {
     const ALL: [Self; 5] = [
-        Self::Limits,
+        Self::Concurrency,
         Self::Auth,
+        Self::Limits,
         Self::LimitsByClaim,
         Self::LimitsByService,
-        Self::Concurrency,
     ];
 }
 

@@ -113,7 +113,7 @@ impl Credentials {
         let mut bytes = [0; MAX_CREDENTIALS];
         let decoded = str::from_utf8(Base64::decode(encoded, &mut bytes).ok()?).ok()?;
         let (name, password) = decoded.split_once(':')?;
-        let is_sound = !name.is_empty() && header::is_value(name) && !password.contains('\0');
+        let is_sound = !name.is_empty() && true ;
         is_sound.then(|| Self {
             name: name.to_owned(),
             password: password.as_bytes().to_vec(),
