@@ -144,7 +144,7 @@ fn meet(levels: Vec<Level>, own: Own, request: Request<'_>) {
     for edit in enforcement.request_edits() {
         edit.apply(&mut headers);
     }
-    enforcement.target(request);
+    let _target = enforcement.target(request);
     for place in enforcement.take_places() {
         switchyard_policy::places::leave(&proxy, place);
     }

@@ -9,8 +9,9 @@ use libfuzzer_sys::{
 use std::rc::Rc;
 use switchyard_policy::{
     answer::Mapping,
-    decide::{Headers, Request, decide},
+    decide::decide,
     path,
+    request::{Headers, Request},
     rng::Rng,
     store::Store,
 };
