@@ -56,6 +56,7 @@ pub struct Seen {
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body_bytes: u64,
+    pub trailers: BTreeMap<String, String>,
 }
 
 /// What the echo server and its client agreed on.

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | any | JSON: backend, protocol, TLS, method, path, headers, and how many bytes the body had |
+//! | any | JSON: backend, protocol, TLS, method, path, headers, how many bytes the body had, and trailers |
 //! | header `echo-status: 302` | that status |
 //! | header `echo-header: location=/x` (repeatable) | that header |
 //! | header `echo-delay-ms: 500` | the same, that much later |
@@ -46,7 +46,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{client::SeenTls, cluster};
+use crate::{client::SeenTls, cluster, counted::Counted};
 
 /// On a port of the kernel's choice.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -73,6 +73,8 @@ struct Backend {
     /// How many requests are still to be answered with 503.
     failures: AtomicUsize,
     requests: AtomicUsize,
+    /// Bytes.
+    received: Arc<AtomicUsize>,
 }
 
 /// Where a request came in.
@@ -147,6 +149,12 @@ impl Echo {
     pub fn requests(&self) -> usize {
         self.backend.requests.load(Ordering::Relaxed)
     }
+
+    /// How many bytes have come so far, whatever they say. What speaks HTTP/1.1 sends none but for requests.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.backend.received.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Echo {
@@ -164,6 +172,7 @@ impl Backend {
             healthy: AtomicBool::new(true),
             failures: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            received: Arc::default(),
         }
     }
 
@@ -172,7 +181,6 @@ impl Backend {
         if path == HEALTH {
             return !self.healthy.load(Ordering::Relaxed);
         }
-        self.requests.fetch_add(1, Ordering::Relaxed);
         let one_less = |left: usize| left.checked_sub(1);
         self.failures
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
@@ -211,6 +219,7 @@ fn agreed(stream: &TlsStream<TcpStream>) -> SeenTls {
 }
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, origin: Origin) {
+    let stream = Counted::new(stream, Arc::clone(&origin.backend.received));
     let service = service_fn(move |request| answer(origin.clone(), request));
     auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
@@ -219,6 +228,9 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static
 }
 
 async fn answer(origin: Origin, request: Request<Incoming>) -> Result<Answer> {
+    if request.uri().path() != HEALTH {
+        origin.backend.requests.fetch_add(1, Ordering::Relaxed);
+    }
     let name = &origin.backend.name;
     let head = Response::builder().header("x-echo-backend", &**name);
     if value(request.headers(), "upgrade").eq_ignore_ascii_case("websocket") {
@@ -234,7 +246,7 @@ async fn echo(head: response::Builder, origin: Origin, request: Request<Incoming
     let Origin { backend, tls } = origin;
     let (asked, body) = request.into_parts();
     let fails = backend.fails(asked.uri.path());
-    let body_bytes = count(body).await?;
+    let (body_bytes, trailers) = count(body).await?;
     sleep(Duration::from_millis(
         value(&asked.headers, "echo-delay-ms").parse().unwrap_or(0),
     ))
@@ -247,6 +259,7 @@ async fn echo(head: response::Builder, origin: Origin, request: Request<Incoming
         "path": asked.uri.path_and_query().map_or("", |path| path.as_str()),
         "headers": header_map(&asked.headers),
         "body_bytes": body_bytes,
+        "trailers": header_map(&trailers),
     });
     let mut answer = head
         .header("content-type", "application/json")
@@ -290,14 +303,17 @@ fn grpc(head: response::Builder, request: Request<Incoming>) -> Result<Answer> {
     Ok(head.header("content-type", "application/grpc").body(body)?)
 }
 
-/// Reads a body to its end, and keeps none of it.
-async fn count(body: Incoming) -> Result<u64> {
+/// Reads a body to its end, and keeps none of it but its trailers.
+async fn count(body: Incoming) -> Result<(u64, HeaderMap)> {
     let mut body = pin!(body);
     let mut bytes = 0;
+    let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
-        bytes += frame?.data_ref().map_or(0, Bytes::len) as u64;
+        let frame = frame?;
+        bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        trailers.extend(frame.into_trailers().unwrap_or_default());
     }
-    Ok(bytes)
+    Ok((bytes, trailers))
 }
 
 fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use aws_lc_rs::{
     encoding::AsDer,
+    hmac,
     io::Positive,
     rand::SystemRandom,
     rsa::KeySize,
@@ -29,6 +30,25 @@ enum Key {
     Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
+}
+
+/// What the signature of a token is of.
+#[must_use]
+pub fn unsigned(header: &str, payload: &str) -> String {
+    let [header, payload] = [header, payload].map(|part| Base64UrlUnpadded::encode_string(part.as_bytes()));
+    format!("{header}.{payload}")
+}
+
+/// A token that is signed with a secret that whoever verifies it has, too (HS256).
+#[must_use]
+pub fn hs256(secret: &[u8], header: &str, payload: &str) -> String {
+    let signed = unsigned(header, payload);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let signature = hmac::sign(&key, signed.as_bytes());
+    format!(
+        "{signed}.{}",
+        Base64UrlUnpadded::encode_string(signature.as_ref())
+    )
 }
 
 // === impl Issuer ===
@@ -105,8 +125,12 @@ impl Issuer {
     /// A token that says that.
     pub fn token(&self, claims: &Value) -> Result<String> {
         let header = json!({"alg": self.algorithm, "kid": self.algorithm, "typ": "JWT"});
-        let part = |part: &Value| Base64UrlUnpadded::encode_string(part.to_string().as_bytes());
-        let signed = format!("{}.{}", part(&header), part(claims));
+        self.signed(&header.to_string(), &claims.to_string())
+    }
+
+    /// A token of these parts, whatever they are.
+    pub fn signed(&self, header: &str, payload: &str) -> Result<String> {
+        let signed = unsigned(header, payload);
         let signature = self.sign(signed.as_bytes())?;
         Ok(format!(
             "{signed}.{}",

@@ -1,0 +1,108 @@
+//! Requests byte for byte: what no library would send.
+
+use anyhow::{Context, Result, bail};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::client::Seen;
+
+/// Longer than anything is waited for that a server does at once.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// None: the server broke off without one.
+    pub status: Option<u16>,
+    /// As it came, or what is to be known of why none came.
+    pub head: String,
+    pub body: String,
+    /// The head is whole.
+    pub(crate) is_headed: bool,
+}
+
+/// The first answer.
+///
+/// # Errors
+/// The server cannot be reached, or says nothing.
+pub async fn ask(server: SocketAddr, request: &[u8]) -> Result<Reply> {
+    talk(server, request, Reply::is_whole).await
+}
+
+/// All that comes back until the server closes the connection, which the request should ask for.
+///
+/// # Errors
+/// The server cannot be reached, or does not close the connection.
+pub async fn ask_until_closed(server: SocketAddr, request: &[u8]) -> Result<Reply> {
+    talk(server, request, |_| false).await
+}
+
+async fn talk(server: SocketAddr, request: &[u8], is_enough: impl Fn(&Reply) -> bool) -> Result<Reply> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.write_all(request).await?;
+    let mut answer = Vec::new();
+    loop {
+        let reply = Reply::of(&String::from_utf8_lossy(&answer));
+        if is_enough(&reply) {
+            return Ok(reply);
+        }
+        match timeout(SOON, stream.read_buf(&mut answer)).await {
+            // What came before it broke off counts.
+            Ok(Ok(0) | Err(_)) => return Ok(reply),
+            Ok(Ok(_)) => {}
+            Err(_) => bail!("no more comes, and the connection is not closed: {reply:?}"),
+        }
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    fn of(text: &str) -> Self {
+        let whole = text.split_once("\r\n\r\n");
+        let (head, body) = whole.unwrap_or((text, ""));
+        let version = head.strip_prefix("HTTP/1.");
+        let status = version.and_then(|rest| rest.get(2..5));
+        Self {
+            status: status.and_then(|status| status.parse().ok()),
+            head: head.to_owned(),
+            body: body.to_owned(),
+            is_headed: whole.is_some(),
+        }
+    }
+
+    /// What has a body says its length.
+    fn is_whole(&self) -> bool {
+        let length = self.header("content-length").parse().unwrap_or(0);
+        self.status.is_some() && self.is_headed && self.body.len() >= length
+    }
+
+    /// A header's first value; empty if there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut named = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        named.next().map_or("", |(_, value)| value)
+    }
+
+    /// What the echo server saw of the request.
+    ///
+    /// # Errors
+    /// It was not the echo server that answered.
+    pub fn seen(&self) -> Result<Seen> {
+        let json = self.body.lines().find(|line| line.starts_with('{'));
+        let json = json.with_context(|| format!("no echo: {self:?}"))?;
+        serde_json::from_str(json).with_context(|| format!("no echo: {self:?}"))
+    }
+
+    /// How many answers came, the first among them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let later = self.body.matches("HTTP/1.1 ").count();
+        usize::from(self.status.is_some()) + later
+    }
+}
