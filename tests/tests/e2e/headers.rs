@@ -89,7 +89,7 @@ async fn raw(server: SocketAddr, host: &str, lines: &str) -> Result<String> {
 }
 
 /// The name that Envoy has for a service's cluster.
-async fn cluster_of(world: &World, service: &str) -> Result<String> {
+pub(crate) async fn cluster_of(world: &World, service: &str) -> Result<String> {
     let clusters = world
         .envoys
         .first()
@@ -109,7 +109,7 @@ async fn cluster_of(world: &World, service: &str) -> Result<String> {
 }
 
 /// Every value that routes match the internal header against.
-async fn internal_route_names(world: &World) -> Result<Vec<String>> {
+pub(crate) async fn internal_route_names(world: &World) -> Result<Vec<String>> {
     let dump = world.envoys.first().context("an Envoy")?.config_dump().await?;
     let mut names = vec!["guessed".to_owned()];
     collect_names(&dump, &mut names);

@@ -1,0 +1,200 @@
+//! Who a client is, the upstream hears of the check that found it out, and of nobody else: neither of the client nor of a
+//! delegate.
+//!
+//! Two parents leave `/team` to the IngressRoute `team`. One asks for a token, and tells its role and tenant; the other asks
+//! a service, which tells the group.
+
+use super::{Case, Credential, Site, Want, asking, branch, delegate, get, root, secret, to, tokens::Keys};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use switchyard_tests::{
+    client::Seen, gatekeeper::Gatekeeper, manifests::service, tokens::Issuer, wait::until,
+};
+
+const BY_TOKEN: &str = "by-token.bar.com";
+const BY_SERVICE: &str = "by-service.bar.com";
+
+/// What a client says. `{}` is a header that is for a check to say.
+const LINES: &[&str] = &[
+    "",
+    "{}: forged\r\n",
+    "{}: forged\r\n{}: forged\r\n",
+    "Connection: {}\r\n{}: forged\r\n",
+    "{}:\r\n forged\r\n",
+    "X-Switchyard-User: forged\r\nX-Switchyard-Auth: forged\r\n",
+    "Connection: x-switchyard-user, x-switchyard-auth\r\n",
+];
+
+/// Headers that checks say: some of them, this time, nothing.
+const NAMES: &[&str] = &["x-role", "X-ROLE", "x-tenant", "x-group", "X-Group"];
+
+/// What `team` says of headers, and of checks.
+fn teams() -> Vec<Value> {
+    let set = |name: &str| json!([{"name": name, "value": "forged"}]);
+    let mut teams = vec![json!({})];
+    for name in ["x-role", "X-Tenant", "x-group"] {
+        teams.extend([
+            json!({"headers": {"request": {"set": set(name)}}}),
+            json!({"headers": {"request": {"add": set(name)}}}),
+            json!({"headers": {"request": {"remove": [name]}}}),
+            json!({"headers": {"request": {"remove": [name], "set": set(name), "add": set(name)}}}),
+        ]);
+    }
+    let everybody = json!({"ip": {"allow": ["0.0.0.0/0", "::/0"]}});
+    let own = json!({"basic": {"secretName": "own-people"}});
+    teams.push(json!({"auth": [{"anyOf": [own, everybody]}]}));
+    teams
+}
+
+/// What the upstream has to hear.
+fn is_told(host: &str, seen: &Seen) -> Result<()> {
+    let told = |name: &str| seen.headers.get(name).map(String::as_str);
+    let names = [
+        "x-switchyard-user",
+        "x-switchyard-auth",
+        "x-role",
+        "x-tenant",
+        "x-group",
+    ];
+    let want = match host {
+        BY_TOKEN => [Some("ann"), Some("jwt"), Some("reader"), None, told("x-group")],
+        _ => [None, None, told("x-role"), told("x-tenant"), Some("staff")],
+    };
+    ensure!(names.map(told) == want, "{host}: {:?}", seen.headers);
+    Ok(())
+}
+
+async fn start(keys: &Keys, gatekeeper: &Gatekeeper) -> Result<Site> {
+    let asks = json!({"external": {
+        "service": {"name": "gatekeeper", "port": 80},
+        "timeout": "5s",
+        "responseHeaders": ["x-group"],
+    }});
+    let parent = |name: &str, fqdn: &str, auth: Value| {
+        root(
+            name,
+            &json!({"fqdn": fqdn}),
+            &json!([asking(delegate("team", "/team"), json!([auth]))]),
+        )
+    };
+    let manifests = parent("by-token", BY_TOKEN, keys.check()?)
+        + &parent("by-service", BY_SERVICE, asks)
+        + &service("default", "gatekeeper", &[gatekeeper.address])
+        + &secret(
+            "own-people",
+            &json!({"auth": "eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="}),
+        );
+    let site = Site::start_with(|builder| builder.manifest("parents.yaml", &manifests)).await?;
+    Ok(site)
+}
+
+/// Waits until `team` says this.
+async fn team_says(site: &Site, number: usize, more: &Value) -> Result<()> {
+    let mut route = to("vault", "/team");
+    for (name, value) in more.as_object().into_iter().flatten() {
+        route[name] = value.clone();
+    }
+    let edition = format!("edition-{number}.bar.com");
+    let manifests = branch("team", &json!([route]))
+        + &root("edition", &json!({"fqdn": edition}), &json!([to("web", "/")]));
+    site.world.write("team.yaml", &manifests)?;
+    site.world.served_by(&edition, "/", "web").await?;
+    for host in [BY_TOKEN, BY_SERVICE] {
+        until("it asks", async || {
+            let status = site.world.get(host, "/team").await?.status;
+            ensure!(matches!(status, 401 | 403), "{status}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_a_client_is_only_the_check_says() -> Result<()> {
+    let (keys, gatekeeper) = (Keys::new()?, Gatekeeper::start().await?);
+    let site = start(&keys, &gatekeeper).await?;
+    let bearer = format!("Bearer {}", keys.token()?);
+    for (number, more) in teams().iter().enumerate() {
+        team_says(&site, number, more).await?;
+        for (host, value) in [(BY_TOKEN, bearer.as_str()), (BY_SERVICE, "yes staff")] {
+            let credential = Credential("Authorization", value.to_owned().into());
+            for lines in NAMES
+                .iter()
+                .flat_map(|name| LINES.iter().map(|line| line.replace("{}", name)))
+            {
+                let reply = site.ask(&get(host, "/team/x", &lines).with(&credential)).await?;
+                let seen = reply.seen().with_context(|| format!("{more} {lines:?}"))?;
+                is_told(host, &seen).with_context(|| format!("{more} {lines:?}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same token, verified by the keys of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_host_believes_another_does_not() -> Result<()> {
+    let keys = Keys::new()?;
+    let stranger = Issuer::new("RS256")?;
+    let set = json!({"keys": [stranger.jwk()?]}).to_string();
+    let mut other = keys.check()?;
+    other["jwt"]["jwks"]["inline"] = set.into();
+    let host = |name: &str, fqdn: &str, auth: Value| {
+        root(
+            name,
+            &asking(json!({"fqdn": fqdn}), json!([auth])),
+            &json!([to("vault", "/")]),
+        )
+    };
+    let basic = |secret: &str| json!({"basic": {"secretName": secret}});
+    let manifests = host("tokens", "tokens.bar.com", keys.check()?)
+        + &host("other-tokens", "other-tokens.bar.com", other)
+        + &host("people", "people.bar.com", basic("people"))
+        + &host("other-people", "other-people.bar.com", basic("other-people"))
+        + &secret("people", &json!({"auth": "eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="}))
+        // Of `open sesame`.
+        + &secret("other-people", &json!({"auth": "eve:{SHA}W8r/fyL/UzygmbNAjq2HbA67qac="}));
+    let site = Site::start_with(|builder| builder.manifest("two.yaml", &manifests)).await?;
+    site.guards(&[
+        "tokens.bar.com",
+        "other-tokens.bar.com",
+        "people.bar.com",
+        "other-people.bar.com",
+    ])
+    .await?;
+    let claims = json!({
+        "iss": "https://issuer.example", "aud": "shop", "sub": "root", "scope": "orders",
+    });
+    let stranger = format!("Bearer {}", stranger.token(&claims)?);
+    let right = format!("Bearer {}", keys.token()?);
+    let mut cases = Vec::new();
+    for (believing, other, theirs, ours) in [
+        (
+            "other-tokens.bar.com",
+            "tokens.bar.com",
+            stranger.as_str(),
+            right.as_str(),
+        ),
+        (
+            "other-people.bar.com",
+            "people.bar.com",
+            "Basic ZXZlOm9wZW4gc2VzYW1l",
+            "Basic ZXZlOnNlY3JldA==",
+        ),
+    ] {
+        let theirs = Credential("Authorization", theirs.to_owned().into());
+        // Both workers have seen that it is right there.
+        for _ in 0..20 {
+            site.serves(&get(believing, "/", "").with(&theirs)).await?;
+        }
+        cases.push(Case {
+            what: other.to_owned(),
+            control: get(other, "/", ""),
+            attack: get(other, "/", "").with(&theirs),
+            credential: Credential("Authorization", ours.to_owned().into()),
+            want: Want::Denied,
+        });
+    }
+    site.holds(&cases).await
+}

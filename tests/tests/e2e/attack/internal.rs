@@ -1,0 +1,244 @@
+//! Headers by which the proxy, the filter and upstreams tell one another something, said by clients.
+
+use super::{
+    Case, Credential, HOSTS, KEY, LOCKED, Message, Site, Want, asking, branch, delegate, get, guard, root, to,
+};
+use crate::headers::{cluster_of, internal_route_names};
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use switchyard_policy::names;
+use switchyard_tests::{client::Seen, echo::Echo, frames, manifests::annotated_service};
+
+/// What nobody but a client says.
+const FORGED: &str = "forged";
+
+/// All that there are, and some that there are not.
+fn switchyard_names() -> Vec<String> {
+    let known = [
+        names::ROUTE,
+        names::CLUSTER,
+        names::BRANCH,
+        names::USER,
+        names::AUTH,
+        "x-switchyard-mirrored",
+        "x-switchyard-",
+        "x-switchyard-new",
+    ];
+    let mirrors = (0..8).map(names::mirror);
+    known.map(str::to_owned).into_iter().chain(mirrors).collect()
+}
+
+/// Of Envoy: what it would obey if a client were trusted, and what it tells upstreams here. Others by such names mean nothing to
+/// it.
+const ENVOY_NAMES: &[&str] = &[
+    "x-envoy-original-path",
+    "x-envoy-original-url",
+    "x-envoy-original-host",
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-external-address",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-internal",
+    "x-envoy-ip-tags",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
+    "x-envoy-expected-rq-timeout-ms",
+];
+
+/// The ways in which a client says a header.
+const WAYS: &[fn(&str) -> String] = &[
+    |name| format!("{name}: {FORGED}\r\n"),
+    |name| format!("{}: {FORGED}\r\n", name.to_uppercase()),
+    |name| format!("{name}:{FORGED}\r\n{name}: {FORGED}\r\n"),
+    |name| format!("{name}:\r\n {FORGED}\r\n"),
+    |name| format!("Connection: {name}\r\n{name}: {FORGED}\r\n"),
+    |name| format!("TE: trailers\r\nTrailer: {name}\r\n{name}: {FORGED}\r\n"),
+];
+
+/// Names whose every header is to be the proxy's own word.
+fn names() -> Vec<String> {
+    let envoys = ENVOY_NAMES.iter().map(|name| (*name).to_owned());
+    switchyard_names().into_iter().chain(envoys).collect()
+}
+
+fn attempts() -> Vec<String> {
+    let names = names();
+    names
+        .iter()
+        .flat_map(|name| WAYS.iter().map(move |way| way(name)))
+        .collect()
+}
+
+/// Nothing of what the client says is there, and all of what the proxy has found out.
+fn is_unharmed(seen: &Seen, user: Option<&str>) -> Result<()> {
+    let mut values = seen.headers.values().chain(seen.trailers.values());
+    ensure!(!values.any(|value| value.contains(FORGED)), "{seen:?}");
+    let header = |name: &str| seen.headers.get(name).map(String::as_str);
+    ensure!(header(names::USER) == user, "{seen:?}");
+    ensure!(header(names::AUTH) == user.map(|_| "apiKey"), "{seen:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_proxy_says_no_client_says() -> Result<()> {
+    let site = Site::start().await?;
+    let mut wrong = Vec::new();
+    for lines in attempts() {
+        let open = HOSTS.map(|host| (get(host, "/", &lines), None));
+        let entitled = LOCKED.map(|host| (get(host, "/", &lines).with(&KEY), Some("alice")));
+        for (message, user) in open.into_iter().chain(entitled) {
+            let seen = site.ask(&message).await?.seen();
+            if let Err(error) = seen.and_then(|seen| is_unharmed(&seen, user)) {
+                wrong.push(format!("{lines:?}: {error:#}"));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_proxy_says_lets_no_client_in() -> Result<()> {
+    let spelled = [
+        ("X_Switchyard_User", Want::Refused),
+        ("X-Switchyard_User", Want::Refused),
+        ("X-Switchyard-User ", Want::Refused),
+        ("X-Switchyard--User", Want::Asked("/admin")),
+        ("X.Switchyard.User", Want::Asked("/admin")),
+    ];
+    let spelled = spelled.map(|(name, want)| (format!("{name}: alice\r\n"), want));
+    let attempts = attempts().into_iter().map(|lines| (lines, Want::Asked("/admin")));
+    let cases = attempts.chain(spelled).flat_map(|(lines, want)| {
+        HOSTS.map(|host| Case {
+            what: format!("{host} {lines:?}"),
+            control: get(host, "/admin", ""),
+            attack: get(host, "/admin", &lines),
+            credential: KEY,
+            want,
+        })
+    });
+    Site::start().await?.holds(&cases.collect::<Vec<_>>()).await
+}
+
+/// From what is open to where the vault is, or to what is on the way to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_steers_the_proxy_steers_it_for_no_client() -> Result<()> {
+    let site = Site::start().await?;
+    let cluster = cluster_of(&site.world, "vault").await?;
+    let mut steering = vec![
+        "x-envoy-original-path: /admin\r\nx-original-url: /admin\r\nx-rewrite-url: /admin\r\n".to_owned(),
+        "x-http-method-override: PUT\r\nx-forwarded-prefix: /admin\r\nx-forwarded-uri: /admin\r\n".to_owned(),
+        format!(
+            "x-forwarded-host: {}\r\nx-forwarded-proto: https\r\nx-forwarded-port: 443\r\n",
+            LOCKED[0]
+        ),
+    ];
+    for route in internal_route_names(&site.world).await? {
+        let lines = format!("x-switchyard-route: {route}\r\nx-switchyard-cluster: {cluster}\r\n");
+        steering.extend([format!("Connection: x-switchyard-route\r\n{lines}"), lines]);
+    }
+    let cases = steering.iter().flat_map(|lines| {
+        HOSTS.map(|host| Case {
+            what: format!("{host} {lines:?}"),
+            control: get(host, "/admin", ""),
+            attack: get(host, "/", lines),
+            credential: KEY,
+            want: Want::Open("/"),
+        })
+    });
+    site.holds(&cases.collect::<Vec<_>>()).await
+}
+
+/// As a proxy takes away what a client says to be of its connection: it goes before anything is looked at, and what comes
+/// after that stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_found_out_of_a_client_it_cannot_have_taken_away() -> Result<()> {
+    let site = Site::start().await?;
+    for nominated in [
+        "x-switchyard-user, x-switchyard-auth",
+        "X-Switchyard-User,X-Switchyard-Auth",
+        "x-switchyard-cluster, x-switchyard-route",
+    ] {
+        for host in LOCKED {
+            let message = get(host, "/", &format!("Connection: {nominated}\r\n"));
+            let seen = site.ask(&message.with(&KEY)).await?.seen()?;
+            is_unharmed(&seen, Some("alice")).with_context(|| nominated)?;
+            let told = ["host", "x-forwarded-for", "x-forwarded-proto", "x-request-id"];
+            ensure!(
+                told.iter().all(|name| seen.headers.contains_key(*name)),
+                "{nominated}: {seen:?}"
+            );
+            ensure!(seen.headers["host"] == host, "{nominated}: {seen:?}");
+            ensure!(!seen.headers.contains_key("connection"), "{nominated}: {seen:?}");
+        }
+    }
+    let Credential(name, value) = KEY;
+    let lines = [
+        "X-Api-Key",
+        "host",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        ":path",
+        ":authority",
+    ]
+    .map(|nominated| format!("Connection: {nominated}\r\n{name}: {value}\r\n"));
+    let cases = lines.iter().flat_map(|lines| {
+        LOCKED.map(|host| Case {
+            what: format!("{host} {lines:?}"),
+            control: get(host, "/", ""),
+            attack: get(host, "/", lines),
+            credential: KEY,
+            want: Want::Denied,
+        })
+    });
+    site.holds(&cases.collect::<Vec<_>>()).await
+}
+
+/// A service that speaks HTTP/2, and so gets trailers.
+const H2C: &[(&str, &str)] = &[("contour.heptio.com/upstream-protocol.h2c", "80")];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_says_it_in_trailers() -> Result<()> {
+    let h2c = Echo::start("h2c").await?;
+    let door = |fqdn: &str, service: &str| {
+        let host = asking(json!({"fqdn": fqdn}), guard());
+        root(fqdn, &host, &json!([to(service, "/")]))
+    };
+    let manifests = annotated_service("default", "h2c", &[h2c.address], H2C)
+        + &door("h2c.bar.com", "h2c")
+        + &root(
+            "h2c-switched",
+            &asking(json!({"fqdn": "h2c-switched.bar.com"}), guard()),
+            &json!([delegate("h2c", "/")]),
+        )
+        + &branch("h2c", &json!([to("h2c", "/")]));
+    let site = Site::start_with(|builder| builder.manifest("h2c.yaml", &manifests)).await?;
+    let hosts = ["h2c.bar.com", "h2c-switched.bar.com"];
+    site.guards(&hosts).await?;
+    for host in hosts {
+        for name in names() {
+            let request = frames::Request {
+                body: b"body".to_vec(),
+                trailers: frames::fields(&[(&name, FORGED)]),
+                ..frames::Request::get(host, "/").with(&[("x-api-key", "open sesame"), ("te", "trailers")])
+            };
+            let seen = site.ask(&Message::Frames(request)).await?.seen()?;
+            is_unharmed(&seen, Some("alice")).with_context(|| format!("{host} {name}"))?;
+            ensure!(
+                seen.trailers.is_empty() && seen.body_bytes == 4,
+                "{host} {name}: {seen:?}"
+            );
+        }
+    }
+    Ok(())
+}
