@@ -227,13 +227,15 @@ fn unneeded_stats() -> Value {
     json!([{"safe_regex": {"regex": format!("cluster\\.[^.]+_[0-9]+\\.({names}).*")}}])
 }
 
-/// The filter's counters, `switchyard.policy.<policy>.<result>`, are one family with two labels. The first group of an
-/// expression is left out of the name, the second is the label's value.
+/// The filter's counters, `switchyard.policy=<policy>.route=<route>.branch=<branches>.<result>`, are one family with four
+/// labels. The first group of an expression is left out of the name, the second is the label's value.
 fn policy_tags() -> Value {
     let tag = |name: &str, rest: &str| json!({"tag_name": name, "regex": format!("^wasmcustom\\.switchyard\\.policy{rest}$")});
     json!([
-        tag("policy", "(\\.(.+))\\.[a-z_]+"),
-        tag("result", "\\..+(\\.([a-z_]+))")
+        tag("policy", "(=(.+))\\.route=.+\\.branch=.*\\.[a-z_]+"),
+        tag("route", "=.+(\\.route=(.+))\\.branch=.*\\.[a-z_]+"),
+        tag("branch", "=.+\\.route=.+(\\.branch=(.*))\\.[a-z_]+"),
+        tag("result", "=.+\\.route=.+\\.branch=.*(\\.([a-z_]+))")
     ])
 }
 

@@ -5,6 +5,7 @@ use crate::{
     calls,
     envoy::Envoy,
     filter, host,
+    metrics::{Counting, Way},
     stream::{Answer, RequestHeaders},
 };
 use switchyard_policy::{
@@ -30,6 +31,8 @@ const POLICY_STATE: &str = "switchyard_policy";
 /// A request that has to meet policies, and may wait in between.
 pub(crate) struct Journey {
     pub(crate) route_name: String,
+    /// The branch taken at each switch.
+    pub(crate) branches: String,
     pub(crate) headers: RequestHeaders,
     pub(crate) envoy: Envoy,
     pub(crate) enforcement: Enforcement,
@@ -79,17 +82,22 @@ impl Journey {
     fn step(&mut self) -> Step {
         let Self {
             route_name,
+            branches,
             headers,
             envoy,
             enforcement,
             course: _,
         } = self;
-        filter::with_worker(|worker, witness| {
+        let way = Way {
+            route: route_name,
+            branches,
+        };
+        filter::with_worker(|worker, metrics| {
             enforcement.advance(&mut Around {
                 request: Request { route_name, headers },
                 host: envoy,
                 worker,
-                witness,
+                witness: &mut Counting { metrics, way },
             })
         })
     }
@@ -97,6 +105,7 @@ impl Journey {
     fn arrive(self, stream: u32) -> Action {
         let Self {
             route_name,
+            branches: _,
             headers,
             envoy: _,
             mut enforcement,

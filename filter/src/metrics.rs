@@ -1,6 +1,6 @@
-//! Counters of what policies say: `switchyard.policy.<source>.<what>`.
+//! Counters of what policies say: `switchyard.policy=<policy>.route=<route>.branch=<branches>.<result>`.
 //!
-//! | what | counts requests |
+//! | result | counts requests |
 //! |---|---|
 //! | `allowed` | that the policy let through |
 //! | `limited` | too many for a rate limit |
@@ -10,7 +10,8 @@
 //! | `crowded` | for which a rate limit had to forget what it knew of another client |
 //! | `mirrored` | copied, by as many copies |
 //!
-//! Sources are what people write, and there may be many: after [`MAX_SOURCES`] a worker counts further ones as `other`.
+//! What these are called is what people write, and there may be many. A worker counts by policy, route and branches until it
+//! has [`MAX_SERIES`] of these; further ones by policy alone, as route `other`; and after as many again all as `other`.
 
 use crate::abi;
 use switchyard_policy::{
@@ -19,14 +20,31 @@ use switchyard_policy::{
 };
 
 /// Each has several counters, and each of those is some hundred bytes to Envoy.
-const MAX_SOURCES: usize = 1_000;
+const MAX_SERIES: usize = 1_000;
 const OTHERS: &str = "other";
+const OTHER_WAYS: Way<'_> = Way {
+    route: OTHERS,
+    branches: OTHERS,
+};
 
 /// The counters of a worker; to Envoy, those of one name are one.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    /// What the host calls a counter, by source.
+    /// What the host calls a counter, by series, as [`series`] writes it.
     counters: Map<String, Vec<(Counter, u32)>>,
+}
+
+/// The way of a request: the route that it came to, and the branch taken at each switch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way<'a> {
+    pub(crate) route: &'a str,
+    pub(crate) branches: &'a str,
+}
+
+/// Counts a request.
+pub(crate) struct Counting<'a> {
+    pub(crate) metrics: &'a mut Metrics,
+    pub(crate) way: Way<'a>,
 }
 
 /// What is counted.
@@ -44,29 +62,52 @@ enum Counter {
 // === impl Metrics ===
 
 impl Metrics {
-    fn count(&mut self, source: &str, counter: Counter) {
-        let is_known = self.counters.contains_key(source) || self.counters.len() < MAX_SOURCES;
-        let source = if is_known { source } else { OTHERS };
-        let counters = self.counters.get(source).into_iter().flatten();
+    fn count(&mut self, source: &str, way: Way<'_>, counter: Counter) {
+        let series = self.series(source, way);
+        let counters = self.counters.get(&series).into_iter().flatten();
         let mut known = counters.filter(|(known, _)| *known == counter);
         let id = known.next().map(|(_, id)| *id);
-        if let Some(id) = id.or_else(|| self.define(source, counter)) {
+        if let Some(id) = id.or_else(|| self.define(series, counter)) {
             // The host has nothing better to say of a counter that it has given a number.
             abi::increment_metric(id).ok();
         }
     }
 
-    fn define(&mut self, source: &str, counter: Counter) -> Option<u32> {
-        let id = counter.define(source)?;
-        match self.counters.get_mut(source) {
+    /// The narrowest that there is, or is room for.
+    fn series(&self, source: &str, way: Way<'_>) -> String {
+        let exact = series(source, way);
+        if self.has(&exact, MAX_SERIES) {
+            return exact;
+        }
+        let of_policy = series(source, OTHER_WAYS);
+        if self.has(&of_policy, 2 * MAX_SERIES) {
+            return of_policy;
+        }
+        series(OTHERS, OTHER_WAYS)
+    }
+
+    fn has(&self, series: &str, or_fewer_than: usize) -> bool {
+        self.counters.contains_key(series) || self.counters.len() < or_fewer_than
+    }
+
+    fn define(&mut self, series: String, counter: Counter) -> Option<u32> {
+        let id = counter.define(&series)?;
+        match self.counters.get_mut(&series) {
             Some(counters) => counters.push((counter, id)),
-            None => _ = self.counters.insert(source.to_owned(), vec![(counter, id)]),
+            None => _ = self.counters.insert(series, vec![(counter, id)]),
         }
         Some(id)
     }
 }
 
-impl Witness for Metrics {
+/// In the parts that control's bootstrap tells Envoy to make labels of.
+fn series(policy: &str, Way { route, branches }: Way<'_>) -> String {
+    ["policy=", policy, ".route=", route, ".branch=", branches].concat()
+}
+
+// === impl Counting ===
+
+impl Witness for Counting<'_> {
     fn saw(&mut self, source: &str, _part: Part, said: Said) {
         let counter = match said {
             Said::Passed => return,
@@ -77,21 +118,23 @@ impl Witness for Metrics {
             Said::Crowded => Counter::Crowded,
             Said::Copied => Counter::Mirrored,
         };
-        self.count(source, counter);
+        self.metrics.count(source, self.way, counter);
     }
 
     fn let_through(&mut self, source: &str) {
-        self.count(source, Counter::Allowed);
+        self.metrics.count(source, self.way, Counter::Allowed);
     }
 }
 
 // === impl Counter ===
 
 impl Counter {
-    fn define(self, source: &str) -> Option<u32> {
+    fn define(self, series: &str) -> Option<u32> {
         // These are between names and values in what Envoy tells others.
-        let source = source.replace([' ', ':', '|', ';', '#', ','], "_");
-        let name = format!("switchyard.policy.{source}.{}", self.name());
+        let series = series
+            .replace(", ", ">")
+            .replace([' ', ':', '|', ';', '#', ','], "_");
+        let name = format!("switchyard.{series}.{}", self.name());
         abi::define_counter(&name)
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
     } = decision;
     note(&trail);
     let course = Course {
-        branches: store.expose_branch().then_some(trail.branches),
+        branches: store.expose_branch().then(|| trail.branches.clone()),
         outcome,
     };
     if levels.is_empty() || course.is_fault() {
@@ -64,6 +64,7 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
         envoy: Envoy::default(),
         course,
         route_name,
+        branches: trail.branches,
         headers,
     };
     journey.go_on(stream)

@@ -71,6 +71,18 @@ impl Envoy {
         value.parse().with_context(|| stats)
     }
 
+    /// How many requests a policy did that to, whatever way they came.
+    pub async fn policy_count(&self, policy: &str, result: &str) -> Result<u64> {
+        let start = format!("wasmcustom.switchyard.policy={}.route=", policy.replace(' ', "_"));
+        let end = format!(".{result}");
+        let stats = self.admin("/stats?filter=switchyard.policy").await?;
+        let lines = stats.lines().filter_map(|line| line.rsplit_once(": "));
+        lines
+            .filter(|(name, _)| name.starts_with(&start) && name.ends_with(&end))
+            .map(|(_, value)| value.parse::<u64>().with_context(|| stats.clone()))
+            .sum()
+    }
+
     /// All of its configuration, endpoints too.
     pub async fn config_dump(&self) -> Result<Value> {
         Ok(serde_json::from_str(

@@ -165,8 +165,7 @@ impl Static {
 
     /// How many requests a policy did that to.
     pub async fn counted(&self, source: &str, what: &str) -> Result<u64> {
-        let name = format!("wasmcustom.switchyard.policy.{}.{what}", source.replace(' ', "_"));
-        self.envoy.stat(&name).await
+        self.envoy.policy_count(source, what).await
     }
 }
 

@@ -249,19 +249,14 @@ async fn two_proxies_share_a_count(source: Source) -> Result<()> {
     ensure!((admitted, refused) == (60, 60), "{statuses:?}");
     ensure!(shop.web.requests() == 60);
     for envoy in &shop.world.envoys {
-        let refused = envoy.stat(&counter("default/plain_route_/", "limited")).await?;
+        let refused = envoy.policy_count("default/plain_route_/", "limited").await?;
         ensure!(refused > 0, "{}", envoy.admin("/stats?filter=policy").await?);
     }
     Ok(())
 }
 
-/// The name of a policy's counter.
-fn counter(source: &str, what: &str) -> String {
-    format!("wasmcustom.switchyard.policy.{source}.{what}")
-}
-
 /// Of the first proxy.
 async fn counted(shop: &Shop, source: &str, what: &str) -> Result<u64> {
     let envoy = shop.world.envoys.first().context("an Envoy")?;
-    envoy.stat(&counter(source, what)).await
+    envoy.policy_count(source, what).await
 }

@@ -58,8 +58,7 @@ fn envoy(world: &World) -> Result<&Envoy> {
 
 /// Of a policy.
 async fn counted(world: &World, source: &str, what: &str) -> Result<u64> {
-    let name = format!("wasmcustom.switchyard.policy.{source}.{what}");
-    envoy(world)?.stat(&name).await
+    envoy(world)?.policy_count(source, what).await
 }
 
 /// A request, and what it has to meet.
@@ -224,8 +223,12 @@ async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()>
     }
     // One metric, as Prometheus is told.
     let scrape = envoy(&world)?.admin("/stats/prometheus?filter=policy").await?;
-    let sample = r#"switchyard_policy{policy="default/plain_route_/",result="would_limit"} 4"#;
-    ensure!(scrape.lines().any(|line| line == sample), "{scrape}");
+    for sample in [
+        r#"switchyard_policy{policy="default/plain_route_/",route="plain.bar.com/",branch="",result="would_limit"} 4"#,
+        r#"switchyard_policy{policy="default/branch_route_/",route="switched.bar.com/",branch="default/branch",result="limited"} 1"#,
+    ] {
+        ensure!(scrape.lines().any(|line| line == sample), "{scrape}");
+    }
     Ok(())
 }
 

@@ -25,6 +25,7 @@ mod logs;
 mod metrics;
 mod mirrors;
 mod policies;
+mod policy_metrics;
 mod protocols;
 mod reload;
 mod replicas;

@@ -1,0 +1,100 @@
+//! What each Envoy counts of policies: by policy, route, branch and result.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use switchyard_tests::{
+    client::{Connection, get},
+    echo::Echo,
+    manifests::{ingress_route, service},
+    world::{Builder, Source, World},
+};
+
+const HOST: &str = "bar.com";
+/// Of policy, route and branch, that a worker tells apart; and as many again of policy alone.
+const MAX_SERIES: usize = 1_000;
+
+fn to_web(prefix: &str) -> Value {
+    json!({"match": prefix, "services": [{"name": "web", "port": 80}]})
+}
+
+/// Never too many.
+fn limited(mut route: Value) -> Value {
+    route["rateLimits"] = json!([{"requests": 1_000_000, "unit": "day"}]);
+    route
+}
+
+fn root(routes: &Value) -> String {
+    ingress_route("root", &json!({"virtualhost": {"fqdn": HOST}, "routes": routes}))
+}
+
+async fn start(manifests: &str) -> Result<(World, Echo)> {
+    let web = Echo::start("web").await?;
+    let world = Builder::new(Source::Directory)?
+        .workers(1)
+        .manifest("routes.yaml", manifests)?
+        .manifest("web.yaml", &service("default", "web", &[web.address]))?
+        .start()
+        .await?;
+    Ok((world, web))
+}
+
+async fn scrape(world: &World) -> Result<Vec<String>> {
+    let envoy = world.envoys.first().context("an Envoy")?;
+    let text = envoy.admin("/stats/prometheus?filter=switchyard.policy").await?;
+    let samples = text.lines().filter(|line| line.starts_with("switchyard_policy{"));
+    Ok(samples.map(str::to_owned).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_policies_do_is_counted_by_route_and_branch() -> Result<()> {
+    let below = |name: &str, prefix: &str, to: &str| {
+        let delegate = json!({"match": prefix, "delegate": {"name": to}});
+        ingress_route(name, &json!({"routes": [delegate]}))
+    };
+    let manifests = root(&json!([
+        limited(json!({"match": "/", "delegate": {"name": "team"}})),
+        limited(to_web("/v1.2")),
+    ])) + &below("team", "/", "green")
+        + &ingress_route("green", &json!({"routes": [limited(to_web("/"))]}));
+    let (world, _web) = start(&manifests).await?;
+    world.served_by(HOST, "/", "web").await?;
+    world.served_by(HOST, "/v1.2", "web").await?;
+    let samples = scrape(&world).await?;
+    let of = |policy: &str, route: &str, branch: &str| {
+        let labels = format!(r#"policy="{policy}",route="{route}",branch="{branch}",result="allowed""#);
+        samples.iter().any(|sample| sample.contains(&labels))
+    };
+    ensure!(
+        of("default/root_route_/", "bar.com/", "default/team>default/green")
+            && of("default/green_route_/", "bar.com/", "default/team>default/green")
+            && of("default/root_route_/v1.2", "bar.com/v1.2", "")
+            && samples.len() == 3,
+        "{samples:#?}"
+    );
+    Ok(())
+}
+
+/// Each of many routes is asked for once. What comes after the bound is counted by policy alone, and in the end all together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_apart_has_a_bound() -> Result<()> {
+    const ROUTES: usize = 2 * MAX_SERIES + 100;
+    let prefix = |number: usize| format!("/{number}/");
+    let routes = (0..ROUTES).map(|number| limited(to_web(&prefix(number))));
+    let (world, _web) = start(&root(&routes.collect())).await?;
+    world.served_by(HOST, "/0/", "web").await?;
+    let mut connection = Connection::open(world.http()).await?;
+    for number in 1..ROUTES {
+        let answer = connection.send(get(HOST, &prefix(number))).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+    }
+    let samples = scrape(&world).await?;
+    let count = |part: &str| samples.iter().filter(|sample| sample.contains(part)).count();
+    let (apart, others) = (samples.len(), count(r#"route="other",branch="other""#));
+    ensure!(
+        (apart, others) == (2 * MAX_SERIES + 1, MAX_SERIES + 1),
+        "{apart} {others}"
+    );
+    let rest = r#"switchyard_policy{policy="other",route="other",branch="other",result="allowed"} 100"#;
+    ensure!(samples.iter().any(|sample| sample == rest), "{samples:#?}");
+    Ok(())
+}
