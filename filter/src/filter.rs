@@ -74,10 +74,9 @@ pub(crate) fn configure(root_context: u32, len: usize) -> bool {
     }
 }
 
-/// The configuration that the running stream is to be decided by.
-pub(crate) fn store() -> Option<Rc<Store>> {
-    let root_id = host::root_id();
-    FILTER.with_borrow(|filter| Some(Rc::clone(&filter.plugins.get(&root_id)?.store)))
+/// The configuration of a plugin.
+pub(crate) fn store(root_id: &[u8]) -> Option<Rc<Store>> {
+    FILTER.with_borrow(|filter| Some(Rc::clone(&filter.plugins.get(root_id)?.store)))
 }
 
 /// Lends the random numbers of this worker.

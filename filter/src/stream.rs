@@ -11,7 +11,7 @@ use switchyard_policy::{
     answer::Mapping,
     decide::{Decision, Trail, decide},
     enforce::{Enforcement, refusal::Response},
-    names::BRANCH,
+    names::{self, BRANCH},
     request::{Headers, Request},
 };
 
@@ -35,11 +35,11 @@ pub(crate) struct Answer {
 
 /// Decides the request of a stream.
 pub(crate) fn on_request_headers(stream: u32) -> Action {
-    let Some(store) = filter::store() else {
+    let (root_id, route_name) = whereabouts();
+    let Some(store) = filter::store(&root_id) else {
         host::respond(&Response::empty(503));
         return Action::Pause;
     };
-    let route_name = host::route_name();
     let headers = RequestHeaders::default();
     let request = Request {
         route_name: &route_name,
@@ -68,6 +68,15 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
         headers,
     };
     journey.go_on(stream)
+}
+
+/// The `root_id` of the plugin that the request goes through, and the name of the route that it is on: from a header where there
+/// is one, which costs less to get than what the host knows.
+fn whereabouts() -> (Vec<u8>, String) {
+    match names::read_at(&host::request_header(names::AT)) {
+        Some((root_id, route)) => (root_id.as_bytes().to_vec(), route.to_owned()),
+        None => (host::root_id(), host::route_name()),
+    }
 }
 
 /// Takes them all away: some upstreams take trailers for headers, and the edge looks at headers alone. None is missed: those

@@ -12,6 +12,7 @@
 //! until [`Translator::prune`] is told that no proxy is.
 
 mod access_log;
+mod at;
 mod cluster;
 mod configuration;
 mod endpoint;

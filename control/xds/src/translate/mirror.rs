@@ -99,7 +99,8 @@ fn remove(name: &str) -> HeaderMutation {
     }
 }
 
-fn set(name: &str, value: &str) -> HeaderMutation {
+/// In the place of what there is by that name.
+pub(super) fn set(name: &str, value: &str) -> HeaderMutation {
     let header = HeaderValue {
         key: name.to_owned(),
         value: value.to_owned(),

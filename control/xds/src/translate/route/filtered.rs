@@ -1,12 +1,11 @@
 //! What routes have in common that the filter is on for.
 
-use super::super::{Shard, mirror};
+use super::super::{Shard, at, mirror};
 use crate::pack;
 use envoy_types::pb::{
     envoy::config::route::v3::{FilterConfig, Route, RouteAction, RouteMatch, route::Action},
     google::protobuf::{Any, UInt64Value},
 };
-use std::collections::HashMap;
 use switchyard_core::table::Timeout;
 
 /// The filtered routes of a vhost.
@@ -31,7 +30,10 @@ impl Filtered {
             name: name.to_owned(),
             r#match: Some(r#match),
             action: Some(action),
-            typed_per_filter_config: filter_on(self.shard),
+            typed_per_filter_config: at::on_route(self.shard, name)
+                .into_iter()
+                .chain([filter_on(self.shard)])
+                .collect(),
             request_body_buffer_limit: mirror::body_buffer(self.mirrors).map(|value| UInt64Value { value }),
             ..Default::default()
         }
@@ -49,10 +51,10 @@ impl Filtered {
 }
 
 /// A configuration that is there and empty switches a filter on (`PerFilterConfigs::create` of Envoy's router).
-fn filter_on(shard: Shard) -> HashMap<String, Any> {
+fn filter_on(shard: Shard) -> (String, Any) {
     let on = FilterConfig {
         config: Some(Any::default()),
         ..Default::default()
     };
-    HashMap::from([(shard.to_string(), pack::any(&on))])
+    (shard.to_string(), pack::any(&on))
 }
