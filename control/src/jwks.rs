@@ -30,11 +30,17 @@ mod stats;
 pub use self::{fetch::FetchError, stats::Stats};
 
 use self::{addresses::Addresses, fetch::Fetcher, gate::Gate};
+use crate::cli::parse_duration;
 use anyhow::Result;
 use clap::Args;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use ipnet::IpNet;
-use std::{future, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    future,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use switchyard_core::object::{Batch, FetchedKeys, IngressRoute, Jwks, Object};
 use tokio::{
     sync::mpsc,
@@ -45,7 +51,7 @@ use tokio::{
 const AT_ONCE: usize = 64;
 
 /// How sets of keys are fetched.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Keys of JWT issuers (JWKS)")]
 pub struct JwksArgs {
     /// CAs, PEM, that issuers' certificates may come from beside those that this system trusts.
@@ -55,6 +61,9 @@ pub struct JwksArgs {
     /// if objects come from an API server.
     #[arg(long, value_name = "CIDR,...", value_delimiter = ',')]
     jwks_allow_addresses: Vec<IpNet>,
+    /// How long JWKS are kept at least before they are fetched again, however short their issuers say.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    jwks_min_refresh: Duration,
 }
 
 /// What fetches.
@@ -62,6 +71,8 @@ pub struct JwksArgs {
 pub struct JwksFetching {
     fetcher: Fetcher,
     stats: Arc<Stats>,
+    /// A set is fetched again, after it was got.
+    soonest: Duration,
 }
 
 // === impl JwksArgs ===
@@ -76,11 +87,13 @@ impl JwksArgs {
         let Self {
             jwks_ca_file,
             jwks_allow_addresses,
+            jwks_min_refresh,
         } = self;
         let addresses = Addresses::new(jwks_allow_addresses, local);
         Ok(JwksFetching {
             fetcher: Fetcher::new(addresses, jwks_ca_file.as_deref())?,
             stats: Arc::default(),
+            soonest: jwks_min_refresh,
         })
     }
 }
@@ -95,8 +108,12 @@ impl JwksFetching {
 
     /// Passes batches on, with the sets that they name, until the source ends or nobody takes them.
     pub async fn run(self, mut batches: mpsc::Receiver<Batch>, engine: mpsc::Sender<Batch>) {
-        let Self { fetcher, stats } = self;
-        let mut gate = Gate::new(stats);
+        let Self {
+            fetcher,
+            stats,
+            soonest,
+        } = self;
+        let mut gate = Gate::new(stats, soonest);
         let mut fetches = FuturesUnordered::new();
         loop {
             for uri in gate.start(Instant::now(), AT_ONCE - fetches.len()) {

@@ -6,41 +6,48 @@
 //! | says | answer |
 //! |---|---|
 //! | `yes NAME` | it may, and the upstream is told `x-group: NAME` |
+//! | `renew NAME` | the same, and the client is given two cookies |
 //! | `login` | 302 to `/login`, with a body |
 //! | `slow` | after longer than anybody waits: it may |
 //! | `broken` | 500, or a status of gRPC that is not OK |
+//! | `garbled` | what is no answer: a yes with an `x-group` that is no text, or 100 bytes of no message |
 //! | anything else | 403 |
+//!
+//! It keeps what it was told.
 
 use anyhow::{Context, Result};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::{
-    config::core::v3::{HeaderValue, HeaderValueOption},
+    config::core::v3::{HeaderValue as Header, HeaderValueOption},
     service::auth::v3::{
         CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
     },
     r#type::v3::HttpStatus,
 };
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::{HeaderMap, Request, Response, body::Incoming, service::service_fn};
+use hyper::{HeaderMap, Request, Response, body::Incoming, header::HeaderValue, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
 use prost::Message;
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::sleep,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Longer than any test has a service waited for.
 const SLOW: Duration = Duration::from_secs(20);
@@ -53,36 +60,114 @@ const PERMISSION_DENIED: i32 = 7;
 #[derive(Debug)]
 pub struct Gatekeeper {
     pub address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    desk: Arc<Desk>,
     accepting: JoinHandle<()>,
+}
+
+/// What is kept of its callers.
+#[derive(Debug, Default)]
+struct Desk {
+    asked: AtomicUsize,
+    told: Mutex<Vec<Told>>,
+}
+
+/// A request that the service got.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Such as `HTTP/1.1`.
+    pub protocol: String,
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    pub authority: String,
+    /// Several values of one name in one.
+    pub headers: BTreeMap<String, String>,
+    /// By gRPC, what was asked.
+    pub check: Option<CheckRequest>,
 }
 
 /// What is answered.
 enum Verdict {
     Yes(String),
+    Renew(String),
     Login,
     No,
     Broken,
+    Garbled,
 }
+
+/// What `renew` gives the client.
+pub const COOKIES: [&str; 2] = ["session=new; Path=/; HttpOnly", "seen=now"];
 
 // === impl Gatekeeper ===
 
 impl Gatekeeper {
     /// Serves on loopback.
     pub async fn start() -> Result<Self> {
+        Self::serve(None).await
+    }
+
+    /// Serves on loopback, over TLS.
+    pub async fn start_tls(acceptor: TlsAcceptor) -> Result<Self> {
+        Self::serve(Some(acceptor)).await
+    }
+
+    async fn serve(acceptor: Option<TlsAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let asked = Arc::<AtomicUsize>::default();
+        let desk = Arc::<Desk>::default();
         Ok(Self {
             address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, Arc::clone(&asked))),
-            asked,
+            accepting: tokio::spawn(accept(listener, acceptor, Arc::clone(&desk))),
+            desk,
         })
+    }
+
+    /// All that it was told since this was last asked.
+    #[must_use]
+    pub fn take_told(&self) -> Vec<Told> {
+        std::mem::take(&mut self.desk.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How often it was asked.
     #[must_use]
     pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.desk.asked.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    fn keep(&self, told: Told) {
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(told);
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of(request: &Request<Incoming>) -> Self {
+        let mut headers = BTreeMap::<String, String>::new();
+        for (name, value) in request.headers() {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            headers
+                .entry(name.to_string())
+                .and_modify(|values| *values = format!("{values}, {value}"))
+                .or_insert_with(|| value.to_string());
+        }
+        let path = request.uri().path_and_query();
+        let authority = request.uri().authority().map(ToString::to_string);
+        Self {
+            protocol: format!("{:?}", request.version()),
+            method: request.method().to_string(),
+            path: path.map(ToString::to_string).unwrap_or_default(),
+            authority: authority.or_else(|| headers.remove("host")).unwrap_or_default(),
+            headers,
+            check: None,
+        }
     }
 }
 
@@ -92,17 +177,28 @@ impl Drop for Gatekeeper {
     }
 }
 
-async fn accept(listener: TcpListener, asked: Arc<AtomicUsize>) {
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&asked)));
+        tokio::spawn(secure(stream, acceptor.clone(), Arc::clone(&desk)));
+    }
+}
+
+async fn secure(stream: TcpStream, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+    match acceptor {
+        None => serve(stream, desk).await,
+        Some(acceptor) => {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream, desk).await;
+            }
+        }
     }
 }
 
 /// A proxy that breaks off is its own affair.
-async fn serve(stream: TcpStream, asked: Arc<AtomicUsize>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, desk: Arc<Desk>) {
     let service = service_fn(move |request| {
-        asked.fetch_add(1, Ordering::Relaxed);
-        answer(request)
+        desk.asked.fetch_add(1, Ordering::Relaxed);
+        answer(request, Arc::clone(&desk))
     });
     auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
@@ -110,20 +206,32 @@ async fn serve(stream: TcpStream, asked: Arc<AtomicUsize>) {
         .ok();
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn answer(request: Request<Incoming>, desk: Arc<Desk>) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+    let told = Told::of(&request);
     if request.uri().path().starts_with("/envoy.service.auth.v3.") {
-        return check(request).await;
+        return check(request, told, &desk).await;
     }
+    desk.keep(told);
     let authorization = request.headers().get("authorization");
     let authorization = authorization.and_then(|value| value.to_str().ok());
     let response = match verdict(authorization.unwrap_or_default()).await {
         Verdict::Yes(group) => Response::builder().header("x-group", group).body("".into()),
+        Verdict::Renew(group) => COOKIES
+            .iter()
+            .fold(Response::builder(), |response, cookie| {
+                response.header("set-cookie", *cookie)
+            })
+            .header("x-group", group)
+            .body("".into()),
         Verdict::Login => Response::builder()
             .status(302)
             .header("location", "/login")
             .body("this way\n".into()),
         Verdict::No => Response::builder().status(403).body("not you\n".into()),
         Verdict::Broken => Response::builder().status(500).body("".into()),
+        Verdict::Garbled => Response::builder()
+            .header("x-group", HeaderValue::from_bytes(b"\xff")?)
+            .body("".into()),
     };
     Ok(response?.map(|body: Full<Bytes>| body.boxed()))
 }
@@ -131,8 +239,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
 async fn verdict(authorization: &str) -> Verdict {
     match authorization.split_once(' ').unwrap_or((authorization, "")) {
         ("yes", group) => Verdict::Yes(group.to_owned()),
+        ("renew", group) => Verdict::Renew(group.to_owned()),
         ("login", _) => Verdict::Login,
         ("broken", _) => Verdict::Broken,
+        ("garbled", _) => Verdict::Garbled,
         ("slow", _) => {
             sleep(SLOW).await;
             Verdict::Yes(String::new())
@@ -142,22 +252,39 @@ async fn verdict(authorization: &str) -> Verdict {
 }
 
 /// A unary call: five bytes before each message, and a trailer.
-async fn check(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn check(
+    request: Request<Incoming>,
+    told: Told,
+    desk: &Desk,
+) -> Result<Response<BoxBody<Bytes, Infallible>>> {
     let body = request.into_body().collect().await?.to_bytes();
     let request = CheckRequest::decode(body.get(5..).context("no message")?)?;
+    desk.keep(Told {
+        check: Some(request.clone()),
+        ..told
+    });
     let headers = request.attributes.and_then(|attributes| attributes.request?.http);
     let headers = headers.unwrap_or_default().headers;
     let authorization = headers.get("authorization").map_or("", String::as_str);
     let (status, response) = match verdict(authorization).await {
-        Verdict::Yes(group) => (OK, allowed(&group)),
+        Verdict::Yes(group) => (OK, allowed(&group, &[])),
+        Verdict::Renew(group) => (OK, allowed(&group, &COOKIES)),
         Verdict::Login => (OK, denied(302, &[("location", "/login")], "this way\n")),
         Verdict::No => (OK, denied(403, &[], "not you\n")),
         Verdict::Broken => (INTERNAL, CheckResponse::default()),
+        Verdict::Garbled => return message(OK, &[0xff; 100][..]),
     };
+    let mut content = BytesMut::new();
+    response.encode(&mut content)?;
+    message(status, content)
+}
+
+/// An answer of one message.
+fn message(status: i32, content: impl Buf) -> Result<Response<BoxBody<Bytes, Infallible>>> {
     let mut message = BytesMut::new();
     message.put_u8(0);
-    message.put_u32(response.encoded_len().try_into()?);
-    response.encode(&mut message)?;
+    message.put_u32(content.remaining().try_into()?);
+    message.put(content);
     let trailers = HeaderMap::from_iter([("grpc-status".parse()?, status.into())]);
     let body = Full::from(message.freeze()).with_trailers(async { Some(Ok(trailers)) });
     Ok(Response::builder()
@@ -165,9 +292,13 @@ async fn check(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Inf
         .body(body.boxed())?)
 }
 
-fn allowed(group: &str) -> CheckResponse {
+fn allowed(group: &str, cookies: &[&str]) -> CheckResponse {
     let response = OkHttpResponse {
         headers: vec![header("x-group", group)],
+        response_headers_to_add: cookies
+            .iter()
+            .map(|cookie| header("set-cookie", cookie))
+            .collect(),
         ..Default::default()
     };
     CheckResponse {
@@ -195,7 +326,7 @@ fn denied(status: i32, headers: &[(&str, &str)], body: &str) -> CheckResponse {
 }
 
 fn header(name: &str, value: &str) -> HeaderValueOption {
-    let header = HeaderValue {
+    let header = Header {
         key: name.to_owned(),
         value: value.to_owned(),
         ..Default::default()

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Gate {
     stats: Arc<Stats>,
+    soonest: Duration,
     keepers: BTreeMap<Arc<str>, Keeper>,
     /// By what the engine has.
     named: Named,
@@ -56,9 +57,10 @@ enum First {
 // === impl Gate ===
 
 impl Gate {
-    pub(super) fn new(stats: Arc<Stats>) -> Self {
+    pub(super) fn new(stats: Arc<Stats>, soonest: Duration) -> Self {
         Self {
             stats,
+            soonest,
             keepers: BTreeMap::new(),
             named: Named::default(),
             waiting: BTreeMap::new(),
@@ -146,7 +148,7 @@ impl Gate {
             self.next.deleted.push(ObjectId::jwks(uri));
         }
         for uri in wanted {
-            let new = || Keeper::new(uri.clone(), now);
+            let new = || Keeper::new(uri.clone(), self.soonest, now);
             self.keepers.entry(uri.clone()).or_insert_with(new).stale = None;
         }
         let waiting = self.waiting.values().map(|waiting| &waiting.uses);

@@ -11,8 +11,7 @@ use tracing::{debug, info, warn};
 
 /// Where an issuer says nothing of it.
 const REFRESH: Duration = Duration::from_secs(300);
-/// Whatever an issuer says: keys that were withdrawn are trusted no longer, and it is not asked all the time.
-const SOONEST: Duration = Duration::from_secs(60);
+/// Whatever an issuer says: keys that were withdrawn are trusted no longer.
 const LATEST: Duration = Duration::from_secs(3600);
 /// After a failure; twice as long after each further one, up to [`REFRESH`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -21,6 +20,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Keeper {
     uri: Arc<str>,
+    /// After a success, whatever the issuer says: it is not asked all the time.
+    soonest: Duration,
     /// The shortest time that somebody trusts it for when it cannot be got again.
     pub(super) stale: Option<Duration>,
     /// None: a fetch is under way.
@@ -36,9 +37,10 @@ pub(super) struct Keeper {
 // === impl Keeper ===
 
 impl Keeper {
-    pub(super) fn new(uri: Arc<str>, now: Instant) -> Self {
+    pub(super) fn new(uri: Arc<str>, soonest: Duration, now: Instant) -> Self {
         Self {
             uri,
+            soonest,
             stale: None,
             due: Some(now),
             tried: false,
@@ -117,7 +119,7 @@ impl Keeper {
     }
 
     fn interval(&self, max_age: Option<Duration>) -> Duration {
-        let wanted = max_age.map_or(REFRESH, |age| age.clamp(SOONEST, LATEST));
+        let wanted = max_age.map_or(REFRESH, |age| age.max(self.soonest).min(LATEST));
         // So that one that fails has time to succeed.
         let most = self.stale.map_or(LATEST, |stale| stale / 2);
         wanted.min(most).mul_f64(0.9 + fastrand::f64() / 10.0)
@@ -128,6 +130,8 @@ impl Keeper {
 mod tests {
     use super::*;
     use switchyard_policy::config::policy::{Algorithm, Key};
+
+    const SOONEST: Duration = Duration::from_secs(60);
 
     fn key(kid: &str) -> Key {
         Key {
@@ -167,7 +171,7 @@ mod tests {
     #[test]
     fn the_last_good_keys_stay() {
         let now = Instant::now();
-        let mut keeper = Keeper::new("https://a".into(), now);
+        let mut keeper = Keeper::new("https://a".into(), SOONEST, now);
         let no = || Err(FetchError::Status(503));
         assert!(!keeper.is_tried());
         let reason = FetchError::Status(503).to_string();
@@ -198,7 +202,7 @@ mod tests {
             (None, Some(60), 30),
             (Some(600), Some(86_400), 600),
         ] {
-            let mut keeper = Keeper::new("https://a".into(), now);
+            let mut keeper = Keeper::new("https://a".into(), SOONEST, now);
             keeper.stale = stale.map(Duration::from_secs);
             keeper.fetched(fetched("a", max_age), now, clock(0));
             let wait = wait(&keeper, now);
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn an_issuer_that_fails_is_asked_ever_more_seldom() {
         let now = Instant::now();
-        let mut keeper = Keeper::new("https://a".into(), now);
+        let mut keeper = Keeper::new("https://a".into(), SOONEST, now);
         for want in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300] {
             keeper.fetched(Err(FetchError::TimedOut), now, clock(0));
             let wait = wait(&keeper, now);

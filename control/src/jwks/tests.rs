@@ -13,6 +13,14 @@ use switchyard_core::{
 /// What the tests wait for comes in about a second.
 const LONG: Duration = Duration::from_secs(20);
 
+fn arguments() -> JwksArgs {
+    JwksArgs {
+        jwks_ca_file: None,
+        jwks_allow_addresses: Vec::new(),
+        jwks_min_refresh: Duration::from_secs(60),
+    }
+}
+
 struct World {
     source: mpsc::Sender<Batch>,
     engine: mpsc::Receiver<Batch>,
@@ -24,7 +32,7 @@ impl World {
     fn start() -> Self {
         let (source, batches) = mpsc::channel(8);
         let (sender, engine) = mpsc::channel(8);
-        let fetching = JwksArgs::default().fetching(true).unwrap();
+        let fetching = arguments().fetching(true).unwrap();
         tokio::spawn(fetching.run(batches, sender));
         Self { source, engine }
     }

@@ -33,7 +33,7 @@ pub use passwords::Work;
 use crate::{
     call::{Call, Reply},
     config::policy,
-    decide::Headers,
+    decide::{Headers, Level},
     host::Host,
     maps::Set,
 };
@@ -62,7 +62,8 @@ enum Check {
 }
 
 /// What of a client's request is never sent on, whichever check it passes: what names the client to the upstream is said
-/// by the checks alone, and keys are nobody else's business.
+/// by the checks alone, and keys are nobody else's business. Services that are asked at the same level, or below, are not
+/// told it either.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
     /// In lower case.
@@ -78,6 +79,8 @@ pub struct Request<'a> {
     pub host: &'a dyn Host,
     /// That of the worker.
     pub memory: &'a Memory,
+    /// The level that asks and those above, the outermost first: what they withhold, no service is told either.
+    pub levels: &'a [Level],
 }
 
 /// What becomes of the request.

@@ -187,7 +187,7 @@ impl Enforcement {
         self.ask_cors(around, levels)?;
         while let Some(task) = self.plan.get(self.next).copied() {
             if let Some(level) = levels.get(task.level) {
-                self.ask(around, level, task)?;
+                self.ask(around, levels, level, task)?;
             }
             self.next += 1;
         }
@@ -198,19 +198,23 @@ impl Enforcement {
         Ok(())
     }
 
-    fn ask(&mut self, around: &mut Around<'_>, level: &Level, task: Task) -> Asked {
+    fn ask(&mut self, around: &mut Around<'_>, levels: &[Level], level: &Level, task: Task) -> Asked {
         let policy = &level.policy;
         match task.part {
             Part::Auth(at) => {
                 let requirement = policy.auth.get(at);
                 requirement.map_or(Ok(()), |requirement| {
-                    self.ask_auth(around, policy, task, requirement)
+                    let levels = levels.get(..=task.level).unwrap_or_default();
+                    self.ask_auth(around, levels, (policy, task), requirement)
                 })
             }
             Part::RateLimit(at) => {
                 let limit = policy.limits.get(at);
                 let limit = limit.filter(|limit| is_for(limit.when.as_ref(), around, level));
-                limit.map_or(Ok(()), |limit| self.ask_limit(around, policy, task, limit))
+                let above = levels.get(..task.level).unwrap_or_default();
+                limit.map_or(Ok(()), |limit| {
+                    self.ask_limit(around, above, (policy, task), limit)
+                })
             }
             Part::Concurrency => {
                 let concurrency = policy.concurrency.as_ref();

@@ -22,6 +22,7 @@ mod identity;
 mod internal;
 mod order;
 mod paths;
+mod secrets;
 mod tokens;
 
 use anyhow::{Context, Result, bail, ensure};

@@ -1,5 +1,4 @@
-//! Sets of keys that IngressRoutes name by URI. What tokens come to is told elsewhere: here, that a route asks for one
-//! (401) says that it has keys.
+//! Sets of keys: where they come from, and what becomes of tokens when they change, or cannot be got.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -7,15 +6,16 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 use switchyard_tests::{
     client::{get, once},
     echo::{Echo, any_port},
-    manifests::{ingress_route, service},
+    manifests::{ingress_route, object, service},
+    tokens,
     wait::until,
     world::{Builder, Source, World},
 };
@@ -32,18 +32,25 @@ scenarios![
     a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back,
     a_route_that_begins_to_ask_for_tokens_is_never_out_of_order,
     control_fetches_nothing_from_where_clouds_tell_secrets,
+    a_key_that_was_rotated_out_is_not_believed_any_more,
 ];
 
 const HOST: &str = "tokens.bar.com";
-/// A P-256 key (RFC 7517, A.1).
-const KEYS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "kid": "1",
-    "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+/// Requests for each thing to be seen, on connections of their own: so that both workers have some.
+const REQUESTS: usize = 16;
 
-/// Gives its keys while it is well, a while after it was asked.
+/// Gives its keys if it has any, a while after it was asked. They may be asked for again after a second.
 struct Issuer {
     address: SocketAddr,
-    well: Arc<AtomicBool>,
+    desk: Arc<Desk>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Desk {
+    /// None: it is out of order.
+    set: Mutex<Option<String>>,
+    asked: AtomicUsize,
 }
 
 // === impl Issuer ===
@@ -52,26 +59,40 @@ impl Issuer {
     async fn start(delay: Duration) -> Result<Self> {
         let listener = TcpListener::bind(any_port()).await?;
         let address = listener.local_addr()?;
-        let well = Arc::new(AtomicBool::new(true));
-        let is_well = Arc::clone(&well);
+        let desk = Arc::<Desk>::default();
+        let of_all = Arc::clone(&desk);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let is_well = is_well.load(Relaxed);
+                let desk = Arc::clone(&of_all);
                 tokio::spawn(async move {
                     sleep(delay).await;
-                    answer(stream, is_well).await.unwrap_or_default();
+                    desk.answer(stream).await.unwrap_or_default();
                 });
             }
         });
         Ok(Self {
             address,
-            well,
+            desk,
             accepting,
         })
     }
 
     fn uri(&self) -> String {
         format!("http://{}/jwks", self.address)
+    }
+
+    fn has(&self, set: Option<String>) {
+        *self.desk.set.lock().unwrap_or_else(PoisonError::into_inner) = set;
+    }
+
+    /// Waits until it was asked again, and was answered: the one before is done with then.
+    async fn is_asked_again(&self) -> Result<()> {
+        let before = self.desk.asked.load(Relaxed);
+        until("the issuer is asked again", async || {
+            ensure!(self.desk.asked.load(Relaxed) >= before + 2);
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -81,44 +102,94 @@ impl Drop for Issuer {
     }
 }
 
-async fn answer(mut stream: TcpStream, is_well: bool) -> Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
+// === impl Desk ===
+
+impl Desk {
+    async fn answer(&self, mut stream: TcpStream) -> Result<()> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        self.asked.fetch_add(1, Relaxed);
+        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (status, body) = match set {
+            Some(set) => ("200 OK", set),
+            None => ("503 Service Unavailable", String::new()),
+        };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\ncache-control: max-age=1\r\n\r\n{body}"
+        );
+        Ok(stream.write_all(answer.as_bytes()).await?)
     }
-    let (status, body) = if is_well {
-        ("200 OK", KEYS)
-    } else {
-        ("503 Service Unavailable", "")
-    };
-    let length = body.len();
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
-    Ok(stream.write_all(answer.as_bytes()).await?)
 }
 
-/// A host that asks for tokens of an issuer, or for nothing.
-fn root(uri: Option<&str>) -> String {
-    let auth: Vec<_> = uri
-        .iter()
-        .map(|uri| json!({"jwt": {"jwks": {"uri": uri}}}))
-        .collect();
+/// Whoever signs tokens, and a token.
+struct Signer {
+    set: String,
+    token: String,
+}
+
+impl Signer {
+    /// All have keys of the same name.
+    fn new() -> Result<Self> {
+        let issuer = tokens::Issuer::new("ES256")?;
+        Ok(Self {
+            set: json!({"keys": [issuer.jwk()?]}).to_string(),
+            token: issuer.token(&json!({"sub": "ann"}))?,
+        })
+    }
+}
+
+/// A host that asks for tokens by these keys, or for nothing.
+fn root(name: &str, jwks: Option<&Value>) -> String {
+    let auth: Vec<_> = jwks.iter().map(|jwks| json!({"jwt": {"jwks": jwks}})).collect();
     ingress_route(
-        "tokens",
+        name,
         &json!({
-            "virtualhost": {"fqdn": HOST, "auth": auth},
+            "virtualhost": {"fqdn": format!("{name}.bar.com"), "auth": auth},
             "routes": [{"match": "/", "services": [{"name": "web", "port": 80}]}],
         }),
     )
 }
 
-async fn start(source: Source, web: &Echo, uri: Option<&str>) -> Result<World> {
+async fn start(source: Source, web: &Echo, roots: &str) -> Result<World> {
     Builder::new(source)?
         .manifest("web.yaml", &service("default", "web", &[web.address]))?
-        .manifest("root.yaml", &root(uri))?
+        .manifest("root.yaml", roots)?
         // Of the scenarios, not of a cluster: there, issuers are elsewhere.
         .flag("--jwks-allow-addresses=127.0.0.0/8")
+        .flag("--jwks-min-refresh=100ms")
         .start()
         .await
+}
+
+fn by(uri: &str) -> String {
+    root("tokens", Some(&json!({"uri": uri})))
+}
+
+async fn status_with(world: &World, host: &str, token: &str) -> Result<u16> {
+    let request = get(host, "/").header("authorization", format!("Bearer {token}"));
+    Ok(once(world.http(), request).await?.status)
+}
+
+/// What a token comes to, by each of some requests.
+async fn statuses(world: &World, host: &str, token: &str) -> Result<BTreeSet<u16>> {
+    let mut statuses = BTreeSet::new();
+    for _ in 0..REQUESTS {
+        statuses.insert(status_with(world, host, token).await?);
+    }
+    Ok(statuses)
+}
+
+/// Waits until it comes to that, whichever worker is asked.
+async fn comes_to(world: &World, host: &str, token: &str, want: u16) -> Result<()> {
+    until(&format!("{host} answers {want}"), async || {
+        let statuses = statuses(world, host, token).await?;
+        ensure!(statuses == BTreeSet::from([want]), "{statuses:?}");
+        Ok(())
+    })
+    .await
 }
 
 async fn graph(world: &World) -> Result<Value> {
@@ -128,34 +199,32 @@ async fn graph(world: &World) -> Result<Value> {
 
 async fn a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
-    let issuer = Issuer::start(Duration::ZERO).await?;
-    issuer.well.store(false, Relaxed);
-    let world = start(source, &web, Some(&issuer.uri())).await?;
+    let (issuer, signer) = (Issuer::start(Duration::ZERO).await?, Signer::new()?);
+    let world = start(source, &web, &by(&issuer.uri())).await?;
     world.status(HOST, "/", 503).await?;
     let told = graph(&world).await?.to_string();
     let want = format!("no keys from {}: answers 503", issuer.uri());
     ensure!(told.contains(&want), "{told}");
-    issuer.well.store(true, Relaxed);
+    ensure!(status_with(&world, HOST, &signer.token).await? == 503);
+    ensure!(web.requests() == 0, "the upstream was asked");
+    issuer.has(Some(signer.set.clone()));
     world.status(HOST, "/", 401).await?;
+    comes_to(&world, HOST, &signer.token, 200).await?;
     // The last good keys stay.
-    issuer.well.store(false, Relaxed);
+    issuer.has(None);
     world.write("other.yaml", &service("default", "other", &[]))?;
-    sleep(Duration::from_secs(1)).await;
-    world.status(HOST, "/", 401).await?;
+    issuer.is_asked_again().await?;
+    ensure!(statuses(&world, HOST, &signer.token).await? == BTreeSet::from([200]));
     let told = graph(&world).await?.to_string();
     ensure!(!told.contains("no keys from"), "{told}");
-    ensure!(
-        web.requests() == 0,
-        "the upstream was asked {} times",
-        web.requests()
-    );
     Ok(())
 }
 
 async fn a_route_that_begins_to_ask_for_tokens_is_never_out_of_order(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let issuer = Issuer::start(Duration::from_secs(1)).await?;
-    let world = start(source, &web, None).await?;
+    issuer.has(Some(Signer::new()?.set));
+    let world = start(source, &web, &root("tokens", None)).await?;
     world.status(HOST, "/", 200).await?;
     let http = world.http();
     let asking = tokio::spawn(async move {
@@ -165,7 +234,7 @@ async fn a_route_that_begins_to_ask_for_tokens_is_never_out_of_order(source: Sou
         }
         anyhow::Ok(statuses)
     });
-    world.write("root.yaml", &root(Some(&issuer.uri())))?;
+    world.write("root.yaml", &by(&issuer.uri()))?;
     let statuses = tokio::time::timeout(switchyard_tests::wait::PATIENCE, asking).await;
     let statuses = statuses.context("no token is ever asked for")???;
     ensure!(statuses == BTreeSet::from([200, 401]), "{statuses:?}");
@@ -174,7 +243,7 @@ async fn a_route_that_begins_to_ask_for_tokens_is_never_out_of_order(source: Sou
 
 async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
-    let world = start(source, &web, Some("http://169.254.169.254/latest/meta-data/iam")).await?;
+    let world = start(source, &web, &by("http://169.254.169.254/latest/meta-data/iam")).await?;
     world.status(HOST, "/", 503).await?;
     until("the status says why", async || {
         let told = graph(&world).await?.to_string();
@@ -185,4 +254,38 @@ async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) 
         Ok(())
     })
     .await
+}
+
+/// Also where a worker has just believed it.
+async fn a_key_that_was_rotated_out_is_not_believed_any_more(source: Source) -> Result<()> {
+    const HOSTS: [&str; 3] = ["secret.bar.com", "inline.bar.com", "uri.bar.com"];
+    let web = Echo::start("web").await?;
+    let issuer = Issuer::start(Duration::ZERO).await?;
+    let signers = [Signer::new()?, Signer::new()?];
+    let roots = |signer: &Signer| {
+        root("secret", Some(&json!({"secretName": "keys"})))
+            + &root("inline", Some(&json!({"inline": signer.set})))
+            + &root("uri", Some(&json!({"uri": issuer.uri()})))
+            + &object(
+                "v1",
+                "Secret",
+                "keys",
+                json!({"stringData": {"jwks": signer.set}}),
+            )
+    };
+    let [first, second] = &signers;
+    issuer.has(Some(first.set.clone()));
+    let world = start(source, &web, &roots(first)).await?;
+    for (believed, other) in [(first, second), (second, first)] {
+        issuer.has(Some(believed.set.clone()));
+        world.write("root.yaml", &roots(believed))?;
+        for host in HOSTS {
+            comes_to(&world, host, &believed.token, 200).await?;
+            comes_to(&world, host, &other.token, 401).await?;
+            let before = web.requests();
+            ensure!(statuses(&world, host, &other.token).await? == BTreeSet::from([401]));
+            ensure!(web.requests() == before, "{host}: the upstream was asked");
+        }
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ mod delegation;
 mod deploy;
 mod edge;
 mod explain;
+mod external;
 mod failures;
 mod filter;
 mod fixture;

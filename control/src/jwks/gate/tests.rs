@@ -26,7 +26,7 @@ impl World {
     fn new() -> Self {
         let stats = Arc::<Stats>::default();
         Self {
-            gate: Gate::new(stats.clone()),
+            gate: Gate::new(stats.clone(), Duration::from_secs(60)),
             now: Instant::now(),
             stats,
         }

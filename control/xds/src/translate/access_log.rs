@@ -26,13 +26,14 @@ const COMMON: &[(&str, &str)] = &[
 ];
 
 /// Of requests. `branch`, `leaf`, `policy` and `reason` are the filter's, and null where it was not asked or had nothing to
-/// say.
+/// say. Queries are not logged: one may have an API key, and Envoy answers requests that the filter, which knows them, never
+/// sees.
 const HTTP: &[(&str, &str)] = &[
     ("authority", "%REQ(:AUTHORITY)%"),
     ("branch", "%FILTER_STATE(wasm.switchyard_branch:PLAIN)%"),
     ("leaf", "%FILTER_STATE(wasm.switchyard_leaf:PLAIN)%"),
     ("method", "%REQ(:METHOD)%"),
-    ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+    ("path", "%PATH(NQ:ORIG_OR_PATH)%"),
     ("policy", "%FILTER_STATE(wasm.switchyard_policy:PLAIN)%"),
     ("protocol", "%PROTOCOL%"),
     ("reason", "%FILTER_STATE(wasm.switchyard_reason:PLAIN)%"),

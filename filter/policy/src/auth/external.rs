@@ -2,6 +2,7 @@
 
 mod grpc;
 mod http;
+mod told;
 
 use super::{Failure, Fault, Pass, Reason, Refusal, Request, Response, Step, fields};
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     config::policy::{self, ExternalProtocol, OnFailure},
 };
 use std::time::Duration;
+use told::Told;
 
 /// Lets in whom a service lets in: by a clear yes, and by nothing else.
 pub(super) struct External {
@@ -40,6 +42,11 @@ enum Said {
 
 impl External {
     pub(super) fn check(&self, request: Request<'_>) -> Step {
+        let told = Told::of(request);
+        let request = Request {
+            headers: &told,
+            ..request
+        };
         let message = match self.protocol {
             ExternalProtocol::Http => Message::Http {
                 headers: http::ask(&self.path, &self.request_headers, request),

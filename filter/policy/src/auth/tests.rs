@@ -127,6 +127,7 @@ pub(super) fn check_at(requirement: &Requirement, headers: &[(&str, &str)], addr
         headers: &Client::new(headers),
         host: &Proxy::with_client_at(address),
         memory: &Memory::new(b"a test"),
+        levels: &[],
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     auth::{self, Answer, Failure, Pass, Requirement, Verdict},
-    config::policy::{Concurrency, GlobalLimit, Headers, OnFailure},
+    config::policy::{Concurrency, DescriptorEntry, EntryValue, GlobalLimit, Headers, KeyPart, OnFailure},
     limit::{Quota, Taken},
     policy::{Counted, Limit},
     rate_limit_service::{self, Judgement},
@@ -61,14 +61,15 @@ impl Enforcement {
     pub(super) fn ask_auth(
         &mut self,
         around: &mut Around<'_>,
-        policy: &Policy,
-        task: Task,
+        levels: &[Level],
+        (policy, task): (&Policy, Task),
         requirement: &Requirement,
     ) -> Asked {
         let request = auth::Request {
             headers: around.request.headers,
             host: around.host,
             memory: &around.worker.memory,
+            levels,
         };
         let verdict = match (self.waiting.take(), self.answer.take()) {
             (Some(waiting), Some(answer)) => requirement.resume(waiting, answer, request),
@@ -99,8 +100,8 @@ impl Enforcement {
     pub(super) fn ask_limit(
         &mut self,
         around: &mut Around<'_>,
-        policy: &Policy,
-        task: Task,
+        above: &[Level],
+        (policy, task): (&Policy, Task),
         limit: &Limit,
     ) -> Asked {
         let ruling = match &limit.counted {
@@ -112,7 +113,7 @@ impl Enforcement {
                 }
                 Ruling::from(taken)
             }
-            Counted::ByService(global) => match self.ask_service(around, global)? {
+            Counted::ByService(global) => match self.ask_service(around, above, global)? {
                 Some(ruling) => ruling,
                 None => {
                     around.saw(policy, task.part, Said::Unasked);
@@ -124,9 +125,16 @@ impl Enforcement {
     }
 
     /// None: it did not answer, which is no reason to refuse.
-    fn ask_service(&mut self, around: &Around<'_>, limit: &GlobalLimit) -> Result<Option<Ruling>, Step> {
+    fn ask_service(
+        &mut self,
+        around: &Around<'_>,
+        above: &[Level],
+        limit: &GlobalLimit,
+    ) -> Result<Option<Ruling>, Step> {
         let Some(answer) = self.answer.take() else {
-            let descriptors = self.facts(around).descriptors(&limit.descriptors);
+            let is_open = |descriptor: &&Vec<DescriptorEntry>| !tells_what_is_withheld(descriptor, above);
+            let descriptors = limit.descriptors.iter().filter(is_open);
+            let descriptors = self.facts(around).descriptors(descriptors);
             let call = rate_limit_service::ask(limit, &descriptors);
             return call.map_or(Ok(Some(Ruling::default())), |call| Err(Step::Call(call)));
         };
@@ -217,6 +225,16 @@ impl Enforcement {
             claims: &self.found,
         }
     }
+}
+
+/// Whether a service would be told a header that a level above keeps to itself, such as its API keys.
+fn tells_what_is_withheld(descriptor: &[DescriptorEntry], above: &[Level]) -> bool {
+    descriptor.iter().any(|entry| match &entry.value {
+        EntryValue::Of(KeyPart::Header(name)) => above
+            .iter()
+            .any(|level| level.policy.withheld.headers.contains(name)),
+        EntryValue::Of(_) | EntryValue::Literal(_) => false,
+    })
 }
 
 // === impl Ruling ===

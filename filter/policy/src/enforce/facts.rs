@@ -80,7 +80,10 @@ impl<'a> Facts<'a> {
 
     /// What a service is asked about. A descriptor of which an entry has no value in the request is left out.
     #[must_use]
-    pub fn descriptors(self, descriptors: &[Vec<DescriptorEntry>]) -> Vec<Descriptor> {
+    pub fn descriptors<'d>(
+        self,
+        descriptors: impl IntoIterator<Item = &'d Vec<DescriptorEntry>>,
+    ) -> Vec<Descriptor> {
         let entry = |DescriptorEntry { key, value }: &DescriptorEntry| {
             let value = match value {
                 EntryValue::Literal(text) => text.clone(),
@@ -89,7 +92,7 @@ impl<'a> Facts<'a> {
             Some((key.clone(), value))
         };
         let descriptor = |entries: &Vec<DescriptorEntry>| entries.iter().map(entry).collect();
-        descriptors.iter().filter_map(descriptor).collect()
+        descriptors.into_iter().filter_map(descriptor).collect()
     }
 
     /// What one part says of a request. None: it does not have that.

@@ -1,6 +1,7 @@
 mod by_service;
 mod changes;
 mod order;
+mod told;
 
 use super::*;
 use crate::{

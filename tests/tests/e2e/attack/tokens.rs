@@ -1,7 +1,7 @@
 //! Tokens that are no tokens, or are signed by nobody who may.
 
 use super::{Case, Credential, Site, Want, get, merged, pair, pair_of};
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -396,4 +396,45 @@ async fn a_token_is_in_one_place() -> Result<()> {
     none_lets_in(&keys, "/", lines.collect()).await?;
     let query = format!("/?access_token={token}&token={token}&jwt={token}");
     none_lets_in(&keys, &query, vec![("in the query", "X: y".to_owned())]).await
+}
+
+/// How far clocks may be off, in seconds, for the host of this name.
+const SKEWS: [(&str, Option<u64>, &[u64]); 4] = [
+    ("exact", Some(0), &[]),
+    ("narrow", Some(5), &[]),
+    ("wide", Some(60), &[20]),
+    ("unsaid", None, &[20]),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_may_be_off_by_what_is_said_and_no_more() -> Result<()> {
+    let keys = Keys::new()?;
+    let mut hosts = String::new();
+    for (name, skew, _) in SKEWS {
+        let mut check = keys.check()?;
+        check["jwt"] = merged(check["jwt"].clone(), &json!({"clockSkewSeconds": skew}));
+        hosts += &pair(name, &json!([check]));
+    }
+    let site = Site::start_with(|builder| builder.manifest("tokens.yaml", &hosts)).await?;
+    for (name, _, believed) in SKEWS {
+        let hosts = pair_of(name);
+        site.guards(&hosts.each_ref().map(String::as_str)).await?;
+        for (host, off) in hosts.iter().flat_map(|host| [20, 120].map(|off| (host, off))) {
+            for claim in ["exp", "nbf", "iat"] {
+                // A request takes less than what lies between that and a skew.
+                let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+                let time = if claim == "exp" { now - off } else { now + off };
+                let bearer = format!("Bearer {}", keys.saying(&json!({claim: time}))?);
+                let message = get(host, "/", "").with(&Credential("Authorization", bearer.into()));
+                let what = format!("{host} {claim} {off}");
+                if believed.contains(&off) {
+                    site.serves(&message).await.context(what)?;
+                } else {
+                    let reply = site.is_kept_off(&message).await?;
+                    ensure!(reply.status == Some(401), "{what}: {reply:?}");
+                }
+            }
+        }
+    }
+    Ok(())
 }

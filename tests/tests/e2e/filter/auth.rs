@@ -11,6 +11,7 @@ use switchyard_tests::{
     load::Load,
     statics::{Cluster, HOST},
     tokens::{ALGORITHMS, Issuer},
+    wait,
 };
 
 /// Of `open sesame`: `printf %s 'open sesame' | sha256sum`.
@@ -151,6 +152,44 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
     Ok(())
 }
 
+/// Nor is a token that was believed while they were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_too_old_are_not_trusted() -> Result<()> {
+    let issuer = Issuer::new("ES256")?;
+    let key = issuer.key()?;
+    let until =
+        |seconds: u64| auth(&[json!({"jwt": {"keys": [key], "keysExpire": seconds, "clockSkewSeconds": 0}})]);
+    let now = || anyhow::Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
+    let proxy = Proxy::start(&until(now()? + 600)).await?;
+    let bearer = format!("Bearer {}", issuer.token(&json!({"sub": "ann"}))?);
+    let ask = async |path: &str| proxy.get(path, &[("authorization", &bearer)]).await;
+    for number in 0..12 {
+        let answer = ask(PATHS[number % 2]).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+    }
+    // They expire by themselves.
+    proxy.envoy.configure(&until(now()? + 2)).await?;
+    wait::until("the keys are too old", async || {
+        let answer = ask("/switched").await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        Ok(())
+    })
+    .await?;
+    let before = proxy.blue.requests();
+    for number in 0..12 {
+        let path = PATHS[number % 2];
+        let answer = ask(path).await?;
+        ensure!(answer.status == 503, "{path}: {answer:?}");
+    }
+    ensure!(proxy.blue.requests() == before, "the upstream was asked");
+    ensure!(proxy.envoy.counted(SOURCE, "denied_keys").await? > 0);
+    // Who shows no token is told the same as ever.
+    ensure!(proxy.status("/plain", &[]).await? == 401);
+    proxy.envoy.configure(&until(now()? + 600)).await?;
+    ensure!(ask("/plain").await?.status == 200);
+    Ok(())
+}
+
 /// What a service says, by HTTP and by gRPC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_is_asked_and_only_a_clear_yes_lets_in() -> Result<()> {
@@ -233,7 +272,7 @@ async fn what_waits_may_end_at_any_time() -> Result<()> {
         let request = get(HOST, "/").header("authorization", "slow");
         waiting.push(tokio::spawn(once(proxy.envoy.http, request)));
     }
-    switchyard_tests::wait::until("all wait", async || {
+    wait::until("all wait", async || {
         ensure!(gatekeeper.asked() == 20);
         Ok(())
     })

@@ -47,6 +47,7 @@ impl Worker {
                 ..Proxy::default()
             },
             memory: &self.memory,
+            levels: &[],
         };
         f(&self.requirement, request)
     }

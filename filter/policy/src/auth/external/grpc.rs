@@ -208,7 +208,7 @@ fn read_allowed(
                     .extend(Some(name).filter(|name| header::is_settable(name)));
             }
             (6, Value::Bytes(option)) => {
-                let option = HeaderOption::read(option)?;
+                let option = HeaderOption::read(option)?.map(HeaderOption::beside_other_cookies);
                 option
                     .into_iter()
                     .for_each(|option| option.apply(&mut headers.response, |_| false));
@@ -245,6 +245,16 @@ impl HeaderOption {
             header: policy::Header { name, value },
             action,
         }))
+    }
+
+    /// A cookie takes no other's place, neither the upstream's nor the service's, whatever the service says of that: most say
+    /// nothing.
+    fn beside_other_cookies(self) -> Self {
+        let action = match self.action {
+            Action::Set if self.header.name == "set-cookie" => Action::Add,
+            action => action,
+        };
+        Self { action, ..self }
     }
 
     fn apply(self, edits: &mut HeaderEdits, is_there: impl Fn(&str) -> bool) {

@@ -39,6 +39,7 @@ fn judge(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> Ve
         headers: &Client::new(client),
         host: &Proxy::with_client_at("192.0.2.7"),
         memory: &memory,
+        levels: &[],
     };
     match requirement.check(request) {
         Verdict::Ask(_, waiting) => requirement.resume(waiting, Answer::Reply(reply), request),
@@ -132,6 +133,7 @@ fn a_service_is_one_of_several_checks() {
             headers: &Client::new(CLIENT),
             host: &Proxy::with_client_at(address),
             memory: &memory,
+            levels: &[],
         };
         let verdict = match (any.check(request), status) {
             (Verdict::Ask(_, waiting), Some(status)) => {
@@ -173,6 +175,7 @@ fn an_answer_to_another_question_lets_nobody_in() {
         headers: &Client::new(CLIENT),
         host: &Proxy::default(),
         memory: &memory,
+        levels: &[],
     };
     let Verdict::Ask(_, waiting) = requirement.check(request) else {
         panic!("is not asked");

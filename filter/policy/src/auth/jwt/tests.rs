@@ -112,6 +112,7 @@ fn check_with(requirement: &Requirement, token: &str, host: &Proxy, memory: &Mem
         headers: &Client::new(&[("authorization", &format!("Bearer {token}"))]),
         host,
         memory,
+        levels: &[],
     })
 }
 

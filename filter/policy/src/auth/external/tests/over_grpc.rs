@@ -209,3 +209,23 @@ mod properties {
         }
     }
 }
+
+/// Whatever is said of whether it replaces others: nothing, and that it does.
+#[wasm_bindgen_test(unsupported = test)]
+fn a_cookie_takes_no_others_place() {
+    use crate::protobuf::Writer;
+    let cookie = |value: &str, action| {
+        let header = Writer::default().bytes(1, "set-cookie").bytes(2, value);
+        Writer::default().message(1, header).varint(3, action)
+    };
+    let allowed = Writer::default()
+        .message(6, cookie("a=1", 0))
+        .message(6, cookie("b=2", 2));
+    let body = Writer::default().message(3, allowed).into_bytes();
+    let verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+    let Verdict::Pass(Pass { headers, .. }) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let want = (vec![], vec![("set-cookie", "a=1"), ("set-cookie", "b=2")], vec![]);
+    assert_eq!(edits(&headers.response), want);
+}
