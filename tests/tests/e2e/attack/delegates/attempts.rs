@@ -255,7 +255,7 @@ pub(super) fn other_places() -> Vec<Attempt> {
         more: branch("below", &json!([own])) + &branch("beside", &json!([to("vault", "/team")])),
         ..attempt
     };
-    let standby = json!({"standby": ["beside"], "preview": {"header": "x-preview", "value": "yes"}});
+    let standby = json!({"namespace": "default", "standby": ["beside"], "preview": {"header": "x-preview", "value": "yes"}});
     let by_key = json!({"standby": ["beside"], "preview": {"header": "x-api-key", "value": "open sesame"}});
     let sticky = json!({"standby": ["beside"], "canary": {"percent": 50}, "sticky": {"cookie": "branch", "ttlSeconds": 60}});
     let mut attempts: Vec<_> = [
@@ -305,11 +305,6 @@ pub(super) fn other_places() -> Vec<Attempt> {
             "another, by another name",
             &{ json!([{"match": "/team", "prefixRewrite": "/", "delegate": {"name": "mounted"}}]) },
             Served("/x"),
-        ),
-        routes(
-            "nobody, elsewhere",
-            &go_on("team", &json!({"namespace": "elsewhere"})),
-            OutOfOrder,
         ),
         routes("itself", &go_on("team", &json!({})), OutOfOrder),
         routes("the parent", &go_on("parent", &json!({})), OutOfOrder),
