@@ -138,7 +138,11 @@ impl Connection {
 impl Http2 {
     /// HTTP/2 with prior knowledge.
     pub async fn open(server: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(server).await?;
+        Self::over(TcpStream::connect(server).await?).await
+    }
+
+    /// The same on a stream that is already there.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self> {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .handshake(TokioIo::new(stream))
             .await?;

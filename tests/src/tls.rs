@@ -45,9 +45,7 @@ impl Client<'_> {
     pub async fn connect(&self, server: SocketAddr, host: &str) -> Result<TlsStream<TcpStream>> {
         let mut config = self.config()?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let stream = TcpStream::connect(server).await?;
-        let name = ServerName::try_from(host.to_owned())?;
-        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+        connect(server, host, config).await
     }
 
     fn config(&self) -> Result<ClientConfig> {
@@ -130,16 +128,36 @@ impl Authority {
         host: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<TlsStream<TcpStream>> {
+        connect(server, host, self.client(versions)?).await
+    }
+
+    /// The same, for one of these protocols, which the server has to agree to.
+    pub async fn connect_for(
+        &self,
+        server: SocketAddr,
+        host: &str,
+        alpn: &[&str],
+    ) -> Result<TlsStream<TcpStream>> {
+        let mut config = self.client(rustls::ALL_VERSIONS)?;
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        connect(server, host, config).await
+    }
+
+    fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone())?;
-        let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into());
+        Ok(builder
             .with_protocol_versions(versions)?
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = TcpStream::connect(server).await?;
-        let name = ServerName::try_from(host.to_owned())?;
-        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+            .with_no_client_auth())
     }
+}
+
+async fn connect(server: SocketAddr, host: &str, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(server).await?;
+    let name = ServerName::try_from(host.to_owned())?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }
 
 // === impl Certificate ===

@@ -70,9 +70,12 @@ pub enum Stage {
 /// What was found out on the way.
 #[derive(Debug, Default)]
 struct Found {
-    /// Of the limit that leaves the least; and what answers say of it.
+    /// Of the limit that leaves the least; the outermost level that has a limit; and what answers say of it.
     quota: Option<Quota>,
+    quota_level: Option<usize>,
     quota_headers: Vec<(&'static str, String)>,
+    /// The level that answers in the upstream's place.
+    answered_by: Option<usize>,
     places: Vec<Place>,
     /// What checks that were passed have to say, by level.
     passes: Vec<(usize, Pass)>,
@@ -187,7 +190,11 @@ impl Enforcement {
         self.ask_cors(around, levels)?;
         while let Some(task) = self.plan.get(self.next).copied() {
             if let Some(level) = levels.get(task.level) {
-                self.ask(around, levels, level, task)?;
+                let asked = self.ask(around, levels, level, task);
+                if let Err(Step::Refuse(_)) = asked {
+                    self.found.answered_by = Some(task.level);
+                }
+                asked?;
             }
             self.next += 1;
         }
@@ -260,8 +267,10 @@ impl Worker {
 // === impl Found ===
 
 impl Found {
-    /// What a limit leaves counts if none leaves less.
-    fn note(&mut self, quota: Option<Quota>) {
+    /// What a limit of that level leaves counts if none leaves less.
+    fn note(&mut self, level: usize, quota: Option<Quota>) {
+        let levels = self.quota_level.into_iter().chain(quota.map(|_| level));
+        self.quota_level = levels.min();
         let quotas = self.quota.into_iter().chain(quota);
         self.quota = quotas.min_by_key(|quota| quota.remaining);
     }

@@ -12,6 +12,7 @@ use switchyard_tests::{
     echo::Echo,
     manifests::service,
     ratelimit::RateLimit,
+    tokens::Issuer,
     world::{Builder, Source, World},
 };
 
@@ -51,6 +52,14 @@ struct Shop {
     world: World,
     limits: RateLimit,
     web: Echo,
+}
+
+/// Bearers of an issuer, each of one of its tenants.
+struct Tokens {
+    issuer: Issuer,
+    of_c: String,
+    of_d: String,
+    of_nobody: String,
 }
 
 /// Requests that have a count of their own.
@@ -125,6 +134,51 @@ fn route(path: &str, limits: &[Value]) -> Value {
     })
 }
 
+// === impl Tokens ===
+
+impl Tokens {
+    fn new() -> Result<Self> {
+        let issuer = Issuer::new("ES256")?;
+        let bearer = |claims: Value| anyhow::Ok(format!("Bearer {}", issuer.token(&claims)?));
+        Ok(Self {
+            of_c: bearer(json!({"sub": "ann", "tenant": "c"}))?,
+            of_d: bearer(json!({"sub": "ann", "tenant": "d"}))?,
+            of_nobody: bearer(json!({"sub": "ann"}))?,
+            issuer,
+        })
+    }
+
+    /// Counts by the tenant that the token names.
+    fn route(&self) -> Result<Value> {
+        let tenant = json!({"key": "tenant", "from": {"claim": "tenant"}});
+        let set = json!({"keys": [self.issuer.jwk()?]}).to_string();
+        let mut route = route("/claim", &[by_host(&[tenant])]);
+        route["auth"] = json!([{"jwt": {"jwks": {"inline": set}}}]);
+        Ok(route)
+    }
+
+    /// It is the token that counts, whatever the client says beside it.
+    async fn hold(&self, shop: &Shop, host: &str) -> Result<()> {
+        let cases = [
+            (&self.of_c, "c", Some((4, 4))),
+            (&self.of_d, "c", Some((4, 4))),
+            (&self.of_c, "e", Some((4, 0))),
+            // The descriptor is not sent.
+            (&self.of_nobody, "c", None),
+        ];
+        for (token, says, limit) in cases {
+            let case = Case {
+                path: "/claim",
+                headers: &[("authorization", token), ("x-tenant", says)],
+                from: [127, 0, 0, 1],
+                limit,
+            };
+            case.holds(shop, host).await?;
+        }
+        Ok(())
+    }
+}
+
 /// A limit that the service counts, with one descriptor.
 fn global(entries: &Value) -> Value {
     let service = json!({"name": "limits", "port": 80});
@@ -173,6 +227,7 @@ impl Case<'_> {
 async fn as_many_are_admitted_as_the_service_says_of_each_descriptor(source: Source) -> Result<()> {
     let part = |key: &str, from: Value| json!({"key": key, "from": from});
     let tenant = part("tenant", json!({"header": "x-tenant"}));
+    let tokens = Tokens::new()?;
     let routes = json!([
         route("/tenant", &[by_host(&[tenant])]),
         route("/gold", &[by_host(&[json!({"key": "tenant", "value": "gold"})])]),
@@ -191,6 +246,7 @@ async fn as_many_are_admitted_as_the_service_says_of_each_descriptor(source: Sou
                 part("method", json!({"method": {}}))
             ])]
         ),
+        tokens.route()?,
         route(
             "/unlisted",
             &[by_host(&[json!({"key": "nobody", "value": "knows"})])]
@@ -229,6 +285,7 @@ async fn as_many_are_admitted_as_the_service_says_of_each_descriptor(source: Sou
         for case in cases.iter().chain([&elsewhere]) {
             case.holds(&shop, host).await?;
         }
+        tokens.hold(&shop, host).await?;
     }
     Ok(())
 }

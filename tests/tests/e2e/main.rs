@@ -20,6 +20,7 @@ mod fixture;
 mod global_limits;
 mod headers;
 mod jwks;
+mod levels;
 mod life;
 mod local_limits;
 mod logs;

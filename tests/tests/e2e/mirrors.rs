@@ -1,5 +1,9 @@
 //! Copies of requests: who gets them, what is in them, and that nobody waits for them.
 
+mod share;
+mod streaming;
+mod trouble;
+
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -18,7 +22,7 @@ use switchyard_tests::{
     world::{Builder, Source, World},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
@@ -88,7 +92,9 @@ impl Drop for Recorder {
     }
 }
 
-async fn record(mut stream: TcpStream, seen: &Mutex<Vec<(String, usize)>>) -> Result<()> {
+async fn record(stream: TcpStream, seen: &Mutex<Vec<(String, usize)>>) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut stream = BufStream::new(stream);
     loop {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -104,6 +110,7 @@ async fn record(mut stream: TcpStream, seen: &Mutex<Vec<(String, usize)>>) -> Re
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
             .await?;
+        stream.flush().await?;
     }
 }
 
@@ -146,6 +153,15 @@ impl Drop for Stuck {
 
 /// Two hosts that serve `web`, one by a plain route and one below a switch, and copy each request to these.
 async fn world(source: Source, web: &Echo, mirrors: &[(&str, SocketAddr)]) -> Result<World> {
+    let mirrors: Vec<_> = mirrors
+        .iter()
+        .map(|(name, address)| (*name, vec![*address]))
+        .collect();
+    world_with(Builder::new(source)?, web, &mirrors).await
+}
+
+/// The same, with mirrors of any number of endpoints.
+async fn world_with(builder: Builder, web: &Echo, mirrors: &[(&str, Vec<SocketAddr>)]) -> Result<World> {
     let mirror: Vec<_> = mirrors
         .iter()
         .map(|(name, _)| json!({"service": name, "port": 80}))
@@ -158,10 +174,10 @@ async fn world(source: Source, web: &Echo, mirrors: &[(&str, SocketAddr)]) -> Re
         + &ingress_route("switched", &root(HOSTS[1], &delegating))
         + &ingress_route("branch", &json!({"routes": routes}))
         + &service("default", "web", &[web.address]);
-    for (name, address) in mirrors {
-        yaml += &service("default", name, &[*address]);
+    for (name, addresses) in mirrors {
+        yaml += &service("default", name, addresses);
     }
-    let world = Builder::new(source)?.manifest("all.yaml", &yaml)?.start().await?;
+    let world = builder.manifest("all.yaml", &yaml)?.start().await?;
     for host in HOSTS {
         world.served_by(host, "/", "web").await?;
     }

@@ -39,9 +39,10 @@ struct Ruling {
 impl Enforcement {
     /// Answers a page that asks, where a level says what pages may.
     pub(super) fn ask_cors(&mut self, around: &mut Around<'_>, levels: &[Level]) -> Asked {
-        let mut policies = levels.iter().rev().map(|level| &*level.policy);
-        let with_cors = policies.find_map(|policy| Some((policy, policy.cors.as_ref()?)));
-        let Some((policy, cors)) = with_cors else {
+        let mut levels = levels.iter().enumerate().rev();
+        let with_cors =
+            levels.find_map(|(at, level)| Some((at, &*level.policy, level.policy.cors.as_ref()?)));
+        let Some((at, policy, cors)) = with_cors else {
             return Ok(());
         };
         let origin = cors::origin(around.request);
@@ -49,6 +50,7 @@ impl Enforcement {
         if !cors::is_preflight(around.request) {
             return Ok(());
         }
+        self.found.answered_by = Some(at);
         let Some(response) = cors.on_preflight(origin) else {
             around.saw(policy, Part::Cors, Said::Refused("origin"));
             let refusal = Refusal::new(Reason::PermissionDenied, (policy, Part::Cors), "origin");
@@ -175,7 +177,7 @@ impl Enforcement {
         if limit.dry_run {
             return Ok(());
         }
-        self.found.note(quota);
+        self.found.note(task.level, quota);
         let pass = Pass {
             identity: None,
             headers,

@@ -53,22 +53,26 @@ impl Enforcement {
     }
 
     /// What is to be changed of the answer, whoever gives it.
+    ///
+    /// What a level says by its limits, or answers in the upstream's place, no level below it changes.
     #[must_use]
     pub fn answer_edits(&self) -> Vec<Edit<'_>> {
         let Found {
+            quota_level,
             quota_headers,
+            answered_by,
             passes,
             origin,
             ..
         } = &self.found;
-        let limits = quota_headers.iter();
-        let mut edits: Vec<_> = limits
-            .map(|(name, value)| Edit::Set(name, value.as_bytes()))
-            .collect();
+        let mut edits = Vec::new();
         if let Some(cors) = self.policies().rev().find_map(|policy| policy.cors.as_ref()) {
             cors.on_answer(origin.as_deref(), &mut edits);
         }
-        for (at, level) in self.levels.iter().enumerate().rev() {
+        let asked = answered_by.map_or(self.levels.len(), |level| level + 1);
+        for (at, level) in self.levels.iter().enumerate().take(asked).rev() {
+            let limits = quota_headers.iter().filter(|_| *quota_level == Some(at));
+            edits.extend(limits.map(|(name, value)| Edit::Set(name, value.as_bytes())));
             let of_level = passes.iter().filter(|(level, _)| *level == at);
             edits.extend(of_level.flat_map(|(_, pass)| Edit::all(&pass.headers.response)));
             edits.extend(Edit::all(&level.policy.headers.response));

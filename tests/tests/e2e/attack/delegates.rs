@@ -1,17 +1,24 @@
 //! A delegate that tries to undo what its parent asks, in every way that the schema has.
 //!
 //! `/team` of the parent asks for a key, and is left to the IngressRoute `team`. What `team` says is a line of a table. At no
-//! time, also not while it changes, is anything served to who has no key.
+//! time, also not while it changes, is anything served to who has no key: each request is refused at the client, and the
+//! upstream hears nothing. What `team` says of requests is tried below parents that ask for something else, too.
 
 mod attempts;
+mod parents;
+mod policies;
+mod schema;
 
 use super::{Case, KEY, Message, Site, Want, branch, delegate, get, guarded, root, secret, to};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use attempts::{edits, other_objects, other_places, other_words, own_checks};
+use parents::{Parent, Parents};
+use policies::{own_limits, own_services, own_tokens};
 use serde_json::{Value, json};
-use switchyard_tests::{manifests::ingress_route, wait::until};
+use switchyard_tests::{manifests::ingress_route, raw::Reply, wait::until};
 
 use Entitled::{Denied, OutOfOrder, Served};
+use Reach::{Below, Beside, Preflight};
 
 const PARENT: &str = "parent.bar.com";
 
@@ -39,49 +46,85 @@ struct Attempt {
     is_open: bool,
 }
 
-/// Requests without the key, and all that a delegate might have made of them. Methods, paths and lines.
-const TRICKS: &[(&str, &str, &str)] = &[
-    ("GET", "/team", ""),
-    ("GET", "/team/", ""),
-    ("GET", "/team/x", ""),
-    ("GET", "/team/deep/x", ""),
-    ("GET", "/TEAM/x", ""),
-    ("DELETE", "/team/x", ""),
-    ("POST", "/team/x", "Content-Length: 0\r\n"),
-    ("OPTIONS", "/team/x", ""),
-    ("OPTIONS", "/team/x", "Origin: https://evil.example\r\n"),
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// What was left to `team`.
+    Below,
+    /// The same, by a page that asks whether it may: CORS has an answer to that.
+    Preflight,
+    /// What was not.
+    Beside,
+}
+
+/// A request without the key. Its method, path and lines.
+type Trick = (Reach, &'static str, &'static str, &'static str);
+
+const PAGE: &str = "Origin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n";
+const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const NAMED: &str = "X-Switchyard-User: alice\r\nX-Switchyard-Auth: apiKey\r\n";
+
+/// All that a delegate might have made of them.
+const TRICKS: &[Trick] = &[
+    (Below, "GET", "/team", ""),
+    (Below, "GET", "/team/", ""),
+    (Below, "GET", "/team/x", ""),
+    (Below, "GET", "/team/deep/x", ""),
+    (Beside, "GET", "/TEAM/x", ""),
+    (Below, "DELETE", "/team/x", ""),
+    (Below, "POST", "/team/x", "Content-Length: 0\r\n"),
+    (Below, "OPTIONS", "/team/x", ""),
+    (Below, "OPTIONS", "/team/x", "Origin: https://evil.example\r\n"),
+    (Preflight, "OPTIONS", "/team/x", PAGE),
+    (Below, "GET", "/team/x", "X-Api-Key: own key\r\n"),
     (
-        "OPTIONS",
-        "/team/x",
-        "Origin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n",
-    ),
-    (
+        Below,
         "GET",
         "/team/x",
-        "Origin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n",
+        "X-Api-Key: own key\r\nX-Own-Key: own key\r\n",
     ),
-    ("GET", "/team/x", "X-Api-Key: own key\r\n"),
-    ("GET", "/team/x", "X-Api-Key: own key\r\nX-Own-Key: own key\r\n"),
-    ("GET", "/team/x?key=own%20key", ""),
-    ("GET", "/team/x", "Authorization: Basic ZXZlOnNlY3JldA==\r\n"),
-    ("GET", "/team/x", "X-Preview: yes\r\nCookie: branch=x\r\n"),
+    (Below, "GET", "/team/x?key=own%20key", ""),
     (
+        Below,
         "GET",
         "/team/x",
-        "X-Switchyard-User: alice\r\nX-Switchyard-Auth: apiKey\r\n",
+        "Authorization: Basic ZXZlOnNlY3JldA==\r\n",
     ),
-    ("GET", "/team/x", "X-Forwarded-For: 127.0.0.1\r\n"),
-    (
-        "GET",
-        "/team/x",
-        "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-    ),
-    ("GET", "/", ""),
-    ("GET", "/x", ""),
-    ("GET", "/teams", ""),
-    ("GET", "/admin", ""),
+    (Below, "GET", "/team/x", "X-Preview: yes\r\nCookie: branch=x\r\n"),
+    (Below, "GET", "/team/x", NAMED),
+    (Below, "GET", "/team/x", "X-Forwarded-For: 127.0.0.1\r\n"),
+    (Below, "GET", "/team/x", UPGRADE),
+    (Beside, "GET", "/", ""),
+    (Beside, "GET", "/x", ""),
+    (Beside, "GET", "/teams", ""),
+    (Beside, "GET", "/admin", ""),
 ];
+
+// === impl Reach ===
+
+impl Reach {
+    /// What came back, from a host that is up or not, where `team` is in order or not.
+    fn is_refused(self, reply: &Reply, attempt: &Attempt, is_settled: bool) -> Result<()> {
+        let is_by_parent = matches!(reply.status, Some(401 | 403));
+        let is_down = matches!(reply.status, Some(404 | 503));
+        let may_be_down = !is_settled || attempt.entitled == OutOfOrder;
+        let is_it = match self {
+            Below => is_by_parent || (is_down && may_be_down),
+            Preflight => {
+                let is_told = reply.status == Some(200) && reply.header("x-echo-backend").is_empty();
+                let has_cors = attempt.has_cors() || !is_settled;
+                is_by_parent || (is_told && has_cors) || (is_down && may_be_down)
+            }
+            Beside => {
+                let is_web = reply.status == Some(200) && reply.header("x-echo-backend") == "web";
+                is_web || (is_down && (!attempt.is_open || !is_settled))
+            }
+        };
+        ensure!(is_it, "it is not refused");
+        Ok(())
+    }
+}
 
 // === impl Attempt ===
 
@@ -93,13 +136,19 @@ impl Attempt {
         ingress_route("team", spec) + more + &edition
     }
 
+    /// `team` answers pages that ask.
+    fn has_cors(&self) -> bool {
+        let routes = self.spec["routes"].as_array();
+        routes.is_some_and(|routes| routes.iter().any(|route| !route["cors"].is_null()))
+    }
+
     /// What is said of `team`, and that nothing came of it that should not.
-    async fn is_withstood(&self, site: &Site, number: usize) -> Result<()> {
+    async fn is_withstood(&self, site: &Site, others: &[Parent], number: usize) -> Result<()> {
         let edition = format!("edition-{number}.bar.com");
         site.world.write("team.yaml", &self.manifests(&edition))?;
         let mut leaks = Vec::new();
         let settled = until("it has come to what it should", async || {
-            leaks.extend(leaks_of(site).await?);
+            leaks.extend(self.leaks(site, false).await?);
             ensure!(
                 site.world.get(&edition, "/").await?.backend() == "web",
                 "it is not there yet"
@@ -107,9 +156,29 @@ impl Attempt {
             self.is_settled(site).await
         })
         .await;
-        leaks.extend(leaks_of(site).await?);
+        leaks.extend(self.leaks(site, settled.is_ok()).await?);
         ensure!(leaks.is_empty(), "{}", leaks.join("\n"));
-        settled
+        settled?;
+        for parent in others {
+            let withstands = parent.withstands(site, self).await;
+            withstands.with_context(|| parent.host.clone())?;
+        }
+        Ok(())
+    }
+
+    /// The tricks that something came of.
+    async fn leaks(&self, site: &Site, is_settled: bool) -> Result<Vec<String>> {
+        let mut leaks = Vec::new();
+        for trick in TRICKS {
+            let came_of = match tried(site, PARENT, *trick).await {
+                Ok(reply) => {
+                    (trick.0.is_refused(&reply, self, is_settled)).with_context(|| format!("{reply:?}"))
+                }
+                Err(error) => Err(error),
+            };
+            leaks.extend(came_of.err().map(|error| format!("{trick:?}: {error:#}")));
+        }
+        Ok(leaks)
     }
 
     async fn is_settled(&self, site: &Site) -> Result<()> {
@@ -148,22 +217,14 @@ impl Attempt {
     }
 }
 
-/// The tricks that something came of.
-async fn leaks_of(site: &Site) -> Result<Vec<String>> {
-    let mut leaks = Vec::new();
-    for (method, path, lines) in TRICKS {
-        let text = format!("{method} {path} HTTP/1.1\r\nHost: {PARENT}\r\n{lines}\r\n");
-        let before = site.vault.received();
-        let reply = site.ask(&Message::Bytes(text.into_bytes())).await?;
-        if site.vault.received() != before {
-            leaks.push(format!("{method} {path} {lines:?}: {reply:?}"));
-        }
-    }
-    Ok(leaks)
+/// What came of a trick; nothing of it may have come to `vault`.
+async fn tried(site: &Site, host: &str, (_, method, path, lines): Trick) -> Result<Reply> {
+    let text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n");
+    site.is_kept_off(&Message::Bytes(text.into_bytes())).await
 }
 
-/// Whether all attempts come to nothing.
-async fn are_withstood(attempts: Vec<Attempt>) -> Result<()> {
+/// Whether all attempts come to nothing, below the parent that asks for a key and these others.
+async fn are_withstood(attempts: Vec<Attempt>, others: &Parents) -> Result<()> {
     let parent = json!([to("web", "/"), guarded(delegate("team", "/team"))]);
     let own = secret("own-keys", &json!({"mallory": "own key"}))
         + &secret(
@@ -174,12 +235,13 @@ async fn are_withstood(attempts: Vec<Attempt>) -> Result<()> {
     let site = Site::start_with(|builder| {
         builder
             .manifest("parent.yaml", &root("parent", &json!({"fqdn": PARENT}), &parent))?
+            .manifest("parents.yaml", &others.manifests)?
             .manifest("own.yaml", &own)
     })
     .await?;
     let mut wrong = Vec::new();
     for (number, attempt) in attempts.iter().enumerate() {
-        if let Err(error) = attempt.is_withstood(&site, number).await {
+        if let Err(error) = attempt.is_withstood(&site, &others.parents, number).await {
             wrong.push(format!("{} ({}): {error:#}", attempt.what, attempt.spec));
         }
     }
@@ -189,27 +251,35 @@ async fn are_withstood(attempts: Vec<Attempt>) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checks_of_a_delegate_come_on_top() -> Result<()> {
-    are_withstood(own_checks()).await
+    are_withstood(own_checks(), &Parents::start().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delegate_changes_no_header_that_is_not_its_own() -> Result<()> {
-    are_withstood(edits()).await
+    are_withstood(edits(), &Parents::start().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_word_of_a_delegate_lets_in() -> Result<()> {
-    are_withstood(other_words()).await
+    are_withstood(other_words(), &Parents::start().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delegate_has_no_other_place_and_no_other_way() -> Result<()> {
-    are_withstood(other_places()).await
+    are_withstood(other_places(), &Parents::none()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_other_object_lets_in() -> Result<()> {
-    are_withstood(other_objects()).await
+    are_withstood(other_objects(), &Parents::none()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_limits_and_services_of_a_delegate_let_nobody_in() -> Result<()> {
+    let attempts = [own_tokens()?, own_limits(), own_services()]
+        .into_iter()
+        .flatten();
+    are_withstood(attempts.collect(), &Parents::start().await?).await
 }
 
 /// Whoever may have a root can lead to any IngressRoute, so what the services need to be asked is said beside them.

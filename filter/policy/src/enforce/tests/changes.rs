@@ -54,6 +54,84 @@ fn the_outermost_level_has_the_last_word() {
     assert_eq!(arrived.enforcement.answer_edits(), want);
 }
 
+/// The request's answer in the upstream's place, or that of an upstream that says nothing: the names of its headers.
+fn answered(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
+    let Arrived {
+        step,
+        enforcement,
+        client,
+    } = scene.ask(headers);
+    let mut response = match step {
+        Step::Done => Response::empty(200),
+        Step::Refuse(refusal) => refusal.response(client.request()),
+        Step::Answer(response) => response,
+        other => panic!("{other:?}"),
+    };
+    response.edit(&enforcement.answer_edits());
+    response.headers.into_iter().map(|(name, _)| name).collect()
+}
+
+/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` are the word of whoever limits or asks.
+#[wasm_bindgen_test(unsupported = test)]
+fn what_a_level_says_on_answers_no_level_below_takes_away() {
+    let limit = r#""rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
+    let removes = |more: &str| {
+        let names = QUOTA_HEADERS.map(|name| format!("{name:?}")).join(", ");
+        format!(
+            r#""headers": {{"response": {{"remove": ["retry-after", "www-authenticate", {names}]}}}}{more}"#
+        )
+    };
+    let retry_after = [&["retry-after", "content-type"][..], &QUOTA_HEADERS].concat();
+    let people = r#""auth": [{"anyOf": [{"basic": {"realm": "shop", "users": {}}}]}]"#;
+    let challenge = vec!["www-authenticate", "content-type"];
+    let own_limit =
+        r#", "rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1, "key": ["path"]}}]"#;
+    let (says_nothing, type_alone) = (vec![], vec!["content-type"]);
+    for (levels, first, second) in [
+        (&[limit, &removes("")][..], QUOTA_HEADERS.to_vec(), &retry_after),
+        // Also where the level below has a limit that leaves less, or as much.
+        (
+            &[limit, &removes(own_limit)],
+            QUOTA_HEADERS.to_vec(),
+            &retry_after,
+        ),
+        (&[people, &removes("")], challenge.clone(), &challenge),
+        // The level itself may, and one above.
+        (
+            &[&format!("{limit}, {}", removes(""))],
+            says_nothing.clone(),
+            &type_alone,
+        ),
+        (&[&removes(""), limit], says_nothing, &type_alone),
+        (&[&removes(""), people], type_alone.clone(), &type_alone),
+    ] {
+        let mut scene = Scene::new(levels);
+        assert_eq!(answered(&mut scene, &[]), first, "{levels:?}");
+        assert_eq!(answered(&mut scene, &[]), *second, "{levels:?}");
+    }
+}
+
+/// It has not come to them.
+#[wasm_bindgen_test(unsupported = test)]
+fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_those_above() {
+    let says = |who: &str, more: &str| {
+        format!(r#""headers": {{"response": {{"set": [{{"name": "x-{who}", "value": "1"}}]}}}}{more}"#)
+    };
+    let cors = r#", "cors": {"allowOrigins": ["*"]}"#;
+    let nobody = r#", "auth": [{"anyOf": [{"ip": {"allow": ["198.51.100.0/24"]}}]}]"#;
+    let page = [
+        (":method", "OPTIONS"),
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "PUT"),
+    ];
+    for (more, headers) in [(cors, &page[..]), (nobody, &[])] {
+        let mut scene = Scene::new(&[&says("outer", ""), &says("own", more), &says("inner", "")]);
+        let names = answered(&mut scene, headers);
+        let told: Vec<_> = names.iter().filter(|name| name.starts_with("x-")).collect();
+        assert_eq!(told, ["x-own", "x-outer"], "{more}");
+    }
+}
+
 /// `open sesame`.
 const KEYS: &str = r#""keys": {"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
 

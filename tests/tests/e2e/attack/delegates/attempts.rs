@@ -21,7 +21,7 @@ fn attempt(what: &'static str, spec: Value, entitled: Entitled) -> Attempt {
 }
 
 /// `team` has one route, for all that it was given, that says this.
-fn saying(what: &'static str, more: &Value, entitled: Entitled) -> Attempt {
+pub(super) fn saying(what: &'static str, more: &Value, entitled: Entitled) -> Attempt {
     attempt(
         what,
         json!({"routes": [merged(to("vault", "/team"), more)]}),
@@ -30,7 +30,7 @@ fn saying(what: &'static str, more: &Value, entitled: Entitled) -> Attempt {
 }
 
 /// `team` has these routes.
-fn routes(what: &'static str, routes: &Value, entitled: Entitled) -> Attempt {
+pub(super) fn routes(what: &'static str, routes: &Value, entitled: Entitled) -> Attempt {
     attempt(what, json!({"routes": routes}), entitled)
 }
 
@@ -199,7 +199,18 @@ pub(super) fn other_words() -> Vec<Attempt> {
         ),
         say(
             "CORS with credentials",
-            json!({"cors": {"allowOrigins": ["https://evil.example"], "allowCredentials": true}}),
+            json!({"cors": {
+                "allowOrigins": ["https://evil.example"], "allowCredentials": true,
+                "exposeHeaders": ["x-switchyard-user"], "maxAgeSeconds": 86400,
+            }}),
+        ),
+        say(
+            "no challenge, no word of limits, and its own word on answers",
+            json!({"headers": {"response": {
+                "set": [{"name": "x-team", "value": "a"}],
+                "add": [{"name": "set-cookie", "value": "branch=a"}],
+                "remove": ["www-authenticate", "retry-after", "ratelimit-remaining", "x-switchyard"],
+            }}}),
         ),
         say("a mirror", json!({"mirror": [{"service": "vault", "port": 80}]})),
         say(
@@ -209,7 +220,7 @@ pub(super) fn other_words() -> Vec<Attempt> {
         say("places", json!({"concurrency": {"max": 1_000_000}})),
         say(
             "patience",
-            json!({"timeoutPolicy": {"request": "infinity"}, "retryPolicy": {"count": 9}}),
+            json!({"timeoutPolicy": {"request": "infinity"}, "retryPolicy": {"count": 9, "perTryTimeout": "30s"}}),
         ),
         say(
             "WebSockets",
@@ -244,9 +255,9 @@ pub(super) fn other_places() -> Vec<Attempt> {
         more: branch("below", &json!([own])) + &branch("beside", &json!([to("vault", "/team")])),
         ..attempt
     };
-    let standby = json!({"standby": ["beside"], "preview": {"header": "x-preview", "value": "yes"}});
+    let standby = json!({"namespace": "default", "standby": ["beside"], "preview": {"header": "x-preview", "value": "yes"}});
     let by_key = json!({"standby": ["beside"], "preview": {"header": "x-api-key", "value": "open sesame"}});
-    let sticky = json!({"standby": ["beside"], "canary": {"percent": 50}, "sticky": {"cookie": "branch"}});
+    let sticky = json!({"standby": ["beside"], "canary": {"percent": 50}, "sticky": {"cookie": "branch", "ttlSeconds": 60}});
     let mut attempts: Vec<_> = [
         "/",
         "/teams",

@@ -1,0 +1,168 @@
+//! A copy begins while the request has not ended.
+
+use super::{HOSTS, MAX_BODY, world};
+use anyhow::{Result, ensure};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use switchyard_tests::{
+    echo::{Echo, any_port},
+    wait::{PATIENCE, until},
+    world::Source,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// Notes each byte as it comes, and answers nothing.
+struct Listener {
+    address: SocketAddr,
+    heard: Arc<Mutex<Vec<u8>>>,
+    /// Connections that have ended.
+    ended: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(any_port()).await?;
+        let address = listener.local_addr()?;
+        let heard = Arc::<Mutex<Vec<u8>>>::default();
+        let ended = Arc::<AtomicUsize>::default();
+        let (notes, count) = (Arc::clone(&heard), Arc::clone(&ended));
+        let accepting = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (notes, count) = (Arc::clone(&notes), Arc::clone(&count));
+                tokio::spawn(async move {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                        if let Ok(mut notes) = notes.lock() {
+                            notes.extend_from_slice(bytes.get(..count).unwrap_or_default());
+                        }
+                    }
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        Ok(Self {
+            address,
+            heard,
+            ended,
+            accepting,
+        })
+    }
+
+    fn heard(&self) -> String {
+        let heard = self.heard.lock().map(|heard| heard.clone());
+        String::from_utf8_lossy(&heard.unwrap_or_default()).into_owned()
+    }
+
+    async fn hears(&self, words: &str) -> Result<()> {
+        until(&format!("the mirror hears {words:?}"), async || {
+            let heard = self.heard();
+            ensure!(heard.contains(words), "{heard}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A POST whose length nobody knows before its end.
+struct Posting(TcpStream);
+
+// === impl Posting ===
+
+impl Posting {
+    async fn begin(server: SocketAddr, host: &str) -> Result<Self> {
+        let mut client = TcpStream::connect(server).await?;
+        let head = format!("POST /streamed HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.write_all(head.as_bytes()).await?;
+        Ok(Self(client))
+    }
+
+    async fn go_on(&mut self, text: &str) -> Result<()> {
+        let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+        Ok(self.0.write_all(chunk.as_bytes()).await?)
+    }
+
+    /// The upstream has got so many bytes.
+    async fn end(mut self, length: usize) -> Result<()> {
+        self.0.write_all(b"0\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        let whole = async {
+            while !String::from_utf8_lossy(&answer).contains("}\n") {
+                ensure!(self.0.read_buf(&mut answer).await? > 0, "it breaks off");
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, whole).await??;
+        let answer = String::from_utf8_lossy(&answer);
+        let bytes = format!("\"body_bytes\":{length}");
+        ensure!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains(&bytes),
+            "{answer}"
+        );
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_begins_before_the_request_has_ended() -> Result<()> {
+    let web = Echo::start("web").await?;
+    let mirror = Listener::start().await?;
+    let world = world(Source::Directory, &web, &[("mirror", mirror.address)]).await?;
+    for host in HOSTS {
+        let [first, second] = ["first", "second"].map(|half| format!("{half} half of {host}"));
+        let mut posting = Posting::begin(world.http(), host).await?;
+        posting.go_on(&first).await?;
+        mirror.hears(&first).await?;
+        posting.go_on(&second).await?;
+        mirror.hears(&second).await?;
+        posting.end(first.len() + second.len()).await?;
+    }
+    Ok(())
+}
+
+/// It has begun by then, and is broken off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_whose_body_turns_out_too_large_is_broken_off_and_the_request_is_not() -> Result<()> {
+    let web = Echo::start("web").await?;
+    let mirror = Listener::start().await?;
+    let world = world(Source::Directory, &web, &[("mirror", mirror.address)]).await?;
+    for host in HOSTS {
+        let (before, ended) = (mirror.heard().len(), mirror.ended.load(Ordering::Relaxed));
+        let mut posting = Posting::begin(world.http(), host).await?;
+        let first = format!("beginning for {host}");
+        posting.go_on(&first).await?;
+        mirror.hears(&first).await?;
+        let chunk = "x".repeat(MAX_BODY / 16);
+        for _ in 0..32 {
+            posting.go_on(&chunk).await?;
+        }
+        until("the copy is broken off", async || {
+            ensure!(mirror.ended.load(Ordering::Relaxed) > ended);
+            Ok(())
+        })
+        .await?;
+        let copied = mirror.heard().len() - before;
+        // With the head.
+        ensure!(copied < MAX_BODY + 4096, "{copied}");
+        posting.end(first.len() + 2 * MAX_BODY).await?;
+    }
+    Ok(())
+}

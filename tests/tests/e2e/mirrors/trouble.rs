@@ -1,0 +1,184 @@
+//! Mirrors that do not do as they should: it is nothing to the request.
+
+use super::{HOSTS, MAX_BODY, Recorder, Stuck, world_with};
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use switchyard_tests::{
+    client::Connection,
+    echo::{Echo, any_port},
+    manifests::ingress_route,
+    wait::until,
+    world::{Builder, Source, World},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy, sink},
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// How large bodies are, and how many requests have them, on each host. All together they are more than a mirror gets at
+/// once.
+const REQUESTS: [(usize, usize); 3] = [(MAX_BODY, 5), (0, 40), (1, 40)];
+/// What hangs does so for as long as the proxy lets it: a minute.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy)]
+enum Trouble {
+    /// Reads all, and says nothing.
+    Silent,
+    /// Answers 500, and is gone.
+    Fails,
+    /// Breaks off.
+    Resets,
+}
+
+struct Troubled {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    async fn meet(self, mut stream: TcpStream) -> Result<()> {
+        match self {
+            Self::Silent => {
+                copy(&mut stream, &mut sink()).await?;
+            }
+            Self::Fails => {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                let answer = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).await?;
+                stream.shutdown().await?;
+            }
+            Self::Resets => {
+                stream.read_u8().await?;
+                stream.set_zero_linger()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Troubled ===
+
+impl Troubled {
+    async fn start(trouble: Trouble) -> Result<Self> {
+        let listener = TcpListener::bind(any_port()).await?;
+        let address = listener.local_addr()?;
+        let connections = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&connections);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move { trouble.meet(stream).await.unwrap_or_default() });
+            }
+        });
+        Ok(Self {
+            address,
+            connections,
+            accepting,
+        })
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Troubled {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A host for each of these services, which answers what the service does: for half a second at most.
+fn hosts_of(services: &[&str]) -> String {
+    let root = |name: &&str| {
+        let route = json!({
+            "match": "/",
+            "timeoutPolicy": {"request": "500ms"},
+            "services": [{"name": name, "port": 80}],
+        });
+        let spec = json!({"virtualhost": {"fqdn": format!("{name}.bar.com")}, "routes": [route]});
+        ingress_route(&format!("to-{name}"), &spec)
+    };
+    services.iter().map(root).collect()
+}
+
+async fn are_served(world: &World, host: &str) -> Result<()> {
+    for (size, requests) in REQUESTS {
+        let mut connection = Connection::open(world.http()).await?;
+        for number in 0..requests {
+            let request = Request::post("/").header("host", host);
+            let body = Full::new(Bytes::from(vec![b'x'; size])).boxed();
+            let answer = timeout(AT_ONCE, connection.send_body(request, body)).await??;
+            ensure!(answer.backend() == "web", "{host} {size} {number}: {answer:?}");
+            ensure!(answer.seen()?.body_bytes == size as u64, "{answer:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_in_trouble_neither_fails_nor_delays_a_request() -> Result<()> {
+    let web = Echo::start("web").await?;
+    let (well, stuck) = (Recorder::start().await?, Stuck::start()?);
+    let (silent, fails, resets) = (
+        Troubled::start(Trouble::Silent).await?,
+        Troubled::start(Trouble::Fails).await?,
+        Troubled::start(Trouble::Resets).await?,
+    );
+    // Nobody listens there, and nobody else will.
+    let refuses = TcpSocket::new_v4()?;
+    refuses.bind(any_port())?;
+    let mirrors = [
+        ("stuck", vec![stuck.address]),
+        ("silent", vec![silent.address]),
+        ("fails", vec![fails.address]),
+        ("resets", vec![resets.address]),
+        ("refuses", vec![refuses.local_addr()?]),
+        ("empty", vec![]),
+        ("well", vec![well.address]),
+    ];
+    let names = mirrors.each_ref().map(|(name, _)| *name);
+    let builder = Builder::new(Source::Directory)?.manifest("hosts.yaml", &hosts_of(&names))?;
+    let world = world_with(builder, &web, &mirrors).await?;
+    // They are in the trouble that they should be in.
+    for (name, status) in names.iter().zip([504, 504, 500, 503, 503, 503, 200]) {
+        world.status(&format!("{name}.bar.com"), "/", status).await?;
+    }
+    let (before, copies) = (web.requests(), well.heads().len());
+    let connections = [&silent, &fails, &resets].map(Troubled::connections);
+    for host in HOSTS {
+        are_served(&world, host).await?;
+    }
+    let requests = HOSTS.len() * REQUESTS.iter().map(|(_, requests)| requests).sum::<usize>();
+    ensure!(web.requests() == before + requests, "some came twice");
+    until("the mirror that is well gets all", async || {
+        let heads = well.heads().len() - copies;
+        ensure!(heads == requests, "{heads}");
+        Ok(())
+    })
+    .await?;
+    for (troubled, before) in [&silent, &fails, &resets].into_iter().zip(connections) {
+        ensure!(troubled.connections() > before, "nothing was copied");
+    }
+    Ok(())
+}
