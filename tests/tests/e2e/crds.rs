@@ -1,6 +1,8 @@
 //! The CustomResourceDefinitions, as an API server takes them: what it admits, what it refuses, what it shows.
 //! (They are installed and established before anything else in each scenario on an API server.)
 
+mod policies;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
