@@ -66,33 +66,38 @@ pub struct VirtualHost {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// How often requests may come. All of them hold, and those above and below.
+    /// For example: `[{requests: 100, unit: minute, key: [{clientIP: {}}]}]`.
     #[schemars(length(max = most::RATE_LIMITS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimit>,
-    /// How many requests may be under way at once.
+    /// How many requests may be under way at once. For example: `{max: 20, key: [{header: x-tenant}]}`.
     #[schemars(with = "Concurrency")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
     /// Checks that requests have to pass: all of them, and those above and below.
+    /// For example: `[{basic: {secretName: people}}]`.
     #[schemars(length(max = most::AUTH))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub auth: Vec<Auth>,
-    /// Services that get copies of requests.
+    /// Services that get copies of requests. For example: `[{service: green, port: 80, percent: 10}]`.
     #[schemars(length(max = most::MIRRORS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mirror: Vec<Mirror>,
-    /// Changes of headers.
+    /// Changes to headers of requests and answers.
+    /// For example: `{response: {set: [{name: x-frame-options, value: DENY}]}}`.
     #[schemars(with = "Headers")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<Headers>,
-    /// Which other sites' pages may use the answers.
+    /// Which other sites' pages may read the answers (CORS).
+    /// For example: `{allowOrigins: ["https://www.example.com"], allowMethods: [PUT]}`.
     #[schemars(with = "Cors")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
-    /// How long requests may take, for routes below that do not say it themselves.
+    /// How long requests may take, for routes below that do not say it themselves. For example: `{request: 30s}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_policy: Option<TimeoutPolicy>,
     /// How requests are tried again, for routes below that do not say it themselves.
+    /// For example: `{count: 2, perTryTimeout: 5s}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
 }
@@ -144,33 +149,38 @@ pub struct Route {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix_rewrite: String,
     /// How long requests may take. Beside a delegate: for routes below that do not say it themselves.
+    /// For example: `{request: 30s}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_policy: Option<TimeoutPolicy>,
     /// Tries requests again that a service answers with 5xx, or not at all. Beside a delegate: for routes below that do not
-    /// say it themselves.
+    /// say it themselves. For example: `{count: 2, perTryTimeout: 5s}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
     /// How often requests may come. All of them hold, and those above and below.
+    /// For example: `[{requests: 100, unit: minute, key: [{clientIP: {}}]}]`.
     #[schemars(length(max = most::RATE_LIMITS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimit>,
-    /// How many requests may be under way at once.
+    /// How many requests may be under way at once. For example: `{max: 20, key: [{header: x-tenant}]}`.
     #[schemars(with = "Concurrency")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
     /// Checks that requests have to pass: all of them, and those above and below.
+    /// For example: `[{basic: {secretName: people}}]`.
     #[schemars(length(max = most::AUTH))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub auth: Vec<Auth>,
-    /// Services that get copies of requests.
+    /// Services that get copies of requests. For example: `[{service: green, port: 80, percent: 10}]`.
     #[schemars(length(max = most::MIRRORS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mirror: Vec<Mirror>,
-    /// Changes of headers.
+    /// Changes to headers of requests and answers.
+    /// For example: `{response: {set: [{name: x-frame-options, value: DENY}]}}`.
     #[schemars(with = "Headers")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<Headers>,
-    /// Which other sites' pages may use the answers.
+    /// Which other sites' pages may read the answers (CORS).
+    /// For example: `{allowOrigins: ["https://www.example.com"], allowMethods: [PUT]}`.
     #[schemars(with = "Cors")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
@@ -344,8 +354,8 @@ pub struct Validation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TimeoutPolicy {
-    /// A duration such as 5s or 1m30s, until the answer is complete. 15s if not given; 0s, infinity, and what is no
-    /// duration set no limit.
+    /// A duration, until the answer is complete. 15s if not given; 0s, infinity, and what is no duration set no limit.
+    /// For example: `30s`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request: String,
 }
@@ -354,11 +364,12 @@ pub struct TimeoutPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetryPolicy {
-    /// How many more tries a request has, at least 1.
+    /// How many more tries a request has, at least 1. For example: `2`.
     #[schemars(extend("default" = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
-    /// A duration such as 500ms or 2s, for each try. What the timeoutPolicy says if not given, or if it is no duration.
+    /// A duration, for each try. What the timeoutPolicy says if not given, or if it is no duration.
+    /// For example: `500ms`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub per_try_timeout: String,
 }

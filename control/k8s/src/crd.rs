@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 const GROUP: &str = "contour.heptio.com";
 const VERSION: &str = "v1beta1";
 
+/// What the example of a field comes after, in its description: YAML, and a full stop. `kubectl explain` shows
+/// descriptions and nothing else.
+const EXAMPLE: &str = "For example: ";
+
 /// What `kubectl get` shows: name, path, description.
 type Column = (&'static str, &'static str, &'static str);
 

@@ -1,4 +1,4 @@
-//! The book in docs/: its manifests are good, and its pages are there.
+//! The book in docs/, and the README: manifests are good, and links lead somewhere.
 
 use super::{repository, stdout, switchyard};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -8,6 +8,14 @@ const ENDPOINTS: &str = include_str!("../fixtures/docs/endpoints.yaml");
 
 /// What pages name and do not show.
 const NAMED: &str = include_str!("../fixtures/docs/named.yaml");
+
+/// The branch that the README names.
+const BRANCH: &str = include_str!("../fixtures/docs/branch.yaml");
+
+const README: &str = "README.md";
+
+/// Beside the book, what has links to it.
+const OTHERS: [&str; 3] = [README, "ARCHITECTURE.md", "deploy/static/README.md"];
 
 /// The pages, by file name.
 fn pages() -> Vec<(String, String)> {
@@ -31,33 +39,82 @@ fn yaml(page: &str) -> Vec<&str> {
     blocks.map(|block| block.split("\n```").next().unwrap()).collect()
 }
 
-/// Targets of links to other pages.
-fn links(page: &str) -> BTreeSet<String> {
-    let targets = page
+/// Without what is fenced or set as code, in which brackets are no links and `#` is no heading.
+fn prose(page: &str) -> String {
+    let fenced = page.split("\n```").step_by(2);
+    let mut prose = String::new();
+    for text in fenced {
+        let mut rest = text;
+        while let Some(start) = rest.find('`') {
+            let (before, code) = rest.split_at(start);
+            let marks = code.len() - code.trim_start_matches('`').len();
+            let (mark, code) = code.split_at(marks);
+            prose.push_str(before);
+            rest = code.split_once(mark).unwrap().1;
+        }
+        prose.push_str(rest);
+        prose.push('\n');
+    }
+    prose
+}
+
+/// Targets of links to this repository, with what comes after `#`.
+fn links(page: &str) -> BTreeSet<(String, Option<String>)> {
+    let prose = prose(page);
+    let targets = prose
         .split("](")
         .skip(1)
         .map(|rest| rest.split(')').next().unwrap());
     let targets = targets.filter(|target| !target.contains("://"));
     targets
-        .map(|target| target.split('#').next().unwrap().to_owned())
-        .filter(|target| !target.is_empty())
+        .map(|target| match target.split_once('#') {
+            Some((file, anchor)) => (file.to_owned(), Some(anchor.to_owned())),
+            None => (target.to_owned(), None),
+        })
+        .collect()
+}
+
+/// What links can name on a page: its headings, as mdBook and GitHub spell them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let outside = page.split("\n```").step_by(2).flat_map(str::lines);
+    let headings = outside.filter_map(|line| {
+        let heading = line.trim_start_matches('#').strip_prefix(' ')?;
+        line.starts_with('#').then_some(heading.trim())
+    });
+    let spell = |char: char| match char {
+        ' ' => Some('-'),
+        char if char.is_alphanumeric() || char == '-' || char == '_' => Some(char.to_ascii_lowercase()),
+        _ => None,
+    };
+    headings
+        .map(|heading| heading.chars().filter_map(spell).collect())
         .collect()
 }
 
 #[test]
 fn manifests_of_the_book_check_well() {
     let mut checked = 0;
-    for (name, page) in pages() {
+    let readme = fs::read_to_string(repository().join(README)).unwrap();
+    for (name, page) in pages().into_iter().chain([(README.to_owned(), readme)]) {
         let manifests = yaml(&page);
+        assert_eq!(
+            manifests.len(),
+            page.matches("```yaml").count(),
+            "{name}: a fence that is indented"
+        );
         if manifests.is_empty() {
             continue;
         }
         let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         for (at, manifest) in manifests.iter().enumerate() {
-            fs::write(folder.path().join(format!("{at}.yaml")), manifest).unwrap();
+            write(&format!("{at}.yaml"), manifest);
         }
         if !page.contains("kind: Service") {
-            fs::write(folder.path().join("named.yaml"), NAMED).unwrap();
+            write("named.yaml", NAMED);
+        }
+        if name == README {
+            write("branch.yaml", BRANCH);
         }
         let output = switchyard(&["check", super::path(folder.path())]);
         let said = stdout(&output);
@@ -65,7 +122,7 @@ fn manifests_of_the_book_check_well() {
         assert!(said.contains("0 warnings"), "{name}: {said}");
         checked += manifests.len();
     }
-    assert!(checked > 6, "only {checked} manifests");
+    assert!(checked >= 19, "only {checked} manifests");
 }
 
 /// Commands on a page that begin so, each with what it is to print.
@@ -103,19 +160,40 @@ fn what_the_book_explains_is_what_is_explained() {
 }
 
 #[test]
-fn every_page_of_the_book_is_in_its_summary_and_links_lead_somewhere() {
+fn every_page_of_the_book_is_in_its_summary() {
     let pages = pages();
-    let names: BTreeSet<_> = pages.iter().map(|(name, _)| name.clone()).collect();
-    for (name, page) in &pages {
-        for target in links(page) {
-            assert!(
-                repository().join("docs").join(&target).exists(),
-                "{name}: {target}"
-            );
-        }
-        if name == "SUMMARY.md" {
-            let others: BTreeSet<_> = names.iter().filter(|other| *other != name).cloned().collect();
-            assert_eq!(links(page), others);
+    let (_, summary) = pages.iter().find(|(name, _)| name == "SUMMARY.md").unwrap();
+    let linked: BTreeSet<_> = links(summary).into_iter().map(|(file, _)| file).collect();
+    let others = pages
+        .iter()
+        .map(|(name, _)| name.clone())
+        .filter(|name| name != "SUMMARY.md");
+    assert_eq!(linked, others.collect());
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_there_are() {
+    let book = pages().into_iter().map(|(name, _)| format!("docs/{name}"));
+    let mut followed = 0;
+    for name in book.chain(OTHERS.map(str::to_owned)) {
+        let path = repository().join(&name);
+        let page = fs::read_to_string(&path).unwrap();
+        for (file, anchor) in links(&page) {
+            let target = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(&file)
+            };
+            assert!(target.exists(), "{name}: {file}");
+            if let Some(anchor) = anchor {
+                let anchors = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(
+                    anchors.contains(&anchor),
+                    "{name}: {file}#{anchor} is none of {anchors:?}"
+                );
+                followed += 1;
+            }
         }
     }
+    assert!(followed > 4, "only {followed} anchors");
 }

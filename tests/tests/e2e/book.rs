@@ -1,13 +1,15 @@
-//! The book's first page, done as it says.
+//! The book's first page, done as it says; and the manifests of all pages, at an API server.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::{fs::symlink, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
-use switchyard_tests::{paths, process::Group};
+use switchyard_tests::{cluster::POD, clusters, paths, process::Group};
 
 const PAGE: &str = "docs/start.md";
 
@@ -128,5 +130,63 @@ fn the_first_page_does_what_it_says() -> Result<()> {
             "{command}: prints {lines:?}, and not {output:?}"
         );
     }
+    Ok(())
+}
+
+/// What is fenced as YAML in the book and in the README, block by block; each with a name that says where it stands.
+fn manifests() -> Result<Vec<(String, String)>> {
+    let pages = fs::read_dir(paths::repository().join("docs"))?;
+    let pages = pages.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
+    let readme = paths::repository().join("README.md");
+    let pages = pages.into_iter().chain([readme]);
+    let mut found = Vec::new();
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let stem = page.file_stem().context("a name")?.display().to_string();
+        let text = fs::read_to_string(&page)?;
+        let blocks = blocks(&text, "yaml");
+        found.extend(
+            blocks
+                .into_iter()
+                .enumerate()
+                .map(|(at, block)| (format!("{stem}-{at}.yaml"), block.to_owned())),
+        );
+    }
+    Ok(found)
+}
+
+/// Where the endpoints of the first page are, which has no cluster: an API server takes no such address for a pod's.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// `switchyard check` takes what the schema of a CustomResourceDefinition refuses, such as a field of no such name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_takes_every_manifest_of_the_book() -> Result<()> {
+    let cluster = clusters::take()?;
+    let dir = paths::scratch("book-manifests")?;
+    let (mut objects, mut namespaces) = (0, BTreeSet::new());
+    for (name, block) in manifests()? {
+        let block = block.replace(LOOPBACK, &POD.to_string());
+        fs::write(dir.join(&name), &block)?;
+        for object in serde_saphyr::from_multiple::<Value>(&block).with_context(|| name.clone())? {
+            objects += 1;
+            let namespace = &object["metadata"]["namespace"];
+            namespaces.insert(
+                namespace
+                    .as_str()
+                    .with_context(|| format!("{name}: no namespace"))?
+                    .to_owned(),
+            );
+        }
+    }
+    ensure!(objects > 30, "only {objects}");
+    let namespaces = namespaces
+        .into_iter()
+        .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": namespaces.collect::<Vec<_>>()});
+    let file = cluster.kubeconfig().with_file_name("namespaces.json");
+    fs::write(&file, list.to_string())?;
+    cluster.kubectl(&["apply", "-f", file.to_str().context("a path that is text")?])?;
+    let folder = dir.to_str().context("a path that is text")?;
+    let told = cluster.kubectl(&["apply", "--dry-run=server", "-f", folder])?;
+    ensure!(told.lines().count() == objects, "{told} is not {objects}");
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The CustomResourceDefinitions, as an API server takes them: what it admits, what it refuses, what it shows.
 //! (They are installed and established before anything else in each scenario on an API server.)
 
+mod policies;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
@@ -244,6 +246,11 @@ async fn kubectl_explains_fields_and_shows_what_is_live() -> Result<()> {
         explained.contains("To switch to\n    another one, change the name."),
         "{explained}"
     );
+    let explained = cluster.kubectl(&["explain", "ingressroute.spec.routes.rateLimits.key"])?;
+    // Wherever kubectl breaks the line.
+    let words: Vec<_> = explained.split_whitespace().collect();
+    let example = "For example: [{clientIP: {}}, {path: {}}].";
+    ensure!(words.join(" ").contains(example), "{explained}");
     create(&cluster, &ingress_route("www", &serde_json::from_str(CONTOUR)?))?;
     let status = json!({"status": {
         "currentStatus": "valid",

@@ -34,15 +34,15 @@ pub(crate) mod most {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct When {
-    /// One of these methods, such as GET. Any if not given.
+    /// One of these methods. Any if not given. For example: `[POST, PUT]`.
     #[schemars(length(max = most::METHODS), inner(regex(pattern = TOKEN)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
-    /// A path prefix, by whole segments, of paths as this IngressRoute sees them.
+    /// A path prefix, by whole segments, of paths as this IngressRoute sees them. For example: `/login`.
     #[schemars(regex(pattern = PATH))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix: String,
-    /// Headers that are all there.
+    /// Headers that a request has to have, all of them. For example: `[{name: x-tenant, value: acme}]`.
     #[schemars(length(max = most::HEADERS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderMatch>,
@@ -52,10 +52,10 @@ pub struct When {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderMatch {
-    /// The name of a header.
+    /// The name of a header. For example: `x-tenant`.
     #[schemars(regex(pattern = TOKEN))]
     pub name: String,
-    /// What it says. Anything if not given.
+    /// What it says. Anything if not given. For example: `acme`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
@@ -69,27 +69,27 @@ pub struct Empty {}
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeyPart {
-    /// The address of the client, as far as the proxy trusts what it is told of it.
+    /// The address of the client, as far as the proxy trusts what it is told of it. For example: `{}`.
     #[schemars(with = "Empty")]
     #[serde(rename = "clientIP", skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<Empty>,
-    /// The name of a header.
+    /// The name of a header. For example: `x-tenant`.
     #[schemars(with = "String", regex(pattern = TOKEN))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// The name of a cookie.
+    /// The name of a cookie. For example: `session`.
     #[schemars(with = "String", regex(pattern = TOKEN))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<String>,
-    /// A claim of the token that the client showed to a jwt check, on this level or above.
+    /// A claim of the token that the client showed to a jwt check, on this level or above. For example: `sub`.
     #[schemars(with = "String", length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
-    /// The path that the client asked for, without the query.
+    /// The path that the client asked for, without the query. For example: `{}`.
     #[schemars(with = "Empty")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Empty>,
-    /// The method.
+    /// The method. For example: `{}`.
     #[schemars(with = "Empty")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Empty>,
@@ -103,35 +103,37 @@ pub struct KeyPart {
 ]))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RateLimit {
-    /// Which requests it counts. All if not given.
+    /// Which requests it counts. All if not given. For example: `{methods: [POST], prefix: /login}`.
     #[schemars(with = "When")]
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub match_: Option<When>,
-    /// How many requests there may be in a unit of time.
+    /// How many requests there may be in a unit of time. For example: `100`.
     #[schemars(range(min = 1, max = u32::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<i64>,
-    /// The unit of time.
+    /// The unit of time. For example: `minute`.
     #[schemars(extend("enum" = ["second", "minute", "hour", "day"]))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// How many requests may come at once after a quiet time. As many as requests says if not given.
+    /// How many requests may come at once after a quiet time. As many as requests says if not given. For example: `20`.
     #[schemars(range(min = 1, max = u32::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<i64>,
-    /// What has a count of its own: such as each address, or each address and path. All requests are counted together if not
-    /// given.
+    /// What has a count of its own, such as each address, or each path for each address. All requests are counted
+    /// together if not given. For example: `[{clientIP: {}}, {path: {}}]`.
     #[schemars(length(max = most::KEY_PARTS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeyPart>,
-    /// The status of the answer to requests that are too many.
+    /// The status of the answer to requests that are too many. For example: `503`.
     #[schemars(range(min = 400, max = 599), extend("default" = 429))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
-    /// Counts and reports, and refuses nothing.
+    /// Counts and reports, and refuses nothing. For example: `true`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     /// Asks a service that counts for all proxies together.
+    /// For example: `{service: {name: ratelimit, port: 8081}, domain: shop, descriptors:
+    /// [{entries: [{key: tenant, from: {header: x-tenant}}]}]}`.
     #[schemars(with = "GlobalLimit")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global: Option<GlobalLimit>,
@@ -141,29 +143,30 @@ pub struct RateLimit {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GlobalLimit {
-    /// The service, which speaks gRPC.
+    /// The service, which speaks gRPC. For example: `{name: ratelimit, port: 8081}`.
     pub service: ServiceRef,
-    /// The domain of the limits in the service's own configuration.
+    /// The domain of the limits in the service's own configuration. For example: `shop`.
     #[schemars(length(min = 1))]
     pub domain: String,
     /// What the request is, in the terms of the service's configuration.
+    /// For example: `[{entries: [{key: tenant, from: {header: x-tenant}}]}]`.
     #[schemars(length(min = 1, max = most::DESCRIPTORS))]
     pub descriptors: Vec<Descriptor>,
-    /// A duration such as 50ms: how long to wait for the answer.
+    /// A duration: how long to wait for the answer. For example: `50ms`.
     #[schemars(extend("default" = "100ms"))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub timeout: String,
-    /// What becomes of requests when there is no answer.
+    /// Whether requests are refused or let through when there is no answer. For example: `allow`.
     #[schemars(extend("enum" = ["deny", "allow"], "default" = "deny"))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub on_failure: String,
 }
 
-/// A list of entries. One of which an entry has no value in a request is not sent.
+/// A list of entries. It is not sent if the request has no value for one of its entries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Descriptor {
-    /// At least one.
+    /// At least one. For example: `[{key: plan, value: free}, {key: address, from: {clientIP: {}}}]`.
     #[schemars(length(min = 1, max = most::ENTRIES))]
     pub entries: Vec<DescriptorEntry>,
 }
@@ -173,14 +176,14 @@ pub struct Descriptor {
 #[schemars(extend("minProperties" = 2, "maxProperties" = 2))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DescriptorEntry {
-    /// The entry's key.
+    /// The entry's key. For example: `tenant`.
     #[schemars(length(min = 1))]
     pub key: String,
-    /// The entry's value.
+    /// The entry's value. For example: `acme`.
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// What of the request is the value.
+    /// What of the request is the value. For example: `{header: x-tenant}`.
     #[schemars(with = "KeyPart")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<KeyPart>,
@@ -190,10 +193,10 @@ pub struct DescriptorEntry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceRef {
-    /// The Service.
+    /// The Service. For example: `authenticator`.
     #[schemars(regex(pattern = LABEL), length(max = LABEL_LENGTH))]
     pub name: String,
-    /// The number of one of its ports.
+    /// The number of one of its ports. For example: `4180`.
     #[schemars(range(min = 1, max = u16::MAX))]
     pub port: i64,
 }
@@ -202,10 +205,11 @@ pub struct ServiceRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Concurrency {
-    /// How many.
+    /// How many. For example: `20`.
     #[schemars(range(min = 1, max = u32::MAX))]
     pub max: i64,
     /// What has a count of its own. All requests are counted together if not given.
+    /// For example: `[{header: x-tenant}]`.
     #[schemars(length(max = most::KEY_PARTS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeyPart>,
@@ -215,31 +219,31 @@ pub struct Concurrency {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Mirror {
-    /// A Service in the namespace of this IngressRoute.
+    /// A Service in the namespace of this IngressRoute. For example: `green`.
     #[schemars(regex(pattern = LABEL), length(max = LABEL_LENGTH))]
     pub service: String,
-    /// The number of one of its ports.
+    /// The number of one of its ports. For example: `80`.
     #[schemars(range(min = 1, max = u16::MAX))]
     pub port: i64,
-    /// How many of a hundred requests it gets.
+    /// How many of a hundred requests it gets. For example: `10`.
     #[schemars(range(min = 0, max = 100), extend("default" = 100))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<i64>,
-    /// Which requests it gets. All if not given.
+    /// Which requests it gets. All if not given. For example: `{methods: [GET]}`.
     #[schemars(with = "When")]
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub match_: Option<When>,
 }
 
-/// Changes of headers. Where two levels disagree, the one above has the last word.
+/// Changes to headers. Where two levels disagree, the one above has the last word.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Headers {
-    /// Of requests, before the upstream sees them.
+    /// Of requests, before the upstream sees them. For example: `{set: [{name: x-team, value: shop}]}`.
     #[schemars(with = "HeaderEdits")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HeaderEdits>,
-    /// Of answers, before the client sees them.
+    /// Of answers, before the client sees them. For example: `{remove: [server-timing]}`.
     #[schemars(with = "HeaderEdits")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<HeaderEdits>,
@@ -249,15 +253,15 @@ pub struct Headers {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderEdits {
-    /// Headers that take the place of all of their name.
+    /// Headers that replace all of the same name. For example: `[{name: x-team, value: shop}]`.
     #[schemars(length(max = most::HEADERS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<Header>,
-    /// Headers that come beside those of their name.
+    /// Headers that are added to those of the same name. For example: `[{name: vary, value: accept-language}]`.
     #[schemars(length(max = most::HEADERS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<Header>,
-    /// Names of headers.
+    /// Names of headers that are taken away. For example: `[server-timing]`.
     #[schemars(length(max = most::HEADERS), inner(regex(pattern = TOKEN)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
@@ -267,39 +271,41 @@ pub struct HeaderEdits {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Header {
-    /// Its name.
+    /// Its name. For example: `x-team`.
     #[schemars(regex(pattern = TOKEN))]
     pub name: String,
-    /// Its value.
+    /// Its value. For example: `shop`.
     #[schemars(regex(pattern = HEADER_VALUE))]
     pub value: String,
 }
 
-/// Which other sites' pages may use the answers (CORS). Preflight requests are answered by the proxy, and not asked for
+/// Which other sites' pages may read the answers (CORS). Preflight requests are answered by the proxy, and not asked for
 /// credentials. Where several levels have one, the innermost counts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cors {
-    /// Origins such as https://www.example.com or https://*.example.com, or * for all.
+    /// Origins, perhaps with a wildcard for subdomains, or * for all.
+    /// For example: `["https://www.example.com", "https://*.example.org"]`.
     #[schemars(length(min = 1, max = most::ORIGINS))]
     pub allow_origins: Vec<String>,
-    /// Methods beside GET, HEAD and POST. * for all, where credentials are not allowed.
+    /// Methods beside GET, HEAD and POST. * for all, where credentials are not allowed. For example: `[PUT, DELETE]`.
     #[schemars(length(max = most::METHODS), inner(regex(pattern = TOKEN)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_methods: Vec<String>,
     /// Headers that pages may send. * for all, where credentials are not allowed.
+    /// For example: `[content-type, x-request-id]`.
     #[schemars(length(max = most::HEADERS), inner(regex(pattern = TOKEN)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_headers: Vec<String>,
-    /// Headers of answers that pages may read.
+    /// Headers of answers that pages may read. For example: `[x-request-id]`.
     #[schemars(length(max = most::HEADERS), inner(regex(pattern = TOKEN)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expose_headers: Vec<String>,
-    /// How many seconds browsers may remember the answer to a preflight request.
+    /// How many seconds browsers may remember the answer to a preflight request. For example: `600`.
     #[schemars(range(min = 0, max = 86400), extend("default" = 5))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age_seconds: Option<i64>,
-    /// Lets pages send cookies and other credentials. Not with the origin *.
+    /// Lets pages send cookies and other credentials. Not with the origin *. For example: `true`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_credentials: bool,
 }

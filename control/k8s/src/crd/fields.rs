@@ -1,22 +1,26 @@
 //! Every field of the kinds, as a page to read: what `kubectl explain --recursive` says, and what is allowed.
 
+use super::EXAMPLE;
 use serde_json::Value;
 
 /// In the order in which they are looked for, and what is said of them.
-const BOUNDS: [(&str, &str); 5] = [
+const BOUNDS: [(&str, &str); 8] = [
     ("default", "default"),
     ("minimum", "at least"),
     ("maximum", "at most"),
+    ("minItems", "items at least"),
     ("maxItems", "items at most"),
+    ("minLength", "characters at least"),
     ("maxLength", "characters at most"),
+    ("pattern", "matches"),
 ];
 
 /// A page in Markdown.
 #[must_use]
 pub fn page(definitions: &[Value]) -> String {
     let mut page =
-        "# Every field\n\nMade of the CustomResourceDefinitions by `switchyard crds -o markdown`. \
-         A field in **bold** has to be there.\n"
+        "# Every field\n\nThis page is made from the CustomResourceDefinitions by `switchyard crds -o markdown`. \
+         Fields in **bold** are required.\n"
             .to_owned();
     for definition in definitions {
         let kind = definition["spec"]["names"]["kind"].as_str().unwrap_or_default();
@@ -60,7 +64,7 @@ fn add_rows(path: &str, schema: &Value, rows: &mut Vec<String>) {
 
 fn row(path: &str, required: bool, field: &Value) -> String {
     let mark = if required { "**" } else { "" };
-    let said = [text(field, "description"), bounds(field), rules(field)];
+    let said = [description(field), bounds(field), rules(field)];
     let said: Vec<_> = said.iter().filter(|said| !said.is_empty()).cloned().collect();
     format!(
         "| {mark}`{path}`{mark} | {} | {} |\n",
@@ -77,16 +81,24 @@ fn type_of(field: &Value) -> String {
     }
 }
 
+/// With its example set as code.
+fn description(field: &Value) -> String {
+    let description = text(field, "description");
+    let Some((told, example)) = description.split_once(EXAMPLE) else {
+        return description;
+    };
+    let example = example.strip_suffix('.').unwrap_or(example);
+    format!("{told}{EXAMPLE}{}.", code(example))
+}
+
+/// What is allowed: of the field, and of each item where it is a list.
 fn bounds(field: &Value) -> String {
-    let values = field["enum"].as_array().map(|values| {
-        let values: Vec<_> = values.iter().map(|value| format!("`{}`", plain(value))).collect();
-        format!("one of {}", values.join(", "))
-    });
-    let bounds = BOUNDS.iter().filter_map(|(key, words)| {
-        let bound = field.get(key)?;
-        Some(format!("{words} `{}`", plain(bound)))
-    });
-    let all: Vec<_> = values.into_iter().chain(bounds).collect();
+    let mut all = bounds_of(field);
+    all.extend(
+        bounds_of(&field["items"])
+            .into_iter()
+            .map(|bound| format!("each {bound}")),
+    );
     if all.is_empty() {
         String::new()
     } else {
@@ -94,11 +106,73 @@ fn bounds(field: &Value) -> String {
     }
 }
 
-/// What has to hold between its fields.
+fn bounds_of(field: &Value) -> Vec<String> {
+    let values = field["enum"].as_array().map(|values| {
+        let values: Vec<_> = values.iter().map(|value| code(&plain(value))).collect();
+        format!("one of {}", values.join(", "))
+    });
+    let bounds = BOUNDS.iter().filter_map(|(key, words)| {
+        let bound = field.get(key)?;
+        Some(format!("{words} {}", code(&plain(bound))))
+    });
+    values.into_iter().chain(bounds).collect()
+}
+
+/// What has to hold between its fields, or between those of each item.
 fn rules(field: &Value) -> String {
-    let rules = field["x-kubernetes-validations"].as_array().into_iter().flatten();
-    let messages = rules.map(|rule| format!("*{}.*", text(rule, "message")));
-    messages.collect::<Vec<_>>().join(" ")
+    let of_items = rules_of("Each item", &field["items"]);
+    let rules = rules_of("It", field).into_iter().chain(of_items);
+    rules
+        .map(|rule| format!("*{rule}.*"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn rules_of(subject: &str, schema: &Value) -> Vec<String> {
+    let ways: Vec<_> = schema["oneOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(way)
+        .collect();
+    let one_of = (!ways.is_empty()).then(|| format!("exactly one of: {}", ways.join("; ")));
+    let needs = one_of.into_iter().chain(count(schema));
+    let needs = needs.map(|need| format!("{subject} needs {need}"));
+    let rules = schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    needs.chain(rules.map(|rule| text(rule, "message"))).collect()
+}
+
+/// How many of its fields there have to be.
+fn count(schema: &Value) -> Option<String> {
+    let bound = |key: &str| schema[key].as_u64();
+    match (bound("minProperties"), bound("maxProperties")) {
+        (None, None) => None,
+        (Some(least), Some(most)) if least == most => Some(format!("exactly {least} of its fields")),
+        (Some(least), None) => Some(format!("at least {least} of its fields")),
+        (None, Some(most)) => Some(format!("at most {most} of its fields")),
+        (Some(least), Some(most)) => Some(format!("{least} to {most} of its fields")),
+    }
+}
+
+/// A way of several to write an object: the fields that it has, and those that it must not have.
+fn way(schema: &Value) -> String {
+    let with = fields(schema).join(" and ");
+    let barred = schema["not"]["anyOf"].as_array().into_iter().flatten();
+    let barred: Vec<_> = barred.flat_map(fields).collect();
+    if barred.is_empty() {
+        with
+    } else {
+        format!("{with}, without {}", barred.join(" and "))
+    }
+}
+
+/// Those that a schema requires, as code.
+fn fields(schema: &Value) -> Vec<String> {
+    let required = schema["required"].as_array().into_iter().flatten();
+    required.map(|name| code(&plain(name))).collect()
 }
 
 fn text(value: &Value, field: &str) -> String {
@@ -107,6 +181,15 @@ fn text(value: &Value, field: &str) -> String {
 
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Set as code, with backquotes that it may hold itself.
+fn code(text: &str) -> String {
+    if text.contains('`') {
+        format!("`` {text} ``")
+    } else {
+        format!("`{text}`")
+    }
 }
 
 /// A bar would end the cell.

@@ -24,6 +24,7 @@ fn refine(schema: &mut Schema) {
     };
     fields.remove("title");
     join_lines(fields);
+    unquote(fields);
     drop_defaults_of_required(fields);
     // The API server then takes null for the default.
     if fields.contains_key("default") {
@@ -37,6 +38,13 @@ fn join_lines(fields: &mut Map<String, Value>) {
         let paragraphs = description.split("\n\n");
         let joined: Vec<_> = paragraphs.map(|paragraph| paragraph.replace('\n', " ")).collect();
         *description = joined.join("\n\n");
+    }
+}
+
+/// `kubectl explain` shows text, not Markdown.
+fn unquote(fields: &mut Map<String, Value>) {
+    if let Some(Value::String(description)) = fields.get_mut("description") {
+        description.retain(|character| character != '`');
     }
 }
 

@@ -1,3 +1,6 @@
+mod examples;
+mod validate;
+
 use super::*;
 use crate::watch;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -250,5 +253,26 @@ fn the_kinds_are_those_that_are_watched() {
 fn a_definition_from_before_schemas_is_told_to_prune() {
     for definition in definitions() {
         assert_eq!(definition["spec"]["preserveUnknownFields"], false);
+    }
+}
+
+#[test]
+fn the_page_of_fields_says_what_is_allowed() {
+    let page = fields::page(&definitions());
+    for line in [
+        "| `spec.routes[].rateLimits[].key` | list of object | What has a count of its own, such as each address, or each path \
+         for each address. All requests are counted together if not given. For example: `[{clientIP: {}}, {path: {}}]`. \
+         (items at most `8`) *Each item needs exactly 1 of its fields.* |",
+        "*Each item needs exactly one of: `requests` and `unit`; `global`, without `burst` and `key`.* |",
+        "*It needs exactly one of: `secretName`; `inline`; `uri`.* |",
+        "*It needs at least 2 of its fields.* |",
+        "| **`spec.routes[].match`** | string |",
+        "(matches `^/.*$`)",
+        "(items at least `1`; items at most `64`)",
+        "each matches `` ^[-!#$%&'*+.^_`\\|~0-9A-Za-z]+$ ``)",
+        "(one of `second`, `minute`, `hour`, `day`)",
+        "*preview needs a standby.*",
+    ] {
+        assert!(page.contains(line), "{line}");
     }
 }

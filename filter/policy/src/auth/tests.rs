@@ -196,3 +196,26 @@ fn what_a_client_may_not_say_is_withheld_whichever_check_it_passes() {
 fn a_requirement_without_a_check_would_let_everybody_in() {
     assert_eq!(fault(""), "anyOf: there is no check in it");
 }
+
+/// What refusals are counted as.
+#[wasm_bindgen_test(unsupported = test)]
+fn the_page_on_metrics_has_every_reason() {
+    let page = include_str!("../../../../docs/metrics.md");
+    for reason in [
+        Reason::Missing,
+        Reason::Repeated("authorization".to_owned()),
+        Reason::Malformed,
+        Reason::Password,
+        Reason::Busy,
+        Reason::Token(TokenFault::Signature),
+        Reason::KeysExpired,
+        Reason::UnknownKey,
+        Reason::Denied(403),
+        Reason::NoAnswer,
+        Reason::Nonsense,
+        Reason::Address,
+    ] {
+        let counter = format!("`denied_{}`", reason.label());
+        assert!(page.contains(&counter), "{counter}");
+    }
+}

@@ -110,3 +110,27 @@ fn what_a_service_says_goes_to_the_client_as_it_is() {
     };
     assert_eq!(response, want);
 }
+
+/// Each row of the page's table has the status, the status of gRPC, and the word for programs.
+#[wasm_bindgen_test(unsupported = test)]
+fn the_page_on_answers_says_what_is_answered() {
+    let page = include_str!("../../../../../docs/answers.md");
+    for reason in [
+        Reason::Unauthenticated,
+        Reason::PermissionDenied,
+        Reason::ResourceExhausted,
+        Reason::Unavailable,
+        Reason::InvalidArgument,
+    ] {
+        let (status, grpc_status, name) = (reason.status(), reason.grpc_status(), reason.name());
+        let cells = [
+            format!("| {status}"),
+            format!("| {grpc_status}, {} |", name.to_ascii_uppercase()),
+            format!("| `{name}` |"),
+        ];
+        let is_row = |line: &str| cells.iter().all(|cell| line.contains(cell));
+        assert!(page.lines().any(is_row), "{cells:?}");
+    }
+    let body = response(Reason::Unauthenticated, &[("accept", "application/json")]).body;
+    assert!(page.contains(text(&body)), "{}", text(&body));
+}
