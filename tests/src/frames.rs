@@ -8,7 +8,7 @@
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -44,8 +44,16 @@ struct Frame {
 /// # Errors
 /// The server cannot be reached, or does not answer.
 pub async fn ask(server: SocketAddr, request: &Request) -> Result<Reply> {
-    let mut stream = TcpStream::connect(server).await?;
+    ask_over(TcpStream::connect(server).await?, request).await
+}
+
+/// The same on a stream that is already there.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn ask_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &Request) -> Result<Reply> {
     stream.write_all(&request.bytes()).await?;
+    stream.flush().await?;
     timeout(SOON, read(&mut stream)).await.context("no answer")?
 }
 
@@ -56,7 +64,7 @@ pub fn fields(texts: &[(&str, &str)]) -> Fields {
     texts.iter().map(field).collect()
 }
 
-async fn read(stream: &mut TcpStream) -> Result<Reply> {
+async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<Reply> {
     let mut status = None;
     let mut body = Vec::new();
     let mut head = "closed".to_owned();
@@ -176,7 +184,7 @@ impl Request {
 // === impl Frame ===
 
 impl Frame {
-    async fn read(from: &mut TcpStream) -> Result<Self> {
+    async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Self> {
         let mut head = [0; 9];
         from.read_exact(&mut head).await?;
         let [a, b, c, kind, flags, d, e, f, g] = head;

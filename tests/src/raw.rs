@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -30,7 +30,15 @@ pub struct Reply {
 /// # Errors
 /// The server cannot be reached, or says nothing.
 pub async fn ask(server: SocketAddr, request: &[u8]) -> Result<Reply> {
-    talk(server, request, Reply::is_whole).await
+    ask_over(TcpStream::connect(server).await?, request).await
+}
+
+/// The same on a stream that is already there.
+///
+/// # Errors
+/// The server says nothing.
+pub async fn ask_over(stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Result<Reply> {
+    talk(stream, request, Reply::is_whole).await
 }
 
 /// All that comes back until the server closes the connection, which the request should ask for.
@@ -38,12 +46,27 @@ pub async fn ask(server: SocketAddr, request: &[u8]) -> Result<Reply> {
 /// # Errors
 /// The server cannot be reached, or does not close the connection.
 pub async fn ask_until_closed(server: SocketAddr, request: &[u8]) -> Result<Reply> {
-    talk(server, request, |_| false).await
+    ask_over_until_closed(TcpStream::connect(server).await?, request).await
 }
 
-async fn talk(server: SocketAddr, request: &[u8], is_enough: impl Fn(&Reply) -> bool) -> Result<Reply> {
-    let mut stream = TcpStream::connect(server).await?;
+/// The same on a stream that is already there.
+///
+/// # Errors
+/// The server does not close the connection.
+pub async fn ask_over_until_closed(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &[u8],
+) -> Result<Reply> {
+    talk(stream, request, |_| false).await
+}
+
+async fn talk(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &[u8],
+    is_enough: impl Fn(&Reply) -> bool,
+) -> Result<Reply> {
     stream.write_all(request).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     loop {
         let reply = Reply::of(&String::from_utf8_lossy(&answer));

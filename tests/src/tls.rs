@@ -156,6 +156,8 @@ impl Authority {
 
 async fn connect(server: SocketAddr, host: &str, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(server).await?;
+    // The end of the handshake and what follows are two segments.
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from(host.to_owned())?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }

@@ -23,6 +23,7 @@ mod internal;
 mod order;
 mod paths;
 mod secrets;
+mod tls;
 mod tokens;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -34,6 +35,8 @@ use switchyard_tests::{
     frames,
     manifests::{ingress_route, object, service},
     raw::{self, Reply},
+    tls::Authority,
+    wait::until,
     world::{Builder, Source, World},
 };
 
@@ -68,6 +71,8 @@ enum Message {
     Stream(Vec<u8>),
     /// Of HTTP/2.
     Frames(frames::Request),
+    /// On a TLS connection that was made for that host, whichever the request is for.
+    Over(&'static str, Box<Self>),
 }
 
 /// What becomes of an attempt. It never comes to `vault`.
@@ -83,7 +88,7 @@ enum Want {
     Told(&'static str),
     /// It is another request, which nobody guards: `web` serves it, as this path.
     Open(&'static str),
-    /// It is for a host, or on a path, that there is not: 404.
+    /// It is for a host, or on a path, that there is not, or not on this connection: 404 or 421.
     Nowhere,
 }
 
@@ -92,6 +97,8 @@ struct Site {
     world: World,
     vault: Echo,
     web: Echo,
+    /// Vouches for its hosts. None: they are asked in plain HTTP.
+    authority: Option<Authority>,
 }
 
 // === impl Site ===
@@ -102,19 +109,31 @@ impl Site {
     }
 
     async fn start_with(more: impl FnOnce(Builder) -> Result<Builder>) -> Result<Self> {
+        Self::start_on(None, hosts(), more).await
+    }
+
+    async fn start_on(
+        authority: Option<Authority>,
+        hosts: String,
+        more: impl FnOnce(Builder) -> Result<Builder>,
+    ) -> Result<Self> {
         let (vault, web) = (Echo::start("vault").await?, Echo::start("web").await?);
         let services =
             service("default", "vault", &[vault.address]) + &service("default", "web", &[web.address]);
         let builder = Builder::new(Source::Directory)?
             .manifest("services.yaml", &services)?
             .manifest("keys.yaml", &secret("keys", &json!({"alice": KEY.1})))?
-            .manifest("hosts.yaml", &hosts())?;
-        let world = more(builder)?.start().await?;
+            .manifest("hosts.yaml", &hosts)?;
+        let site = Self {
+            world: more(builder)?.start().await?,
+            vault,
+            web,
+            authority,
+        };
         for host in HOSTS {
-            world.served_by(host, "/", "web").await?;
-            world.status(host, "/admin", 401).await?;
+            site.answers(host, "/", 200).await?;
+            site.answers(host, "/admin", 401).await?;
         }
-        let site = Self { world, vault, web };
         site.guards(&LOCKED).await?;
         Ok(site)
     }
@@ -122,9 +141,19 @@ impl Site {
     /// Waits until hosts ask for credentials.
     async fn guards(&self, hosts: &[&str]) -> Result<()> {
         for host in hosts {
-            self.world.status(host, "/", 401).await?;
+            self.answers(host, "/", 401).await?;
         }
         Ok(())
+    }
+
+    /// Waits until a GET is answered with this status.
+    async fn answers(&self, host: &str, path: &str, status: u16) -> Result<()> {
+        until(&format!("{host}{path} answers {status}"), async || {
+            let reply = self.ask(&get(host, path, "")).await?;
+            ensure!(reply.status == Some(status), "{reply:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Whether all attempts come to what they should.
@@ -238,10 +267,14 @@ impl Site {
     }
 
     async fn ask(&self, message: &Message) -> Result<Reply> {
+        if let Some(authority) = &self.authority {
+            return tls::ask(authority, self.world.https(), message).await;
+        }
         match message {
             Message::Bytes(bytes) => raw::ask(self.world.http(), bytes).await,
             Message::Stream(bytes) => raw::ask_until_closed(self.world.http(), bytes).await,
             Message::Frames(request) => frames::ask(self.world.http(), request).await,
+            Message::Over(..) => bail!("there is no TLS"),
         }
     }
 }
@@ -260,7 +293,7 @@ impl Want {
                 let seen = reply.seen()?;
                 status == Some(200) && seen.backend == "web" && seen.path == path
             }
-            Self::Nowhere => status == Some(404),
+            Self::Nowhere => matches!(status, Some(404 | 421)),
         };
         if !is_it {
             bail!("not {self:?}: {reply:?}");
@@ -286,6 +319,9 @@ impl Message {
             Self::Bytes(bytes) => Self::Bytes(after_line(bytes)),
             Self::Stream(bytes) => Self::Stream(after_line(bytes)),
             Self::Frames(request) => Self::Frames(request.clone().with(&[(&name.to_lowercase(), value)])),
+            Self::Over(host, message) => {
+                Self::Over(host, Box::new(message.with(&Credential(name, value.clone()))))
+            }
         }
     }
 }

@@ -143,7 +143,7 @@ async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()>
         // The request's time is that of all tries.
         (
             "/both",
-            json!({"timeoutPolicy": {"request": "500ms"}, "retryPolicy": {"count": 9, "perTryTimeout": "400ms"}}),
+            json!({"timeoutPolicy": {"request": "1500ms"}, "retryPolicy": {"count": 9, "perTryTimeout": "800ms"}}),
         ),
     ]);
     let cases = [
@@ -151,7 +151,7 @@ async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()>
         takes("/short", 2000, 504, 1),
         takes("/default", 2000, 200, 1),
         takes("/infinite", 2000, 200, 1),
-        takes("/both", 2000, 504, 2),
+        takes("/both", 4000, 504, 2),
     ];
     hold(source, &routes, &cases).await
 }

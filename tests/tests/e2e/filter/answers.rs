@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use switchyard_tests::{
     client::{Http2, empty, get, once},
     statics::HOST,
+    wait::until,
 };
 
 fn key() -> Value {
@@ -39,28 +40,32 @@ async fn people_get_text_and_programs_json() -> Result<()> {
 async fn a_client_that_speaks_grpc_gets_a_status_of_grpc() -> Result<()> {
     let nobody = json!({"anyOf": [{"ip": {"deny": ["0.0.0.0/0", "::/0"]}}]});
     let once_a_day = json!({"local": {"requests": 1, "perSeconds": 86_400, "burst": 1}});
-    for (policy, status) in [
-        (json!({"auth": [key()]}), "16"),
-        (json!({"auth": [nobody]}), "7"),
-        (json!({"rateLimits": [once_a_day]}), "8"),
-        (json!({"concurrency": {"max": 1}}), "14"),
+    for (policy, counts, status) in [
+        (json!({"auth": [key()]}), false, "16"),
+        (json!({"auth": [nobody]}), false, "7"),
+        (json!({"rateLimits": [once_a_day]}), true, "8"),
+        (json!({"concurrency": {"max": 1}}), true, "14"),
     ] {
         let proxy = Proxy::start(&filter(&policy)).await?;
         // The first of those that count has the place.
         let mut connection = Http2::open(proxy.envoy.http).await?;
         let slow = hyper::Request::get(format!("http://{HOST}/")).header("echo-delay-ms", "60000");
-        let first = tokio::time::timeout(
-            std::time::Duration::from_millis(500),
-            connection.start(slow, empty()),
-        );
-        let mut other = Http2::open(proxy.envoy.http).await?;
-        let (_, answer) = tokio::join!(first, async {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            let call = hyper::Request::post(format!("http://{HOST}/"))
-                .header("content-type", "application/grpc")
-                .header("te", "trailers");
-            other.start(call, empty()).await
+        let first = tokio::spawn(async move {
+            if counts {
+                connection.start(slow, empty()).await.ok();
+            }
         });
+        until("the first is under way", async || {
+            ensure!(proxy.blue.requests() == usize::from(counts));
+            Ok(())
+        })
+        .await?;
+        let mut other = Http2::open(proxy.envoy.http).await?;
+        let call = hyper::Request::post(format!("http://{HOST}/"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        let answer = other.start(call, empty()).await;
+        first.abort();
         let answer = answer?;
         ensure!(answer.status() == 200, "{policy}: {answer:?}");
         ensure!(

@@ -146,12 +146,15 @@ impl CheckResponse {
     }
 }
 
-/// The first field of `google.rpc.Status`, and of `HttpStatus`.
+/// The first field of `google.rpc.Status`, and of `HttpStatus`. One that is no number is not left out, as protobuf would have it:
+/// that would be 0, which is OK.
 fn read_code(message: &[u8]) -> Result<u64, Malformed> {
     let mut code = 0;
     for field in Reader::new(message) {
-        if let (1, Value::Varint(value)) = field? {
-            code = value;
+        match field? {
+            (1, Value::Varint(value)) => code = value,
+            (1, Value::Bytes(_) | Value::Fixed) => return Err(Malformed),
+            _ => {}
         }
     }
     Ok(code)

@@ -115,10 +115,11 @@ fn only_what_is_no_answer_is_a_failure() {
             "{name}"
         );
     }
-    let garbled = Reply::Grpc {
-        body: b"<html>".to_vec(),
-    };
-    assert!(told(judge(&requirement, CLIENT, garbled)).is_err());
+    let code_in_words = Writer::default().message(1, Writer::default().bytes(1, "OK"));
+    for body in [b"<html>".to_vec(), code_in_words.into_bytes()] {
+        let garbled = Reply::Grpc { body };
+        assert!(told(judge(&requirement, CLIENT, garbled)).is_err());
+    }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -213,7 +214,6 @@ mod properties {
 /// Whatever is said of whether it replaces others: nothing, and that it does.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_cookie_takes_no_others_place() {
-    use crate::protobuf::Writer;
     let cookie = |value: &str, action| {
         let header = Writer::default().bytes(1, "set-cookie").bytes(2, value);
         Writer::default().message(1, header).varint(3, action)
