@@ -1,7 +1,7 @@
 //! As Envoy asks.
 
 use super::*;
-use crate::protobuf::vectors::message;
+use crate::protobuf::{Writer, vectors::message};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn reply(name: &str) -> Reply {
