@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-cluster wasm envoy kube promtool ratelimit redis deploy fuzz lint clean
+.PHONY: help demo test bench bench-cluster wasm envoy kube promtool ratelimit redis deploy book fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
@@ -17,7 +17,7 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 	cargo build -p switchyard -p switchyard-tests --bin switchyard --bin demo
 	ENVOY="$$(scripts/envoy.sh)" $(TARGET)/debug/demo
 
-test: wasm envoy kube promtool ratelimit redis ## Every test, on real parts
+test: wasm book envoy kube promtool ratelimit redis ## Every test, on real parts
 	scripts/reproducible.sh
 	scripts/render.sh --check
 	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
@@ -61,6 +61,9 @@ redis: ## Get a Redis server, and print where it is
 
 deploy: ## Render deploy/switchyard.yaml from the Helm chart
 	scripts/render.sh
+
+book: ## Build the book from docs/: target/book
+	"$$(scripts/cargo-tool.sh mdbook 0.5.2 --no-default-features)/mdbook" build docs
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS
 	scripts/fuzz.sh $(FUZZ_SECONDS)
