@@ -74,14 +74,17 @@ impl Watch {
 
     pub(crate) fn stop(self) -> Result<Turns> {
         self.over.store(true, Ordering::Relaxed);
-        let turns = self.watching.join().ok().context("the watch has panicked")?;
-        turns
+        self.watching.join().ok().context("the watch has panicked")?
     }
 }
 
 // === impl Thread ===
 
 impl Thread {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "on a thread of its own: no runtime wakes so soon"
+    )]
     fn watch(mut self, over: &AtomicBool) -> Result<Turns> {
         let mut turns = Turns::default();
         let mut last: Option<Asleep> = None;
