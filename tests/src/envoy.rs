@@ -92,11 +92,16 @@ impl Envoy {
 
     /// CPU that a worker thread has used since it started.
     pub fn worker_cpu(&self, worker: usize) -> Result<Duration> {
+        on_cpu(&fs::read_to_string(self.worker_task(worker)?.join("schedstat"))?)
+    }
+
+    /// Where the kernel tells of a worker thread.
+    pub fn worker_task(&self, worker: usize) -> Result<PathBuf> {
         let name = format!("wrk:worker_{worker}\n");
         for task in fs::read_dir(format!("/proc/{}/task", self.process.pid()))? {
             let task = task?.path();
             if fs::read_to_string(task.join("comm"))? == name {
-                return on_cpu(&fs::read_to_string(task.join("schedstat"))?);
+                return Ok(task);
             }
         }
         bail!("no thread {name}")

@@ -52,7 +52,7 @@ use tokio_rustls::TlsAcceptor;
 /// Longer than any test has a service waited for.
 const SLOW: Duration = Duration::from_secs(20);
 /// gRPC's OK, INTERNAL and PERMISSION_DENIED.
-const OK: i32 = 0;
+pub(crate) const OK: i32 = 0;
 const INTERNAL: i32 = 13;
 const PERMISSION_DENIED: i32 = 7;
 
@@ -280,7 +280,7 @@ async fn check(
 }
 
 /// An answer of one message.
-fn message(status: i32, content: impl Buf) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+pub(crate) fn message(status: i32, content: impl Buf) -> Result<Response<BoxBody<Bytes, Infallible>>> {
     let mut message = BytesMut::new();
     message.put_u8(0);
     message.put_u32(content.remaining().try_into()?);

@@ -29,6 +29,7 @@ pub mod process;
 pub mod ratelimit;
 pub mod raw;
 pub mod report;
+pub mod rogue;
 pub mod statics;
 pub mod tls;
 pub mod tokens;

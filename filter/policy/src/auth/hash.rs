@@ -81,6 +81,14 @@ impl FromStr for Hash {
 // === impl Task ===
 
 impl Task {
+    /// Whether it is done at once. What is not has its turn: of many requests that come together, each would hold up the next.
+    pub(super) fn is_fast(&self) -> bool {
+        match self {
+            Self::Bcrypt(_) | Self::Apr1(_) => false,
+            Self::Sha(_) => true,
+        }
+    }
+
     /// Goes on until `until` says that it is enough. Answers whether the password is right, once that is known.
     pub(super) fn step(&mut self, until: impl FnMut() -> bool) -> Option<bool> {
         match self {

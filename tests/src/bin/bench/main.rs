@@ -12,11 +12,13 @@ mod derive;
 mod external;
 mod installation;
 mod mirror;
+mod passwords;
 mod propagation;
 mod rate_limit;
 mod request_cpu;
 mod stall;
 mod token;
+mod turns;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -42,6 +44,7 @@ enum Part {
     TokenStall,
     ApiKey,
     Basic,
+    PasswordStall,
     External,
     Mirror,
     Bystander,
@@ -80,6 +83,7 @@ async fn measure(part: Part) -> Result<Vec<Figure>> {
         Part::TokenStall => token::measure_stall().await,
         Part::ApiKey => credentials::measure_api_key().await,
         Part::Basic => credentials::measure_basic().await,
+        Part::PasswordStall => passwords::measure_stall().await,
         Part::External => external::measure().await,
         Part::Mirror => mirror::measure().await,
         Part::Bystander => bystander::measure().await,

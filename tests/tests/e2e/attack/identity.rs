@@ -4,11 +4,18 @@
 //! Two parents leave `/team` to the IngressRoute `team`. One asks for a token, and tells its role and tenant; the other asks
 //! a service, which tells the group.
 
-use super::{Case, Credential, Site, Want, asking, branch, delegate, get, root, secret, to, tokens::Keys};
+use super::{
+    Case, Credential, Site, Want, asking, branch, delegate, get, merged, root, secret, to, tokens::Keys,
+};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use switchyard_tests::{
-    client::Seen, gatekeeper::Gatekeeper, manifests::service, tokens::Issuer, wait::until,
+    client::Seen,
+    gatekeeper::Gatekeeper,
+    manifests::{annotated_service, service},
+    rogue::Rogue,
+    tokens::Issuer,
+    wait::until,
 };
 
 const BY_TOKEN: &str = "by-token.bar.com";
@@ -28,8 +35,18 @@ const LINES: &[&str] = &[
 /// Headers that checks say: some of them, this time, nothing.
 const NAMES: &[&str] = &["x-role", "X-ROLE", "x-tenant", "x-group", "X-Group"];
 
+/// What `team`'s own services say.
+const SAID: &[&str] = &[
+    "x-role",
+    "X-Tenant",
+    "x-group",
+    "x-switchyard-user",
+    "x-switchyard-auth",
+    "x-switchyard-cluster",
+];
+
 /// What `team` says of headers, and of checks.
-fn teams() -> Vec<Value> {
+fn teams(keys: &Keys) -> Result<Vec<Value>> {
     let set = |name: &str| json!([{"name": name, "value": "forged"}]);
     let mut teams = vec![json!({})];
     for name in ["x-role", "X-Tenant", "x-group"] {
@@ -43,7 +60,26 @@ fn teams() -> Vec<Value> {
     let everybody = json!({"ip": {"allow": ["0.0.0.0/0", "::/0"]}});
     let own = json!({"basic": {"secretName": "own-people"}});
     teams.push(json!({"auth": [{"anyOf": [own, everybody]}]}));
-    teams
+    // The same token says something else to it.
+    let claims = ["x-role", "x-tenant", "x-group"].map(|name| json!({"claim": "sub", "header": name}));
+    let token = merged(keys.check()?["jwt"].clone(), &json!({"claimsToHeaders": claims}));
+    teams.push(json!({"auth": [{"anyOf": [{"jwt": token}, everybody]}]}));
+    let rogue = |name: &str| json!({"name": name, "port": 80});
+    for names in [json!(["x-role", "x-tenant", "x-group"]), json!(null)] {
+        for (name, protocol) in [("rogue", "http"), ("rogue-h2c", "grpc")] {
+            let external = json!({"service": rogue(name), "protocol": protocol, "timeout": "5s"});
+            let external = merged(external, &json!({"responseHeaders": names}));
+            teams.push(json!({"auth": [{"external": external}]}));
+        }
+    }
+    let global = json!({
+        "service": rogue("rogue-h2c"),
+        "domain": "team",
+        "descriptors": [{"entries": [{"key": "all", "value": "all"}]}],
+        "timeout": "5s",
+    });
+    teams.push(json!({"rateLimits": [{"global": global}]}));
+    Ok(teams)
 }
 
 /// What the upstream has to hear.
@@ -64,7 +100,8 @@ fn is_told(host: &str, seen: &Seen) -> Result<()> {
     Ok(())
 }
 
-async fn start(keys: &Keys, gatekeeper: &Gatekeeper) -> Result<Site> {
+async fn start(keys: &Keys, gatekeeper: &Gatekeeper, rogue: &Rogue) -> Result<Site> {
+    let h2c = [("projectcontour.io/upstream-protocol.h2c", "80")];
     let asks = json!({"external": {
         "service": {"name": "gatekeeper", "port": 80},
         "timeout": "5s",
@@ -80,6 +117,8 @@ async fn start(keys: &Keys, gatekeeper: &Gatekeeper) -> Result<Site> {
     let manifests = parent("by-token", BY_TOKEN, keys.check()?)
         + &parent("by-service", BY_SERVICE, asks)
         + &service("default", "gatekeeper", &[gatekeeper.address])
+        + &service("default", "rogue", &[rogue.address])
+        + &annotated_service("default", "rogue-h2c", &[rogue.address], &h2c)
         + &secret(
             "own-people",
             &json!({"auth": "eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="}),
@@ -113,10 +152,12 @@ async fn team_says(site: &Site, number: usize, more: &Value) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_a_client_is_only_the_check_says() -> Result<()> {
     let (keys, gatekeeper) = (Keys::new()?, Gatekeeper::start().await?);
-    let site = start(&keys, &gatekeeper).await?;
+    let rogue = Rogue::start(SAID).await?;
+    let site = start(&keys, &gatekeeper, &rogue).await?;
     let bearer = format!("Bearer {}", keys.token()?);
-    for (number, more) in teams().iter().enumerate() {
+    for (number, more) in teams(&keys)?.iter().enumerate() {
         team_says(&site, number, more).await?;
+        let asked = rogue.asked();
         for (host, value) in [(BY_TOKEN, bearer.as_str()), (BY_SERVICE, "yes staff")] {
             let credential = Credential("Authorization", value.to_owned().into());
             for lines in NAMES
@@ -128,6 +169,8 @@ async fn who_a_client_is_only_the_check_says() -> Result<()> {
                 is_told(host, &seen).with_context(|| format!("{more} {lines:?}"))?;
             }
         }
+        let is_asked = more.to_string().contains("\"rogue");
+        ensure!((rogue.asked() > asked) == is_asked, "{more}");
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ const REQUESTS: &[(&str, &str, &str, u16)] = &[
     ("keyed", "/{}?a=b&k%65y=open%20sesame&c", "", 200),
     ("keyed", "/{}", "X-Api-Key: open sesame\r\n", 200),
     ("keyed", "/{}?key=wrong%20sesame", "", 401),
+    ("basic", "/{}", "Authorization: Basic YW5uOnNlY3JldA==\r\n", 200),
     ("keyed", "/{}?key=open%20sesame&key=open%20sesame", "", 400),
     ("keyed", "/{}?x?key=open%20sesame", "", 401),
     // Where the filter has no say: it is called something else, or the filter is not asked.
@@ -40,6 +41,8 @@ const REQUESTS: &[(&str, &str, &str, u16)] = &[
     ("nobody", "/{}?key=open%20sesame", "", 404),
 ];
 
+/// `ann:secret`.
+const PASSWORD: &str = "YW5uOnNlY3JldA";
 /// Of `open sesame`: `printf %s 'open sesame' | sha256sum`.
 const DIGEST: &str = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
 /// `htpasswd -nbB ann secret`.
@@ -167,7 +170,7 @@ async fn no_log_and_no_dump_has_a_secret() -> Result<()> {
     }
     let private = certificate.key.lines().nth(1).context("a key in PEM")?;
     for (file, log) in logs(world)? {
-        lacks(&file, &log, &["sesame", private, DIGEST, HASH])?;
+        lacks(&file, &log, &["sesame", PASSWORD, private, DIGEST, HASH])?;
     }
     let told = world.control.process.log()?;
     ensure!(told.contains("TRACE"), "control does not log all it can");

@@ -23,7 +23,9 @@ pub(in super::super) struct Hash {
 
 /// A password that is being hashed.
 pub(in super::super) struct Bcrypt {
-    state: Blowfish,
+    /// None: nothing is done yet. To begin takes as long as a round, and a request that brings a password may be one of many at
+    /// once.
+    state: Option<Blowfish>,
     password: Vec<u8>,
     salt: [u8; 16],
     rounds_left: u32,
@@ -64,10 +66,8 @@ impl Bcrypt {
         let mut password = password.to_vec();
         password.push(0);
         password.truncate(MAX_PASSWORD);
-        let mut state = Blowfish::bc_init_state();
-        state.salted_expand_key(salt, &password);
         Self {
-            state,
+            state: None,
             password,
             salt: *salt,
             rounds_left: 1 << cost,
@@ -76,30 +76,46 @@ impl Bcrypt {
     }
 
     pub(super) fn step(&mut self, mut until: impl FnMut() -> bool) -> Option<bool> {
-        while self.rounds_left > 0 {
-            self.state.bc_expand_key(&self.password);
-            self.state.bc_expand_key(&self.salt);
-            self.rounds_left -= 1;
+        let Self {
+            state,
+            password,
+            salt,
+            rounds_left,
+            digest,
+        } = self;
+        let state = state.get_or_insert_with(|| begin(salt, password));
+        while *rounds_left > 0 {
+            state.bc_expand_key(password);
+            state.bc_expand_key(salt);
+            *rounds_left -= 1;
             if until() {
                 break;
             }
         }
-        (self.rounds_left == 0).then(|| self.is_right())
+        (*rounds_left == 0).then(|| encrypted(state).ct_eq(digest).into())
     }
+}
 
-    fn is_right(&self) -> bool {
-        let (blocks, _) = TEXT.as_chunks();
-        let encrypted = blocks.iter().flat_map(|block| self.encrypt(*block));
-        let digest: Vec<u8> = encrypted.take(self.digest.len()).collect();
-        digest.ct_eq(&self.digest).into()
-    }
+fn begin(salt: &[u8], password: &[u8]) -> Blowfish {
+    let mut state = Blowfish::bc_init_state();
+    state.salted_expand_key(salt, password);
+    state
+}
 
-    fn encrypt(&self, block: [u8; 8]) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h] = block;
-        let start = [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])];
-        let [left, right] = (0..64).fold(start, |halves, _| self.state.bc_encrypt(halves));
-        (u64::from(left) << 32 | u64::from(right)).to_be_bytes()
-    }
+/// The text, and of it as much as a digest has.
+fn encrypted(state: &Blowfish) -> [u8; 23] {
+    let (blocks, _) = TEXT.as_chunks();
+    let bytes = blocks.iter().flat_map(|block| encrypt(state, *block));
+    let mut digest = [0; 23];
+    digest.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+    digest
+}
+
+fn encrypt(state: &Blowfish, block: [u8; 8]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h] = block;
+    let start = [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])];
+    let [left, right] = (0..64).fold(start, |halves, _| state.bc_encrypt(halves));
+    (u64::from(left) << 32 | u64::from(right)).to_be_bytes()
 }
 
 /// Two digits.

@@ -1,0 +1,148 @@
+//! A service that says yes to everybody, and of each request that headers of its choice are `forged`: by HTTP, by Envoy's
+//! `Authorization/Check`, and by its `RateLimitService/ShouldRateLimit`, on one port.
+
+use anyhow::Result;
+use bytes::{Bytes, BytesMut};
+use envoy_types::pb::envoy::{
+    config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
+    service::{
+        auth::v3::{CheckResponse, OkHttpResponse, check_response::HttpResponse},
+        ratelimit::v3::{RateLimitResponse, rate_limit_response::Code},
+    },
+};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use prost::Message;
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::gatekeeper;
+
+/// The service; it serves until it is dropped.
+#[derive(Debug)]
+pub struct Rogue {
+    pub address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+// === impl Rogue ===
+
+impl Rogue {
+    /// Serves on loopback, and says that these headers are forged.
+    pub async fn start(headers: &'static [&'static str]) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let asked = Arc::<AtomicUsize>::default();
+        Ok(Self {
+            address: listener.local_addr()?,
+            accepting: tokio::spawn(accept(listener, headers, Arc::clone(&asked))),
+            asked,
+        })
+    }
+
+    /// How often it was asked.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Rogue {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, headers: &'static [&'static str], asked: Arc<AtomicUsize>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let asked = Arc::clone(&asked);
+        let service = service_fn(move |request| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            answer(request, headers)
+        });
+        tokio::spawn(async move {
+            // A proxy that breaks off is its own affair.
+            auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+                .ok();
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>, headers: &[&str]) -> Result<Answer> {
+    let path = request.uri().path().to_owned();
+    request.into_body().collect().await?;
+    let mut content = BytesMut::new();
+    match path.as_str() {
+        "/envoy.service.auth.v3.Authorization/Check" => allowed(headers).encode(&mut content)?,
+        "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" => {
+            under_limit(headers).encode(&mut content)?;
+        }
+        _ => {
+            let response = headers.iter().fold(Response::builder(), |response, name| {
+                response.header(*name, "forged")
+            });
+            let body = Full::<Bytes>::default();
+            return Ok(response.body(body)?.map(|body| body.boxed()));
+        }
+    }
+    gatekeeper::message(gatekeeper::OK, content)
+}
+
+/// In each way that a header can be said.
+fn allowed(headers: &[&str]) -> CheckResponse {
+    let actions = [
+        HeaderAppendAction::AppendIfExistsOrAdd,
+        HeaderAppendAction::AddIfAbsent,
+        HeaderAppendAction::OverwriteIfExistsOrAdd,
+        HeaderAppendAction::OverwriteIfExists,
+    ];
+    let option = |name: &str, action: HeaderAppendAction| HeaderValueOption {
+        header: Some(header(name)),
+        append_action: action.into(),
+        ..Default::default()
+    };
+    let options = headers
+        .iter()
+        .flat_map(|name| actions.map(|action| option(name, action)));
+    let response = OkHttpResponse {
+        headers: options.collect(),
+        headers_to_remove: headers.iter().map(|name| (*name).to_owned()).collect(),
+        ..Default::default()
+    };
+    CheckResponse {
+        status: Some(Default::default()),
+        http_response: Some(HttpResponse::OkResponse(response)),
+        ..Default::default()
+    }
+}
+
+fn under_limit(headers: &[&str]) -> RateLimitResponse {
+    RateLimitResponse {
+        overall_code: Code::Ok.into(),
+        request_headers_to_add: headers.iter().map(|name| header(name)).collect(),
+        ..Default::default()
+    }
+}
+
+fn header(name: &str) -> HeaderValue {
+    HeaderValue {
+        key: name.to_owned(),
+        value: "forged".to_owned(),
+        ..Default::default()
+    }
+}
