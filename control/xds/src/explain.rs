@@ -11,6 +11,7 @@
 //! same bytes; only how Envoy finds a route is told anew, by [`proxy`].
 
 mod answer;
+mod changes;
 mod levels;
 mod passage;
 mod proxy;
@@ -213,6 +214,7 @@ impl<'a> Case<'a> {
             retry: None,
             mirrors: Vec::new(),
             assumed: Vec::new(),
+            answer: Changed::default(),
             outcome,
         }
     }
