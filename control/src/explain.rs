@@ -25,7 +25,7 @@ use std::{
 };
 use switchyard_core::{Excerpt, Name};
 use switchyard_policy::config::policy::Algorithm;
-use switchyard_xds::explain::{Explanation, Request, Scheme, Surroundings, explain};
+use switchyard_xds::explain::{Canaries, Explanation, Request, Scheme, Surroundings, explain};
 
 /// Explain what becomes of one request, and why.
 ///
@@ -68,9 +68,12 @@ pub struct Explain {
     /// The address of the client.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client_ip: IpAddr,
-    /// Take it for one of the share of requests that canaries get.
-    #[arg(long)]
-    canary: bool,
+    /// Take it for one of the share of requests that canaries get; or that this canary gets, if it is named. Can be repeated.
+    #[arg(
+        long = "canary", value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true"
+    )]
+    canaries: Vec<String>,
     #[command(flatten)]
     read: ReadArgs,
     /// Ask `switchyard serve` at this admin address, as it has everything now.
@@ -153,7 +156,7 @@ impl Explain {
         }
         Ok(Request {
             client_ip: self.client_ip,
-            canary: self.canary,
+            canaries: Canaries::of(self.canaries.iter().map(String::as_str)).context("--canary")?,
             ..request
         })
     }
@@ -166,7 +169,7 @@ impl Explain {
             method,
             headers: _,
             client_ip,
-            canary,
+            canaries,
         } = request;
         let client_ip = client_ip.to_string();
         let mut query = vec![
@@ -175,8 +178,8 @@ impl Explain {
             ("method", method),
             ("clientIP", &client_ip),
             ("https", if *scheme == Scheme::Https { "true" } else { "false" }),
-            ("canary", if *canary { "true" } else { "false" }),
         ];
+        query.extend(canaries.texts().into_iter().map(|text| ("canary", text)));
         query.extend(self.headers.iter().map(|line| ("header", line.as_str())));
         let asked = Control::new(url).get("/debug/explain", &query).await;
         asked.with_context(|| format!("{url} cannot be asked"))

@@ -23,7 +23,7 @@ pub use answer::{
     Asked, Changed, Choice, Chosen, Explanation, Fault, Link, Mirror, Outcome, Part, Place, Route, Says,
     Setting, Upstream,
 };
-pub use request::{Request, Scheme, Unclear};
+pub use request::{Canaries, Request, Scheme, Unclear};
 
 use passage::Passage;
 use proxy::{Arrival, Connection, Headers, Manager, Proxy, Way};

@@ -22,7 +22,11 @@ use self::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use std::{collections::BTreeMap, env, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    time::Duration,
+};
 use switchyard_tests::{
     client::{get, once},
     control::switchyard,
@@ -32,7 +36,7 @@ use switchyard_tests::{
     wait::{until, within},
     world::{Builder, Source, World},
 };
-use switchyard_xds::explain::{Explanation, Outcome};
+use switchyard_xds::explain::{Choice, Chosen, Explanation, Outcome};
 
 use crate::{
     fixture::{BlueGreen, HOST},
@@ -161,7 +165,7 @@ impl Place {
         Ok(body)
     }
 
-    /// What control says of a request: once more where it depends on chance.
+    /// What control says of a request: of each way that it can go by chance.
     async fn explain(&self, asked: &Asked) -> Result<Vec<Explanation>> {
         let Asked {
             https,
@@ -178,15 +182,19 @@ impl Place {
         for (name, value) in headers {
             query.push_str(&format!("&header={}", escape(&format!("{name}: {value}"))));
         }
-        let first: Explanation = serde_json::from_str(&self.admin(&query).await?)?;
-        let is_drawn = |explanation: &Explanation| {
-            let mut chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
-            chosen.any(|chosen| chosen.percent.is_some_and(|percent| percent < 100))
-        };
-        let mut all = vec![first];
-        if all.iter().any(is_drawn) {
-            query.push_str("&canary=true");
-            all.push(serde_json::from_str(&self.admin(&query).await?)?);
+        let mut ways = vec![BTreeSet::new()];
+        let mut all = Vec::new();
+        while let Some(canaries) = ways.get(all.len()).cloned() {
+            let named = canaries.iter().map(|name| format!("&canary={name}"));
+            let target = named.fold(query.clone(), |query, canary| query + &canary);
+            let explanation: Explanation = serde_json::from_str(&self.admin(&target).await?)?;
+            for canary in drawn(&explanation) {
+                let with_it: BTreeSet<_> = canaries.iter().cloned().chain([canary]).collect();
+                if !ways.contains(&with_it) {
+                    ways.push(with_it);
+                }
+            }
+            all.push(explanation);
         }
         Ok(all)
     }
@@ -312,8 +320,9 @@ impl Case {
                 .map_or_else(String::new, |status| status.to_string()),
         };
         let chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
+        let twice = (self.explanations.len() > 3).then(|| "by chance, twice".to_owned());
         let branches = chosen.map(|chosen| format!("by {:?}", chosen.by).to_lowercase());
-        [of_outcome].into_iter().chain(branches).collect()
+        [of_outcome].into_iter().chain(twice).chain(branches).collect()
     }
 }
 
@@ -326,6 +335,16 @@ impl Tally {
             *self.counts.entry(kind).or_default() += 1;
         }
     }
+}
+
+/// Canaries that the request could as well get, at switches that it comes through.
+fn drawn(explanation: &Explanation) -> Vec<String> {
+    let is_drawn = |chosen: &&Chosen| chosen.percent.is_some_and(|percent| percent < 100);
+    let chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
+    let active = chosen
+        .filter(|chosen| chosen.by == Choice::Active)
+        .filter(is_drawn);
+    active.flat_map(|chosen| chosen.others.clone()).collect()
 }
 
 /// For a query.
@@ -394,6 +413,7 @@ fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
         "404",
         "503",
         "by active",
+        "by chance, twice",
         "by preview",
         "by session",
     ] {

@@ -2,7 +2,7 @@
 //! same policies, with a model of Envoy in the place of Envoy.
 
 use super::{
-    Case, Changed, Choice, Chosen, Explanation, Link, NO_UPGRADE, Outcome, changes,
+    Canaries, Case, Changed, Choice, Chosen, Explanation, Link, NO_UPGRADE, Outcome, changes,
     levels::Levels,
     proxy::{Headers, Manager, Selected, Way},
     respond,
@@ -94,11 +94,12 @@ impl<'a, 'p> Passage<'a, 'p> {
             return explanation;
         };
         let mut guide = Guide {
-            canary: self.case.request.canary,
+            canaries: &self.case.request.canaries,
             taken: Vec::new(),
         };
         let decision = decide_with(&store, self.request(), &mut guide);
         let end = self.chain(&guide, &decision, &mut explanation.chain);
+        explanation.assumed = unmet(&self.case.request.canaries, &explanation.chain);
         let Decision {
             trail: _,
             levels,
@@ -145,7 +146,7 @@ impl<'a, 'p> Passage<'a, 'p> {
     }
 
     /// The IngressRoutes that the request comes through, and where it ends.
-    fn chain(&self, guide: &Guide, decision: &Decision, chain: &mut Vec<Link>) -> Option<End<'a>> {
+    fn chain(&self, guide: &Guide<'_>, decision: &Decision, chain: &mut Vec<Link>) -> Option<End<'a>> {
         let case = self.case;
         let host = case.host?;
         let mut link = case.root(host);
@@ -294,6 +295,28 @@ impl<'a, 'p> Passage<'a, 'p> {
             faults,
         }
     }
+}
+
+/// Canaries that were named, and are none of those that the request comes by.
+fn unmet(canaries: &Canaries, chain: &[Link]) -> Vec<String> {
+    let Canaries::Of(names) = canaries else {
+        return Vec::new();
+    };
+    let has = |name: &&String| {
+        let by_chance = |link: &&Link| {
+            link.chosen
+                .as_ref()
+                .is_some_and(|chosen| chosen.by == Choice::Canary)
+        };
+        chain
+            .iter()
+            .filter(by_chance)
+            .any(|link| link.ingress_route == **name)
+    };
+    let unmet = names.iter().filter(|name| !has(name));
+    unmet
+        .map(|name| format!("{name} makes no difference: it is not a canary that this request can get"))
+        .collect()
 }
 
 fn full_name(name: &str) -> Name {

@@ -119,7 +119,7 @@ fn route(dice: &mut Dice, depth: usize) -> Value {
         route.insert("services".to_owned(), services(dice));
     }
     // What is mounted at `/` can serve whatever its delegate's paths are.
-    if delegates && !dice.one_in(3) {
+    if delegates && !dice.one_in(4) {
         route.insert("prefixRewrite".to_owned(), json!("/"));
     } else if dice.one_in(4) {
         route.insert("prefixRewrite".to_owned(), json!(dice.pick(&REWRITES)));
@@ -150,10 +150,8 @@ fn delegate(dice: &mut Dice, depth: usize) -> Value {
         if !dice.one_in(3) {
             delegate["preview"] = json!({"header": PREVIEW.0, "value": PREVIEW.1});
         }
-        if dice.one_in(2) {
-            // Where two in a row draw, more than two things can happen.
-            let percents: &[u8] = if depth == 0 { &[0, 30, 70, 100] } else { &[0, 100] };
-            delegate["canary"] = json!({"percent": dice.pick(percents)});
+        if !dice.one_in(4) {
+            delegate["canary"] = json!({"percent": dice.pick(&[0, 30, 50, 70, 50, 100])});
         }
         if !dice.one_in(3) {
             delegate["sticky"] = json!({"cookie": COOKIE});
