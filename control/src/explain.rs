@@ -68,6 +68,10 @@ pub struct Explain {
     /// The address of the client.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client_ip: IpAddr,
+    /// How many proxies in front of Envoy are trusted to add to x-forwarded-for, as `switchyard serve` is told; then the
+    /// client's address may be in such a header. A running control knows it.
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "control")]
+    xff_trusted_hops: u32,
     /// Take it for one of the share of requests that canaries get; or that this canary gets, if it is named. Can be repeated.
     #[arg(
         long = "canary", value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true,
@@ -90,17 +94,25 @@ pub struct Explain {
     graph: GraphArgs,
 }
 
-/// What a request is explained in: a clock, and where IngressRoutes stand.
-struct Here<F>(F);
+/// What a request is explained in: a clock, proxies in front, and where IngressRoutes stand.
+struct Here<F> {
+    trusted_hops: u32,
+    find: F,
+}
 
 /// Explains a request, as the graph has it; with files and lines, where there are some.
 #[must_use]
-pub fn explain_here(excerpt: &Excerpt, request: &Request, places: Option<&Places>) -> Explanation {
+pub fn explain_here(
+    excerpt: &Excerpt,
+    request: &Request,
+    trusted_hops: u32,
+    places: Option<&Places>,
+) -> Explanation {
     let find = |name: &Name, field: &str| {
         let (file, line) = places?.line(name, field)?;
         Some((file.to_string(), line))
     };
-    explain(excerpt, request, &Here(find))
+    explain(excerpt, request, &Here { trusted_hops, find })
 }
 
 // === impl Explain ===
@@ -131,12 +143,18 @@ impl Explain {
                 explain_here(
                     &graph.excerpt(&request.host()),
                     &request,
+                    self.xff_trusted_hops,
                     Some(&directory.published()),
                 )
             }
             (None, None) => {
                 let (graph, _) = load_cluster(self.read, self.graph.settings()).await?;
-                explain_here(&graph.excerpt(&request.host()), &request, None)
+                explain_here(
+                    &graph.excerpt(&request.host()),
+                    &request,
+                    self.xff_trusted_hops,
+                    None,
+                )
             }
         };
         match output.format() {
@@ -198,7 +216,11 @@ impl<F: Fn(&Name, &str) -> Option<(String, usize)>> Surroundings for Here<F> {
         verify::verifies(algorithm, spki, text, signature)
     }
 
+    fn trusted_hops(&self) -> u32 {
+        self.trusted_hops
+    }
+
     fn find(&self, ingress_route: &Name, field: &str) -> Option<(String, usize)> {
-        (self.0)(ingress_route, field)
+        (self.find)(ingress_route, field)
     }
 }

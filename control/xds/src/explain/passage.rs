@@ -190,7 +190,7 @@ impl<'a, 'p> Passage<'a, 'p> {
         notes: &mut Notes,
     ) -> (Enforcement, Met) {
         let own = outcome.as_ref().map(|forward| forward.own).unwrap_or_default();
-        let stand = Stand::new(self.case.around, self.case.request.client_ip);
+        let stand = Stand::new(self.case.around, self.case.client_ip);
         let mut worker = Worker::new(&stand);
         let mut enforcement = Enforcement::new(levels.to_vec(), own);
         loop {

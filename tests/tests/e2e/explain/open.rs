@@ -35,6 +35,12 @@ impl Sight<'_> {
                 "a limit answered {}",
                 answer.status
             ),
+            // Another way to pass that is not open has a say in what is answered.
+            Says::Asks if part.what.contains(", or ") => ensure!(
+                [400, 401, 403].contains(&answer.status),
+                "neither let it through, and {} was answered",
+                answer.status
+            ),
             Says::Asks => ensure!(answer.status == 403, "a service answered {}", answer.status),
             _ => return Ok(false),
         }

@@ -227,7 +227,17 @@ fn header(dice: &mut Dice, tokens: &Tokens) -> (String, String) {
                 dice.pick(&["x-one", "x-two", "access-control-allow-origin"])
             ),
         ),
-        15 => header("x-forwarded-for", "10.1.2.3"),
+        15 if dice.one_in(3) => header("x-forwarded-proto", dice.pick(&["https", "http", "ftp"])),
+        15 => {
+            let lines = [
+                "10.1.2.3",
+                "10.1.2.3",
+                "192.0.2.1, 10.1.2.3",
+                "10.1.2.3, 127.0.0.1",
+                "unknown",
+            ];
+            header("x-forwarded-for", dice.pick(&lines[..]))
+        }
         16 => header("origin", dice.pick(&[ORIGIN, "https://evil.example.com"])),
         _ => header(
             dice.pick(&[
