@@ -39,6 +39,8 @@ pub struct Admin {
     /// None: objects come from an API server.
     pub files: Option<Files>,
     pub log_level: LogLevel,
+    /// How many proxies in front of Envoy are trusted.
+    pub xff_trusted_hops: u32,
 }
 
 /// The query of `/live`.
@@ -180,6 +182,7 @@ async fn place(
         files,
         server: _,
         log_level: _,
+        xff_trusted_hops: _,
     }): State<Admin>,
     Query(PlaceQuery {
         ingressroute,
@@ -260,7 +263,12 @@ async fn graph(
 
 /// What the command prints as JSON. What is secret of the request is not repeated.
 async fn explain(
-    State(Admin { engine, files, .. }): State<Admin>,
+    State(Admin {
+        engine,
+        files,
+        xff_trusted_hops,
+        ..
+    }): State<Admin>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
     let request = explain::request(&query);
@@ -269,7 +277,7 @@ async fn explain(
     let excerpt = ask(&engine, |reply| Question::Excerpt { host, reply }).await?;
     let places = files.map(|files| files.places);
     let told = move || {
-        let explanation = explain::explain_here(&excerpt, &request, places.as_ref());
+        let explanation = explain::explain_here(&excerpt, &request, xff_trusted_hops, places.as_ref());
         serde_json::to_value(&explanation).map(|explanation| Format::Json.document(&explanation))
     };
     // A password may take its time.

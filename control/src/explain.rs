@@ -25,7 +25,7 @@ use std::{
 };
 use switchyard_core::{Excerpt, Name};
 use switchyard_policy::config::policy::Algorithm;
-use switchyard_xds::explain::{Explanation, Request, Scheme, Surroundings, explain};
+use switchyard_xds::explain::{Canaries, Explanation, Request, Scheme, Surroundings, explain};
 
 /// Explain what becomes of one request, and why.
 ///
@@ -68,9 +68,16 @@ pub struct Explain {
     /// The address of the client.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client_ip: IpAddr,
-    /// Take it for one of the share of requests that canaries get.
-    #[arg(long)]
-    canary: bool,
+    /// How many proxies in front of Envoy are trusted to add to x-forwarded-for, as `switchyard serve` is told; then the
+    /// client's address may be in such a header. A running control knows it.
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "control")]
+    xff_trusted_hops: u32,
+    /// Take it for one of the share of requests that canaries get; or that this canary gets, if it is named. Can be repeated.
+    #[arg(
+        long = "canary", value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true"
+    )]
+    canaries: Vec<String>,
     #[command(flatten)]
     read: ReadArgs,
     /// Ask `switchyard serve` at this admin address, as it has everything now.
@@ -87,17 +94,25 @@ pub struct Explain {
     graph: GraphArgs,
 }
 
-/// What a request is explained in: a clock, and where IngressRoutes stand.
-struct Here<F>(F);
+/// What a request is explained in: a clock, proxies in front, and where IngressRoutes stand.
+struct Here<F> {
+    trusted_hops: u32,
+    find: F,
+}
 
 /// Explains a request, as the graph has it; with files and lines, where there are some.
 #[must_use]
-pub fn explain_here(excerpt: &Excerpt, request: &Request, places: Option<&Places>) -> Explanation {
+pub fn explain_here(
+    excerpt: &Excerpt,
+    request: &Request,
+    trusted_hops: u32,
+    places: Option<&Places>,
+) -> Explanation {
     let find = |name: &Name, field: &str| {
         let (file, line) = places?.line(name, field)?;
         Some((file.to_string(), line))
     };
-    explain(excerpt, request, &Here(find))
+    explain(excerpt, request, &Here { trusted_hops, find })
 }
 
 // === impl Explain ===
@@ -128,12 +143,18 @@ impl Explain {
                 explain_here(
                     &graph.excerpt(&request.host()),
                     &request,
+                    self.xff_trusted_hops,
                     Some(&directory.published()),
                 )
             }
             (None, None) => {
                 let (graph, _) = load_cluster(self.read, self.graph.settings()).await?;
-                explain_here(&graph.excerpt(&request.host()), &request, None)
+                explain_here(
+                    &graph.excerpt(&request.host()),
+                    &request,
+                    self.xff_trusted_hops,
+                    None,
+                )
             }
         };
         match output.format() {
@@ -153,7 +174,7 @@ impl Explain {
         }
         Ok(Request {
             client_ip: self.client_ip,
-            canary: self.canary,
+            canaries: Canaries::of(self.canaries.iter().map(String::as_str)).context("--canary")?,
             ..request
         })
     }
@@ -166,7 +187,7 @@ impl Explain {
             method,
             headers: _,
             client_ip,
-            canary,
+            canaries,
         } = request;
         let client_ip = client_ip.to_string();
         let mut query = vec![
@@ -175,8 +196,8 @@ impl Explain {
             ("method", method),
             ("clientIP", &client_ip),
             ("https", if *scheme == Scheme::Https { "true" } else { "false" }),
-            ("canary", if *canary { "true" } else { "false" }),
         ];
+        query.extend(canaries.texts().into_iter().map(|text| ("canary", text)));
         query.extend(self.headers.iter().map(|line| ("header", line.as_str())));
         let asked = Control::new(url).get("/debug/explain", &query).await;
         asked.with_context(|| format!("{url} cannot be asked"))
@@ -195,7 +216,11 @@ impl<F: Fn(&Name, &str) -> Option<(String, usize)>> Surroundings for Here<F> {
         verify::verifies(algorithm, spki, text, signature)
     }
 
+    fn trusted_hops(&self) -> u32 {
+        self.trusted_hops
+    }
+
     fn find(&self, ingress_route: &Name, field: &str) -> Option<(String, usize)> {
-        (self.0)(ingress_route, field)
+        (self.find)(ingress_route, field)
     }
 }

@@ -1,9 +1,9 @@
 //! The query of `/debug/explain`.
 
 use std::{net::IpAddr, str::FromStr};
-use switchyard_xds::explain::{Request, Unclear};
+use switchyard_xds::explain::{Canaries, Request, Unclear};
 
-/// What is asked, parameter by parameter. But for headers, each is there once.
+/// What is asked, parameter by parameter. But for headers and canaries, each is there once.
 #[derive(Debug, Default)]
 struct Query<'q> {
     host: Option<&'q str>,
@@ -12,7 +12,7 @@ struct Query<'q> {
     headers: Vec<&'q str>,
     https: Option<&'q str>,
     client_ip: Option<&'q str>,
-    canary: Option<&'q str>,
+    canaries: Vec<&'q str>,
 }
 
 /// What is wrong with it.
@@ -49,7 +49,7 @@ pub fn request(pairs: &[(String, String)]) -> Result<Request, Fault> {
         headers,
         https,
         client_ip,
-        canary,
+        canaries,
     } = Query::of(pairs)?;
     let host = host.ok_or(Fault::NoHost)?;
     if host.contains(['/', '?', '#']) {
@@ -72,7 +72,7 @@ pub fn request(pairs: &[(String, String)]) -> Result<Request, Fault> {
     };
     Ok(Request {
         client_ip,
-        canary: truth("canary", canary)?,
+        canaries: Canaries::of(canaries)?,
         ..request
     })
 }
@@ -96,12 +96,15 @@ impl<'q> Query<'q> {
                     query.headers.push(value);
                     continue;
                 }
+                "canary" => {
+                    query.canaries.push(value);
+                    continue;
+                }
                 "host" => ("host", &mut query.host),
                 "path" => ("path", &mut query.path),
                 "method" => ("method", &mut query.method),
                 "https" => ("https", &mut query.https),
                 "clientIP" => ("clientIP", &mut query.client_ip),
-                "canary" => ("canary", &mut query.canary),
                 other => return Err(Fault::Unknown(other.to_owned())),
             };
             if field.replace(value).is_some() {
@@ -142,7 +145,22 @@ mod tests {
             (Scheme::Https, "bar.com:80", "/a?b", "POST")
         );
         assert_eq!(request.headers.len(), 2);
-        assert!(request.canary && request.client_ip.is_ipv6());
+        assert!(request.canaries == Canaries::All && request.client_ip.is_ipv6());
+    }
+
+    #[test]
+    fn canaries_can_be_named() {
+        for (query, want) in [
+            ("host=a", &[][..]),
+            ("host=a&canary=false", &[]),
+            ("host=a&canary=b/c&canary=a/b&canary=b/c", &["a/b", "b/c"]),
+            ("host=a&canary=b/c&canary=true&canary=a/b", &["true"]),
+        ] {
+            assert_eq!(asked(query).unwrap().canaries.texts(), want, "{query}");
+        }
+        for bad in ["b", "/b", "a/", "a/b/c", ""] {
+            assert!(asked(&format!("host=a&canary={bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -163,7 +181,10 @@ mod tests {
             ),
             ("host=a&path=b", "path: \"b\" does not begin with /"),
             ("host=a&https=yes", "https: \"yes\" is neither true nor false"),
-            ("host=a&canary=1", "canary: \"1\" is neither true nor false"),
+            (
+                "host=a&canary=1",
+                "canary: \"1\" is neither true nor false, nor an IngressRoute, NAMESPACE/NAME",
+            ),
             ("host=a&clientIP=1.2.3", "clientIP: \"1.2.3\" is no address"),
             ("host=a&method=G T", "\"G T\" is no method, such as GET"),
             ("host=a b", "\"a b\" is no host name, nor an address"),

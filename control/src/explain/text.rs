@@ -23,6 +23,7 @@ pub(super) fn of(explanation: &Explanation, paint: Paint) -> String {
         retry,
         mirrors,
         assumed,
+        answer,
         outcome,
     } = explanation;
     let mut printer = Printer {
@@ -45,6 +46,7 @@ pub(super) fn of(explanation: &Explanation, paint: Paint) -> String {
         );
     }
     printer.outcome(outcome);
+    printer.headers("response headers", answer);
     printer.text
 }
 
@@ -219,7 +221,7 @@ impl Printer<'_> {
         let said = self.paint.text(style, said);
         self.line(0, &format!("-> {said}"), place);
         if let Outcome::Forward { headers, .. } = outcome {
-            self.headers(headers);
+            self.headers("headers", headers);
         }
         for Fault { place, message } in faults {
             let Place {
@@ -233,10 +235,10 @@ impl Printer<'_> {
         }
     }
 
-    fn headers(&mut self, Changed { set, removed }: &Changed) {
+    fn headers(&mut self, whose: &str, Changed { set, removed }: &Changed) {
         for (verb, names) in [("set", set), ("removed", removed)] {
             if !names.is_empty() {
-                self.line(1, &format!("headers {verb}: {}", names.join(", ")), None);
+                self.line(1, &format!("{whose} {verb}: {}", names.join(", ")), None);
             }
         }
     }

@@ -11,6 +11,7 @@
 //! same bytes; only how Envoy finds a route is told anew, by [`proxy`].
 
 mod answer;
+mod changes;
 mod levels;
 mod passage;
 mod proxy;
@@ -22,11 +23,11 @@ pub use answer::{
     Asked, Changed, Choice, Chosen, Explanation, Fault, Link, Mirror, Outcome, Part, Place, Route, Says,
     Setting, Upstream,
 };
-pub use request::{Request, Scheme, Unclear};
+pub use request::{Canaries, Request, Scheme, Unclear};
 
 use passage::Passage;
 use proxy::{Arrival, Connection, Headers, Manager, Proxy, Way};
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use switchyard_core::{
     Excerpt, Name,
     table::{ClusterName, Discovery, Host, HostRoute, HostTls, Vhost, WeightedCluster},
@@ -43,6 +44,9 @@ pub trait Surroundings {
     /// Whether `signature` is of `text`, as [`switchyard_policy::host::Host::verifies`].
     fn verifies(&self, algorithm: Algorithm, spki: &[u8], text: &[u8], signature: &[u8]) -> bool;
 
+    /// How many proxies in front are trusted to say where a request comes from.
+    fn trusted_hops(&self) -> u32;
+
     /// The file and the line in which a field of an IngressRoute stands, where it stands in a file.
     fn find(&self, ingress_route: &Name, field: &str) -> Option<(String, usize)>;
 }
@@ -54,6 +58,8 @@ struct Case<'a> {
     request: &'a Request,
     around: &'a dyn Surroundings,
     host: Option<&'a Host>,
+    /// The address of the client, as the proxy trusts it.
+    client_ip: IpAddr,
 }
 
 /// Explains a request. The excerpt is of [`Request::host`].
@@ -65,8 +71,9 @@ pub fn explain(excerpt: &Excerpt, request: &Request, around: &dyn Surroundings) 
         request,
         around,
         host: excerpt.table.hosts.get(host.as_str()).map(AsRef::as_ref),
+        client_ip: request.client_ip,
     };
-    let proxy = Proxy::of(excerpt);
+    let proxy = Proxy::of(excerpt, around.trusted_hops());
     let connection = match request.scheme {
         Scheme::Http => proxy.plain(),
         Scheme::Https => proxy.secure(&host),
@@ -84,27 +91,32 @@ const CLIMBS: &str = "the path climbs for upstreams that take parameters off seg
 
 impl<'a> Case<'a> {
     fn http(self, proxy: &Proxy, manager: &Manager<'_>) -> Explanation {
-        let headers = match manager.arrive(self.request.to_headers(), self.request.client_ip) {
+        let headers = self.request.to_headers();
+        let case = Self {
+            client_ip: manager.client(&headers, self.request.client_ip),
+            ..self
+        };
+        let headers = match manager.arrive(headers, self.request.client_ip) {
             Arrival::Plain(headers) => headers,
             Arrival::Redirect(location) => {
-                return self.answered(Outcome::Redirect {
+                return case.answered(Outcome::Redirect {
                     status: 307,
                     location,
                 });
             }
-            Arrival::Refused(status, why) => return self.answered(respond(status, why)),
+            Arrival::Refused(status, why) => return case.answered(respond(status, why)),
         };
         let route = manager.route(&headers);
         let Some(route) = route else {
-            return self.answered(respond(404, "no route takes the path"));
+            return case.answered(respond(404, "no route takes the path"));
         };
         if proxy::is_upgrade(&headers) && !route.upgrades(&headers) {
-            return self.at_host(&route, &headers, respond(403, NO_UPGRADE));
+            return case.at_host(&route, &headers, respond(403, NO_UPGRADE));
         }
         if let Some(sections) = proxy.filter(&route) {
-            return Passage::new(self, (manager, route), headers).explain(sections);
+            return Passage::new(case, (manager, route), headers).explain(sections);
         }
-        self.unfiltered(&route, &headers)
+        case.unfiltered(&route, &headers)
     }
 
     /// On a route that Envoy serves alone.
@@ -193,7 +205,6 @@ impl<'a> Case<'a> {
             authority,
             target,
             method,
-            client_ip,
             ..
         } = self.request;
         if let (None, Outcome::Respond { faults, .. }) = (self.host, &mut outcome) {
@@ -205,7 +216,7 @@ impl<'a> Case<'a> {
                 scheme: scheme.to_string(),
                 authority: authority.clone(),
                 path: target.split('?').next().unwrap_or_default().to_owned(),
-                client_ip: client_ip.to_string(),
+                client_ip: self.client_ip.to_string(),
             },
             chain: Vec::new(),
             policies: Vec::new(),
@@ -213,6 +224,7 @@ impl<'a> Case<'a> {
             retry: None,
             mirrors: Vec::new(),
             assumed: Vec::new(),
+            answer: Changed::default(),
             outcome,
         }
     }

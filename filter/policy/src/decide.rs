@@ -390,9 +390,9 @@ fn choose<'s>(
     if let Some(branch) = session_branch(switch, request) {
         return (branch, Choice::Session);
     }
-    let is_canary = switch.canary > 0 && chance.below(100) < u64::from(switch.canary);
-    let standby = switch.standby.first().filter(|_| is_canary);
-    (standby.unwrap_or(&switch.active), Choice::New)
+    let standby = switch.standby.first().filter(|_| switch.canary > 0);
+    let canary = standby.filter(|standby| chance.is_of_share(&standby.name, switch.canary));
+    (canary.unwrap_or(&switch.active), Choice::New)
 }
 
 fn is_preview(switch: &Switch, request: Request<'_>) -> bool {

@@ -8,6 +8,11 @@ pub trait Chance {
     /// Any number below `bound`; 0 where that is 0.
     fn below(&mut self, bound: u64) -> u64;
 
+    /// Whether the request is one of so many of a hundred that go to that branch.
+    fn is_of_share(&mut self, _branch: &str, percent: u8) -> bool {
+        self.below(100) < u64::from(percent)
+    }
+
     /// The switch of that key has sent the request to a branch.
     fn chose(&mut self, _key: &str, _branch: &str, _choice: Choice) {}
 }

@@ -4,17 +4,29 @@
 
 mod dice;
 mod holds;
+mod log;
 mod manifests;
+mod neighbours;
+mod open;
 mod requests;
+mod tokens;
 
 use self::{
     dice::Dice,
     holds::Sight,
+    log::Log,
+    neighbours::Neighbours,
+    open::{Copies, is_copy},
     requests::{Asked, Outcome as Seen},
+    tokens::Tokens,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use std::{collections::BTreeMap, env, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    time::Duration,
+};
 use switchyard_tests::{
     client::{get, once},
     control::switchyard,
@@ -24,7 +36,7 @@ use switchyard_tests::{
     wait::{until, within},
     world::{Builder, Source, World},
 };
-use switchyard_xds::explain::{Explanation, Outcome};
+use switchyard_xds::explain::{Choice, Chosen, Explanation, Outcome};
 
 use crate::{
     fixture::{BlueGreen, HOST},
@@ -33,9 +45,9 @@ use crate::{
 
 scenarios![it_is_explained_where_the_objects_are,];
 
-const SEED: u64 = 20_261_126;
-const WORLDS: u64 = 30;
-const REQUESTS: usize = 30;
+const SEED: u64 = 20_261_127;
+const WORLDS: u64 = 45;
+const REQUESTS: usize = 40;
 /// After it has acknowledged an update, a worker has it within this.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -43,8 +55,10 @@ const SETTLING: Duration = Duration::from_secs(10);
 struct Place {
     world: World,
     authority: Authority,
-    log: PathBuf,
-    _backends: Vec<Echo>,
+    log: Log,
+    tokens: Tokens,
+    neighbours: Neighbours,
+    backends: Vec<Echo>,
 }
 
 /// A request, what was seen of it, and what is said of it.
@@ -53,7 +67,26 @@ struct Case {
     id: String,
     asked: Asked,
     seen: Seen,
+    /// How often upstreams were asked.
+    attempts: usize,
     explanations: Vec<Explanation>,
+}
+
+/// What a case held as.
+#[derive(Debug)]
+struct Held {
+    id: String,
+    copies: Copies,
+    /// What it is a case of.
+    kinds: Vec<String>,
+}
+
+/// Of all cases.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: BTreeMap<String, usize>,
+    /// By request.
+    copies: Vec<(String, Copies)>,
 }
 
 fn number(variable: &str, default: u64) -> Result<u64> {
@@ -66,10 +99,12 @@ fn number(variable: &str, default: u64) -> Result<u64> {
 // === impl Place ===
 
 impl Place {
-    async fn start() -> Result<Self> {
+    async fn start(trusted_hops: u64) -> Result<Self> {
         let authority = Authority::new()?;
+        let tokens = Tokens::new()?;
+        let neighbours = Neighbours::start().await?;
         let mut backends = Vec::new();
-        let mut all = String::new();
+        let mut all = neighbours.manifests();
         for namespace in manifests::NAMESPACES {
             for name in manifests::BACKENDS {
                 let backend = Echo::start(&format!("{namespace}/{name}")).await?;
@@ -77,7 +112,7 @@ impl Place {
                 backends.push(backend);
             }
             all += &service(namespace, "idle", &[]);
-            all += &manifests::secrets(namespace);
+            all += &manifests::secrets(namespace, &tokens.jwks);
             for host in manifests::HOSTS {
                 all += &tls_secret(namespace, &format!("cert-{host}"), &authority.issue(host)?);
             }
@@ -86,14 +121,17 @@ impl Place {
         let log = builder.dir.join("access.log");
         let world = builder
             .flag(&format!("--access-log={}", log.display()))
+            .flag(&format!("--xff-trusted-hops={trusted_hops}"))
             .manifest("services.yaml", &all)?
             .start()
             .await?;
         Ok(Self {
             world,
             authority,
-            log,
-            _backends: backends,
+            log: Log::new(log),
+            tokens,
+            neighbours,
+            backends,
         })
     }
 
@@ -128,7 +166,7 @@ impl Place {
         Ok(body)
     }
 
-    /// What control says of a request: once more where it depends on chance.
+    /// What control says of a request: of each way that it can go by chance.
     async fn explain(&self, asked: &Asked) -> Result<Vec<Explanation>> {
         let Asked {
             https,
@@ -145,53 +183,93 @@ impl Place {
         for (name, value) in headers {
             query.push_str(&format!("&header={}", escape(&format!("{name}: {value}"))));
         }
-        let first: Explanation = serde_json::from_str(&self.admin(&query).await?)?;
-        let is_drawn = |explanation: &Explanation| {
-            let mut chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
-            chosen.any(|chosen| chosen.percent.is_some_and(|percent| percent < 100))
-        };
-        let mut all = vec![first];
-        if all.iter().any(is_drawn) {
-            query.push_str("&canary=true");
-            all.push(serde_json::from_str(&self.admin(&query).await?)?);
+        let mut ways = vec![BTreeSet::new()];
+        let mut all = Vec::new();
+        while let Some(canaries) = ways.get(all.len()).cloned() {
+            let named = canaries.iter().map(|name| format!("&canary={name}"));
+            let target = named.fold(query.clone(), |query, canary| query + &canary);
+            let explanation: Explanation = serde_json::from_str(&self.admin(&target).await?)?;
+            for canary in drawn(&explanation) {
+                let with_it: BTreeSet<_> = canaries.iter().cloned().chain([canary]).collect();
+                if !ways.contains(&with_it) {
+                    ways.push(with_it);
+                }
+            }
+            all.push(explanation);
         }
         Ok(all)
     }
 
     async fn ask(&self, id: String, asked: Asked) -> Result<Case> {
         let ports = (self.world.http(), self.world.https());
+        let before = self.asked();
         let seen = asked.send(ports, &self.authority, &id).await?;
+        let attempts = self.asked() - before;
         let explanations = self.explain(&asked).await?;
         Ok(Case {
             id,
             asked,
             seen,
+            attempts,
             explanations,
         })
     }
 
-    /// The lines of the access log, by request.
-    fn logged(&self) -> Result<BTreeMap<String, Value>> {
-        let text = fs::read_to_string(&self.log)?;
-        let lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(lines
-            .filter_map(|line| Some((line["request_id"].as_str()?.to_owned(), line)))
-            .collect())
+    /// How often upstreams have been asked.
+    fn asked(&self) -> usize {
+        self.backends.iter().map(Echo::requests).sum()
     }
 
-    /// Whether a case holds, when it is logged.
-    async fn check(&self, case: &Case) -> Result<()> {
+    /// Whether a case holds, when it is logged, and all copies of it have come that are to.
+    async fn check(&self, case: &Case) -> Result<Held> {
         let logged = if case.is_logged() {
             let line = until("it is logged", async || {
-                self.logged()?.remove(&case.id).context("not yet")
+                self.log.line(&case.id)?.context("not yet")
             });
             Some(line.await.with_context(|| format!("{case:#?}"))?)
         } else {
             None
         };
-        case.holds(logged.as_ref())
+        let questions = self.neighbours.questions(&case.id)?;
+        let sight = Sight {
+            asked: &case.asked,
+            attempts: case.attempts,
+            questions: &questions,
+            seen: &case.seen,
+            logged: logged.as_ref(),
+        };
+        let explanation = case.holds(&sight)?;
+        let copies = sight.copies(explanation);
+        let come = async || {
+            let came = self.neighbours.copies(&case.id)?;
+            came.iter().try_for_each(|(_, told)| is_copy(told, explanation))?;
+            copies.are(&came)
+        };
+        let come = until("the copies have come", come).await;
+        come.with_context(|| format!("{case:#?}"))?;
+        let mut kinds = case.kinds(explanation);
+        kinds.extend(sight.kinds(explanation));
+        kinds.extend(copies.is_certain().then(|| "copied".to_owned()));
+        Ok(Held {
+            id: case.id.clone(),
+            copies,
+            kinds,
+        })
+    }
+
+    /// The same, once more where it was asked too soon.
+    async fn check_in_time(&self, case: Case) -> Result<Held> {
+        let first = self.check(&case).await;
+        if first.is_ok() {
+            return first;
+        }
+        let mut again = 0;
+        within(SETTLING, "it is as it is explained", async || {
+            again += 1;
+            let id = format!("{}-again{again}", case.id);
+            self.check(&self.ask(id, case.asked.clone()).await?).await
+        })
+        .await
     }
 }
 
@@ -206,22 +284,19 @@ impl Case {
         matches!(self.seen, Seen::Answer(_)) && is_request && !is_proxied
     }
 
-    fn holds(&self, logged: Option<&Value>) -> Result<()> {
-        let sight = Sight {
-            seen: &self.seen,
-            logged,
-        };
+    /// What it holds as.
+    fn holds(&self, sight: &Sight<'_>) -> Result<&Explanation> {
         let mut unlike = Vec::new();
         for explanation in &self.explanations {
             match sight.is_as(explanation) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(explanation),
                 Err(error) => unlike.push(format!("{error:#}: {explanation:#?}")),
             }
         }
         bail!(
-            "{:#?}\nseen: {:#?}\nlogged: {logged:#?}\nexplained otherwise, {}",
-            self.asked,
-            self.seen,
+            "{self:#?}\nlogged: {:#?}\nasked: {:#?}\nexplained otherwise, {}",
+            sight.logged,
+            sight.questions,
             unlike.join("\nand ")
         )
     }
@@ -231,8 +306,7 @@ impl Case {
     }
 
     /// What it is a case of, to be counted.
-    fn kinds(&self) -> Vec<String> {
-        let explanation = &self.explanations[0];
+    fn kinds(&self, explanation: &Explanation) -> Vec<String> {
         let of_outcome = match &explanation.outcome {
             Outcome::Forward { .. } if self.is_upgraded() => "upgraded".to_owned(),
             Outcome::Forward { .. } => "forwarded".to_owned(),
@@ -247,9 +321,31 @@ impl Case {
                 .map_or_else(String::new, |status| status.to_string()),
         };
         let chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
+        let twice = (self.explanations.len() > 3).then(|| "by chance, twice".to_owned());
         let branches = chosen.map(|chosen| format!("by {:?}", chosen.by).to_lowercase());
-        [of_outcome].into_iter().chain(branches).collect()
+        [of_outcome].into_iter().chain(twice).chain(branches).collect()
     }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    fn add(&mut self, Held { id, copies, kinds }: Held) {
+        self.copies.push((id, copies));
+        for kind in kinds {
+            *self.counts.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+/// Canaries that the request could as well get, at switches that it comes through.
+fn drawn(explanation: &Explanation) -> Vec<String> {
+    let is_drawn = |chosen: &&Chosen| chosen.percent.is_some_and(|percent| percent < 100);
+    let chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
+    let active = chosen
+        .filter(|chosen| chosen.by == Choice::Active)
+        .filter(is_drawn);
+    active.flat_map(|chosen| chosen.others.clone()).collect()
 }
 
 /// For a query.
@@ -265,8 +361,9 @@ fn escape(text: &str) -> String {
 async fn what_is_explained_is_what_envoy_does() -> Result<()> {
     let seed = number("EXPLAIN_SEED", SEED)?;
     let worlds = number("EXPLAIN_WORLDS", WORLDS)?;
-    let place = Place::start().await?;
-    let mut counts = BTreeMap::<String, usize>::new();
+    // Every other seed has a proxy in front.
+    let place = Place::start(seed % 2).await?;
+    let mut tally = Tally::default();
     for number in 0..worlds {
         // Each world of its own: one that fails can be had alone.
         let dice = &mut Dice::new(seed.wrapping_add(number << 32));
@@ -275,24 +372,18 @@ async fn what_is_explained_is_what_envoy_does() -> Result<()> {
         let mut cases = Vec::new();
         for request in 0..REQUESTS {
             let id = format!("w{number}-r{request}");
-            cases.push(place.ask(id, Asked::any(dice)).await?);
+            cases.push(place.ask(id, Asked::any(dice, &place.tokens)).await?);
         }
-        for case in &cases {
-            let mut first = place.check(case).await;
-            if first.is_err() {
-                let mut again = 0;
-                first = within(SETTLING, "it is as it is explained", async || {
-                    again += 1;
-                    let id = format!("{}-again{again}", case.id);
-                    place.check(&place.ask(id, case.asked.clone()).await?).await
-                })
-                .await;
-            }
-            first.with_context(|| format!("seed {seed}, world {number}, {}:\n{manifests}", case.id))?;
-            case.kinds()
-                .into_iter()
-                .for_each(|kind| *counts.entry(kind).or_default() += 1);
+        for case in cases {
+            let id = case.id.clone();
+            let held = place.check_in_time(case).await;
+            tally.add(held.with_context(|| format!("seed {seed}, world {number}, {id}:\n{manifests}"))?);
         }
+    }
+    let Tally { counts, copies } = tally;
+    for (id, copies) in copies {
+        let came = place.neighbours.copies(&id)?;
+        copies.are_no_more_than(&came).with_context(|| id)?;
     }
     eprintln!("{counts:#?}");
     is_varied(&counts, worlds)
@@ -305,6 +396,12 @@ fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
     }
     for kind in [
         "forwarded",
+        "copied",
+        "tried again",
+        "let through by a service",
+        "kept by a service",
+        "kept by a limit",
+        "known by a token",
         "upgraded",
         "refused by auth",
         "refused by cors",
@@ -318,6 +415,7 @@ fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
         "404",
         "503",
         "by active",
+        "by chance, twice",
         "by preview",
         "by session",
     ] {

@@ -25,6 +25,9 @@ pub struct Explanation {
     /// What was taken to be so, for nobody here knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
+    /// What policies and sessions change of the answer's headers, whoever gives it.
+    #[serde(default, skip_serializing_if = "Changed::is_nothing")]
+    pub answer: Changed,
     pub outcome: Outcome,
 }
 
@@ -201,7 +204,7 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Headers of a request that the upstream sees otherwise than the client sent them, by name.
+/// Headers, by name, that the upstream sees otherwise than the client sent them; or the client otherwise than the upstream did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {

@@ -33,6 +33,8 @@ pub(super) struct Levels<'a, 'r> {
     pub(super) request: Request<'r>,
     /// Whether it is sent on.
     pub(super) forwards: bool,
+    /// How many of the levels have a say in what the answer says: none has that is below one which answers.
+    pub(super) heard: usize,
 }
 
 // === impl Levels ===
@@ -49,7 +51,7 @@ impl Levels<'_, '_> {
                 let place = self.place(key, &part.field());
                 let (says, why) = match part {
                     Kind::Asked(part) => self.asked((at, level), policy, part),
-                    Kind::Headers => (self.edits(level), None),
+                    Kind::Headers => (self.edits(at, level), None),
                     Kind::Timeout => (handed_down(explanation.timeout.as_ref(), &place), None),
                     Kind::Retry => (handed_down(explanation.retry.as_ref(), &place), None),
                 };
@@ -85,9 +87,9 @@ impl Levels<'_, '_> {
         }
     }
 
-    fn edits(&self, level: &Level) -> Says {
+    fn edits(&self, at: usize, level: &Level) -> Says {
         // What is said of answers is said of refusals, too.
-        if self.forwards || !level.policy.headers.response.is_empty() {
+        if self.forwards || at < self.heard && !level.policy.headers.response.is_empty() {
             Says::Applies
         } else {
             Says::NotReached

@@ -2,7 +2,7 @@
 //! same policies, with a model of Envoy in the place of Envoy.
 
 use super::{
-    Case, Changed, Choice, Chosen, Explanation, Link, NO_UPGRADE, Outcome,
+    Canaries, Case, Changed, Choice, Chosen, Explanation, Link, NO_UPGRADE, Outcome, changes,
     levels::Levels,
     proxy::{Headers, Manager, Selected, Way},
     respond,
@@ -10,7 +10,7 @@ use super::{
     weights,
 };
 use crate::sections::Sections;
-use std::{collections::BTreeSet, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 use switchyard_core::{
     Name,
     table::{self, HostRoute, SwitchKey, Target},
@@ -19,14 +19,14 @@ use switchyard_policy::{
     auth::Answer,
     call::Reply,
     decide::{self, Decision, Forward, Level, Refusal, decide_with},
-    enforce::{Around, Enforcement, Step, Worker, refusal},
+    enforce::{
+        Around, Enforcement, Step, Worker,
+        refusal::{self, Response},
+    },
     names,
     request::Request,
     store::Store,
 };
-
-/// What names of headers begin with that no upstream is to see; and of those that are no headers.
-const STEERING: [&str; 3] = [":", "x-envoy-", "x-switchyard-mirror-"];
 
 /// A request on a route that the filter is on for.
 pub(super) struct Passage<'a, 'p> {
@@ -38,9 +38,9 @@ pub(super) struct Passage<'a, 'p> {
 
 /// What the policies of all levels come to.
 enum Met {
-    Done(Box<Enforcement>),
+    Done,
     Refused(refusal::Refusal),
-    Answered(u16),
+    Answered(Response),
 }
 
 /// The route that a request ends at.
@@ -48,6 +48,23 @@ struct End<'a> {
     owner: Name,
     prefix: String,
     leaf: Option<&'a table::Leaf>,
+}
+
+// === impl Met ===
+
+impl Met {
+    /// How many of the levels have a say in what the answer says, the outermost first.
+    fn heard(&self, levels: &[Level]) -> usize {
+        let at = match self {
+            Self::Done => None,
+            Self::Refused(refusal) => levels.iter().position(|level| {
+                let rest = refusal.by.strip_prefix(level.policy.source.as_str());
+                rest.is_some_and(|part| part.starts_with(' ') && !part.trim_start().contains(' '))
+            }),
+            Self::Answered(_) => levels.iter().rposition(|level| level.policy.cors.is_some()),
+        };
+        at.map_or(levels.len(), |at| at + 1)
+    }
 }
 
 // === impl Passage ===
@@ -77,11 +94,12 @@ impl<'a, 'p> Passage<'a, 'p> {
             return explanation;
         };
         let mut guide = Guide {
-            canary: self.case.request.canary,
+            canaries: &self.case.request.canaries,
             taken: Vec::new(),
         };
         let decision = decide_with(&store, self.request(), &mut guide);
         let end = self.chain(&guide, &decision, &mut explanation.chain);
+        explanation.assumed = unmet(&self.case.request.canaries, &explanation.chain);
         let Decision {
             trail: _,
             levels,
@@ -91,28 +109,32 @@ impl<'a, 'p> Passage<'a, 'p> {
         // Where it is not known what there is to meet, nothing is.
         let is_fault = outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end());
         let met = (!is_fault).then(|| self.meet(&levels, &outcome, &mut notes));
-        let forwards = matches!(met, Some(Met::Done(_))) && outcome.is_ok();
-        let told = Levels {
+        if let Some((enforcement, met)) = &met {
+            explanation.answer = self.answer(enforcement, met, &outcome);
+        }
+        let mut told = Levels {
             case: self.case,
             levels: &levels,
             notes: &notes,
             own: outcome.as_ref().map(|forward| forward.own).unwrap_or_default(),
             request: self.request(),
-            forwards,
+            forwards: false,
+            heard: met.as_ref().map_or(0, |(_, met)| met.heard(&levels)),
         };
         if let (Ok(_), Some(host), Some(end)) = (&outcome, self.case.host, &end) {
             let template = self.template(end);
             explanation.timeout = Some(told.timeout(host, (&end.owner, &end.prefix), template));
             explanation.retry = told.retry(host, (&end.owner, &end.prefix), template);
         }
-        told.tell(&mut explanation);
         explanation.outcome = match (met, outcome) {
-            (Some(Met::Refused(refusal)), _) => told.refusal(&refusal),
-            (Some(Met::Answered(status)), _) => Outcome::Preflight { status },
+            (Some((_, Met::Refused(refusal))), _) => told.refusal(&refusal),
+            (Some((_, Met::Answered(Response { status, .. }))), _) => Outcome::Preflight { status },
             (_, Err(refusal)) => self.stopped(&refusal, end.as_ref()),
-            (Some(Met::Done(enforcement)), Ok(forward)) => self.arrive(forward, &enforcement, end.as_ref()),
+            (Some((enforcement, Met::Done)), Ok(forward)) => self.arrive(forward, &enforcement, end.as_ref()),
             (None, Ok(_)) => respond(503, "the policies are not known"),
         };
+        told.forwards = matches!(explanation.outcome, Outcome::Forward { .. });
+        told.tell(&mut explanation);
         explanation
     }
 
@@ -124,7 +146,7 @@ impl<'a, 'p> Passage<'a, 'p> {
     }
 
     /// The IngressRoutes that the request comes through, and where it ends.
-    fn chain(&self, guide: &Guide, decision: &Decision, chain: &mut Vec<Link>) -> Option<End<'a>> {
+    fn chain(&self, guide: &Guide<'_>, decision: &Decision, chain: &mut Vec<Link>) -> Option<End<'a>> {
         let case = self.case;
         let host = case.host?;
         let mut link = case.root(host);
@@ -161,9 +183,14 @@ impl<'a, 'p> Passage<'a, 'p> {
         }
     }
 
-    fn meet(&self, levels: &[Level], outcome: &Result<Forward, Refusal>, notes: &mut Notes) -> Met {
+    fn meet(
+        &self,
+        levels: &[Level],
+        outcome: &Result<Forward, Refusal>,
+        notes: &mut Notes,
+    ) -> (Enforcement, Met) {
         let own = outcome.as_ref().map(|forward| forward.own).unwrap_or_default();
-        let stand = Stand::new(self.case.around, self.case.request.client_ip);
+        let stand = Stand::new(self.case.around, self.case.client_ip);
         let mut worker = Worker::new(&stand);
         let mut enforcement = Enforcement::new(levels.to_vec(), own);
         loop {
@@ -174,9 +201,9 @@ impl<'a, 'p> Passage<'a, 'p> {
                 witness: notes,
             });
             match step {
-                Step::Done => return Met::Done(Box::new(enforcement)),
-                Step::Refuse(refusal) => return Met::Refused(refusal),
-                Step::Answer(response) => return Met::Answered(response.status),
+                Step::Done => return (enforcement, Met::Done),
+                Step::Refuse(refusal) => return (enforcement, Met::Refused(refusal)),
+                Step::Answer(response) => return (enforcement, Met::Answered(response)),
                 Step::Call(call) => {
                     notes.asking(&call.cluster);
                     enforcement.answer(Answer::Reply(yes(&call)));
@@ -187,6 +214,20 @@ impl<'a, 'p> Passage<'a, 'p> {
                     enforcement.answer(is_right.map_or(failed, Answer::Work));
                 }
             }
+        }
+    }
+
+    /// What the answer says for policies, and for sessions that start.
+    fn answer(&self, enforcement: &Enforcement, met: &Met, outcome: &Result<Forward, Refusal>) -> Changed {
+        let edits = enforcement.answer_edits();
+        match (met, outcome) {
+            (Met::Refused(refusal), _) => {
+                let Response { headers, .. } = refusal.clone().response(self.request());
+                changes::of_answer(Some(&headers), 0, &edits)
+            }
+            (Met::Answered(response), _) => changes::of_answer(Some(&response.headers), 0, &edits),
+            (Met::Done, Err(_)) => changes::of_answer(Some(&[]), 0, &edits),
+            (Met::Done, Ok(forward)) => changes::of_answer(None, forward.set_cookies.len(), &edits),
         }
     }
 
@@ -208,7 +249,7 @@ impl<'a, 'p> Passage<'a, 'p> {
         for edit in enforcement.request_edits() {
             edit.apply(&mut headers.0);
         }
-        let changed = changed(&self.headers, &headers);
+        let changed = changes::of_request(&self.headers, &headers);
         if !stays {
             headers.remove(names::CLUSTER);
             headers
@@ -256,23 +297,26 @@ impl<'a, 'p> Passage<'a, 'p> {
     }
 }
 
-/// What the upstream sees otherwise. What steers the proxy is gone by then.
-fn changed(before: &Headers, after: &Headers) -> Changed {
-    let names = |headers: &Headers| -> BTreeSet<String> {
-        let names = headers.0.iter().map(|(name, _)| name);
-        let visible = |name: &&String| !STEERING.iter().any(|prefix| name.starts_with(prefix));
-        names.filter(visible).cloned().collect()
+/// Canaries that were named, and are none of those that the request comes by.
+fn unmet(canaries: &Canaries, chain: &[Link]) -> Vec<String> {
+    let Canaries::Of(names) = canaries else {
+        return Vec::new();
     };
-    let (were, are) = (names(before), names(after));
-    let said = |headers: &Headers, name: &str| -> Vec<Vec<u8>> {
-        let of_name = headers.0.iter().filter(|(other, _)| other == name);
-        of_name.map(|(_, value)| value.clone()).collect()
+    let has = |name: &&String| {
+        let by_chance = |link: &&Link| {
+            link.chosen
+                .as_ref()
+                .is_some_and(|chosen| chosen.by == Choice::Canary)
+        };
+        chain
+            .iter()
+            .filter(by_chance)
+            .any(|link| link.ingress_route == **name)
     };
-    let differs = |name: &&String| said(before, name) != said(after, name);
-    Changed {
-        set: are.iter().filter(differs).cloned().collect(),
-        removed: were.difference(&are).cloned().collect(),
-    }
+    let unmet = names.iter().filter(|name| !has(name));
+    unmet
+        .map(|name| format!("{name} makes no difference: it is not a canary that this request can get"))
+        .collect()
 }
 
 fn full_name(name: &str) -> Name {

@@ -79,8 +79,11 @@ pub(super) fn host_of(authority: &str) -> String {
 
 impl Proxy {
     /// One that serves a host, and nothing else.
-    pub(super) fn of(excerpt: &Excerpt) -> Self {
-        let mut translator = Translator::new(Settings::default());
+    pub(super) fn of(excerpt: &Excerpt, xff_trusted_hops: u32) -> Self {
+        let mut translator = Translator::new(Settings {
+            xff_trusted_hops,
+            ..Settings::default()
+        });
         let mut proxy = Self::default();
         proxy.take(translator.start());
         proxy.take(translator.update(&excerpt.table, &excerpt.change(), 1));

@@ -1,7 +1,7 @@
 //! A request, as somebody writes it who wants to know what becomes of it.
 
 use super::proxy::Headers;
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 /// The form of a URL, for whoever is told that one is wrong.
 const FORM: &str = "HOST/PATH or https://HOST/PATH, such as www.example.com/cart";
@@ -21,8 +21,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The address of the client, as the proxy trusts it.
     pub client_ip: IpAddr,
-    /// It is one of the share that a canary gets.
-    pub canary: bool,
+    /// The canaries that it is one of the share of.
+    pub canaries: Canaries,
 }
 
 /// How a client speaks to the proxy.
@@ -30,6 +30,16 @@ pub struct Request {
 pub enum Scheme {
     Http,
     Https,
+}
+
+/// Canaries that chance sends a request to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Canaries {
+    #[default]
+    None,
+    All,
+    /// Those, `namespace/name`.
+    Of(BTreeSet<String>),
 }
 
 /// What is wrong with a request.
@@ -62,6 +72,8 @@ pub enum Unclear {
     HeaderValue(String),
     #[error("host: the host is that of HOST/PATH")]
     HostHeader,
+    #[error("canary: {0:?} is neither true nor false, nor an IngressRoute, NAMESPACE/NAME")]
+    Canary(String),
 }
 
 // === impl Request ===
@@ -95,7 +107,7 @@ impl Request {
             method: "GET".to_owned(),
             headers: Vec::new(),
             client_ip: IpAddr::from([127, 0, 0, 1]),
-            canary: false,
+            canaries: Canaries::None,
         })
     }
 
@@ -150,7 +162,7 @@ impl Request {
             method,
             headers,
             client_ip: _,
-            canary: _,
+            canaries: _,
         } = self;
         let pseudo = [
             (":authority", authority.as_str()),
@@ -162,6 +174,53 @@ impl Request {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
         Headers::new(pseudo.into_iter().chain(own))
+    }
+}
+
+// === impl Canaries ===
+
+impl Canaries {
+    /// Of what is said of them, each `true` for all, `false` for none, or the `namespace/name` of one.
+    ///
+    /// # Errors
+    /// One says something else.
+    pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, Unclear> {
+        texts.into_iter().try_fold(Self::None, Self::and)
+    }
+
+    fn and(self, text: &str) -> Result<Self, Unclear> {
+        let is_name = |(namespace, name): (&str, &str)| {
+            !namespace.is_empty() && !name.is_empty() && !name.contains('/')
+        };
+        let mut names = match (self, text) {
+            (all, "false") => return Ok(all),
+            (_, "true") | (Self::All, _) => return Ok(Self::All),
+            (Self::None, _) => BTreeSet::new(),
+            (Self::Of(names), _) => names,
+        };
+        if !text.split_once('/').is_some_and(is_name) {
+            return Err(Unclear::Canary(text.to_owned()));
+        }
+        names.insert(text.to_owned());
+        Ok(Self::Of(names))
+    }
+
+    /// What [`Canaries::of`] is said of them by.
+    #[must_use]
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::None => Vec::new(),
+            Self::All => vec!["true"],
+            Self::Of(names) => names.iter().map(String::as_str).collect(),
+        }
+    }
+
+    pub(super) fn have(&self, branch: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Of(names) => names.contains(branch),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What policies are asked in, in the place of a proxy: nobody else has sent anything.
 
-use super::Surroundings;
+use super::{Canaries, Surroundings};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -30,8 +30,8 @@ pub(super) struct Stand<'a> {
 }
 
 /// How chance turns out, and the branches that were taken: the switch's key, the branch, and what chose it.
-pub(super) struct Guide {
-    pub(super) canary: bool,
+pub(super) struct Guide<'a> {
+    pub(super) canaries: &'a Canaries,
     pub(super) taken: Vec<(String, String, Choice)>,
 }
 
@@ -116,10 +116,15 @@ impl Host for Stand<'_> {
 
 // === impl Guide ===
 
-impl Chance for Guide {
-    /// The lowest is one of a share that a canary gets, however small; the highest is none, unless it gets all.
-    fn below(&mut self, bound: u64) -> u64 {
-        if self.canary { 0 } else { bound.saturating_sub(1) }
+impl Chance for Guide<'_> {
+    /// Which of several clusters is drawn is not told.
+    fn below(&mut self, _bound: u64) -> u64 {
+        0
+    }
+
+    /// However small it is; and if it is all, whatever is asked.
+    fn is_of_share(&mut self, branch: &str, percent: u8) -> bool {
+        percent >= 100 || percent > 0 && self.canaries.have(branch)
     }
 
     fn chose(&mut self, key: &str, branch: &str, choice: Choice) {

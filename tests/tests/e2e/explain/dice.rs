@@ -24,4 +24,9 @@ impl Dice {
     pub(super) fn pick<T: Copy>(&mut self, some: &[T]) -> T {
         some[self.below(some.len())]
     }
+
+    /// The same, of texts.
+    pub(super) fn pick_of<'t>(&mut self, some: &'t [String]) -> &'t str {
+        &some[self.below(some.len())]
+    }
 }

@@ -1,12 +1,42 @@
 //! Whether an explanation says what was seen.
 
-use super::requests::{Answer, Outcome as Seen};
+use super::requests::{Answer, Asked, FAILURE, Outcome as Seen, SAID};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use switchyard_tests::gatekeeper::Told;
 use switchyard_xds::explain::{Changed, Explanation, Outcome, Setting, Upstream};
+
+/// Headers that policies change of requests and of answers here.
+const OF_REQUESTS: [&str; 6] = [
+    "x-one",
+    "x-two",
+    "x-sub",
+    "x-api-key",
+    "authorization",
+    "x-switchyard-at",
+];
+const OF_ANSWERS: [&str; 12] = [
+    "x-one",
+    "x-two",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-expose-headers",
+    "vary",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "www-authenticate",
+    "set-cookie",
+];
 
 /// What there is to see of one request.
 pub(super) struct Sight<'a> {
+    pub(super) asked: &'a Asked,
+    /// How often upstreams were asked.
+    pub(super) attempts: usize,
+    /// Which services were asked whether it may pass.
+    pub(super) questions: &'a [(String, Told)],
     pub(super) seen: &'a Seen,
     /// The line of the access log. None: the connection came to no route.
     pub(super) logged: Option<&'a Value>,
@@ -23,34 +53,29 @@ impl Sight<'_> {
             (Outcome::Close { .. }, Seen::Answer(_)) => anyhow::bail!("the connection was not closed"),
             (_, Seen::Answer(answer)) => answer,
         };
+        if let Outcome::Proxy { upstreams, .. } = &explanation.outcome {
+            return is_proxied(answer, upstreams);
+        }
+        self.is_asked(explanation)?;
+        if self.is_left_open(explanation, answer)? {
+            return Ok(());
+        }
+        self.is_tried(answer, explanation)?;
         match &explanation.outcome {
+            Outcome::Forward { upstreams, .. } if is_unanswered(answer, upstreams) => return Ok(()),
             Outcome::Forward {
                 upstreams,
                 path,
                 headers,
             } => {
-                if is_unanswered(answer, upstreams) {
-                    return Ok(());
-                }
                 self.is_forwarded(answer, upstreams)?;
                 // Who speaks another protocol from then on says nothing of what it saw.
                 if answer.status != 101 {
                     let seen = answer.seen.as_ref().context("no echo")?;
                     ensure!(seen.path == *path, "the upstream was asked for {}", seen.path);
-                    is_changed(answer, headers)?;
+                    self.is_changed(answer, headers)?;
                     is_timed(answer, explanation)?;
                 }
-            }
-            Outcome::Proxy { upstreams, .. } => {
-                let server = answer.headers.get("server").map(String::as_str);
-                ensure!(server != Some("envoy"), "Envoy answered");
-                // Some requests that Envoy mends are none to it.
-                let backend = answer.backend();
-                ensure!(
-                    backend.is_none_or(|backend| is_one_of(backend, upstreams)),
-                    "{backend:?} answered"
-                );
-                return Ok(());
             }
             Outcome::Respond { status, .. } | Outcome::Preflight { status } => {
                 ensure!(answer.status == *status, "{} was answered", answer.status);
@@ -83,8 +108,11 @@ impl Sight<'_> {
                     self.logged("reason")
                 );
             }
-            Outcome::Close { .. } => {}
+            Outcome::Proxy { .. } | Outcome::Close { .. } => {}
         }
+        self.is_answered(answer, &explanation.answer)?;
+        let copies = explanation.mirrors.is_empty() || matches!(explanation.outcome, Outcome::Forward { .. });
+        ensure!(copies, "copies of what is not sent on");
         if explanation.outcome.status().is_some() {
             ensure!(answer.backend().is_none(), "{:?} answered", answer.backend());
         }
@@ -98,21 +126,66 @@ impl Sight<'_> {
         self.is_through(explanation)
     }
 
-    fn logged(&self, field: &str) -> Value {
+    pub(super) fn logged(&self, field: &str) -> Value {
         self.logged.map_or(Value::Null, |line| line[field].clone())
     }
 
     fn is_forwarded(&self, answer: &Answer, upstreams: &[Upstream]) -> Result<()> {
-        ensure!(
-            [200, 101].contains(&answer.status),
-            "{} was answered",
-            answer.status
-        );
+        let fails = self.asked.header(FAILURE.0).is_some();
+        let want = if fails { [503, 101] } else { [200, 101] };
+        ensure!(want.contains(&answer.status), "{} was answered", answer.status);
         let backend = answer.backend().context("no backend")?;
         ensure!(is_one_of(backend, upstreams), "{backend} answered");
         let cluster = self.logged("upstream_cluster");
         let is_told = |upstream: &Upstream| cluster == *upstream.cluster && backend == upstream.service;
         ensure!(upstreams.iter().any(is_told), "the cluster was {cluster}");
+        Ok(())
+    }
+
+    /// Upstreams are asked once, and as often again as is explained where they cannot answer.
+    fn is_tried(&self, answer: &Answer, explanation: &Explanation) -> Result<()> {
+        let tries = match (answer.backend(), answer.status) {
+            (None, _) => 0,
+            (Some(_), 503) => 1 + retries(explanation)?.0,
+            (Some(_), _) => 1,
+        };
+        ensure!(
+            self.attempts == tries,
+            "upstreams were asked {} times",
+            self.attempts
+        );
+        Ok(())
+    }
+
+    /// Whether the upstream was told what is explained, and all else as the client said it.
+    fn is_changed(&self, answer: &Answer, Changed { set, removed }: &Changed) -> Result<()> {
+        let headers = &answer.seen.as_ref().context("no echo")?.headers;
+        let internal = headers.keys().filter(|name| name.starts_with("x-switchyard-"));
+        let internal = internal.filter(|name| !name.starts_with("x-switchyard-mirror-"));
+        let names = OF_REQUESTS.into_iter().chain(internal.map(String::as_str));
+        for name in names.chain(set.iter().chain(removed).map(String::as_str)) {
+            let is_said = self.asked.header(name).is_some() && !name.starts_with("x-switchyard-");
+            let want = is_there(name, is_said, set, removed);
+            ensure!(
+                headers.contains_key(name) == want,
+                "the upstream was told, or not, {name}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the answer says what is explained, and all else as the upstream said it.
+    fn is_answered(&self, answer: &Answer, Changed { set, removed }: &Changed) -> Result<()> {
+        let said = self.asked.headers.iter().filter(|(name, _)| name == SAID);
+        let said = said.filter_map(|(_, line)| line.split_once('=').map(|(name, _)| name));
+        let said: Vec<_> = said.filter(|_| answer.seen.is_some()).collect();
+        for name in OF_ANSWERS.into_iter().chain(set.iter().map(String::as_str)) {
+            let want = is_there(name, said.contains(&name), set, removed);
+            ensure!(
+                answer.headers.contains_key(name) == want,
+                "the answer said, or not, {name}"
+            );
+        }
         Ok(())
     }
 
@@ -151,21 +224,43 @@ fn is_one_of(backend: &str, upstreams: &[Upstream]) -> bool {
     upstreams.iter().any(|upstream| upstream.service == backend)
 }
 
-fn is_changed(answer: &Answer, Changed { set, removed }: &Changed) -> Result<()> {
-    let headers = &answer.seen.as_ref().context("no echo")?.headers;
-    for name in set {
-        ensure!(headers.contains_key(name), "the upstream was not told {name}");
-    }
-    for name in removed {
-        ensure!(!headers.contains_key(name), "the upstream was told {name}");
-    }
-    let is_unsaid = |name: &&str| headers.contains_key(*name) && !set.iter().any(|said| said == name);
-    let unsaid: Vec<_> = ["x-switchyard-user", "x-switchyard-auth"]
-        .into_iter()
-        .filter(|name| is_unsaid(name))
-        .collect();
-    ensure!(unsaid.is_empty(), "the upstream was told {unsaid:?}");
+/// Whether a header is there that somebody has said, or not.
+fn is_there(name: &str, is_said: bool, set: &[String], removed: &[String]) -> bool {
+    let is_in = |names: &[String]| names.iter().any(|other| other == name);
+    is_in(set) || is_said && !is_in(removed)
+}
+
+fn is_proxied(answer: &Answer, upstreams: &[Upstream]) -> Result<()> {
+    let server = answer.headers.get("server").map(String::as_str);
+    ensure!(server != Some("envoy"), "Envoy answered");
+    // Some requests that Envoy mends are none to it.
+    let backend = answer.backend();
+    let is_told = backend.is_none_or(|backend| is_one_of(backend, upstreams));
+    ensure!(is_told, "{backend:?} answered");
     Ok(())
+}
+
+/// How often a request is tried again, as explained, and how long each try may take, in milliseconds.
+fn retries(explanation: &Explanation) -> Result<(usize, Option<u64>)> {
+    let Some(Setting { value, .. }) = &explanation.retry else {
+        return Ok((0, None));
+    };
+    let (times, each) = match value.split_once(", each try within ") {
+        Some((times, each)) => (times, milliseconds(each)),
+        None => (value.as_str(), None),
+    };
+    let times = match times.split_once(' ') {
+        Some(("once", _)) => 1,
+        Some((times, _)) => times.parse()?,
+        None => anyhow::bail!("{value:?} says no number"),
+    };
+    Ok((times, each))
+}
+
+/// None: it is no limit.
+fn milliseconds(value: &str) -> Option<u64> {
+    let seconds: u64 = value.strip_suffix('s')?.parse().ok()?;
+    Some(seconds * 1000)
 }
 
 /// Envoy tells upstreams how long it will wait.
@@ -175,10 +270,11 @@ fn is_timed(answer: &Answer, explanation: &Explanation) -> Result<()> {
     let Some(Setting { value, .. }) = &explanation.timeout else {
         anyhow::bail!("no timeout, and the upstream was told {told:?}");
     };
-    let want = match value.strip_suffix('s').map(str::parse::<u64>) {
-        Some(Ok(seconds)) => Some((seconds * 1000).to_string()),
-        _ => None,
-    };
-    ensure!(told == want.as_deref(), "the upstream was told {told:?} ms");
+    let (retries, each) = retries(explanation)?;
+    let want = milliseconds(value).into_iter().chain(each).min();
+    let told = told.map(str::parse::<u64>).transpose()?;
+    // The next try has less time.
+    let is_less = retries > 0 && answer.status == 503 && told <= want && told.is_some();
+    ensure!(told == want || is_less, "the upstream was told {told:?} ms");
     Ok(())
 }

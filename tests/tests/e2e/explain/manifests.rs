@@ -1,11 +1,14 @@
 //! Small random worlds: few names and few paths, so that they collide, shadow, share and go missing often.
 
-use super::dice::Dice;
+use super::{dice::Dice, tokens::ISSUER};
 use serde_json::{Map, Value, json};
 
 pub(super) const NAMESPACES: [&str; 2] = ["a", "b"];
 /// Those that have a backend. `idle` has none, and `gone` is not there.
 pub(super) const BACKENDS: [&str; 2] = ["home", "away"];
+/// Who gets copies, and who is asked whether requests may pass.
+pub(super) const SHADOW: &str = "shadow";
+pub(super) const GUARD: &str = "guard";
 pub(super) const HOSTS: [&str; 4] = ["one.com", "two.com", "three.com", "four.com"];
 pub(super) const PREVIEW: (&str, &str) = ("x-preview", "yes");
 pub(super) const COOKIE: &str = "branch";
@@ -21,9 +24,6 @@ const PATHS: [&str; 12] = [
 ];
 const REWRITES: [&str; 5] = ["/", "/", "/x", "/y/x", "/v1"];
 const DELEGATES: [&str; 4] = ["d1", "d2", "d3", "d4"];
-/// A key that signs no token of these tests.
-const JWKS: &str = r#"{"keys": [{"kid": "k", "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
-    "x": "hlptnh4bhxgwP0bgqy9sBo70N-xKB8iQmIrYLDJUy1c"}]}"#;
 
 /// All IngressRoutes of a world.
 pub(super) fn world(dice: &mut Dice) -> String {
@@ -51,7 +51,7 @@ pub(super) fn world(dice: &mut Dice) -> String {
 }
 
 /// What all worlds have beside.
-pub(super) fn secrets(namespace: &str) -> String {
+pub(super) fn secrets(namespace: &str, jwks: &str) -> String {
     let secret = |name: &str, data: Value| {
         let object = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": name},
@@ -62,7 +62,9 @@ pub(super) fn secrets(namespace: &str) -> String {
     // As htpasswd -s makes it, of "wonderland".
     let users =
         json!({"auth": "alice:{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=\nbob:$apr1$xkq1N2bR$J8gPvEYyLPiIjOdA0G3Jt0"});
-    secret("users", users) + &secret("clients", json!({"alice": KEY}))
+    secret("users", users)
+        + &secret("clients", json!({"alice": KEY}))
+        + &secret("issuers", json!({ "jwks": jwks }))
 }
 
 fn object(namespace: &str, name: &str, spec: &Value) -> String {
@@ -117,7 +119,7 @@ fn route(dice: &mut Dice, depth: usize) -> Value {
         route.insert("services".to_owned(), services(dice));
     }
     // What is mounted at `/` can serve whatever its delegate's paths are.
-    if delegates && !dice.one_in(3) {
+    if delegates && !dice.one_in(4) {
         route.insert("prefixRewrite".to_owned(), json!("/"));
     } else if dice.one_in(4) {
         route.insert("prefixRewrite".to_owned(), json!(dice.pick(&REWRITES)));
@@ -148,10 +150,8 @@ fn delegate(dice: &mut Dice, depth: usize) -> Value {
         if !dice.one_in(3) {
             delegate["preview"] = json!({"header": PREVIEW.0, "value": PREVIEW.1});
         }
-        if dice.one_in(2) {
-            // Where two in a row draw, more than two things can happen.
-            let percents: &[u8] = if depth == 0 { &[0, 30, 70, 100] } else { &[0, 100] };
-            delegate["canary"] = json!({"percent": dice.pick(percents)});
+        if !dice.one_in(4) {
+            delegate["canary"] = json!({"percent": dice.pick(&[0, 30, 50, 70, 50, 100])});
         }
         if !dice.one_in(3) {
             delegate["sticky"] = json!({"cookie": COOKIE});
@@ -179,8 +179,8 @@ fn services(dice: &mut Dice) -> Value {
 /// What a level asks, and does: mostly nothing, or one thing.
 fn policies(dice: &mut Dice, prefix: &str) -> Map<String, Value> {
     let mut policies = Map::new();
-    while dice.one_in(3) {
-        let (field, policy) = match dice.below(10) {
+    while dice.below(5) < 2 {
+        let (field, policy) = match dice.below(16) {
             0 | 1 => ("auth", json!([auth(dice)])),
             2 => ("auth", json!([auth(dice), auth(dice)])),
             3 => ("headers", headers(dice)),
@@ -188,13 +188,12 @@ fn policies(dice: &mut Dice, prefix: &str) -> Map<String, Value> {
                 "timeoutPolicy",
                 json!({"request": dice.pick(&["7s", "9s", "infinity"])}),
             ),
-            5 => ("retryPolicy", json!({"count": 1 + dice.below(2)})),
-            6 | 9 => ("cors", json!({"allowOrigins": [ORIGIN], "allowMethods": ["PUT"]})),
-            7 => ("rateLimits", json!([limit(dice, prefix)])),
-            _ => (
-                "mirror",
-                json!([{"service": dice.pick(&BACKENDS), "port": 80, "percent": dice.below(101)}]),
-            ),
+            5 | 12 => ("retryPolicy", retries(dice)),
+            6 | 9 => ("cors", cors(dice)),
+            7 | 10 | 13 => ("rateLimits", json!([limit(dice, prefix)])),
+            8 => ("concurrency", json!({"max": 1 + dice.below(2)})),
+            11 => ("mirror", json!([mirror(dice, prefix), mirror(dice, prefix)])),
+            _ => ("mirror", json!([mirror(dice, prefix)])),
         };
         policies.insert(field.to_owned(), policy);
     }
@@ -205,17 +204,35 @@ fn auth(dice: &mut Dice) -> Value {
     if dice.one_in(4) {
         return json!({"anyOf": [check(dice), check(dice)]});
     }
+    if dice.one_in(4) {
+        return external(dice);
+    }
+    if dice.one_in(8) {
+        // A service that says no is the last word.
+        return json!({"anyOf": [check(dice), external(dice)]});
+    }
     check(dice)
 }
 
+fn external(dice: &mut Dice) -> Value {
+    json!({"external": {
+        "service": {"name": GUARD, "port": 80},
+        "protocol": dice.pick(&["http", "grpc"]),
+        "requestHeaders": ["authorization", "x-request-id"],
+        "timeout": "20s",
+    }})
+}
+
 fn check(dice: &mut Dice) -> Value {
-    match dice.below(8) {
+    match dice.below(10) {
         0 | 1 => json!({"apiKey": {"secretName": "clients", "header": KEY_HEADER, "query": KEY_PARAMETER}}),
         2 => json!({"apiKey": {"secretName": "clients", "header": KEY_HEADER}}),
         3 | 4 => json!({"basic": {"secretName": "users"}}),
-        5 | 6 => json!({"ip": {"allow": ["127.0.0.0/8"]}}),
-        _ if dice.one_in(3) => json!({"jwt": {"jwks": {"inline": JWKS}}}),
-        _ if dice.one_in(2) => json!({"apiKey": {"secretName": "gone", "header": KEY_HEADER}}),
+        5 => json!({"ip": {"allow": ["127.0.0.0/8"]}}),
+        6 | 7 => json!({"jwt": {"issuer": ISSUER, "jwks": {"secretName": "issuers"},
+            "claimsToHeaders": [{"claim": "sub", "header": "x-sub"}]}}),
+        8 => json!({"ip": {"deny": ["10.0.0.0/8"]}}),
+        _ if dice.one_in(5) => json!({"apiKey": {"secretName": "gone", "header": KEY_HEADER}}),
         _ => json!({"ip": {"deny": ["127.0.0.1"]}}),
     }
 }
@@ -232,12 +249,51 @@ fn headers(dice: &mut Dice) -> Value {
     json!({"request": edits(dice), "response": edits(dice)})
 }
 
-/// One that refuses nobody: what has come before is no part of an explanation.
+/// One that is never used up; or one that soon is, and then for all the test.
 fn limit(dice: &mut Dice, prefix: &str) -> Value {
-    let mut limit =
-        json!({"requests": 1_000_000, "unit": "second", "key": [{"clientIP": {}}, {"header": "x-one"}]});
+    let mut limit = if dice.one_in(2) {
+        json!({"requests": 1 + dice.below(2), "unit": "day"})
+    } else {
+        json!({"requests": 1_000_000, "unit": "second", "key": [{"clientIP": {}}, {"header": "x-one"}]})
+    };
     if dice.one_in(2) {
         limit["match"] = json!({"prefix": prefix, "methods": ["GET"]});
     }
+    if dice.one_in(6) {
+        limit["dryRun"] = true.into();
+    }
     limit
+}
+
+fn mirror(dice: &mut Dice, prefix: &str) -> Value {
+    let service = if dice.one_in(40) { "gone" } else { SHADOW };
+    let percent = dice.pick(&[0, 50, 100, 100, 100]);
+    let mut mirror = json!({"service": service, "port": 80, "percent": percent});
+    if dice.one_in(3) {
+        mirror["match"] = match dice.below(3) {
+            0 => json!({"methods": ["POST"]}),
+            1 => json!({"prefix": prefix}),
+            _ => json!({"headers": [{"name": PREVIEW.0, "value": PREVIEW.1}]}),
+        };
+    }
+    mirror
+}
+
+fn retries(dice: &mut Dice) -> Value {
+    let mut retries = json!({"count": 1 + dice.below(2)});
+    if dice.one_in(3) {
+        retries["perTryTimeout"] = json!("5s");
+    }
+    retries
+}
+
+fn cors(dice: &mut Dice) -> Value {
+    let mut cors = json!({"allowOrigins": [ORIGIN], "allowMethods": ["PUT"]});
+    match dice.below(4) {
+        0 => cors["allowOrigins"] = json!(["*"]),
+        1 => cors["allowCredentials"] = true.into(),
+        2 => cors["exposeHeaders"] = json!(["x-one"]),
+        _ => {}
+    }
+    cors
 }

@@ -3,6 +3,7 @@
 use super::{
     dice::Dice,
     manifests::{COOKIE, HOSTS, KEY, KEY_HEADER, KEY_PARAMETER, NAMESPACES, ORIGIN, PREVIEW},
+    tokens::Tokens,
 };
 use anyhow::{Context, Result};
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -20,6 +21,14 @@ const SPELLINGS: [&str; 21] = [
     "x", "y", "", "", ".", "..", "..;a=b", ".;a", "%2e%2e", "%2E.", "%78", "X", "x;a", "a%20b", "..%3b",
     "%2f", "%5C..", "\\", "a\"<>", "%zz", "v1",
 ];
+
+/// alice:wonderland
+const ALICE: &str = "Basic YWxpY2U6d29uZGVybGFuZA==";
+/// What the services that are asked say yes to.
+const YES: &str = "yes staff";
+/// What has upstreams answer as often as they are asked that they cannot; and say a header.
+pub(super) const FAILURE: (&str, &str) = ("echo-status", "503");
+pub(super) const SAID: &str = "echo-header";
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -54,7 +63,7 @@ pub(super) struct Answer {
 // === impl Asked ===
 
 impl Asked {
-    pub(super) fn any(dice: &mut Dice) -> Self {
+    pub(super) fn any(dice: &mut Dice, tokens: &Tokens) -> Self {
         let host = if dice.one_in(20) {
             "five.com"
         } else {
@@ -69,8 +78,11 @@ impl Asked {
         };
         let method = dice.pick(&["GET", "GET", "GET", "POST", "OPTIONS"]);
         let mut headers = Vec::new();
+        if dice.one_in(2) {
+            headers.extend(credentials(dice, tokens));
+        }
         while !dice.one_in(3) {
-            headers.push(header(dice));
+            headers.push(header(dice, tokens));
         }
         if method == "OPTIONS" && !dice.one_in(4) {
             let origin = dice.pick(&[ORIGIN, "https://evil.example.com"]);
@@ -82,13 +94,25 @@ impl Asked {
             headers.push(("upgrade".to_owned(), "websocket".to_owned()));
         }
         Self {
-            https: dice.one_in(5),
+            https: dice.one_in(8),
             host: host.to_owned(),
             authority,
             target: target(dice),
             method,
             headers,
         }
+    }
+
+    /// The first header of that name, if there is one.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(other, value)| (other == name).then_some(value.as_str()))
+    }
+
+    /// Whether services that are asked say that it may pass. Envoy makes one header of several that say who asks.
+    pub(super) fn is_let_through(&self) -> bool {
+        let mut said = self.headers.iter().filter(|(name, _)| name == "authorization");
+        said.next().is_some_and(|(_, value)| value.starts_with("yes "))
     }
 
     fn is_upgrade(&self) -> bool {
@@ -156,13 +180,26 @@ fn target(dice: &mut Dice) -> String {
     target
 }
 
-fn header(dice: &mut Dice) -> (String, String) {
+/// Of somebody whom some checks let through.
+fn credentials(dice: &mut Dice, tokens: &Tokens) -> [(String, String); 2] {
+    let authorization = match dice.below(4) {
+        0 => ALICE.to_owned(),
+        1 | 2 => YES.to_owned(),
+        _ => format!("Bearer {}", dice.pick_of(&tokens.good)),
+    };
+    [
+        (KEY_HEADER.to_owned(), KEY.to_owned()),
+        ("authorization".to_owned(), authorization),
+    ]
+}
+
+fn header(dice: &mut Dice, tokens: &Tokens) -> (String, String) {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    match dice.below(12) {
+    match dice.below(18) {
         0 | 1 => header(KEY_HEADER, KEY),
         2 => header(KEY_HEADER, "wrong"),
-        // alice:wonderland, bob:wonderland, alice:looking-glass
-        3 | 4 => header("authorization", "Basic YWxpY2U6d29uZGVybGFuZA=="),
+        3 | 4 => header("authorization", ALICE),
+        // bob:wonderland, alice:looking-glass
         5 => {
             let credentials = [
                 "Basic Ym9iOndvbmRlcmxhbmQ=",
@@ -178,6 +215,30 @@ fn header(dice: &mut Dice) -> (String, String) {
             header("cookie", &format!("a=b; {COOKIE}={token}"))
         }
         10 => header(dice.pick(&["x-one", "x-two"]), "sent"),
+        11 => {
+            let bad = dice.pick_of(&tokens.bad);
+            header("authorization", &format!("Bearer {bad}"))
+        }
+        12 | 13 => header(FAILURE.0, FAILURE.1),
+        14 => header(
+            SAID,
+            &format!(
+                "{}=said",
+                dice.pick(&["x-one", "x-two", "access-control-allow-origin"])
+            ),
+        ),
+        15 if dice.one_in(3) => header("x-forwarded-proto", dice.pick(&["https", "http", "ftp"])),
+        15 => {
+            let lines = [
+                "10.1.2.3",
+                "10.1.2.3",
+                "192.0.2.1, 10.1.2.3",
+                "10.1.2.3, 127.0.0.1",
+                "unknown",
+            ];
+            header("x-forwarded-for", dice.pick(&lines[..]))
+        }
+        16 => header("origin", dice.pick(&[ORIGIN, "https://evil.example.com"])),
         _ => header(
             dice.pick(&[
                 "x-switchyard-route",

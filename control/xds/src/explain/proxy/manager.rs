@@ -98,8 +98,24 @@ impl<'p> Manager<'p> {
         Self { manager, routes }
     }
 
+    /// Where a request comes from: as the innermost of the proxies that are trusted was told, which are in front of what is
+    /// connected. Where this does not say it, it is what is connected.
+    pub(in crate::explain) fn client(&self, headers: &Headers, connected: IpAddr) -> IpAddr {
+        let Some(others) = self.manager.xff_num_trusted_hops.checked_sub(1) else {
+            return connected;
+        };
+        let lines = headers.0.iter().filter(|(name, _)| name == "x-forwarded-for");
+        let said: Vec<_> = lines.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+        let said = said.join(",");
+        let told = usize::try_from(others)
+            .ok()
+            .and_then(|others| said.rsplit(',').nth(others));
+        let address = told.and_then(|told| told.trim().parse().ok());
+        address.unwrap_or(connected)
+    }
+
     /// What a request is before its route is looked for.
-    pub(in crate::explain) fn arrive(&self, mut headers: Headers, client: IpAddr) -> Arrival {
+    pub(in crate::explain) fn arrive(&self, mut headers: Headers, connected: IpAddr) -> Arrival {
         if let Some(name) = self.refused_name(&headers) {
             let why =
                 format!("the header {name:?} has an underscore, which some upstreams take for a hyphen");
@@ -110,7 +126,7 @@ impl<'p> Manager<'p> {
         if self.manager.strip_trailing_host_dot {
             strip_dot(&mut headers);
         }
-        trust(&mut headers, client);
+        self.trust(&mut headers, connected);
         keep_upgrade(&mut headers);
         match path::plain(headers.target(), &self.manager) {
             Plain::Path(path) => {
@@ -139,6 +155,27 @@ impl<'p> Manager<'p> {
             options.headers_with_underscores_action == HeadersWithUnderscoresAction::RejectRequest as i32;
         let mut names = headers.0.iter().map(|(name, _)| name.as_str());
         names.find(|name| refuses && name.contains('_'))
+    }
+
+    /// `use_remote_address`: what a client says of itself is not believed, but for what proxies say that are trusted.
+    fn trust(&self, headers: &mut Headers, connected: IpAddr) {
+        let client = self.client(headers, connected);
+        for name in SANITISED {
+            headers.remove(name);
+        }
+        let scheme = headers.get(":scheme").unwrap_or_default().to_owned();
+        // Whatever it is that they say.
+        if self.manager.xff_num_trusted_hops == 0 || !headers.has("x-forwarded-proto") {
+            headers.set("x-forwarded-proto", scheme);
+        }
+        headers.set("x-envoy-external-address", client.to_string());
+        // For a client on its own machine Envoy tells that machine's address, which nobody here knows.
+        if connected.is_loopback() {
+            return;
+        }
+        let before = headers.get("x-forwarded-for").map(|before| format!("{before},"));
+        let forwarded = before.unwrap_or_default() + &connected.to_string();
+        headers.set("x-forwarded-for", forwarded);
     }
 
     /// Early header mutations: what the proxy and the filter tell each other is nothing that a client says.
@@ -180,23 +217,6 @@ fn strip_dot(headers: &mut Headers) {
         let plain = format!("{host}{port}");
         headers.set(":authority", plain);
     }
-}
-
-/// `use_remote_address`, where no proxy is in front: what a client says of itself is not believed.
-fn trust(headers: &mut Headers, client: IpAddr) {
-    for name in SANITISED {
-        headers.remove(name);
-    }
-    let scheme = headers.get(":scheme").unwrap_or_default().to_owned();
-    headers.set("x-forwarded-proto", scheme);
-    headers.set("x-envoy-external-address", client.to_string());
-    // For a client on its own machine Envoy tells that machine's address, which nobody here knows.
-    if client.is_loopback() {
-        return;
-    }
-    let before = headers.get("x-forwarded-for").map(|before| format!("{before},"));
-    let forwarded = before.unwrap_or_default() + &client.to_string();
-    headers.set("x-forwarded-for", forwarded);
 }
 
 /// Envoy takes the header from requests that ask for no upgrade.

@@ -206,13 +206,13 @@ impl Selected {
     }
 }
 
-/// A port that is the other scheme's is left out.
+/// A port that is the scheme's by which the request has come, as far as the proxy trusts what it is told, is left out.
 fn location(redirect: &RedirectAction, headers: &Headers) -> String {
     let secure = redirect.scheme_rewrite_specifier == Some(SchemeRewriteSpecifier::HttpsRedirect(true));
     let authority = headers.get(":authority").unwrap_or_default();
     let authority = authority
         .strip_suffix(":80")
-        .filter(|_| secure)
+        .filter(|_| secure && headers.get("x-forwarded-proto") == Some("http"))
         .unwrap_or(authority);
     let scheme = if secure { "https" } else { "http" };
     format!("{scheme}://{authority}{}", headers.target())

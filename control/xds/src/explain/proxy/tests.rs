@@ -3,7 +3,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 /// As the translator has it.
 fn manager() -> HttpConnectionManager {
-    let proxy = Proxy::of(&Excerpt::default());
+    let proxy = Proxy::of(&Excerpt::default(), 0);
     let listener = &proxy.listeners[listener::HTTP];
     let Some(ConfigType::TypedConfig(config)) = &listener.filter_chains[0].filters[0].config_type else {
         panic!("no manager");
@@ -76,7 +76,7 @@ fn a_host_is_known_without_its_port_and_its_dot() {
 
 #[test]
 fn what_a_client_says_of_itself_is_not_believed() {
-    let proxy = Proxy::of(&Excerpt::default());
+    let proxy = Proxy::of(&Excerpt::default(), 0);
     let Connection::Http(manager) = proxy.plain() else {
         panic!("no manager");
     };
@@ -112,4 +112,47 @@ fn what_a_client_says_of_itself_is_not_believed() {
         ("x-own", "twice"),
     ];
     assert_eq!(Headers(arrived), Headers::new(want));
+}
+
+#[test]
+fn who_is_connected_is_believed_as_far_as_it_is_trusted() {
+    let connected: std::net::IpAddr = [192, 0, 2, 7].into();
+    for (hops, lines, want) in [
+        (0, &["10.0.0.1"][..], "192.0.2.7"),
+        (1, &[], "192.0.2.7"),
+        (1, &["10.0.0.1"], "10.0.0.1"),
+        (1, &["10.0.0.1, 10.0.0.2"], "10.0.0.2"),
+        (1, &["10.0.0.1", "10.0.0.2"], "10.0.0.2"),
+        (1, &["10.0.0.1,"], "192.0.2.7"),
+        (1, &["10.0.0.1, unknown"], "192.0.2.7"),
+        (2, &["10.0.0.1, 10.0.0.2"], "10.0.0.1"),
+        (2, &["10.0.0.1"], "192.0.2.7"),
+        (1, &["::1"], "::1"),
+    ] {
+        let proxy = Proxy::of(&Excerpt::default(), hops);
+        let Connection::Http(manager) = proxy.plain() else {
+            panic!("no manager");
+        };
+        let headers = lines.iter().map(|line| ("x-forwarded-for", *line));
+        let headers = Headers::new(
+            [
+                (":path", "/"),
+                (":scheme", "http"),
+                ("x-forwarded-proto", "https"),
+            ]
+            .into_iter()
+            .chain(headers),
+        );
+        assert_eq!(
+            manager.client(&headers, connected).to_string(),
+            want,
+            "{hops} {lines:?}"
+        );
+        let Arrival::Plain(arrived) = manager.arrive(headers, connected) else {
+            panic!("refused");
+        };
+        assert_eq!(arrived.get("x-envoy-external-address"), Some(want));
+        let scheme = if hops > 0 { "https" } else { "http" };
+        assert_eq!(arrived.get("x-forwarded-proto"), Some(scheme));
+    }
 }

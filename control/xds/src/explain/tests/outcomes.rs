@@ -135,7 +135,7 @@ fn a_branch_is_chosen_by_what_the_request_has() {
     assert_eq!(chosen.others, ["default/green"]);
 
     let canary = Request {
-        canary: true,
+        canaries: Canaries::All,
         ..Request::get("bar.com/shop/x").unwrap()
     };
     let explanation = told(&graph, canary);
@@ -155,6 +155,49 @@ fn a_branch_is_chosen_by_what_the_request_has() {
     );
     let chosen = explanation.chain.last().unwrap().chosen.clone().unwrap();
     assert_eq!(chosen.name.as_deref(), Some("shop"));
+}
+
+/// Each canary of a chain can be had alone.
+#[test]
+fn canaries_can_be_named() {
+    let delegate = |name: &str, standby: &str| json!([{"match": "/", "delegate": {"name": name, "standby": [standby], "canary": {"percent": 10}}}]);
+    let leaf = json!({"routes": [{"match": "/", "services": services("web")}]});
+    let graph = graph(&[
+        ("root", root(delegate("a", "b"))),
+        ("a", json!({"routes": delegate("c", "d")})),
+        ("b", json!({"routes": delegate("c", "d")})),
+        ("c", leaf.clone()),
+        ("d", leaf),
+    ]);
+    for (named, want, unmet) in [
+        (&[][..], "Active default/a / > Active default/c", 0),
+        (&["true"], "Canary default/b / > Canary default/d", 0),
+        (&["default/b"], "Canary default/b / > Active default/c", 0),
+        (&["default/d"], "Active default/a / > Canary default/d", 0),
+        (
+            &["default/b", "default/d"],
+            "Canary default/b / > Canary default/d",
+            0,
+        ),
+        // It is the active one, and this is nowhere.
+        (
+            &["default/c", "default/x"],
+            "Active default/a / > Active default/c",
+            2,
+        ),
+    ] {
+        let request = Request {
+            canaries: Canaries::of(named.iter().copied()).unwrap(),
+            ..Request::get("bar.com").unwrap()
+        };
+        let explanation = told(&graph, request);
+        assert_eq!(
+            chain(&explanation),
+            format!("default/root / > {want} /"),
+            "{named:?}"
+        );
+        assert_eq!(explanation.assumed.len(), unmet, "{named:?}");
+    }
 }
 
 #[test]

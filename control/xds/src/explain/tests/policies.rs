@@ -43,6 +43,62 @@ fn guarded() -> Graph {
 
 const KEY: &str = "x-api-key: 0123456789abcdef0123456789abcdef";
 
+/// What a level above says of answers is said of a refusal, too, and what a level below says is not. No copies are made of what
+/// is sent nowhere.
+#[test]
+fn headers_of_answers_are_named() {
+    let says = |name: &str| json!({"response": {"set": [{"name": name, "value": "very-secret"}], "remove": ["server"]}});
+    let graph = graph(&[
+        (
+            "root",
+            json!({
+                "virtualhost": {"fqdn": "bar.com", "headers": says("x-above"), "mirror": [{"service": "api", "port": 80, "percent": 100}],
+                    "cors": {"allowOrigins": ["https://a.example"], "allowMethods": ["PUT"]}},
+                "routes": [{"match": "/", "delegate": {"name": "team", "sticky": {"cookie": "c"}, "standby": ["other"]},
+                    "rateLimits": [{"requests": 5, "unit": "minute"}],
+                    "auth": [{"apiKey": {"secretName": "clients", "header": "x-api-key"}}]}],
+            }),
+        ),
+        (
+            "team",
+            json!({"routes": [
+                {"match": "/", "services": services("web"), "headers": says("x-below")},
+                {"match": "/idle", "services": services("idle")},
+            ]}),
+        ),
+        (
+            "other",
+            json!({"routes": [{"match": "/", "services": services("web")}]}),
+        ),
+    ]);
+    let quota = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
+    let answer = |request| told(&graph, request).answer;
+    let passed = answer(with("bar.com", &[KEY, "origin: https://a.example"]));
+    let want = [
+        &["access-control-allow-origin"][..],
+        &quota,
+        &["set-cookie", "vary", "x-above", "x-below"],
+    ];
+    assert_eq!(passed.set, want.concat());
+    assert_eq!(
+        passed.removed,
+        [
+            "access-control-allow-credentials",
+            "access-control-expose-headers",
+            "server"
+        ]
+    );
+    let refused = told(&graph, with("bar.com", &[]));
+    assert_eq!(refused.answer.set, [&quota[..], &["vary", "x-above"]].concat());
+    assert!(refused.answer.removed.is_empty());
+    let of_headers = refused.policies.iter().filter(|part| part.part == "headers");
+    let of_headers: Vec<_> = of_headers.map(|part| part.says).collect();
+    assert_eq!(of_headers, [Says::Applies, Says::NotReached]);
+    let nowhere = told(&graph, with("bar.com/idle", &[KEY]));
+    assert_eq!((nowhere.outcome.status(), nowhere.mirrors.len()), (Some(503), 0));
+    assert!(nowhere.answer.set.contains(&"x-above".to_owned()));
+}
+
 /// What each part says.
 fn parts(explanation: &Explanation) -> Vec<String> {
     let parts = explanation.policies.iter();

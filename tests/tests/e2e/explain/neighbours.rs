@@ -1,0 +1,108 @@
+//! What else requests meet than upstreams: services that get copies, and services that are asked whether they may pass. They
+//! keep what they are told.
+
+use super::manifests::{GUARD, NAMESPACES, SHADOW};
+use anyhow::{Context, Result, ensure};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+use switchyard_tests::{
+    gatekeeper::{Gatekeeper, Told},
+    manifests::service,
+};
+
+/// Those of all namespaces.
+pub(super) struct Neighbours {
+    shadows: Vec<Neighbour>,
+    guards: Vec<Neighbour>,
+    heard: Mutex<Heard>,
+}
+
+/// One, by its Service: `namespace/name`.
+struct Neighbour {
+    service: String,
+    keeper: Gatekeeper,
+}
+
+/// What they have been told so far, by the id of the request: who, and what.
+#[derive(Default)]
+struct Heard {
+    copies: BTreeMap<String, Vec<(String, Told)>>,
+    questions: BTreeMap<String, Vec<(String, Told)>>,
+}
+
+// === impl Neighbours ===
+
+impl Neighbours {
+    pub(super) async fn start() -> Result<Self> {
+        let mut started = Self {
+            shadows: Vec::new(),
+            guards: Vec::new(),
+            heard: Mutex::default(),
+        };
+        for namespace in NAMESPACES {
+            started.shadows.push(Neighbour::start(namespace, SHADOW).await?);
+            started.guards.push(Neighbour::start(namespace, GUARD).await?);
+        }
+        Ok(started)
+    }
+
+    pub(super) fn manifests(&self) -> String {
+        let all = self.shadows.iter().chain(&self.guards);
+        all.map(Neighbour::manifest).collect()
+    }
+
+    /// The copies of a request that have come so far: to whom, and what.
+    pub(super) fn copies(&self, id: &str) -> Result<Vec<(String, Told)>> {
+        self.look(|heard| heard.copies.get(id).cloned().unwrap_or_default())
+    }
+
+    /// Who was asked of a request, and what.
+    pub(super) fn questions(&self, id: &str) -> Result<Vec<(String, Told)>> {
+        self.look(|heard| heard.questions.get(id).cloned().unwrap_or_default())
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Heard) -> T) -> Result<T> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let Heard { copies, questions } = &mut *heard;
+        for (neighbours, kept) in [(&self.shadows, copies), (&self.guards, questions)] {
+            for Neighbour { service, keeper } in neighbours {
+                for told in keeper.take_told() {
+                    let entry = kept.entry(id_of(&told)?).or_default();
+                    entry.push((service.clone(), told));
+                }
+            }
+        }
+        Ok(look(&heard))
+    }
+}
+
+/// The id of the request that it is about.
+fn id_of(told: &Told) -> Result<String> {
+    let named = told.headers.get("x-request-id").cloned();
+    let Some(check) = &told.check else {
+        return named.with_context(|| format!("no id: {told:?}"));
+    };
+    let attributes = check.attributes.as_ref();
+    let request = attributes.and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
+    let http = request.context("asked of no request")?;
+    ensure!(!http.id.is_empty(), "no id: {told:?}");
+    Ok(http.id.clone())
+}
+
+// === impl Neighbour ===
+
+impl Neighbour {
+    async fn start(namespace: &str, name: &str) -> Result<Self> {
+        Ok(Self {
+            service: format!("{namespace}/{name}"),
+            keeper: Gatekeeper::start().await?,
+        })
+    }
+
+    fn manifest(&self) -> String {
+        let (namespace, name) = self.service.split_once('/').unwrap_or_default();
+        service(namespace, name, &[self.keeper.address])
+    }
+}

@@ -1,0 +1,186 @@
+//! What an explanation leaves open, and what it says of it: limits that others may have used up, services that are asked, and
+//! copies of a share of the requests.
+
+use super::{
+    holds::Sight,
+    requests::{Answer, Outcome as Seen},
+};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use switchyard_tests::gatekeeper::Told;
+use switchyard_xds::explain::{Explanation, Mirror, Outcome, Part, Says};
+
+/// A question, as explained and as asked: to which Service, and whether by gRPC.
+type Question = (String, bool);
+
+/// How many copies each Service gets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Copies {
+    /// Whatever chance says.
+    certain: BTreeMap<String, usize>,
+    most: BTreeMap<String, usize>,
+}
+
+// === impl Sight ===
+
+impl Sight<'_> {
+    /// Whether the request was kept by something of which the explanation says that nobody knows what it says.
+    pub(super) fn is_left_open(&self, explanation: &Explanation, answer: &Answer) -> Result<bool> {
+        let Some(part) = self.kept_by(explanation) else {
+            return Ok(false);
+        };
+        match part.says {
+            Says::Counts => ensure!(
+                [429, 503].contains(&answer.status),
+                "a limit answered {}",
+                answer.status
+            ),
+            // Another way to pass that is not open has a say in what is answered.
+            Says::Asks if part.what.contains(", or ") => ensure!(
+                [400, 401, 403].contains(&answer.status),
+                "neither let it through, and {} was answered",
+                answer.status
+            ),
+            Says::Asks => ensure!(answer.status == 403, "a service answered {}", answer.status),
+            _ => return Ok(false),
+        }
+        ensure!(self.attempts == 0, "an upstream was asked, though {part:?}");
+        Ok(true)
+    }
+
+    /// Whether those services were asked that are explained to be, up to one that says no.
+    pub(super) fn is_asked(&self, explanation: &Explanation) -> Result<()> {
+        let asks = || explanation.policies.iter().filter(|part| part.says == Says::Asks);
+        let mut explained = asks().map(question).collect::<Result<Vec<_>>>()?;
+        let told = self.questions.iter();
+        let mut asked: Vec<Question> = told
+            .map(|(service, told)| (service.clone(), told.check.is_some()))
+            .collect();
+        let keeper = self.kept_by(explanation).filter(|part| part.says == Says::Counts);
+        if keeper.is_some_and(|part| part.part.starts_with("rateLimits")) {
+            // Limits are asked before services are.
+            explained.clear();
+        } else if let (Some(first), false) = (asks().next(), self.asked.is_let_through()) {
+            // It says no, and nobody else is asked.
+            explained.truncate(1);
+            let kept_by = self.kept_by(explanation);
+            ensure!(
+                kept_by == Some(first),
+                "{first:?} says no, and it was kept by {kept_by:?}"
+            );
+        }
+        explained.sort();
+        asked.sort();
+        ensure!(asked == explained, "asked were {asked:?}, not {explained:?}");
+        let is_internal = |name: &String| name.starts_with("x-switchyard-");
+        let internal = self.questions.iter().flat_map(|(_, told)| told.headers.keys());
+        let internal: Vec<_> = internal.filter(|name| is_internal(name)).collect();
+        ensure!(internal.is_empty(), "a service was told {internal:?}");
+        Ok(())
+    }
+
+    /// What it is a case of, of what is left open.
+    pub(super) fn kinds(&self, explanation: &Explanation) -> Vec<String> {
+        let kept_by = self.kept_by(explanation).map(|part| part.says);
+        let jwt = explanation
+            .policies
+            .iter()
+            .any(|part| part.what.starts_with("jwt") && part.says == Says::Passes);
+        let kinds = [
+            (
+                !self.questions.is_empty() && self.asked.is_let_through(),
+                "let through by a service",
+            ),
+            (self.attempts > 1, "tried again"),
+            (kept_by == Some(Says::Asks), "kept by a service"),
+            (kept_by == Some(Says::Counts), "kept by a limit"),
+            (jwt, "known by a token"),
+        ];
+        let kinds = kinds.into_iter().filter(|(is_one, _)| *is_one);
+        kinds.map(|(_, kind)| kind.to_owned()).collect()
+    }
+
+    /// The part that the log says has kept the request.
+    fn kept_by<'e>(&self, explanation: &'e Explanation) -> Option<&'e Part> {
+        let by = self.logged("policy");
+        let mut parts = explanation.policies.iter();
+        parts.find(|part| by == format!("{} {}", part.level, part.part))
+    }
+
+    /// Which copies there are of a request that the explanation is of.
+    pub(super) fn copies(&self, explanation: &Explanation) -> Copies {
+        match self.seen {
+            Seen::Answer(answer) if answer.backend().is_some() => Copies::of(&explanation.mirrors),
+            Seen::Answer(_) | Seen::Closed => Copies::default(),
+        }
+    }
+}
+
+/// What is asked by a part, as its words have it: `external by a/guard/80 over grpc, ...`.
+fn question(part: &Part) -> Result<Question> {
+    let (_, words) = part.what.split_once("external by ").context("no service")?;
+    let (service, protocol) = words.split_once(" over ").context("no protocol")?;
+    let (service, _port) = service.rsplit_once('/').context("no port")?;
+    Ok((service.to_owned(), protocol.starts_with("grpc")))
+}
+
+// === impl Copies ===
+
+impl Copies {
+    fn of(mirrors: &[Mirror]) -> Self {
+        let mut copies = Self::default();
+        for Mirror { service, percent, .. } in mirrors {
+            if *percent == 100 {
+                *copies.certain.entry(service.clone()).or_default() += 1;
+            }
+            if *percent > 0 {
+                *copies.most.entry(service.clone()).or_default() += 1;
+            }
+        }
+        copies
+    }
+
+    /// Whether all are there that there are to be, and no others.
+    pub(super) fn are(&self, came: &[(String, Told)]) -> Result<()> {
+        self.are_no_more_than(came)?;
+        for (service, count) in &self.certain {
+            let came = came.iter().filter(|(other, _)| other == service).count();
+            ensure!(came >= *count, "{service} has got {came} copies, not {count}");
+        }
+        Ok(())
+    }
+
+    /// Whether no others are.
+    pub(super) fn are_no_more_than(&self, came: &[(String, Told)]) -> Result<()> {
+        for (service, _) in came {
+            let most = self.most.get(service).copied().unwrap_or_default();
+            let came = came.iter().filter(|(other, _)| other == service).count();
+            ensure!(
+                came <= most,
+                "{service} has got {came} copies, and {most} at most are explained"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether there are some that come whatever chance says.
+    pub(super) fn is_certain(&self) -> bool {
+        !self.certain.is_empty()
+    }
+}
+
+/// Whether a copy is what the upstream is asked for, and says that it is one.
+pub(super) fn is_copy(told: &Told, explanation: &Explanation) -> Result<()> {
+    let Outcome::Forward { path, .. } = &explanation.outcome else {
+        anyhow::bail!("a copy of what is not sent on: {told:?}");
+    };
+    ensure!(told.path == *path, "a copy was asked for {}", told.path);
+    let says = told.headers.get("x-switchyard-mirrored").map(String::as_str);
+    ensure!(says == Some("true"), "{told:?}");
+    let Told { headers, .. } = told;
+    let known = ["x-switchyard-mirrored", "x-switchyard-user", "x-switchyard-auth"];
+    let internal = headers.keys().filter(|name| name.starts_with("x-switchyard-"));
+    let unknown: Vec<_> = internal.filter(|name| !known.contains(&name.as_str())).collect();
+    ensure!(unknown.is_empty(), "a copy says {unknown:?}");
+    Ok(())
+}
