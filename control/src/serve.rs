@@ -118,11 +118,9 @@ impl Serve {
             sha256,
         }));
         let timings = Timings::default();
-        let proxies = proxies.settings();
-        let xff_trusted_hops = proxies.xff_trusted_hops;
         let mut engine = Engine::new(
             Graph::new(graph.settings()),
-            Translator::new(proxies),
+            Translator::new(proxies.clone().settings()),
             server.clone(),
         )
         .timed(timings.clone());
@@ -158,7 +156,7 @@ impl Serve {
             engine: question_sender,
             files,
             log_level,
-            xff_trusted_hops,
+            xff_trusted_hops: proxies.xff_trusted_hops,
         };
         // A port that is 0 on the command line is another one by now.
         let addresses = [&xds, &metrics, &admin].map(TcpListener::local_addr);
