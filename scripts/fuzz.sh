@@ -13,5 +13,9 @@ PATH="$(scripts/cargo-tool.sh cargo-fuzz 0.13.2):$PATH"
 
 for target in $(cargo +nightly fuzz list); do
     echo "fuzz: $target, $seconds s"
-    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=4096 -print_final_stats=0 -verbosity=0
+    # What is found goes to the first; the others are what it starts from.
+    corpora=("fuzz/target/corpus/$target")
+    mkdir -p "${corpora[0]}"
+    [ ! -d "fuzz/corpus/$target" ] || corpora+=("fuzz/corpus/$target")
+    cargo +nightly fuzz run "$target" "${corpora[@]}" -- -max_total_time="$seconds" -max_len=4096 -print_final_stats=0 -verbosity=0
 done

@@ -1,0 +1,137 @@
+//! A client, a proxy, and what has a request meet policies.
+
+use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, time::Duration};
+use switchyard_policy::{
+    auth::Answer,
+    call::{Call, Reply},
+    config::policy::Algorithm,
+    decide::{Level, Own},
+    enforce::{Around, Enforcement, Step, Worker},
+    host::{Host, Shared},
+    request::{Headers, Request},
+};
+
+/// Of a password that is verified: to the end may be years.
+const SLICES: usize = 4;
+
+/// What a client sends.
+pub struct Client {
+    pub target: Vec<u8>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A proxy whose values nobody else changes.
+pub struct Proxy {
+    values: RefCell<BTreeMap<String, Shared>>,
+    /// Every signature is right; else none is.
+    believes: bool,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Refused,
+    Answered,
+    SentOn,
+}
+
+// === impl Client ===
+
+impl Headers for Client {
+    fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    fn all(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    pub fn new(believes: bool) -> Self {
+        Self {
+            values: RefCell::default(),
+            believes,
+        }
+    }
+}
+
+impl Host for Proxy {
+    fn now(&self) -> Duration {
+        Duration::from_secs(1_800_000_000)
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        Some([192, 0, 2, 1].into())
+    }
+
+    fn shared(&self, key: &str) -> Option<Shared> {
+        self.values.borrow().get(key).cloned()
+    }
+
+    fn random(&self) -> u64 {
+        4
+    }
+
+    fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        let mut values = self.values.borrow_mut();
+        let there = values.get(key).map(|shared| shared.version);
+        let is_late = version.is_some() && there.is_some() && version != there;
+        if !is_late {
+            let version = there.unwrap_or(0) + 1;
+            let value = value.to_vec();
+            values.insert(key.to_owned(), Shared { value, version });
+        }
+        !is_late
+    }
+
+    fn verifies(&self, _: Algorithm, _: &[u8], _: &[u8], _: &[u8]) -> bool {
+        self.believes
+    }
+}
+
+/// Has a request meet policies, and edited as they say.
+pub fn meet(
+    (levels, own): (Vec<Level>, Own),
+    request: Request<'_>,
+    proxy: &Proxy,
+    mut reply: impl FnMut(&Call) -> Reply,
+) -> End {
+    let mut worker = Worker::new(proxy);
+    let mut enforcement = Enforcement::new(levels, own);
+    loop {
+        let step = enforcement.advance(&mut Around {
+            request,
+            host: proxy,
+            worker: &mut worker,
+            witness: &mut (),
+        });
+        match step {
+            Step::Call(call) => enforcement.answer(Answer::Reply(reply(&call))),
+            Step::Work(mut work) => {
+                let is_right = (0..SLICES).find_map(|_| work.step(|| true));
+                enforcement.answer(Answer::Work(is_right.unwrap_or(proxy.believes)));
+            }
+            Step::Refuse(refusal) => {
+                refusal.response(request).edit(&enforcement.answer_edits());
+                return End::Refused;
+            }
+            Step::Answer(mut response) => {
+                response.edit(&enforcement.answer_edits());
+                return End::Answered;
+            }
+            Step::Done => break,
+        }
+    }
+    let mut headers = request.headers.all().to_vec();
+    for edit in enforcement.request_edits() {
+        edit.apply(&mut headers);
+    }
+    let _target = enforcement.target(request);
+    for place in enforcement.take_places() {
+        switchyard_policy::places::leave(proxy, place);
+    }
+    End::SentOn
+}
