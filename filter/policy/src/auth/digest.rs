@@ -1,9 +1,15 @@
 //! What stands for something secret in a worker's memory.
 
 use sha2::{Digest as _, Sha256};
+use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::{Hash, Hasher};
 
 pub(super) type Digest = [u8; 32];
+pub(super) type Tag = [u8; 16];
+
+/// What tags are made with. It is drawn by the worker and never leaves it.
+#[derive(Clone, Copy)]
+pub(super) struct TagKey([u8; 16]);
 
 /// Hashes what Rust can hash, which tells each part from the next, so that no two values read alike.
 struct Sponge(Sha256);
@@ -13,6 +19,25 @@ pub(super) fn digest(key: &Digest, value: &impl Hash) -> Digest {
     let mut sponge = Sponge(Sha256::new_with_prefix(key));
     value.hash(&mut sponge);
     sponge.0.finalize().into()
+}
+
+// === impl TagKey ===
+
+impl TagKey {
+    pub(super) fn new(key: &Digest) -> Self {
+        let digest = digest(key, &"tags");
+        Self(digest.first_chunk().map_or([0; 16], |first| *first))
+    }
+
+    /// SipHash-2-4 of 128 bits, for texts that are too long to be hashed by SHA-256 with each request. Who does not know the key
+    /// cannot find two texts with one tag.
+    pub(super) fn tag(self, of: &Digest, text: &str) -> Tag {
+        let Self(key) = self;
+        let mut hasher = SipHasher24::new_with_key(&key);
+        hasher.write(of);
+        hasher.write(text.as_bytes());
+        hasher.finish128().as_bytes()
+    }
 }
 
 // === impl Sponge ===

@@ -79,9 +79,9 @@ impl Jwt {
     }
 
     fn verify(&self, text: &str, request: Request<'_>, now: Duration) -> Result<Rc<Pass>, TokenFault> {
-        let digest = digest(&self.fingerprint, &text);
+        let tag = request.memory.tag_key.tag(&self.fingerprint, text);
         let mut tokens = request.memory.tokens.borrow_mut();
-        if let Some(pass) = tokens.get(&digest, now) {
+        if let Some(pass) = tokens.get(&tag, now) {
             return Ok(pass);
         }
         let token = Token::parse(text)?;
@@ -89,7 +89,7 @@ impl Jwt {
         let until = self.check_claims(&claims, now)?;
         self.check_signature(&token, request.host)?;
         let pass = Rc::new(self.pass(&token, &claims)?);
-        tokens.insert(digest, Rc::clone(&pass), token.payload.len() + OVERHEAD, until);
+        tokens.insert(tag, Rc::clone(&pass), token.payload.len() + OVERHEAD, until);
         Ok(pass)
     }
 

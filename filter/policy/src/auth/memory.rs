@@ -1,6 +1,10 @@
 //! What a worker has found out about credentials.
 
-use super::{Pass, digest::Digest, passwords::Passwords};
+use super::{
+    Pass,
+    digest::{Digest, Tag, TagKey},
+    passwords::Passwords,
+};
 use crate::maps::Map;
 use sha2::{Digest as _, Sha256};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -13,13 +17,15 @@ const MAX_TOKENS: usize = 1024 * 1024;
 pub struct Memory {
     pub(super) passwords: Rc<Passwords>,
     /// Those that were verified, and what they let through.
-    pub(super) tokens: RefCell<Cache<Rc<Pass>>>,
+    pub(super) tokens: RefCell<Cache<Tag, Rc<Pass>>>,
+    /// Of tokens.
+    pub(super) tag_key: TagKey,
 }
 
-/// What is known for a while, by digest. When it is full, what was not asked for since it was half full is forgotten.
-pub(super) struct Cache<V> {
-    young: Map<Digest, Entry<V>>,
-    old: Map<Digest, Entry<V>>,
+/// What is known for a while, by digest or tag. When it is full, what was not asked for since it was half full is forgotten.
+pub(super) struct Cache<K, V> {
+    young: Map<K, Entry<V>>,
+    old: Map<K, Entry<V>>,
     /// Of the young.
     weight: usize,
     /// Of the young and of the old, each.
@@ -39,17 +45,18 @@ impl Memory {
     /// `entropy` is whatever is hard to guess from outside: digests are keyed with it.
     #[must_use]
     pub fn new(entropy: &[u8]) -> Self {
-        let key = Sha256::digest(entropy).into();
+        let key: Digest = Sha256::digest(entropy).into();
         Self {
             passwords: Rc::new(Passwords::new(key)),
             tokens: RefCell::new(Cache::new(MAX_TOKENS)),
+            tag_key: TagKey::new(&key),
         }
     }
 }
 
 // === impl Cache ===
 
-impl<V: Clone> Cache<V> {
+impl<K: Ord + Copy, V: Clone> Cache<K, V> {
     pub(super) fn new(max_weight: usize) -> Self {
         Self {
             young: Map::new(),
@@ -59,7 +66,7 @@ impl<V: Clone> Cache<V> {
         }
     }
 
-    pub(super) fn get(&mut self, key: &Digest, now: Duration) -> Option<V> {
+    pub(super) fn get(&mut self, key: &K, now: Duration) -> Option<V> {
         if let Some(entry) = self.old.remove(key) {
             self.keep(*key, entry);
         }
@@ -67,13 +74,13 @@ impl<V: Clone> Cache<V> {
         Some(entry.value.clone())
     }
 
-    pub(super) fn insert(&mut self, key: Digest, value: V, weight: usize, until: Duration) {
+    pub(super) fn insert(&mut self, key: K, value: V, weight: usize, until: Duration) {
         self.old.remove(&key);
         let entry = Entry { value, weight, until };
         self.keep(key, entry);
     }
 
-    fn keep(&mut self, key: Digest, entry: Entry<V>) {
+    fn keep(&mut self, key: K, entry: Entry<V>) {
         if self.weight + entry.weight > self.max_weight {
             self.old = std::mem::take(&mut self.young);
             self.weight = 0;

@@ -24,8 +24,8 @@ const WRONG_FOR: Duration = Duration::from_secs(60);
 /// What a worker knows of passwords, by keyed digests.
 pub(super) struct Passwords {
     key: Digest,
-    right: RefCell<Cache<()>>,
-    wrong: RefCell<Cache<()>>,
+    right: RefCell<Cache<Digest, ()>>,
+    wrong: RefCell<Cache<Digest, ()>>,
     running: RefCell<Map<Digest, Weak<RefCell<Running>>>>,
 }
 
