@@ -6,13 +6,14 @@ use crate::{
     filter, host,
     journey::{Course, Journey},
 };
-use std::cell::OnceCell;
+use std::{cell::OnceCell, rc::Rc};
 use switchyard_policy::{
     answer::Mapping,
     decide::{Decision, Trail, decide},
     enforce::{Enforcement, refusal::Response},
     names::{self, BRANCH},
     request::{Headers, Request},
+    store::Store,
 };
 
 /// Those of the request, each got when first asked for.
@@ -35,8 +36,8 @@ pub(crate) struct Answer {
 
 /// Decides the request of a stream.
 pub(crate) fn on_request_headers(stream: u32) -> Action {
-    let (root_id, route_name) = whereabouts();
-    let Some(store) = filter::store(&root_id) else {
+    let (store, route_name) = whereabouts();
+    let Some(store) = store else {
         host::respond(&Response::empty(503));
         return Action::Pause;
     };
@@ -70,12 +71,12 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
     journey.go_on(stream)
 }
 
-/// The `root_id` of the plugin that the request goes through, and the name of the route that it is on: from a header where there
-/// is one, which costs less to get than what the host knows.
-fn whereabouts() -> (Vec<u8>, String) {
+/// The configuration that the request is to be decided by, and the name of the route that it is on: by a header where there is
+/// one, which costs less to get than what the host knows.
+fn whereabouts() -> (Option<Rc<Store>>, String) {
     match names::read_at(&host::request_header(names::AT)) {
-        Some((root_id, route)) => (root_id.as_bytes().to_vec(), route.to_owned()),
-        None => (host::root_id(), host::route_name()),
+        Some((root_id, route)) => (filter::store(root_id.as_bytes()), route.to_owned()),
+        None => (filter::store(&host::root_id()), host::route_name()),
     }
 }
 

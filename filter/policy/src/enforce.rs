@@ -189,13 +189,11 @@ impl Enforcement {
     fn ask_all(&mut self, around: &mut Around<'_>, levels: &[Level]) -> Asked {
         self.ask_cors(around, levels)?;
         while let Some(task) = self.plan.get(self.next).copied() {
-            if let Some(level) = levels.get(task.level) {
-                let asked = self.ask(around, levels, level, task);
-                if let Err(Step::Refuse(_)) = asked {
-                    self.found.answered_by = Some(task.level);
-                }
-                asked?;
+            let asked = self.ask(around, levels, task);
+            if let Err(Step::Refuse(_)) = asked {
+                self.found.answered_by = Some(task.level);
             }
+            asked?;
             self.next += 1;
         }
         self.steer(around, levels);
@@ -205,7 +203,10 @@ impl Enforcement {
         Ok(())
     }
 
-    fn ask(&mut self, around: &mut Around<'_>, levels: &[Level], level: &Level, task: Task) -> Asked {
+    fn ask(&mut self, around: &mut Around<'_>, levels: &[Level], task: Task) -> Asked {
+        let Some(level) = levels.get(task.level) else {
+            return Ok(());
+        };
         let policy = &level.policy;
         match task.part {
             Part::Auth(at) => {

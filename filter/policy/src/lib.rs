@@ -35,3 +35,4 @@ pub mod session;
 mod shared;
 pub mod store;
 pub mod switch;
+pub mod withheld;

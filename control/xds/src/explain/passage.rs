@@ -50,23 +50,6 @@ struct End<'a> {
     leaf: Option<&'a table::Leaf>,
 }
 
-// === impl Met ===
-
-impl Met {
-    /// How many of the levels have a say in what the answer says, the outermost first.
-    fn heard(&self, levels: &[Level]) -> usize {
-        let at = match self {
-            Self::Done => None,
-            Self::Refused(refusal) => levels.iter().position(|level| {
-                let rest = refusal.by.strip_prefix(level.policy.source.as_str());
-                rest.is_some_and(|part| part.starts_with(' ') && !part.trim_start().contains(' '))
-            }),
-            Self::Answered(_) => levels.iter().rposition(|level| level.policy.cors.is_some()),
-        };
-        at.map_or(levels.len(), |at| at + 1)
-    }
-}
-
 // === impl Passage ===
 
 impl<'a, 'p> Passage<'a, 'p> {
@@ -119,7 +102,9 @@ impl<'a, 'p> Passage<'a, 'p> {
             own: outcome.as_ref().map(|forward| forward.own).unwrap_or_default(),
             request: self.request(),
             forwards: false,
-            heard: met.as_ref().map_or(0, |(_, met)| met.heard(&levels)),
+            heard: met
+                .as_ref()
+                .map_or(0, |(enforcement, _)| enforcement.heard().len()),
         };
         if let (Ok(_), Some(host), Some(end)) = (&outcome, self.case.host, &end) {
             let template = self.template(end);

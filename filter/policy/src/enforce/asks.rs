@@ -12,6 +12,7 @@ use crate::{
     limit::{Quota, Taken},
     policy::{Counted, Limit},
     rate_limit_service::{self, Judgement},
+    withheld::withhold_header,
 };
 use std::borrow::Cow;
 
@@ -232,9 +233,7 @@ impl Enforcement {
 /// Whether a service would be told a header that a level above keeps to itself, such as its API keys.
 fn tells_what_is_withheld(descriptor: &[DescriptorEntry], above: &[Level]) -> bool {
     descriptor.iter().any(|entry| match &entry.value {
-        EntryValue::Of(KeyPart::Header(name)) => above
-            .iter()
-            .any(|level| level.policy.withheld.headers.contains(name)),
+        EntryValue::Of(KeyPart::Header(name)) => withhold_header(above, name),
         EntryValue::Of(_) | EntryValue::Literal(_) => false,
     })
 }

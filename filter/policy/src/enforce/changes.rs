@@ -2,13 +2,12 @@
 
 use super::{Around, Edit, Enforcement, Found, Part, Said, is_for};
 use crate::{
-    auth::without_parameters,
     config::policy::Retry,
     decide::{Level, Own},
-    maps::Set,
     names,
     policy::Policy,
     request::Request,
+    withheld::{withhold_header, without_withheld},
 };
 
 // === impl Enforcement ===
@@ -27,7 +26,9 @@ impl Enforcement {
             let of_level = passes.iter().filter(|(level, _)| *level == at);
             let told = of_level.flat_map(|(_, pass)| Edit::all(&pass.headers.request));
             let asked = Edit::all(&level.policy.headers.request).chain(told);
-            edits.extend(asked.filter(|edit| !self.is_withheld_above(at, edit.name())));
+            // What checks above have found out of the client is for those levels to say.
+            let above = self.levels.get(..at).unwrap_or_default();
+            edits.extend(asked.filter(|edit| !withhold_header(above, edit.name())));
         }
         if let Some(identity) = passes.iter().find_map(|(_, pass)| pass.identity.as_ref()) {
             let name = identity.name.as_ref().map(String::as_bytes);
@@ -42,14 +43,7 @@ impl Enforcement {
     /// What to ask the upstream for: without keys that are in the query. None: the same.
     #[must_use]
     pub fn target(&self, request: Request<'_>) -> Option<Vec<u8>> {
-        let parameters = self
-            .policies()
-            .flat_map(|policy| policy.withheld.parameters.iter());
-        let parameters: Set<_> = parameters.cloned().collect();
-        if parameters.is_empty() {
-            return None;
-        }
-        without_parameters(request.headers.target(), &parameters)
+        without_withheld(&self.levels, request.headers.target())
     }
 
     /// What is to be changed of the answer, whoever gives it.
@@ -60,7 +54,6 @@ impl Enforcement {
         let Found {
             quota_level,
             quota_headers,
-            answered_by,
             passes,
             origin,
             ..
@@ -69,8 +62,7 @@ impl Enforcement {
         if let Some(cors) = self.policies().rev().find_map(|policy| policy.cors.as_ref()) {
             cors.on_answer(origin.as_deref(), &mut edits);
         }
-        let asked = answered_by.map_or(self.levels.len(), |level| level + 1);
-        for (at, level) in self.levels.iter().enumerate().take(asked).rev() {
+        for (at, level) in self.heard().iter().enumerate().rev() {
             let limits = quota_headers.iter().filter(|_| *quota_level == Some(at));
             edits.extend(limits.map(|(name, value)| Edit::Set(name, value.as_bytes())));
             let of_level = passes.iter().filter(|(level, _)| *level == at);
@@ -80,10 +72,14 @@ impl Enforcement {
         edits
     }
 
-    /// Whether the header is for a level above that one to say: what its checks have found out of the client.
-    fn is_withheld_above(&self, level: usize, name: &str) -> bool {
-        let mut above = self.policies().take(level);
-        above.any(|policy| policy.withheld.headers.contains(name))
+    /// The levels that have a say in what the answer says: none has that is below one which answers in the upstream's place.
+    #[must_use]
+    pub fn heard(&self) -> &[Level] {
+        let count = self
+            .found
+            .answered_by
+            .map_or(self.levels.len(), |level| level + 1);
+        self.levels.get(..count).unwrap_or(&self.levels)
     }
 
     /// The outermost first.

@@ -2,9 +2,8 @@
 
 use super::Request;
 use crate::{
-    auth::{Withheld, without_parameters},
     decide::Headers,
-    maps::Set,
+    withheld::{withhold_header, without_withheld},
 };
 
 /// A level below has no say in it: it would hide from a service above what that is to judge.
@@ -18,14 +17,10 @@ pub(super) struct Told {
 impl Told {
     pub(super) fn of(request: Request<'_>) -> Self {
         let Request { headers, levels, .. } = request;
-        let withheld = || levels.iter().map(|level| &level.policy.withheld);
-        let is_withheld = |name: &String| withheld().any(|Withheld { headers, .. }| headers.contains(name));
-        let parameters: Set<_> = withheld()
-            .flat_map(|Withheld { parameters, .. }| parameters.iter().cloned())
-            .collect();
         let target = headers.target();
-        let target = without_parameters(target, &parameters).unwrap_or_else(|| target.to_vec());
-        let told = headers.all().iter().filter(|(name, _)| !is_withheld(name));
+        let target = without_withheld(levels, target).unwrap_or_else(|| target.to_vec());
+        let all = headers.all().iter();
+        let told = all.filter(|(name, _)| !withhold_header(levels, name));
         let told = told.map(|(name, value)| {
             let value = if name == ":path" { &target } else { value };
             (name.clone(), value.clone())
