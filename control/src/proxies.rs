@@ -23,7 +23,7 @@ pub struct ProxyArgs {
     minimum_tls: MinimumTls,
     /// How many proxies in front of Envoy are trusted to add to x-forwarded-for.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) xff_trusted_hops: u32,
+    xff_trusted_hops: u32,
     /// Where the proxies write their access log, as JSON.
     #[arg(long, value_name = "FILE", default_value = "/dev/stdout")]
     access_log: String,

@@ -21,7 +21,13 @@ use anyhow::{Context, Result};
 use axum::Router;
 use clap::Args;
 use futures_util::Stream;
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 use switchyard_core::Graph;
 use switchyard_xds::{
     ads::{self, Server, WasmCode},
@@ -112,15 +118,13 @@ impl Serve {
         } = self;
         let log_level = log::start(&log_level, log_format)?;
         let transport = Transport::new(xds_address, tls.files(), insecure)?;
-        let Wasm { bytes, sha256 } = Wasm::read(wasm.as_deref())?;
-        let server = Server::new(ads::Config::new(WasmCode {
-            bytes: bytes.into(),
-            sha256,
-        }));
+        let server = server(wasm.as_deref())?;
         let timings = Timings::default();
+        let proxies = proxies.settings();
+        let xff_trusted_hops = proxies.xff_trusted_hops;
         let mut engine = Engine::new(
             Graph::new(graph.settings()),
-            Translator::new(proxies.clone().settings()),
+            Translator::new(proxies),
             server.clone(),
         )
         .timed(timings.clone());
@@ -156,17 +160,16 @@ impl Serve {
             engine: question_sender,
             files,
             log_level,
-            xff_trusted_hops: proxies.xff_trusted_hops,
+            xff_trusted_hops,
         };
         // A port that is 0 on the command line is another one by now.
-        let addresses = [&xds, &metrics, &admin].map(TcpListener::local_addr);
+        let [xds_at, metrics_at, admin_at] = [&xds, &metrics, &admin].map(TcpListener::local_addr);
         let tasks = [
             tokio::spawn(jwks.run(seen, batch_sender)),
             tokio::spawn(engine.run(batches, questions)),
             spawn_http(metrics, metrics::router(to_scrape, health.clone())),
             spawn_http(admin, admin::router(to_ask, health)),
         ];
-        let [xds_at, metrics_at, admin_at] = addresses;
         info!(version = env!("CARGO_PKG_VERSION"), xds = %xds_at?, metrics = %metrics_at?, admin = %admin_at?, "Serving");
         let served = serve_over(transport, server, xds).await;
         tasks.iter().for_each(JoinHandle::abort);
@@ -175,6 +178,15 @@ impl Serve {
         }
         served.map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// What answers proxies, with the filter's code.
+fn server(wasm: Option<&Path>) -> Result<Server> {
+    let Wasm { bytes, sha256 } = Wasm::read(wasm)?;
+    Ok(Server::new(ads::Config::new(WasmCode {
+        bytes: bytes.into(),
+        sha256,
+    })))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -94,6 +94,44 @@ fn what_is_required_has_no_default() {
     }
 }
 
+/// Of a check.
+const CHECK: [&str; 9] = [
+    "apiKey.secretName",
+    "basic.secretName",
+    "external.service",
+    "external.service.name",
+    "external.service.port",
+    "jwt.claimsToHeaders[].claim",
+    "jwt.claimsToHeaders[].header",
+    "jwt.jwks",
+    "jwt.requiredClaims[].claim",
+];
+
+/// Of what a level asks beside checks.
+const POLICY: [&str; 21] = [
+    "concurrency.max",
+    "cors.allowOrigins",
+    "headers.request.add[].name",
+    "headers.request.add[].value",
+    "headers.request.set[].name",
+    "headers.request.set[].value",
+    "headers.response.add[].name",
+    "headers.response.add[].value",
+    "headers.response.set[].name",
+    "headers.response.set[].value",
+    "mirror[].match.headers[].name",
+    "mirror[].port",
+    "mirror[].service",
+    "rateLimits[].global.descriptors",
+    "rateLimits[].global.descriptors[].entries",
+    "rateLimits[].global.descriptors[].entries[].key",
+    "rateLimits[].global.domain",
+    "rateLimits[].global.service",
+    "rateLimits[].global.service.name",
+    "rateLimits[].global.service.port",
+    "rateLimits[].match.headers[].name",
+];
+
 #[test]
 fn required_is_what_an_object_cannot_do_without() {
     let mut got = Vec::new();
@@ -117,46 +155,12 @@ fn required_is_what_an_object_cannot_do_without() {
     let service = |at: &str| {
         ["healthCheck.path", "name", "port"].map(|field| format!("IngressRoute.spec.{at}.services[].{field}"))
     };
-    let check = [
-        "apiKey.secretName",
-        "basic.secretName",
-        "external.service",
-        "external.service.name",
-        "external.service.port",
-        "jwt.claimsToHeaders[].claim",
-        "jwt.claimsToHeaders[].header",
-        "jwt.jwks",
-        "jwt.requiredClaims[].claim",
-    ];
-    let policy = [
-        "concurrency.max",
-        "cors.allowOrigins",
-        "headers.request.add[].name",
-        "headers.request.add[].value",
-        "headers.request.set[].name",
-        "headers.request.set[].value",
-        "headers.response.add[].name",
-        "headers.response.add[].value",
-        "headers.response.set[].name",
-        "headers.response.set[].value",
-        "mirror[].match.headers[].name",
-        "mirror[].port",
-        "mirror[].service",
-        "rateLimits[].global.descriptors",
-        "rateLimits[].global.descriptors[].entries",
-        "rateLimits[].global.descriptors[].entries[].key",
-        "rateLimits[].global.domain",
-        "rateLimits[].global.service",
-        "rateLimits[].global.service.name",
-        "rateLimits[].global.service.port",
-        "rateLimits[].match.headers[].name",
-    ];
     let level = |at: &str| {
         let checks = ["auth[]", "auth[].anyOf[]"];
         let checks = checks
             .iter()
-            .flat_map(|auth| check.map(|field| format!("{auth}.{field}")));
-        let fields = checks.chain(policy.map(str::to_owned));
+            .flat_map(|auth| CHECK.map(|field| format!("{auth}.{field}")));
+        let fields = checks.chain(POLICY.map(str::to_owned));
         let fields = fields.map(|field| format!("IngressRoute.spec.{at}.{field}"));
         fields.collect::<Vec<_>>()
     };
