@@ -4,6 +4,7 @@
 //! source. What a run leaves (manifests, bootstraps, logs) stays under `target/<profile>/e2e/<test>`.
 
 mod api_server;
+mod at;
 mod attack;
 mod balancing;
 mod book;
