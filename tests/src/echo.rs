@@ -13,7 +13,7 @@
 //!
 //! HTTP/1.1 and HTTP/2, on one port. Every answer names the backend in `x-echo-backend`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{
@@ -40,16 +40,18 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
     time::sleep,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{client::SeenTls, cluster, counted::Counted};
+use crate::{
+    client::SeenTls,
+    cluster,
+    counted::Counted,
+    server::{LOOPBACK, Server},
+};
 
-/// On a port of the kernel's choice.
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// Where health checks ask.
 const HEALTH: &str = "/healthz";
 const FAILURE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
@@ -62,7 +64,7 @@ pub struct Echo {
     pub name: Arc<str>,
     pub address: SocketAddr,
     backend: Arc<Backend>,
-    accepting: JoinHandle<()>,
+    _server: Server,
 }
 
 /// What the connections of a backend share.
@@ -122,15 +124,15 @@ impl Echo {
     }
 
     async fn serve(name: &str, address: SocketAddr, acceptor: Option<TlsAcceptor>) -> Result<Self> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("listening on {address}"))?;
         let backend = Arc::new(Backend::new(name));
+        let of_all = Arc::clone(&backend);
+        let serve = move |stream| handshake(stream, Arc::clone(&of_all), acceptor.clone());
+        let server = Server::start(address, serve).await?;
         Ok(Self {
             name: Arc::clone(&backend.name),
-            address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, Arc::clone(&backend), acceptor)),
+            address: server.address,
             backend,
+            _server: server,
         })
     }
 
@@ -157,12 +159,6 @@ impl Echo {
     }
 }
 
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
 // === impl Backend ===
 
 impl Backend {
@@ -185,12 +181,6 @@ impl Backend {
         self.failures
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
             .is_ok()
-    }
-}
-
-async fn accept(listener: TcpListener, backend: Arc<Backend>, acceptor: Option<TlsAcceptor>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(handshake(stream, Arc::clone(&backend), acceptor.clone()));
     }
 }
 

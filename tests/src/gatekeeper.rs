@@ -34,7 +34,7 @@ use prost::Message;
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -43,11 +43,12 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
     time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
+
+use crate::server::{LOOPBACK, Server};
 
 /// Longer than any test has a service waited for.
 const SLOW: Duration = Duration::from_secs(20);
@@ -61,7 +62,7 @@ const PERMISSION_DENIED: i32 = 7;
 pub struct Gatekeeper {
     pub address: SocketAddr,
     desk: Arc<Desk>,
-    accepting: JoinHandle<()>,
+    _server: Server,
 }
 
 /// What is kept of its callers.
@@ -113,12 +114,14 @@ impl Gatekeeper {
     }
 
     async fn serve(acceptor: Option<TlsAcceptor>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let desk = Arc::<Desk>::default();
+        let of_all = Arc::clone(&desk);
+        let serve = move |stream| secure(stream, acceptor.clone(), Arc::clone(&of_all));
+        let server = Server::start(LOOPBACK, serve).await?;
         Ok(Self {
-            address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, acceptor, Arc::clone(&desk))),
+            address: server.address,
             desk,
+            _server: server,
         })
     }
 
@@ -168,18 +171,6 @@ impl Told {
             headers,
             check: None,
         }
-    }
-}
-
-impl Drop for Gatekeeper {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(secure(stream, acceptor.clone(), Arc::clone(&desk)));
     }
 }
 

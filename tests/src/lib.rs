@@ -30,6 +30,7 @@ pub mod ratelimit;
 pub mod raw;
 pub mod report;
 pub mod rogue;
+pub mod server;
 pub mod statics;
 pub mod tls;
 pub mod tokens;

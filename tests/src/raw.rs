@@ -60,6 +60,20 @@ pub async fn ask_over_until_closed(
     talk(stream, request, |_| false).await
 }
 
+/// All that comes back until the server closes the connection, as it comes.
+///
+/// # Errors
+/// The server cannot be reached, breaks off, or does not close the connection.
+pub async fn text(server: SocketAddr, request: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer))
+        .await
+        .context("no answer")??;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
 async fn talk(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     request: &[u8],

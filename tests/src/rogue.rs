@@ -19,22 +19,25 @@ use hyper_util::{
 use prost::Message;
 use std::{
     convert::Infallible,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpStream;
 
-use crate::gatekeeper;
+use crate::{
+    gatekeeper,
+    server::{LOOPBACK, Server},
+};
 
 /// The service; it serves until it is dropped.
 #[derive(Debug)]
 pub struct Rogue {
     pub address: SocketAddr,
     asked: Arc<AtomicUsize>,
-    accepting: JoinHandle<()>,
+    _server: Server,
 }
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
@@ -44,12 +47,14 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 impl Rogue {
     /// Serves on loopback, and says that these headers are forged.
     pub async fn start(headers: &'static [&'static str]) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let asked = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&asked);
+        let server =
+            Server::start(LOOPBACK, move |stream| serve(stream, headers, Arc::clone(&count))).await?;
         Ok(Self {
-            address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, headers, Arc::clone(&asked))),
+            address: server.address,
             asked,
+            _server: server,
         })
     }
 
@@ -60,27 +65,16 @@ impl Rogue {
     }
 }
 
-impl Drop for Rogue {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, headers: &'static [&'static str], asked: Arc<AtomicUsize>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let asked = Arc::clone(&asked);
-        let service = service_fn(move |request| {
-            asked.fetch_add(1, Ordering::Relaxed);
-            answer(request, headers)
-        });
-        tokio::spawn(async move {
-            // A proxy that breaks off is its own affair.
-            auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-                .ok();
-        });
-    }
+/// A proxy that breaks off is its own affair.
+async fn serve(stream: TcpStream, headers: &'static [&'static str], asked: Arc<AtomicUsize>) {
+    let service = service_fn(move |request| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        answer(request, headers)
+    });
+    auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .ok();
 }
 
 async fn answer(request: Request<Incoming>, headers: &[&str]) -> Result<Answer> {

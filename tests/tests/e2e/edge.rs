@@ -1,13 +1,14 @@
 //! What the edge makes of clients, whatever the routes say: Envoy's "Configuring Envoy as an edge proxy".
 
 use anyhow::{Context, Result, ensure};
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 use switchyard_tests::{
     client::{Connection, get},
     control::{Control, ControlOptions, loopback},
     echo::Echo,
     envoy::Envoy,
     manifests::service,
+    raw,
     wait::until,
     world::{Builder, Source, World, bootstrap},
 };
@@ -47,18 +48,8 @@ impl Edge {
 
     /// What is answered to a request, byte for byte.
     async fn ask(&self, request: &str) -> Result<String> {
-        ask(self.world.http(), request).await
+        raw::text(self.world.http(), request).await
     }
-}
-
-async fn ask(server: SocketAddr, request: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(server).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    timeout(SOON, stream.read_to_end(&mut answer))
-        .await
-        .context("no answer")??;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn request(host: &str, target: &str, lines: &str) -> String {
@@ -259,7 +250,7 @@ async fn a_proxy_whose_memory_is_short_takes_no_more_requests() -> Result<()> {
     })
     .await?;
     until("it is short of memory", async || {
-        let answer = ask(options.http, &request("plain.bar.com", "/", "")).await?;
+        let answer = raw::text(options.http, &request("plain.bar.com", "/", "")).await?;
         ensure!(
             answer.starts_with("HTTP/1.1 503") && answer.contains("overload"),
             "{answer}"
@@ -268,7 +259,7 @@ async fn a_proxy_whose_memory_is_short_takes_no_more_requests() -> Result<()> {
     })
     .await?;
     // What asks how it is doing is answered.
-    let ready = ask(status, &request("status", "/ready", "")).await?;
+    let ready = raw::text(status, &request("status", "/ready", "")).await?;
     ensure!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     Ok(())
 }

@@ -2,19 +2,16 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr};
 use switchyard_tests::{
     client::get,
     control::loopback,
     envoy::{Envoy, EnvoyOptions},
+    raw,
     wait::until,
     world::{Source, World},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::timeout,
-};
+use tokio::net::TcpListener;
 
 use crate::{
     fixture::{BlueGreen, HOST},
@@ -45,7 +42,8 @@ async fn internal_headers_of_a_client_neither_steer_nor_arrive(source: Source) -
     for host in [HOST, "plain.bar.com"] {
         for route in internal_route_names(world).await? {
             for lines in attempts(&route, &green) {
-                let answer = raw(world.http(), host, &lines).await?;
+                let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n");
+                let answer = raw::text(world.http(), &request).await?;
                 unharmed(&answer).with_context(|| format!("{host}: {lines}"))?;
             }
         }
@@ -74,18 +72,6 @@ fn unharmed(answer: &str) -> Result<()> {
     ensure!(answer.contains("\"backend\":\"blue\""), "{answer}");
     ensure!(!answer.contains("x-switchyard"), "{answer}");
     Ok(())
-}
-
-/// One request with these header lines, byte for byte.
-async fn raw(server: SocketAddr, host: &str, lines: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(server).await?;
-    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer))
-        .await
-        .context("no answer")??;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// The name that Envoy has for a service's cluster.

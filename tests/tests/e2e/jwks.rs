@@ -4,7 +4,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,14 +14,14 @@ use switchyard_tests::{
     client::{get, once},
     echo::{Echo, any_port},
     manifests::{ingress_route, object, service},
+    server::Server,
     tokens,
     wait::until,
     world::{Builder, Source, World},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
     time::sleep,
 };
 
@@ -41,9 +40,8 @@ const REQUESTS: usize = 16;
 
 /// Gives its keys if it has any, a while after it was asked. They may be asked for again after a second.
 struct Issuer {
-    address: SocketAddr,
+    server: Server,
     desk: Arc<Desk>,
-    accepting: JoinHandle<()>,
 }
 
 #[derive(Default)]
@@ -57,28 +55,23 @@ struct Desk {
 
 impl Issuer {
     async fn start(delay: Duration) -> Result<Self> {
-        let listener = TcpListener::bind(any_port()).await?;
-        let address = listener.local_addr()?;
         let desk = Arc::<Desk>::default();
         let of_all = Arc::clone(&desk);
-        let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let desk = Arc::clone(&of_all);
-                tokio::spawn(async move {
-                    sleep(delay).await;
-                    desk.answer(stream).await.unwrap_or_default();
-                });
+        let server = Server::start(any_port(), move |stream| {
+            let desk = Arc::clone(&of_all);
+            async move {
+                sleep(delay).await;
+                desk.answer(stream).await.unwrap_or_default();
             }
         });
         Ok(Self {
-            address,
+            server: server.await?,
             desk,
-            accepting,
         })
     }
 
     fn uri(&self) -> String {
-        format!("http://{}/jwks", self.address)
+        format!("http://{}/jwks", self.server.address)
     }
 
     fn has(&self, set: Option<String>) {
@@ -93,12 +86,6 @@ impl Issuer {
             Ok(())
         })
         .await
-    }
-}
-
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

@@ -18,12 +18,13 @@ use switchyard_tests::{
     client::{Connection, get, once},
     echo::{Echo, any_port},
     manifests::{ingress_route, service},
+    server::Server,
     wait::{PATIENCE, until},
     world::{Builder, Source, World},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufStream},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
@@ -44,28 +45,25 @@ const MAX_BODY: usize = 1 << 20;
 struct Recorder {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<(String, usize)>>>,
-    accepting: JoinHandle<()>,
+    _server: Server,
 }
 
 // === impl Recorder ===
 
 impl Recorder {
     async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(any_port()).await?;
-        let address = listener.local_addr()?;
         let seen = Arc::<Mutex<Vec<_>>>::default();
-        let noted = Arc::clone(&seen);
-        let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let noted = Arc::clone(&noted);
-                // A client that goes away ends its connection.
-                tokio::spawn(async move { record(stream, &noted).await.unwrap_or_default() });
-            }
+        let of_all = Arc::clone(&seen);
+        let server = Server::start(any_port(), move |stream| {
+            let noted = Arc::clone(&of_all);
+            // A client that goes away ends its connection.
+            async move { record(stream, &noted).await.unwrap_or_default() }
         });
+        let server = server.await?;
         Ok(Self {
-            address,
+            address: server.address,
             seen,
-            accepting,
+            _server: server,
         })
     }
 
@@ -83,12 +81,6 @@ impl Recorder {
                 .context("none yet")
         })
         .await
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

@@ -126,6 +126,20 @@ impl Reach {
     }
 }
 
+// === impl Entitled ===
+
+impl Entitled {
+    fn is(self, reply: &Reply) -> bool {
+        match self {
+            Served(path) => reply
+                .seen()
+                .is_ok_and(|seen| seen.backend == "vault" && seen.path == path),
+            Denied => matches!(reply.status, Some(401 | 403)),
+            OutOfOrder => matches!(reply.status, Some(404 | 503)),
+        }
+    }
+}
+
 // === impl Attempt ===
 
 impl Attempt {
@@ -184,15 +198,8 @@ impl Attempt {
     async fn is_settled(&self, site: &Site) -> Result<()> {
         for path in self.paths {
             let reply = site.ask(&get(PARENT, path, "").with(&KEY)).await?;
-            let is_it = match self.entitled {
-                Served(path) => reply
-                    .seen()
-                    .is_ok_and(|seen| seen.backend == "vault" && seen.path == path),
-                Denied => matches!(reply.status, Some(401 | 403)),
-                OutOfOrder => matches!(reply.status, Some(404 | 503)),
-            };
             ensure!(
-                is_it,
+                self.entitled.is(&reply),
                 "with the key, {path} is not {:?}: {reply:?}",
                 self.entitled
             );

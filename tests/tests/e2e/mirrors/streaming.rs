@@ -11,13 +11,13 @@ use std::{
 };
 use switchyard_tests::{
     echo::{Echo, any_port},
+    server::Server,
     wait::{PATIENCE, until},
     world::Source,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
     time::timeout,
 };
 
@@ -27,37 +27,34 @@ struct Listener {
     heard: Arc<Mutex<Vec<u8>>>,
     /// Connections that have ended.
     ended: Arc<AtomicUsize>,
-    accepting: JoinHandle<()>,
+    _server: Server,
 }
 
 // === impl Listener ===
 
 impl Listener {
     async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(any_port()).await?;
-        let address = listener.local_addr()?;
         let heard = Arc::<Mutex<Vec<u8>>>::default();
         let ended = Arc::<AtomicUsize>::default();
-        let (notes, count) = (Arc::clone(&heard), Arc::clone(&ended));
-        let accepting = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (notes, count) = (Arc::clone(&notes), Arc::clone(&count));
-                tokio::spawn(async move {
-                    let mut bytes = [0; 4096];
-                    while let Ok(count @ 1..) = stream.read(&mut bytes).await {
-                        if let Ok(mut notes) = notes.lock() {
-                            notes.extend_from_slice(bytes.get(..count).unwrap_or_default());
-                        }
+        let of_all = (Arc::clone(&heard), Arc::clone(&ended));
+        let server = Server::start(any_port(), move |mut stream| {
+            let (notes, count) = of_all.clone();
+            async move {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                    if let Ok(mut notes) = notes.lock() {
+                        notes.extend_from_slice(bytes.get(..count).unwrap_or_default());
                     }
-                    count.fetch_add(1, Ordering::Relaxed);
-                });
+                }
+                count.fetch_add(1, Ordering::Relaxed);
             }
         });
+        let server = server.await?;
         Ok(Self {
-            address,
+            address: server.address,
             heard,
             ended,
-            accepting,
+            _server: server,
         })
     }
 
@@ -73,12 +70,6 @@ impl Listener {
             Ok(())
         })
         .await
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

@@ -18,13 +18,13 @@ use switchyard_tests::{
     client::Connection,
     echo::{Echo, any_port},
     manifests::ingress_route,
+    server::Server,
     wait::until,
     world::{Builder, Source, World},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy, sink},
-    net::{TcpListener, TcpSocket, TcpStream},
-    task::JoinHandle,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -47,7 +47,7 @@ enum Trouble {
 struct Troubled {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    accepting: JoinHandle<()>,
+    _server: Server,
 }
 
 // === impl Trouble ===
@@ -80,31 +80,22 @@ impl Trouble {
 
 impl Troubled {
     async fn start(trouble: Trouble) -> Result<Self> {
-        let listener = TcpListener::bind(any_port()).await?;
-        let address = listener.local_addr()?;
         let connections = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&connections);
-        let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(async move { trouble.meet(stream).await.unwrap_or_default() });
-            }
+        let server = Server::start(any_port(), move |stream| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move { trouble.meet(stream).await.unwrap_or_default() }
         });
+        let server = server.await?;
         Ok(Self {
-            address,
+            address: server.address,
             connections,
-            accepting,
+            _server: server,
         })
     }
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Troubled {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

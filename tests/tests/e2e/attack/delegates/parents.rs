@@ -1,6 +1,6 @@
 //! Parents that ask for something else than a key, or elsewhere.
 
-use super::{Attempt, Below, Denied, OutOfOrder, PAGE, Preflight, Served, Trick, tried};
+use super::{Attempt, Below, PAGE, Preflight, Trick, tried};
 use crate::attack::{Credential, KEY, Site, asking, delegate, get, guard, root, secret, to, tokens::Keys};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -132,13 +132,7 @@ impl Parent {
             return Ok(());
         };
         let reply = site.ask(&get(&self.host, "/team/x", "").with(credential)).await?;
-        let is_it = match attempt.entitled {
-            Served(path) => reply
-                .seen()
-                .is_ok_and(|seen| seen.backend == "vault" && seen.path == path),
-            Denied => matches!(reply.status, Some(401 | 403)),
-            OutOfOrder => matches!(reply.status, Some(404 | 503)),
-        };
+        let is_it = attempt.entitled.is(&reply);
         // Where each route is another attempt, they are out of order one by one.
         let is_one = attempt.paths.len() == 1;
         ensure!(is_it || !is_one, "with the credential: {reply:?}");
