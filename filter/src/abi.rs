@@ -172,7 +172,7 @@ unsafe extern "C" {
 
 /// Memory for the host to put bytes into.
 pub(crate) fn allocate(len: usize) -> *mut u8 {
-    Box::into_raw(vec![0_u8; len].into_boxed_slice()).cast()
+    Box::into_raw(Box::<[u8]>::new_uninit_slice(len)).cast()
 }
 
 pub(crate) fn log_error(message: &str) -> Result<(), Status> {

@@ -31,16 +31,25 @@ struct Filter {
     rng: Option<Rng>,
     worker: Option<Worker>,
     metrics: Metrics,
-    /// What is left to do, by stream.
-    journeys: Map<u32, Journey>,
-    answers: Map<u32, Answer>,
-    places: Map<u32, Vec<Place>>,
+    /// Of streams that have not ended, those of which there is anything.
+    streams: Map<u32, Box<Stream>>,
+    /// How many of them hold places.
+    holders: usize,
     /// Whose question it is that was asked.
     calls: Map<Token, u32>,
     /// What is done bit by bit, for whom, in the order of whose turn it is.
     works: VecDeque<(u32, Work)>,
     /// When places were last looked after.
     looked_after: Duration,
+}
+
+/// What is kept of a stream.
+#[derive(Default)]
+struct Stream {
+    /// It waits.
+    journey: Option<Journey>,
+    answer: Option<Answer>,
+    places: Vec<Place>,
 }
 
 struct Plugin {
@@ -97,11 +106,15 @@ pub(crate) fn with_worker<T>(f: impl FnOnce(&mut Worker, &mut Metrics) -> T) -> 
 
 /// What is to be said on the answer to a stream.
 pub(crate) fn expect_answer(stream: u32, answer: Answer) {
-    FILTER.with_borrow_mut(|filter| filter.answers.insert(stream, answer));
+    FILTER.with_borrow_mut(|filter| {
+        filter
+            .streams
+            .update(stream, |stream| stream.answer = Some(answer))
+    });
 }
 
 pub(crate) fn take_answer(stream: u32) -> Option<Answer> {
-    FILTER.with_borrow_mut(|filter| filter.answers.remove(&stream))
+    FILTER.with_borrow_mut(|filter| filter.streams.get_mut(&stream)?.answer.take())
 }
 
 /// What a stream holds until it ends.
@@ -110,8 +123,9 @@ pub(crate) fn hold(stream: u32, places: Vec<Place>) {
         return;
     }
     let is_first = FILTER.with_borrow_mut(|filter| {
-        let is_first = filter.places.is_empty();
-        filter.places.insert(stream, places);
+        let is_first = filter.holders == 0;
+        filter.holders += 1;
+        filter.streams.update(stream, |stream| stream.places = places);
         is_first && filter.works.is_empty()
     });
     if is_first {
@@ -123,7 +137,9 @@ pub(crate) fn hold(stream: u32, places: Vec<Place>) {
 pub(crate) fn wait_for_reply(stream: u32, token: Token, journey: Journey) {
     FILTER.with_borrow_mut(|filter| {
         filter.calls.insert(token, stream);
-        filter.journeys.insert(stream, journey);
+        filter
+            .streams
+            .update(stream, |stream| stream.journey = Some(journey));
     });
 }
 
@@ -131,7 +147,9 @@ pub(crate) fn wait_for_reply(stream: u32, token: Token, journey: Journey) {
 pub(crate) fn wait_for_work(stream: u32, work: Work, journey: Journey) {
     FILTER.with_borrow_mut(|filter| {
         filter.works.push_back((stream, work));
-        filter.journeys.insert(stream, journey);
+        filter
+            .streams
+            .update(stream, |stream| stream.journey = Some(journey));
     });
     host::set_tick_period(WORK_PERIOD);
 }
@@ -164,7 +182,7 @@ pub(crate) fn on_tick() {
 
 /// Lets a request go on that has waited. Its stream may have ended since.
 fn resume(stream: u32, answer: auth::Answer) {
-    let journey = FILTER.with_borrow_mut(|filter| filter.journeys.remove(&stream));
+    let journey = FILTER.with_borrow_mut(|filter| filter.streams.get_mut(&stream)?.journey.take());
     if let Some(journey) = journey.filter(|_| host::is_live(stream)) {
         journey.resume(stream, answer);
     }
@@ -172,32 +190,35 @@ fn resume(stream: u32, answer: auth::Answer) {
 
 /// Lets go of what is left of a stream that has ended.
 pub(crate) fn end(stream: u32) {
-    let places = FILTER.with_borrow_mut(|filter| {
-        filter.answers.remove(&stream);
-        filter.journeys.remove(&stream);
-        filter.places.remove(&stream)
-    });
-    for place in places.into_iter().flatten() {
-        places::leave(&Envoy::default(), place);
+    if let Some(ended) = FILTER.with_borrow_mut(|filter| filter.end(stream)) {
+        for place in ended.places {
+            places::leave(&Envoy::default(), place);
+        }
     }
 }
 
 // === impl Filter ===
 
 impl Filter {
+    fn end(&mut self, stream: u32) -> Option<Box<Stream>> {
+        let ended = self.streams.remove(&stream)?;
+        self.holders -= usize::from(!ended.places.is_empty());
+        Some(ended)
+    }
+
     /// How often what is to be done has a turn. 0: nothing is.
     fn tick_period(&self) -> Duration {
-        match (self.works.is_empty(), self.places.is_empty()) {
+        match (self.works.is_empty(), self.holders) {
             (false, _) => WORK_PERIOD,
-            (true, false) => places::TICK,
-            (true, true) => Duration::ZERO,
+            (true, 0) => Duration::ZERO,
+            (true, _) => places::TICK,
         }
     }
 
     /// Other workers are to see that those which have places live.
     fn look_after_places(&mut self) {
         let now = host::now();
-        if !self.places.is_empty() && now >= self.looked_after + places::TICK {
+        if self.holders > 0 && now >= self.looked_after + places::TICK {
             self.looked_after = now;
             self.worker().places.tick(&Envoy::default());
         }

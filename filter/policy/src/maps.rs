@@ -98,6 +98,19 @@ impl<K: Ord, V> Map<K, V> {
         Some(&mut entry.1)
     }
 
+    /// Changes what is there by that key, or what is there by default.
+    pub fn update(&mut self, key: K, change: impl FnOnce(&mut V))
+    where
+        V: Default,
+    {
+        if let Some(there) = self.get_mut(&key) {
+            return change(there);
+        }
+        let mut value = V::default();
+        change(&mut value);
+        self.insert(key, value);
+    }
+
     /// The first entry whose key comes after that one.
     #[must_use]
     pub fn after<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>

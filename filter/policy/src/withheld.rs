@@ -12,8 +12,10 @@ pub fn withhold_header(levels: &[Level], name: &str) -> bool {
 }
 
 /// The target without the parameters of the query that these levels withhold. None: it has none of them.
+///
+/// The target is asked for where a level withholds any.
 #[must_use]
-pub fn without_withheld(levels: &[Level], target: &[u8]) -> Option<Vec<u8>> {
+pub fn without_withheld<'t>(levels: &[Level], target: impl FnOnce() -> &'t [u8]) -> Option<Vec<u8>> {
     let parameters = levels
         .iter()
         .flat_map(|level| level.policy.withheld.parameters.iter());
@@ -21,5 +23,5 @@ pub fn without_withheld(levels: &[Level], target: &[u8]) -> Option<Vec<u8>> {
     if parameters.is_empty() {
         return None;
     }
-    without_parameters(target, &parameters)
+    without_parameters(target(), &parameters)
 }

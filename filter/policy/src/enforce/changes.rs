@@ -43,7 +43,7 @@ impl Enforcement {
     /// What to ask the upstream for: without keys that are in the query. None: the same.
     #[must_use]
     pub fn target(&self, request: Request<'_>) -> Option<Vec<u8>> {
-        without_withheld(&self.levels, request.headers.target())
+        without_withheld(&self.levels, || request.headers.target())
     }
 
     /// What is to be changed of the answer, whoever gives it.

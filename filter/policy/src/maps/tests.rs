@@ -32,6 +32,17 @@ fn nothing_is_left_of_entries_that_are_gone() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn what_is_changed_is_there_from_then_on() {
+    let mut map = map(0..100);
+    map.update(7, |value| *value *= 10);
+    map.update(100, |value| *value += 5);
+    assert_eq!(
+        (map.get(&7), map.get(&100), map.len()),
+        (Some(&80), Some(&5), 101)
+    );
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn equal_are_those_with_the_same_entries() {
     let mut other = map((0..1_000).rev());
     assert_ne!(map(0..1_000).runs, other.runs);

@@ -18,7 +18,7 @@ impl Told {
     pub(super) fn of(request: Request<'_>) -> Self {
         let Request { headers, levels, .. } = request;
         let target = headers.target();
-        let target = without_withheld(levels, target).unwrap_or_else(|| target.to_vec());
+        let target = without_withheld(levels, || target).unwrap_or_else(|| target.to_vec());
         let all = headers.all().iter();
         let told = all.filter(|(name, _)| !withhold_header(levels, name));
         let told = told.map(|(name, value)| {
