@@ -12,3 +12,8 @@ mod host;
 mod journey;
 mod metrics;
 mod stream;
+
+/// Small and in few places of memory: what a request touches is cold, for Envoy has done much else since the last.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static HEAP: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
