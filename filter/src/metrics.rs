@@ -63,27 +63,31 @@ enum Counter {
 
 impl Metrics {
     fn count(&mut self, source: &str, way: Way<'_>, counter: Counter) {
-        let series = self.series(source, way);
-        let counters = self.counters.get(&series).into_iter().flatten();
-        let mut known = counters.filter(|(known, _)| *known == counter);
-        let id = known.next().map(|(_, id)| *id);
-        if let Some(id) = id.or_else(|| self.define(series, counter)) {
+        let series = series(source, way);
+        let id = self.id(&series, counter);
+        if let Some(id) = id.or_else(|| self.define_in_room((series, source), counter)) {
             // The host has nothing better to say of a counter that it has given a number.
             abi::increment_metric(id).ok();
         }
     }
 
-    /// The narrowest that there is, or is room for.
-    fn series(&self, source: &str, way: Way<'_>) -> String {
-        let exact = series(source, way);
-        if self.has(&exact, MAX_SERIES) {
-            return exact;
-        }
-        let of_policy = series(source, OTHER_WAYS);
-        if self.has(&of_policy, 2 * MAX_SERIES) {
-            return of_policy;
-        }
-        series(OTHERS, OTHER_WAYS)
+    fn id(&self, series: &str, counter: Counter) -> Option<u32> {
+        let counters = self.counters.get(series)?;
+        let (_, id) = counters.iter().find(|(known, _)| *known == counter)?;
+        Some(*id)
+    }
+
+    /// Of the narrowest series that there is, or is room for.
+    fn define_in_room(&mut self, (exact, source): (String, &str), counter: Counter) -> Option<u32> {
+        let of_policy = || series(source, OTHER_WAYS);
+        let series = if self.has(&exact, MAX_SERIES) {
+            exact
+        } else if self.has(&of_policy(), 2 * MAX_SERIES) {
+            of_policy()
+        } else {
+            series(OTHERS, OTHER_WAYS)
+        };
+        self.id(&series, counter).or_else(|| self.define(series, counter))
     }
 
     fn has(&self, series: &str, or_fewer_than: usize) -> bool {

@@ -8,7 +8,7 @@ use crate::{
     request::Request,
     rng::{Chance, Rng},
     session,
-    store::{Store, Unusable},
+    store::{Kind, Point, Store, Unusable},
     switch::{Branch, Switch},
 };
 use std::{borrow::Cow, rc::Rc};
@@ -205,23 +205,23 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self, store: &Store, chance: &mut impl Chance) -> Result<Forward, Refusal> {
-        let mut key = self.request.route_name.to_owned();
+        let mut key = Cow::Borrowed(self.request.route_name);
         for passed in 0..MAX_SWITCHES {
-            let switch = match store.switch(&key) {
-                Ok(Some(switch)) => switch,
-                Ok(None) if passed == 0 => return self.stay(store, key),
-                Ok(None) => return Err(Refusal::NoSwitch(key)),
-                Err(error) => return Err(Refusal::BadSwitch(key, error)),
+            let point = store.point(&key, || find(store, &key))?;
+            let switch = match &point.kind {
+                Kind::Switch(switch) => switch,
+                Kind::Plain(own) if passed == 0 => return self.stay(&point.policies, *own),
+                Kind::Plain(_) => return Err(Refusal::NoSwitch(key.into_owned())),
             };
-            self.meet(store, &switch.policies)?;
-            let branch = self.enter((&key, &switch), chance);
-            let (prefix, target) = self.route(&switch, &branch)?;
+            self.meet(&point.policies)?;
+            let branch = self.enter((&key, switch), chance);
+            let (prefix, target) = self.route(switch, &branch)?;
             match target {
                 Target::Leaf(leaf) => {
-                    self.meet(store, leaf.policy.as_slice())?;
+                    self.meet(&find_policies(store, leaf.policy.as_slice())?)?;
                     return self.arrive(prefix, leaf, chance);
                 }
-                Target::Switch(below) => key = below.clone(),
+                Target::Switch(below) => key = Cow::Owned(below.clone()),
                 Target::Unavailable(reason) => return Err(self.stop(prefix, reason)),
             }
         }
@@ -229,18 +229,8 @@ impl<'a> Walk<'a> {
     }
 
     /// On a route that is no switch.
-    fn stay(&mut self, store: &Store, name: String) -> Result<Forward, Refusal> {
-        let route = match store.route(&name) {
-            Ok(Some(route)) => route,
-            Ok(None) => return Err(Refusal::NoSwitch(name)),
-            Err(error) => return Err(Refusal::BadRoute(name, error)),
-        };
-        let PlainRoute {
-            policies,
-            own_timeout,
-            own_retry,
-        } = &*route;
-        self.meet(store, policies)?;
+    fn stay(&mut self, policies: &[Rc<Policy>], own: Own) -> Result<Forward, Refusal> {
+        self.meet(policies)?;
         Ok(Forward {
             route: None,
             cluster: None,
@@ -248,25 +238,17 @@ impl<'a> Walk<'a> {
             set_cookies: Vec::new(),
             mapping: None,
             stays: true,
-            own: Own {
-                timeout: *own_timeout,
-                retry: *own_retry,
-            },
+            own,
         })
     }
 
-    /// Notes policies that the request has to meet, by their keys.
-    fn meet(&mut self, store: &Store, keys: &[String]) -> Result<(), Refusal> {
-        for key in keys {
-            let policy = match store.policy(key) {
-                Ok(Some(policy)) => policy,
-                Ok(None) => return Err(Refusal::NoPolicy(key.clone())),
-                Err(error) => return Err(Refusal::BadPolicy(key.clone(), error)),
-            };
+    /// Notes policies that the request has to meet.
+    fn meet(&mut self, policies: &[Rc<Policy>]) -> Result<(), Refusal> {
+        for policy in policies {
             let path = policy.looks_at_path().then(|| self.path().map(str::to_owned));
             self.levels.push(Level {
                 path: path.transpose()?,
-                policy,
+                policy: Rc::clone(policy),
             });
         }
         Ok(())
@@ -376,6 +358,45 @@ impl<'a> Walk<'a> {
         prefix.clone_into(&mut self.trail.leaf);
         Refusal::Unavailable(reason.to_owned())
     }
+}
+
+/// What that key is of.
+fn find(store: &Store, key: &str) -> Result<Point, Refusal> {
+    let switch = store
+        .switch(key)
+        .map_err(|error| Refusal::BadSwitch(key.to_owned(), error))?;
+    if let Some(switch) = switch {
+        return Ok(Point {
+            policies: find_policies(store, &switch.policies)?,
+            kind: Kind::Switch(switch),
+        });
+    }
+    let route = store
+        .route(key)
+        .map_err(|error| Refusal::BadRoute(key.to_owned(), error))?;
+    let route = route.ok_or_else(|| Refusal::NoSwitch(key.to_owned()))?;
+    let PlainRoute {
+        policies,
+        own_timeout,
+        own_retry,
+    } = &*route;
+    Ok(Point {
+        policies: find_policies(store, policies)?,
+        kind: Kind::Plain(Own {
+            timeout: *own_timeout,
+            retry: *own_retry,
+        }),
+    })
+}
+
+fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<Policy>>, Refusal> {
+    let find = |key: &String| {
+        let policy = store
+            .policy(key)
+            .map_err(|error| Refusal::BadPolicy(key.clone(), error))?;
+        policy.ok_or_else(|| Refusal::NoPolicy(key.clone()))
+    };
+    keys.iter().map(find).collect()
 }
 
 /// The branch that a request gets: a preview's, its session's, a canary's share, else the active one.

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{self, Config, PlainRoute},
+    decide::Own,
     maps::Map,
     packed::{self, Malformed, Packed},
     policy::{Policy, Unfit},
@@ -19,6 +20,22 @@ pub struct Store {
     expose_branch: bool,
     sections: Sections,
     cache: Rc<RefCell<Cache>>,
+    /// What requests have come to since it was taken in.
+    points: RefCell<Map<String, Rc<Point>>>,
+}
+
+/// What a request can come to, with what it names of the same configuration.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The outermost first.
+    pub policies: Vec<Rc<Policy>>,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub enum Kind {
+    Switch(Rc<Switch>),
+    Plain(Own),
 }
 
 #[derive(Debug)]
@@ -90,6 +107,7 @@ impl Store {
             expose_branch: packed.flags().expose_branch,
             sections: Sections::Packed(packed),
             cache,
+            points: RefCell::default(),
         })
     }
 
@@ -97,6 +115,19 @@ impl Store {
     #[must_use]
     pub fn expose_branch(&self) -> bool {
         self.expose_branch
+    }
+
+    /// What that key is of, put together by `find` for the first request that comes to it: most have one that came before.
+    ///
+    /// # Errors
+    /// Those of `find`, which the next request asks again.
+    pub fn point<E>(&self, key: &str, find: impl FnOnce() -> Result<Point, E>) -> Result<Rc<Point>, E> {
+        if let Some(point) = self.points.borrow().get(key) {
+            return Ok(Rc::clone(point));
+        }
+        let point = Rc::new(find()?);
+        self.points.borrow_mut().insert(key.to_owned(), Rc::clone(&point));
+        Ok(point)
     }
 
     /// The switch of that key, if there is one.
@@ -154,6 +185,7 @@ impl Store {
             expose_branch,
             sections,
             cache,
+            points: RefCell::default(),
         })
     }
 }

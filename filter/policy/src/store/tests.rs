@@ -59,6 +59,35 @@ fn a_policy_that_did_not_change_stays_as_it_is() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn what_requests_come_to_is_put_together_once_in_each_configuration() {
+    let find = |store: &Store| {
+        store.point("s", || {
+            Ok::<_, Unusable>(Point {
+                policies: Vec::new(),
+                kind: Kind::Switch(active(store, "s")),
+            })
+        })
+    };
+    let came_to = |point: &Point| match &point.kind {
+        Kind::Switch(switch) => switch.active.name.clone(),
+        Kind::Plain(_) => String::new(),
+    };
+    let cache = Rc::default();
+    let old = store(&[("s", &section("blue"))], &cache);
+    let error = || Err::<Point, _>("not found");
+    assert_eq!(old.point("s", error).unwrap_err(), "not found");
+    let first = find(&old).unwrap();
+    assert!(Rc::ptr_eq(&first, &old.point("s", error).unwrap()));
+    assert!(old.point("t", error).is_err());
+    let new = store(&[("s", &section("green"))], &cache);
+    assert!(new.point("s", error).is_err());
+    assert_eq!(
+        (came_to(&first), came_to(&find(&new).unwrap())),
+        ("blue".to_owned(), "green".to_owned())
+    );
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn json_and_packed_say_the_same() {
     let json = format!(
         r#" {{"exposeBranch": true, "switches": {{"s": {}}}}}"#,
