@@ -96,10 +96,8 @@ impl Metrics {
 
     fn define(&mut self, series: String, counter: Counter) -> Option<u32> {
         let id = counter.define(&series)?;
-        match self.counters.get_mut(&series) {
-            Some(counters) => counters.push((counter, id)),
-            None => _ = self.counters.insert(series, vec![(counter, id)]),
-        }
+        self.counters
+            .update(series, |counters| counters.push((counter, id)));
         Some(id)
     }
 }

@@ -103,12 +103,20 @@ impl<K: Ord, V> Map<K, V> {
     where
         V: Default,
     {
-        if let Some(there) = self.get_mut(&key) {
-            return change(there);
+        let Place { run, at } = self.find(&key);
+        match at {
+            Ok(at) => {
+                let there = self.runs.get_mut(run).and_then(|run| run.get_mut(at));
+                if let Some((_, value)) = there {
+                    change(value);
+                }
+            }
+            Err(at) => {
+                let mut value = V::default();
+                change(&mut value);
+                self.add(run, at, (key, value));
+            }
         }
-        let mut value = V::default();
-        change(&mut value);
-        self.insert(key, value);
     }
 
     /// The first entry whose key comes after that one.
