@@ -1,7 +1,7 @@
 //! What Envoy calls, by version 0.2.1 of the proxy-wasm ABI.
 //!
 //! It calls each callback that is exported, and entering the VM costs, also where nothing is then done: so there are none
-//! but those that have something to do, and no contexts, which Envoy would have to make and to take away for each stream.
+//! but those that have something to do.
 
 #![expect(
     unsafe_code,
@@ -28,6 +28,12 @@ extern "C" fn allocate(len: usize) -> *mut u8 {
 #[unsafe(export_name = "proxy_on_configure")]
 extern "C" fn on_configure(root_context: u32, len: usize) -> bool {
     filter::configure(root_context, len)
+}
+
+/// There is a context: a stream's, of the plugin whose root context that is, or a plugin's, of none.
+#[unsafe(export_name = "proxy_on_context_create")]
+extern "C" fn on_context_create(context: u32, root_context: u32) {
+    filter::begin(context, root_context);
 }
 
 #[unsafe(export_name = "proxy_on_request_headers")]

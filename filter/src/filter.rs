@@ -25,8 +25,10 @@ thread_local! {
 
 #[derive(Default)]
 struct Filter {
-    /// By `root_id`: plugins of one `root_id` are one filter, says Envoy.
-    plugins: Map<Vec<u8>, Plugin>,
+    /// By root context. A plugin has another with each configuration, and the one before until Envoy lets go of it.
+    plugins: Map<u32, Plugin>,
+    /// The stream that began last, and its root context.
+    begun: (u32, u32),
     /// None until configured, as is the worker.
     rng: Option<Rng>,
     worker: Option<Worker>,
@@ -52,8 +54,9 @@ struct Stream {
     places: Vec<Place>,
 }
 
+/// A plugin, in one of its configurations.
 struct Plugin {
-    /// The newest configuration that was taken.
+    root_id: Vec<u8>,
     store: Rc<Store>,
     /// What was decoded of it, and of those before.
     cache: Rc<RefCell<Cache>>,
@@ -65,15 +68,12 @@ pub(crate) fn configure(root_context: u32, len: usize) -> bool {
     let cache = FILTER.with_borrow(|filter| filter.cache(&root_id));
     match Store::new(host::plugin_configuration(len), Rc::clone(&cache)) {
         Ok(store) => {
-            let period = FILTER.with_borrow_mut(|filter| {
-                let store = Rc::new(store);
-                filter.keep(root_id, Plugin { store, cache }, root_context);
-                filter.tick_period()
-            });
-            // The one before had the ticks, perhaps, and they end with it.
-            if !period.is_zero() {
-                host::set_tick_period(period);
-            }
+            let plugin = Plugin {
+                root_id,
+                store: Rc::new(store),
+                cache,
+            };
+            FILTER.with_borrow_mut(|filter| filter.keep(root_context, plugin));
             true
         }
         Err(error) => {
@@ -83,9 +83,18 @@ pub(crate) fn configure(root_context: u32, len: usize) -> bool {
     }
 }
 
-/// The configuration of a plugin.
-pub(crate) fn store(root_id: &[u8]) -> Option<Rc<Store>> {
-    FILTER.with_borrow(|filter| Some(Rc::clone(&filter.plugins.get(root_id)?.store)))
+/// A stream of the plugin whose root context that is.
+pub(crate) fn begin(stream: u32, root_context: u32) {
+    FILTER.with_borrow_mut(|filter| filter.begun = (stream, root_context));
+}
+
+/// The configuration of the stream that has just begun.
+pub(crate) fn store(stream: u32) -> Option<Rc<Store>> {
+    FILTER.with_borrow(|filter| {
+        let (begun, root_context) = filter.begun;
+        let plugin = filter.plugins.get(&root_context).filter(|_| begun == stream);
+        Some(Rc::clone(&plugin?.store))
+    })
 }
 
 /// Lends the random numbers of this worker.
@@ -188,12 +197,26 @@ fn resume(stream: u32, answer: auth::Answer) {
     }
 }
 
-/// Lets go of what is left of a stream that has ended.
-pub(crate) fn end(stream: u32) {
-    if let Some(ended) = FILTER.with_borrow_mut(|filter| filter.end(stream)) {
+/// Lets go of what is left of a stream that has ended, or of a plugin in a configuration that it no longer has.
+pub(crate) fn end(context: u32) {
+    if let Some(ended) = FILTER.with_borrow_mut(|filter| filter.end(context)) {
         for place in ended.places {
             places::leave(&Envoy::default(), place);
         }
+    } else if FILTER
+        .with_borrow_mut(|filter| filter.plugins.remove(&context))
+        .is_some()
+    {
+        pass_ticks_on();
+    }
+}
+
+/// A plugin that is no more had the ticks, perhaps: another has them then.
+fn pass_ticks_on() {
+    let (period, plugin) =
+        FILTER.with_borrow(|filter| (filter.tick_period(), filter.plugins.keys().next().copied()));
+    if !period.is_zero() && plugin.is_some_and(host::is_live) {
+        host::set_tick_period(period);
     }
 }
 
@@ -229,12 +252,12 @@ impl Filter {
     }
 
     fn cache(&self, root_id: &[u8]) -> Rc<RefCell<Cache>> {
-        let plugin = self.plugins.get(root_id);
+        let plugin = self.plugins.values().find(|plugin| plugin.root_id == root_id);
         plugin.map_or_else(Rc::default, |plugin| Rc::clone(&plugin.cache))
     }
 
-    fn keep(&mut self, root_id: Vec<u8>, plugin: Plugin, root_context: u32) {
-        self.plugins.insert(root_id, plugin);
+    fn keep(&mut self, root_context: u32, plugin: Plugin) {
+        self.plugins.insert(root_context, plugin);
         // Workers start within the same microsecond, each with its own VM.
         let seed = || Rng::new(host::clock() ^ u64::from(root_context).rotate_left(32));
         self.rng.get_or_insert_with(seed);

@@ -17,14 +17,14 @@ pub(crate) fn plugin_configuration(len: usize) -> Vec<u8> {
     abi::buffer(BufferType::PluginConfiguration, len)
 }
 
-/// The `root_id` of the plugin that is being configured, or that the running stream goes through.
+/// The `root_id` of the plugin that is being configured.
 pub(crate) fn root_id() -> Vec<u8> {
     abi::property("plugin_root_id").unwrap_or_default()
 }
 
-/// Whether a stream has not ended. If so, the calls that follow are of that stream.
-pub(crate) fn is_live(stream: u32) -> bool {
-    abi::set_effective_context(stream).is_ok()
+/// Whether a stream has not ended, or a plugin. If so, the calls that follow are of that.
+pub(crate) fn is_live(context: u32) -> bool {
+    abi::set_effective_context(context).is_ok()
 }
 
 /// The time since 1970.

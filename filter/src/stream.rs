@@ -6,14 +6,13 @@ use crate::{
     filter, host,
     journey::{Course, Journey},
 };
-use std::{cell::OnceCell, rc::Rc};
+use std::cell::OnceCell;
 use switchyard_policy::{
     answer::Mapping,
     decide::{Decision, Trail, decide},
     enforce::{Enforcement, refusal::Response},
-    names::{self, BRANCH},
+    names::BRANCH,
     request::{Headers, Request},
-    store::Store,
 };
 
 /// Those of the request, each got when first asked for.
@@ -36,11 +35,11 @@ pub(crate) struct Answer {
 
 /// Decides the request of a stream.
 pub(crate) fn on_request_headers(stream: u32) -> Action {
-    let (store, route_name) = whereabouts();
-    let Some(store) = store else {
+    let Some(store) = filter::store(stream) else {
         host::respond(&Response::empty(503));
         return Action::Pause;
     };
+    let route_name = host::route_name();
     let headers = RequestHeaders::default();
     let request = Request {
         route_name: &route_name,
@@ -69,15 +68,6 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
         headers,
     };
     journey.go_on(stream)
-}
-
-/// The configuration that the request is to be decided by, and the name of the route that it is on: by a header where there is
-/// one, which costs less to get than what the host knows.
-fn whereabouts() -> (Option<Rc<Store>>, String) {
-    match names::read_at(&host::request_header(names::AT)) {
-        Some((root_id, route)) => (filter::store(root_id.as_bytes()), route.to_owned()),
-        None => (filter::store(&host::root_id()), host::route_name()),
-    }
 }
 
 /// Takes them all away: some upstreams take trailers for headers, and the edge looks at headers alone. None is missed: those

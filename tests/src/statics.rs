@@ -251,6 +251,11 @@ fn manager(dir: &Path) -> Value {
             ],
         }]},
         "http_filters": [
+            // Keeps a request that asks for it from the filter for a while, by `x-envoy-fault-delay-request`.
+            {"name": "envoy.filters.http.fault", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                "delay": {"header_delay": {}, "percentage": {"numerator": 100}},
+            }},
             {"name": "switchyard", "config_discovery": {
                 "config_source": {
                     "resource_api_version": "V3",

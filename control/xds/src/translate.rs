@@ -12,7 +12,6 @@
 //! until [`Translator::prune`] is told that no proxy is.
 
 mod access_log;
-mod at;
 mod cluster;
 mod configuration;
 mod endpoint;

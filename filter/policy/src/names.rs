@@ -5,8 +5,6 @@
 pub const ROUTE: &str = "x-switchyard-route";
 /// What that route takes its cluster from.
 pub const CLUSTER: &str = "x-switchyard-cluster";
-/// Tells the filter which of its plugins has the request, and on which route it is, as [`at`] writes it.
-pub const AT: &str = "x-switchyard-at";
 /// Tells a client which branch answered, where the configuration says so.
 pub const BRANCH: &str = "x-switchyard-branch";
 /// Tells an upstream who a client is, where a policy has found out.
@@ -18,16 +16,4 @@ pub const AUTH: &str = "x-switchyard-auth";
 #[must_use]
 pub fn mirror(number: usize) -> String {
     format!("x-switchyard-mirror-{number}")
-}
-
-/// The value of [`AT`]: the `root_id` of a plugin, which has no spaces, and the name of a route.
-#[must_use]
-pub fn at(root_id: &str, route: &str) -> String {
-    format!("{root_id} {route}")
-}
-
-/// What [`at`] was written of.
-#[must_use]
-pub fn read_at(value: &[u8]) -> Option<(&str, &str)> {
-    str::from_utf8(value).ok()?.split_once(' ')
 }

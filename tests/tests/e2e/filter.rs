@@ -5,6 +5,7 @@ mod auth;
 mod changes;
 mod limits;
 mod places;
+mod reconfigured;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};

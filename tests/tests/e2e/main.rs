@@ -4,7 +4,6 @@
 //! source. What a run leaves (manifests, bootstraps, logs) stays under `target/<profile>/e2e/<test>`.
 
 mod api_server;
-mod at;
 mod attack;
 mod balancing;
 mod book;
@@ -33,6 +32,7 @@ mod protocols;
 mod reload;
 mod replicas;
 mod rolling;
+mod route_names;
 mod scope;
 mod sessions;
 mod static_mode;

@@ -21,6 +21,7 @@ scenarios![
     toggles_fail_no_request_and_are_live_when_they_return,
     a_request_under_way_is_finished_by_the_branch_it_began_on,
     a_switch_to_a_branch_and_back_is_two_switches,
+    a_switch_back_counts_while_a_request_from_before_is_under_way,
     a_branch_that_changes_while_it_stands_by_is_served_changed,
     an_undone_switch_is_back_where_it_was,
     a_branch_without_ready_endpoints_is_refused,
@@ -119,6 +120,33 @@ async fn a_switch_to_a_branch_and_back_is_two_switches(source: Source) -> Result
         let answer = connection.send(get(HOST, "/")).await?;
         ensure!(answer.status == 200, "{answer:?}");
     }
+    Ok(())
+}
+
+/// As long as there is a stream of a configuration that was replaced, Envoy has both, and takes the one before again without
+/// telling the filter.
+async fn a_switch_back_counts_while_a_request_from_before_is_under_way(source: Source) -> Result<()> {
+    let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
+    for branch in ["green", "blue"] {
+        world.switch(&[ROOT, branch]).await?;
+        world.served_by(HOST, "/", branch).await?;
+    }
+    let mut slow = Connection::open(world.http()).await?;
+    let asked = get(HOST, "/").header("echo-delay-ms", "5000");
+    let answer = tokio::spawn(async move { slow.send(asked).await });
+    sleep(Duration::from_millis(300)).await; // long enough to reach the backend, far too short for the answer
+    for branch in ["green", "blue"] {
+        world.switch(&[ROOT, branch]).await?;
+        sleep(GRACE).await;
+        // Each of Envoy's workers gets some of the connections.
+        for _ in 0..32 {
+            let answer = world.get(HOST, "/").await?;
+            ensure!(answer.backend() == branch, "{answer:?}");
+        }
+    }
+    ensure!(!answer.is_finished(), "the answer came before the switch back");
+    let answer = answer.await??;
+    ensure!(answer.status == 200 && answer.backend() == "blue", "{answer:?}");
     Ok(())
 }
 

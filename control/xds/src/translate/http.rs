@@ -2,7 +2,7 @@
 //! keeps clients from speaking to the filter's routes.
 
 use super::{
-    Settings, Shard, access_log, at,
+    Settings, Shard, access_log,
     route::{CLUSTER_HEADER, ROUTE_HEADER},
 };
 use crate::pack;
@@ -60,10 +60,7 @@ pub(super) fn connection_manager(settings: &Settings, stat_prefix: &str, routes:
     let manager = HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         route_specifier: Some(RouteSpecifier::Rds(rds(routes))),
-        http_filters: std::iter::once(at::filter())
-            .chain(Shard::all().map(switchyard))
-            .chain([router()])
-            .collect(),
+        http_filters: Shard::all().map(switchyard).chain([router()]).collect(),
         access_log: vec![access_log::http(&settings.access_log)],
         ..edge(settings.xff_trusted_hops)
     };

@@ -100,7 +100,7 @@ fn remove(name: &str) -> HeaderMutation {
 }
 
 /// In the place of what there is by that name.
-pub(super) fn set(name: &str, value: &str) -> HeaderMutation {
+fn set(name: &str, value: &str) -> HeaderMutation {
     let header = HeaderValue {
         key: name.to_owned(),
         value: value.to_owned(),

@@ -59,7 +59,6 @@ use switchyard_core::{
     object::Name,
     table::{Host, HostRoute, HostTls, PolicyKey, SwitchKey, Template, Timeout, Vhost},
 };
-use switchyard_policy::names;
 
 /// Chooses the route of a template. Set by the filter; taken from what clients send.
 pub(super) const ROUTE_HEADER: &str = "x-switchyard-route";
@@ -271,9 +270,7 @@ pub(super) fn configuration(name: &str, status: u32) -> RouteConfiguration {
         routes: vec![filterless("no-host", path_match("/"), action::respond(status))],
         ..Default::default()
     };
-    let headers = [ROUTE_HEADER, CLUSTER_HEADER, names::AT]
-        .map(str::to_owned)
-        .to_vec();
+    let headers = [ROUTE_HEADER, CLUSTER_HEADER].map(str::to_owned).to_vec();
     RouteConfiguration {
         name: name.to_owned(),
         virtual_hosts: vec![others],

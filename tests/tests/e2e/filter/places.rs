@@ -4,6 +4,7 @@ use super::{Proxy, filter, levels};
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
+use switchyard_policy::places::{TICK, workers::PATIENCE};
 use switchyard_tests::{
     client::{Answer, Connection, Http2, empty, get, once},
     control::loopback,
@@ -279,6 +280,30 @@ async fn of_each_key_there_are_so_many() -> Result<()> {
     let served = answers.iter().filter(|answer| answer.status == 200).count();
     if served != 3 {
         bail!("{served} were served at once");
+    }
+    Ok(())
+}
+
+/// What tells workers that another lives is of one configuration, and goes with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_is_not_taken_for_dead_because_a_configuration_goes() -> Result<()> {
+    const WHO: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let config = |timeout_ms: u32| {
+        let concurrency = json!({"max": 1, "key": [{"header": "x-who"}]});
+        filter(&json!({"concurrency": concurrency, "timeoutMs": timeout_ms}))
+    };
+    let proxy = Proxy::start(&config(0)).await?;
+    let first = proxy.lasting(&[("x-who", "first")]).await?;
+    proxy.envoy.configure(&config(120_000)).await?;
+    // Beside the first in one worker, by themselves in the other.
+    for who in WHO {
+        proxy.lasting(&[("x-who", who)]).await?;
+    }
+    first.abort();
+    sleep(PATIENCE + 3 * TICK).await;
+    for who in WHO {
+        let answer = proxy.get("/", &[("x-who", who)]).await?;
+        ensure!(answer.status == 503, "{who}: {answer:?}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What routes have in common that the filter is on for.
 
-use super::super::{Shard, at, mirror};
+use super::super::{Shard, mirror};
 use crate::pack;
 use envoy_types::pb::{
     envoy::config::route::v3::{FilterConfig, Route, RouteAction, RouteMatch, route::Action},
@@ -30,10 +30,7 @@ impl Filtered {
             name: name.to_owned(),
             r#match: Some(r#match),
             action: Some(action),
-            typed_per_filter_config: at::on_route(self.shard, name)
-                .into_iter()
-                .chain([filter_on(self.shard)])
-                .collect(),
+            typed_per_filter_config: [filter_on(self.shard)].into(),
             request_body_buffer_limit: mirror::body_buffer(self.mirrors).map(|value| UInt64Value { value }),
             ..Default::default()
         }

@@ -1,7 +1,7 @@
 //! Which route a path is on, read as Envoy reads the match tree.
 
 use super::*;
-use crate::translate::{at, template_name};
+use crate::translate::template_name;
 use envoy_types::pb::{
     envoy::config::route::v3::{
         Route, RouteAction, RouteConfiguration, RouteList, route::Action, route_match::PathSpecifier,
@@ -168,31 +168,9 @@ fn the_filter_is_on_for_switches_alone() {
     let of_the_host = Shard::of_host("a").to_string();
     for (path, on) in [("/", false), ("/s", true), ("/r", false), ("/u", false)] {
         let route = select(&matcher, path);
-        let mut filters: Vec<_> = route.typed_per_filter_config.keys().collect();
-        filters.sort();
-        let want = if on {
-            vec![&of_the_host, "switchyard-at"]
-        } else {
-            vec![]
-        };
+        let filters: Vec<_> = route.typed_per_filter_config.keys().collect();
+        let want = if on { vec![&of_the_host] } else { vec![] };
         assert_eq!(filters, want, "{path}");
-    }
-}
-
-/// The filter asks the proxy then.
-#[test]
-fn a_name_that_is_no_value_of_a_header_is_not_told() {
-    for (name, is_told) in [
-        ("a/s", true),
-        ("a/50%", true),
-        (&*"s".repeat(9_000), false),
-        ("a/\n", false),
-    ] {
-        assert_eq!(
-            at::on_route(Shard::of_host("a"), name).is_some(),
-            is_told,
-            "{name}"
-        );
     }
 }
 

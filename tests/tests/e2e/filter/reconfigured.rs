@@ -1,0 +1,34 @@
+//! Which configuration a request is decided by, when that changes.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use switchyard_tests::client::{get, once};
+use tokio::time::{Duration, sleep};
+
+use super::{HOST, Proxy, filter};
+
+/// Envoy makes the filters of a stream before the first of them has its request, and another may keep it for a while. So long
+/// it has the configuration, too, and goes back to that where it comes again: without another `proxy_on_configure`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_has_the_configuration_that_it_began_with() -> Result<()> {
+    let proxy = Proxy::start(&saying("before")).await?;
+    let server = proxy.envoy.http;
+    let kept = get(HOST, "/").header("x-envoy-fault-delay-request", "3000");
+    let kept = tokio::spawn(async move { once(server, kept).await });
+    sleep(Duration::from_millis(500)).await; // long enough to reach the filter that keeps it, far too short to be let go
+    for what in ["between", "before", "after"] {
+        proxy.envoy.configure(&saying(what)).await?;
+        let answer = proxy.get("/", &[]).await?;
+        ensure!(answer.header("says") == what, "{answer:?}");
+    }
+    ensure!(!kept.is_finished(), "it was not kept");
+    let answer = kept.await??;
+    ensure!(answer.header("says") == "before", "{answer:?}");
+    Ok(())
+}
+
+/// A configuration that answers tell.
+fn saying(what: &str) -> Value {
+    let header = json!({"name": "says", "value": what});
+    filter(&json!({"headers": {"response": {"set": [header]}}}))
+}
