@@ -32,6 +32,8 @@ const OTHER_WAYS: Way<'_> = Way {
 pub(crate) struct Metrics {
     /// What the host calls a counter, by series, as [`series`] writes it.
     counters: Map<String, Vec<(Counter, u32)>>,
+    /// Where the series of a request is written: most are known.
+    series: String,
 }
 
 /// The way of a request: the route that it came to, and the branch taken at each switch.
@@ -63,9 +65,10 @@ enum Counter {
 
 impl Metrics {
     fn count(&mut self, source: &str, way: Way<'_>, counter: Counter) {
-        let series = series(source, way);
-        let id = self.id(&series, counter);
-        if let Some(id) = id.or_else(|| self.define_in_room((series, source), counter)) {
+        self.series.clear();
+        write_series(&mut self.series, source, way);
+        let id = self.id(&self.series, counter);
+        if let Some(id) = id.or_else(|| self.define_in_room(source, counter)) {
             // The host has nothing better to say of a counter that it has given a number.
             abi::increment_metric(id).ok();
         }
@@ -78,7 +81,8 @@ impl Metrics {
     }
 
     /// Of the narrowest series that there is, or is room for.
-    fn define_in_room(&mut self, (exact, source): (String, &str), counter: Counter) -> Option<u32> {
+    fn define_in_room(&mut self, source: &str, counter: Counter) -> Option<u32> {
+        let exact = std::mem::take(&mut self.series);
         let of_policy = || series(source, OTHER_WAYS);
         let series = if self.has(&exact, MAX_SERIES) {
             exact
@@ -103,8 +107,16 @@ impl Metrics {
 }
 
 /// In the parts that control's bootstrap tells Envoy to make labels of.
-fn series(policy: &str, Way { route, branches }: Way<'_>) -> String {
-    ["policy=", policy, ".route=", route, ".branch=", branches].concat()
+fn write_series(series: &mut String, policy: &str, Way { route, branches }: Way<'_>) {
+    for part in ["policy=", policy, ".route=", route, ".branch=", branches] {
+        series.push_str(part);
+    }
+}
+
+fn series(policy: &str, way: Way<'_>) -> String {
+    let mut series = String::new();
+    write_series(&mut series, policy, way);
+    series
 }
 
 // === impl Counting ===

@@ -14,9 +14,9 @@ use switchyard_tests::{
 use tokio::time::sleep;
 
 /// Starts of Envoy: how its memory happens to lie makes one some percent dearer than the next.
-const STARTS: usize = 3;
+const STARTS: usize = 9;
 /// With each start.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 4;
 const ROUND: Duration = Duration::from_millis(200);
 const CONNECTIONS: usize = 8;
 /// Between an answer and the next request of a connection, where the time of answers is what is looked for.
