@@ -11,6 +11,7 @@ use crate::{
     store::{Kind, Point, Store, Unusable},
     switch::{Branch, Switch},
 };
+use smallvec::SmallVec;
 use std::{borrow::Cow, rc::Rc};
 
 pub use crate::request::Headers;
@@ -26,7 +27,7 @@ pub const FORWARD: &str = "forward";
 pub struct Decision {
     pub trail: Trail,
     /// What it has to meet first, the outermost first.
-    pub levels: Vec<Level>,
+    pub levels: Levels,
     pub outcome: Result<Forward, Refusal>,
 }
 
@@ -37,6 +38,9 @@ pub struct Level {
     /// The path as this level sees it, without the query. None: the policy does not look at it.
     pub path: Option<String>,
 }
+
+/// Those of a request. Most have few, and memory from elsewhere costs more than these.
+pub type Levels = SmallVec<[Level; 3]>;
 
 /// The way that a request took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +111,7 @@ struct Walk<'a> {
     path: Option<Cow<'a, str>>,
     mapping: Mapping,
     trail: Trail,
-    levels: Vec<Level>,
+    levels: Levels,
     set_cookies: Vec<String>,
 }
 
@@ -199,7 +203,7 @@ impl<'a> Walk<'a> {
             path: None,
             mapping: Mapping::identity(),
             trail: Trail::default(),
-            levels: Vec::new(),
+            levels: Levels::new(),
             set_cookies: Vec::new(),
         }
     }

@@ -23,7 +23,7 @@ use crate::{
     auth::{Answer, Memory, Pass, Waiting, Work},
     call::Call,
     config::policy::When,
-    decide::{Level, Own},
+    decide::{Level, Levels, Own},
     host::Host,
     limit::{Limits, Quota},
     places::{self, Place, Places},
@@ -32,15 +32,16 @@ use crate::{
 };
 use edit::Edit;
 use refusal::{Reason, Refusal, Response};
+use smallvec::SmallVec;
 use witness::{Part, Said, Witness};
 
 /// A request on its way through its policies.
 #[derive(Debug)]
 pub struct Enforcement {
-    levels: Vec<Level>,
+    levels: Levels,
     own: Own,
     /// What is asked, in order, and the first of it that has not said yes.
-    plan: Vec<Task>,
+    plan: Plan,
     next: usize,
     /// What it waited at, and what for.
     waiting: Option<Waiting>,
@@ -55,6 +56,9 @@ struct Task {
     level: usize,
     part: Part,
 }
+
+/// As [`Levels`], in little memory.
+type Plan = SmallVec<[Task; 4]>;
 
 /// When something is asked. What two levels ask in one stage, the outer one asks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +152,7 @@ impl Stage {
 impl Enforcement {
     /// A request that has yet to meet all of it.
     #[must_use]
-    pub fn new(levels: Vec<Level>, own: Own) -> Self {
+    pub fn new(levels: Levels, own: Own) -> Self {
         Self {
             plan: plan(&levels),
             levels,
@@ -236,8 +240,8 @@ impl Enforcement {
 }
 
 /// What the levels ask, in order.
-fn plan(levels: &[Level]) -> Vec<Task> {
-    let mut plan = Vec::new();
+fn plan(levels: &[Level]) -> Plan {
+    let mut plan = Plan::new();
     for now in Stage::ALL {
         for (level, Level { policy, path: _ }) in levels.iter().enumerate() {
             let asks = policy.asks.iter().filter(|(stage, _)| *stage == now);

@@ -177,7 +177,7 @@ impl<'a, 'p> Passage<'a, 'p> {
         let own = outcome.as_ref().map(|forward| forward.own).unwrap_or_default();
         let stand = Stand::new(self.case.around, self.case.client_ip);
         let mut worker = Worker::new(&stand);
-        let mut enforcement = Enforcement::new(levels.to_vec(), own);
+        let mut enforcement = Enforcement::new(levels.into(), own);
         loop {
             let step = enforcement.advance(&mut Around {
                 request: self.request(),

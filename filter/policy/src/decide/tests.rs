@@ -131,7 +131,7 @@ fn the_active_branch_gets_the_request() {
         got,
         Decision {
             trail,
-            levels: Vec::new(),
+            levels: Levels::new(),
             outcome: Ok(forward)
         }
     );

@@ -129,16 +129,21 @@ pub(crate) async fn compare<const N: usize>(
 // === impl Costs ===
 
 impl<const N: usize> Costs<N> {
-    /// One more round, and every other one backwards: none of them always comes first.
+    /// One more round, and every other one backwards: none of them always comes first. What they cost is measured there and
+    /// back, one right after the other: what else the machine does changes meanwhile, for all of them by as much.
     async fn add(&mut self, round: usize, envoy: &Envoy, ways: &[Way; N]) -> Result<()> {
         let mut order: Vec<_> = ways.iter().enumerate().collect();
         if round % 2 == 1 {
             order.reverse();
         }
         let (mut cpu, mut times) = ([0.0; N], [0.0; N]);
+        for (number, way) in order.iter().chain(order.iter().rev()) {
+            if let Some(cpu) = cpu.get_mut(*number) {
+                *cpu += way.cpu(envoy).await? / 2.0;
+            }
+        }
         for (number, way) in order {
-            if let (Some(cpu), Some(time)) = (cpu.get_mut(number), times.get_mut(number)) {
-                *cpu = way.cpu(envoy).await?;
+            if let Some(time) = times.get_mut(number) {
                 *time = way.time(envoy).await?;
             }
         }
