@@ -5,7 +5,7 @@ use switchyard_policy::{
     auth::Answer,
     call::{Call, Reply},
     config::policy::Algorithm,
-    decide::{Level, Own},
+    decide::{Levels, Own},
     enforce::{Around, Enforcement, Step, Worker},
     host::{Host, Shared},
     request::{Headers, Request},
@@ -94,7 +94,7 @@ impl Host for Proxy {
 
 /// Has a request meet policies, and edited as they say.
 pub fn meet(
-    (levels, own): (Vec<Level>, Own),
+    (levels, own): (Levels, Own),
     request: Request<'_>,
     proxy: &Proxy,
     mut reply: impl FnMut(&Call) -> Reply,
