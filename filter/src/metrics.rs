@@ -32,8 +32,6 @@ const OTHER_WAYS: Way<'_> = Way {
 pub(crate) struct Metrics {
     /// What the host calls a counter, by series, as [`series`] writes it.
     counters: Map<String, Vec<(Counter, u32)>>,
-    /// Where the series of a request is written: most are known.
-    series: String,
 }
 
 /// The way of a request: the route that it came to, and the branch taken at each switch.
@@ -65,10 +63,9 @@ enum Counter {
 
 impl Metrics {
     fn count(&mut self, source: &str, way: Way<'_>, counter: Counter) {
-        self.series.clear();
-        write_series(&mut self.series, source, way);
-        let id = self.id(&self.series, counter);
-        if let Some(id) = id.or_else(|| self.define_in_room(source, counter)) {
+        let series = series(source, way);
+        let id = self.id(&series, counter);
+        if let Some(id) = id.or_else(|| self.define_in_room((series, source), counter)) {
             // The host has nothing better to say of a counter that it has given a number.
             abi::increment_metric(id).ok();
         }
@@ -81,8 +78,7 @@ impl Metrics {
     }
 
     /// Of the narrowest series that there is, or is room for.
-    fn define_in_room(&mut self, source: &str, counter: Counter) -> Option<u32> {
-        let exact = std::mem::take(&mut self.series);
+    fn define_in_room(&mut self, (exact, source): (String, &str), counter: Counter) -> Option<u32> {
         let of_policy = || series(source, OTHER_WAYS);
         let series = if self.has(&exact, MAX_SERIES) {
             exact
@@ -107,16 +103,8 @@ impl Metrics {
 }
 
 /// In the parts that control's bootstrap tells Envoy to make labels of.
-fn write_series(series: &mut String, policy: &str, Way { route, branches }: Way<'_>) {
-    for part in ["policy=", policy, ".route=", route, ".branch=", branches] {
-        series.push_str(part);
-    }
-}
-
-fn series(policy: &str, way: Way<'_>) -> String {
-    let mut series = String::new();
-    write_series(&mut series, policy, way);
-    series
+fn series(policy: &str, Way { route, branches }: Way<'_>) -> String {
+    ["policy=", policy, ".route=", route, ".branch=", branches].concat()
 }
 
 // === impl Counting ===
