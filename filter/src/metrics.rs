@@ -14,6 +14,8 @@
 //! has [`MAX_SERIES`] of these; further ones by policy alone, as route `other`; and after as many again all as `other`.
 
 use crate::abi;
+use siphasher::sip::SipHasher13;
+use std::hash::{Hash, Hasher};
 use switchyard_policy::{
     enforce::witness::{LIMITED, Part, Said, Witness},
     maps::Map,
@@ -21,6 +23,8 @@ use switchyard_policy::{
 
 /// Each has several counters, and each of those is some hundred bytes to Envoy.
 const MAX_SERIES: usize = 1_000;
+/// What was counted and has a number: there may be more than counters, for some share one.
+const MAX_KNOWN: usize = 8 * MAX_SERIES;
 const OTHERS: &str = "other";
 const OTHER_WAYS: Way<'_> = Way {
     route: OTHERS,
@@ -32,10 +36,12 @@ const OTHER_WAYS: Way<'_> = Way {
 pub(crate) struct Metrics {
     /// What the host calls a counter, by series, as [`series`] writes it.
     counters: Map<String, Vec<(Counter, u32)>>,
+    /// The same for what was counted before, by a hash of it: most requests are counted without a series being written.
+    known: Map<u64, u32>,
 }
 
 /// The way of a request: the route that it came to, and the branch taken at each switch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Way<'a> {
     pub(crate) route: &'a str,
     pub(crate) branches: &'a str,
@@ -48,7 +54,7 @@ pub(crate) struct Counting<'a> {
 }
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counter {
     Allowed,
     Limited,
@@ -63,12 +69,21 @@ enum Counter {
 
 impl Metrics {
     fn count(&mut self, source: &str, way: Way<'_>, counter: Counter) {
-        let series = series(source, way);
-        let id = self.id(&series, counter);
-        if let Some(id) = id.or_else(|| self.define_in_room((series, source), counter)) {
+        let what = hash(&(source, way, counter));
+        let known = self.known.get(&what).copied();
+        if let Some(id) = known.or_else(|| self.learn(what, (source, way), counter)) {
             // The host has nothing better to say of a counter that it has given a number.
             abi::increment_metric(id).ok();
         }
+    }
+
+    fn learn(&mut self, what: u64, (source, way): (&str, Way<'_>), counter: Counter) -> Option<u32> {
+        let id = self.define_in_room((series(source, way), source), counter)?;
+        if self.known.len() >= MAX_KNOWN {
+            self.known = Map::new();
+        }
+        self.known.insert(what, id);
+        Some(id)
     }
 
     fn id(&self, series: &str, counter: Counter) -> Option<u32> {
@@ -100,6 +115,13 @@ impl Metrics {
             .update(series, |counters| counters.push((counter, id)));
         Some(id)
     }
+}
+
+/// Two of which it is the same are counted as one. Whoever names things would have to try 2^32 names for two of their own.
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = SipHasher13::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// In the parts that control's bootstrap tells Envoy to make labels of.

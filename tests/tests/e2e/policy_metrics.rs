@@ -18,13 +18,13 @@ fn to_web(prefix: &str) -> Value {
 }
 
 /// Never too many.
-fn limited(mut route: Value) -> Value {
-    route["rateLimits"] = json!([{"requests": 1_000_000, "unit": "day"}]);
-    route
+fn limited(mut level: Value) -> Value {
+    level["rateLimits"] = json!([{"requests": 1_000_000, "unit": "day"}]);
+    level
 }
 
-fn root(routes: &Value) -> String {
-    ingress_route("root", &json!({"virtualhost": {"fqdn": HOST}, "routes": routes}))
+fn root(virtualhost: &Value, routes: &Value) -> String {
+    ingress_route("root", &json!({"virtualhost": virtualhost, "routes": routes}))
 }
 
 async fn start(manifests: &str) -> Result<(World, Echo)> {
@@ -51,10 +51,12 @@ async fn what_policies_do_is_counted_by_route_and_branch() -> Result<()> {
         let delegate = json!({"match": prefix, "delegate": {"name": to}});
         ingress_route(name, &json!({"routes": [delegate]}))
     };
-    let manifests = root(&json!([
+    let routes = json!([
         limited(json!({"match": "/", "delegate": {"name": "team"}})),
         limited(to_web("/v1.2")),
-    ])) + &below("team", "/", "green")
+    ]);
+    let manifests = root(&limited(json!({"fqdn": HOST})), &routes)
+        + &below("team", "/", "green")
         + &ingress_route("green", &json!({"routes": [limited(to_web("/"))]}));
     let (world, _web) = start(&manifests).await?;
     world.served_by(HOST, "/", "web").await?;
@@ -65,10 +67,15 @@ async fn what_policies_do_is_counted_by_route_and_branch() -> Result<()> {
         samples.iter().any(|sample| sample.contains(&labels))
     };
     ensure!(
-        of("default/root_route_/", "bar.com/", "default/team>default/green")
+        of(
+            "default/root_virtualhost",
+            "bar.com/",
+            "default/team>default/green"
+        ) && of("default/root_virtualhost", "bar.com/v1.2", "")
+            && of("default/root_route_/", "bar.com/", "default/team>default/green")
             && of("default/green_route_/", "bar.com/", "default/team>default/green")
             && of("default/root_route_/v1.2", "bar.com/v1.2", "")
-            && samples.len() == 3,
+            && samples.len() == 5,
         "{samples:#?}"
     );
     Ok(())
@@ -80,7 +87,7 @@ async fn what_is_told_apart_has_a_bound() -> Result<()> {
     const ROUTES: usize = 2 * MAX_SERIES + 100;
     let prefix = |number: usize| format!("/{number}/");
     let routes = (0..ROUTES).map(|number| limited(to_web(&prefix(number))));
-    let (world, _web) = start(&root(&routes.collect())).await?;
+    let (world, _web) = start(&root(&json!({"fqdn": HOST}), &routes.collect())).await?;
     world.served_by(HOST, "/0/", "web").await?;
     let mut connection = Connection::open(world.http()).await?;
     for number in 1..ROUTES {
