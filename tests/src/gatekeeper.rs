@@ -13,14 +13,20 @@
 //! | `garbled` | what is no answer: a yes with an `x-group` that is no text, or 100 bytes of no message |
 //! | anything else | 403 |
 //!
+//! On that port it speaks Envoy's rate limit protocol, too (`envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`), and
+//! counts nothing: a request is one too many where an entry of a descriptor has the value `over`.
+//!
 //! It keeps what it was told.
 
 use anyhow::{Context, Result};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::{
     config::core::v3::{HeaderValue as Header, HeaderValueOption},
-    service::auth::v3::{
-        CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
+    service::{
+        auth::v3::{
+            CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
+        },
+        ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_response::Code},
     },
     r#type::v3::HttpStatus,
 };
@@ -50,6 +56,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::server::{LOOPBACK, Server};
 
+/// What an entry of a descriptor says where its request is one too many.
+pub const OVER: &str = "over";
 /// Longer than any test has a service waited for.
 const SLOW: Duration = Duration::from_secs(20);
 /// gRPC's OK, INTERNAL and PERMISSION_DENIED.
@@ -85,6 +93,8 @@ pub struct Told {
     pub headers: BTreeMap<String, String>,
     /// By gRPC, what was asked.
     pub check: Option<CheckRequest>,
+    /// What was to be counted.
+    pub count: Option<RateLimitRequest>,
 }
 
 /// What is answered.
@@ -170,6 +180,7 @@ impl Told {
             authority: authority.or_else(|| headers.remove("host")).unwrap_or_default(),
             headers,
             check: None,
+            count: None,
         }
     }
 }
@@ -201,6 +212,9 @@ async fn answer(request: Request<Incoming>, desk: Arc<Desk>) -> Result<Response<
     let told = Told::of(&request);
     if request.uri().path().starts_with("/envoy.service.auth.v3.") {
         return check(request, told, &desk).await;
+    }
+    if request.uri().path().starts_with("/envoy.service.ratelimit.v3.") {
+        return count(request, told, &desk).await;
     }
     desk.keep(told);
     let authorization = request.headers().get("authorization");
@@ -248,8 +262,7 @@ async fn check(
     told: Told,
     desk: &Desk,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>> {
-    let body = request.into_body().collect().await?.to_bytes();
-    let request = CheckRequest::decode(body.get(5..).context("no message")?)?;
+    let request: CheckRequest = asked(request).await?;
     desk.keep(Told {
         check: Some(request.clone()),
         ..told
@@ -265,9 +278,42 @@ async fn check(
         Verdict::Broken => (INTERNAL, CheckResponse::default()),
         Verdict::Garbled => return message(OK, &[0xff; 100][..]),
     };
+    message(status, encoded(&response)?)
+}
+
+async fn count(
+    request: Request<Incoming>,
+    told: Told,
+    desk: &Desk,
+) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+    let request: RateLimitRequest = asked(request).await?;
+    let mut entries = request.descriptors.iter().flat_map(|one| &one.entries);
+    let code = if entries.any(|entry| entry.value == OVER) {
+        Code::OverLimit
+    } else {
+        Code::Ok
+    };
+    desk.keep(Told {
+        count: Some(request),
+        ..told
+    });
+    let response = RateLimitResponse {
+        overall_code: code.into(),
+        ..Default::default()
+    };
+    message(OK, encoded(&response)?)
+}
+
+/// The message of a unary call.
+async fn asked<T: Message + Default>(request: Request<Incoming>) -> Result<T> {
+    let body = request.into_body().collect().await?.to_bytes();
+    Ok(T::decode(body.get(5..).context("no message")?)?)
+}
+
+fn encoded(message: &impl Message) -> Result<BytesMut> {
     let mut content = BytesMut::new();
-    response.encode(&mut content)?;
-    message(status, content)
+    message.encode(&mut content)?;
+    Ok(content)
 }
 
 /// An answer of one message.

@@ -167,7 +167,7 @@ impl Place {
     }
 
     /// What control says of a request: of each way that it can go by chance.
-    async fn explain(&self, asked: &Asked) -> Result<Vec<Explanation>> {
+    async fn explain(&self, id: &str, asked: &Asked) -> Result<Vec<Explanation>> {
         let Asked {
             https,
             host: _,
@@ -180,7 +180,8 @@ impl Place {
             "/debug/explain?host={authority}&path={}&method={method}&https={https}",
             escape(target)
         );
-        for (name, value) in headers {
+        let id = ("x-request-id".to_owned(), id.to_owned());
+        for (name, value) in headers.iter().chain([&id]) {
             query.push_str(&format!("&header={}", escape(&format!("{name}: {value}"))));
         }
         let mut ways = vec![BTreeSet::new()];
@@ -205,7 +206,7 @@ impl Place {
         let before = self.asked();
         let seen = asked.send(ports, &self.authority, &id).await?;
         let attempts = self.asked() - before;
-        let explanations = self.explain(&asked).await?;
+        let explanations = self.explain(&id, &asked).await?;
         Ok(Case {
             id,
             asked,
@@ -400,6 +401,8 @@ fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
         "tried again",
         "let through by a service",
         "kept by a service",
+        "let through by a service that counts",
+        "kept by a service that counts",
         "kept by a limit",
         "known by a token",
         "upgraded",

@@ -9,6 +9,9 @@ pub(super) const BACKENDS: [&str; 2] = ["home", "away"];
 /// Who gets copies, and who is asked whether requests may pass.
 pub(super) const SHADOW: &str = "shadow";
 pub(super) const GUARD: &str = "guard";
+/// Who counts requests, and the header by which it knows those that are too many.
+pub(super) const METER: &str = "meter";
+pub(super) const METER_HEADER: &str = "x-meter";
 pub(super) const HOSTS: [&str; 4] = ["one.com", "two.com", "three.com", "four.com"];
 pub(super) const PREVIEW: (&str, &str) = ("x-preview", "yes");
 pub(super) const COOKIE: &str = "branch";
@@ -249,12 +252,12 @@ fn headers(dice: &mut Dice) -> Value {
     json!({"request": edits(dice), "response": edits(dice)})
 }
 
-/// One that is never used up; or one that soon is, and then for all the test.
+/// One that is never used up; or one that soon is, and then for all the test; or one that a service counts.
 fn limit(dice: &mut Dice, prefix: &str) -> Value {
-    let mut limit = if dice.one_in(2) {
-        json!({"requests": 1 + dice.below(2), "unit": "day"})
-    } else {
-        json!({"requests": 1_000_000, "unit": "second", "key": [{"clientIP": {}}, {"header": "x-one"}]})
+    let mut limit = match dice.below(3) {
+        0 => json!({"requests": 1 + dice.below(2), "unit": "day"}),
+        1 => json!({"requests": 1_000_000, "unit": "second", "key": [{"clientIP": {}}, {"header": "x-one"}]}),
+        _ => global(),
     };
     if dice.one_in(2) {
         limit["match"] = json!({"prefix": prefix, "methods": ["GET"]});
@@ -263,6 +266,17 @@ fn limit(dice: &mut Dice, prefix: &str) -> Value {
         limit["dryRun"] = true.into();
     }
     limit
+}
+
+/// Of requests that do not say it, the service is not asked.
+fn global() -> Value {
+    let entries = ["x-request-id", METER_HEADER].map(|name| json!({"key": name, "from": {"header": name}}));
+    json!({"global": {
+        "service": {"name": METER, "port": 80},
+        "domain": "worlds",
+        "descriptors": [{"entries": entries}],
+        "timeout": "20s",
+    }})
 }
 
 fn mirror(dice: &mut Dice, prefix: &str) -> Value {

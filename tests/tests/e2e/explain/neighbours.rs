@@ -1,8 +1,8 @@
-//! What else requests meet than upstreams: services that get copies, and services that are asked whether they may pass. They
-//! keep what they are told.
+//! What else requests meet than upstreams: services that get copies, and services that are asked whether they may pass, or that
+//! count them. They keep what they are told.
 
-use super::manifests::{GUARD, NAMESPACES, SHADOW};
-use anyhow::{Context, Result, ensure};
+use super::manifests::{GUARD, METER, NAMESPACES, SHADOW};
+use anyhow::{Context, Result};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -15,6 +15,7 @@ use switchyard_tests::{
 /// Those of all namespaces.
 pub(super) struct Neighbours {
     shadows: Vec<Neighbour>,
+    /// Those that are asked.
     guards: Vec<Neighbour>,
     heard: Mutex<Heard>,
 }
@@ -43,7 +44,9 @@ impl Neighbours {
         };
         for namespace in NAMESPACES {
             started.shadows.push(Neighbour::start(namespace, SHADOW).await?);
-            started.guards.push(Neighbour::start(namespace, GUARD).await?);
+            for name in [GUARD, METER] {
+                started.guards.push(Neighbour::start(namespace, name).await?);
+            }
         }
         Ok(started)
     }
@@ -80,15 +83,21 @@ impl Neighbours {
 
 /// The id of the request that it is about.
 fn id_of(told: &Told) -> Result<String> {
-    let named = told.headers.get("x-request-id").cloned();
-    let Some(check) = &told.check else {
-        return named.with_context(|| format!("no id: {told:?}"));
+    let id = match (&told.check, &told.count) {
+        (Some(check), _) => {
+            let attributes = check.attributes.as_ref();
+            let request = attributes.and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
+            request.map(|http| &http.id)
+        }
+        (None, Some(count)) => {
+            let mut entries = count.descriptors.iter().flat_map(|one| &one.entries);
+            let named = entries.find(|entry| entry.key == "x-request-id");
+            named.map(|entry| &entry.value)
+        }
+        (None, None) => told.headers.get("x-request-id"),
     };
-    let attributes = check.attributes.as_ref();
-    let request = attributes.and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
-    let http = request.context("asked of no request")?;
-    ensure!(!http.id.is_empty(), "no id: {told:?}");
-    Ok(http.id.clone())
+    let id = id.filter(|id| !id.is_empty());
+    id.cloned().with_context(|| format!("no id: {told:?}"))
 }
 
 // === impl Neighbour ===

@@ -10,8 +10,15 @@ use std::collections::BTreeMap;
 use switchyard_tests::gatekeeper::Told;
 use switchyard_xds::explain::{Explanation, Mirror, Outcome, Part, Says};
 
-/// A question, as explained and as asked: to which Service, and whether by gRPC.
-type Question = (String, bool);
+/// A question, as explained and as asked: to which Service, and how.
+type Question = (String, Protocol);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Protocol {
+    Http,
+    Authorization,
+    RateLimit,
+}
 
 /// How many copies each Service gets.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +42,11 @@ impl Sight<'_> {
                 "a limit answered {}",
                 answer.status
             ),
+            Says::Asks if is_limit(part) => ensure!(
+                self.asked.is_over() && answer.status == 429,
+                "a service that counts answered {}",
+                answer.status
+            ),
             // Another way to pass that is not open has a say in what is answered.
             Says::Asks if part.what.contains(", or ") => ensure!(
                 [400, 401, 403].contains(&answer.status),
@@ -50,25 +62,37 @@ impl Sight<'_> {
 
     /// Whether those services were asked that are explained to be, up to one that says no.
     pub(super) fn is_asked(&self, explanation: &Explanation) -> Result<()> {
-        let asks = || explanation.policies.iter().filter(|part| part.says == Says::Asks);
-        let mut explained = asks().map(question).collect::<Result<Vec<_>>>()?;
+        let asks = explanation.policies.iter().filter(|part| part.says == Says::Asks);
+        let (limits, checks): (Vec<_>, Vec<_>) = asks.partition(|part| is_limit(part));
+        let kept_by = self.kept_by(explanation);
+        let explained = match (kept_by, checks.first()) {
+            // Limits of the proxy's own are asked first of all.
+            (Some(part), _) if part.says == Says::Counts && is_limit(part) => Vec::new(),
+            (_, Some(first)) if !self.asked.is_let_through() => {
+                // It says no, and nobody else is asked.
+                ensure!(
+                    kept_by == Some(*first),
+                    "{first:?} says no, and it was kept by {kept_by:?}"
+                );
+                vec![*first]
+            }
+            _ => {
+                let last = limits.iter().position(|part| kept_by == Some(*part));
+                let limits = last.and_then(|last| limits.get(..=last)).unwrap_or(&limits);
+                let is_over = |part: &&&Part| self.asked.is_over() && !part.what.ends_with(", on trial");
+                let over = limits.iter().find(is_over);
+                ensure!(
+                    over.is_none_or(|over| kept_by == Some(*over)),
+                    "{over:?} says that there are too many, and it was kept by {kept_by:?}"
+                );
+                [&checks, limits].concat()
+            }
+        };
+        let mut explained = explained.into_iter().map(question).collect::<Result<Vec<_>>>()?;
         let told = self.questions.iter();
         let mut asked: Vec<Question> = told
-            .map(|(service, told)| (service.clone(), told.check.is_some()))
+            .map(|(service, told)| (service.clone(), Protocol::of(told)))
             .collect();
-        let keeper = self.kept_by(explanation).filter(|part| part.says == Says::Counts);
-        if keeper.is_some_and(|part| part.part.starts_with("rateLimits")) {
-            // Limits are asked before services are.
-            explained.clear();
-        } else if let (Some(first), false) = (asks().next(), self.asked.is_let_through()) {
-            // It says no, and nobody else is asked.
-            explained.truncate(1);
-            let kept_by = self.kept_by(explanation);
-            ensure!(
-                kept_by == Some(first),
-                "{first:?} says no, and it was kept by {kept_by:?}"
-            );
-        }
         explained.sort();
         asked.sort();
         ensure!(asked == explained, "asked were {asked:?}, not {explained:?}");
@@ -86,6 +110,7 @@ impl Sight<'_> {
             .policies
             .iter()
             .any(|part| part.what.starts_with("jwt") && part.says == Says::Passes);
+        let counted = self.attempts > 0 && self.questions.iter().any(|(_, told)| told.count.is_some());
         let kinds = [
             (
                 !self.questions.is_empty() && self.asked.is_let_through(),
@@ -93,6 +118,12 @@ impl Sight<'_> {
             ),
             (self.attempts > 1, "tried again"),
             (kept_by == Some(Says::Asks), "kept by a service"),
+            (counted, "let through by a service that counts"),
+            (
+                self.kept_by(explanation)
+                    .is_some_and(|part| part.says == Says::Asks && is_limit(part)),
+                "kept by a service that counts",
+            ),
             (kept_by == Some(Says::Counts), "kept by a limit"),
             (jwt, "known by a token"),
         ];
@@ -116,12 +147,37 @@ impl Sight<'_> {
     }
 }
 
-/// What is asked by a part, as its words have it: `external by a/guard/80 over grpc, ...`.
+fn is_limit(part: &Part) -> bool {
+    part.part.starts_with("rateLimits")
+}
+
+/// What is asked by a part, as its words have it: `external by a/guard/80 over grpc, ...`, `as a/meter/80 counts in ...`.
 fn question(part: &Part) -> Result<Question> {
+    if let Some(words) = part.what.strip_prefix("as ") {
+        let (service, _) = words.split_once("/80 counts ").context("no service")?;
+        return Ok((service.to_owned(), Protocol::RateLimit));
+    }
     let (_, words) = part.what.split_once("external by ").context("no service")?;
     let (service, protocol) = words.split_once(" over ").context("no protocol")?;
     let (service, _port) = service.rsplit_once('/').context("no port")?;
-    Ok((service.to_owned(), protocol.starts_with("grpc")))
+    let protocol = if protocol.starts_with("grpc") {
+        Protocol::Authorization
+    } else {
+        Protocol::Http
+    };
+    Ok((service.to_owned(), protocol))
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    fn of(told: &Told) -> Self {
+        match (&told.check, &told.count) {
+            (Some(_), _) => Self::Authorization,
+            (None, Some(_)) => Self::RateLimit,
+            (None, None) => Self::Http,
+        }
+    }
 }
 
 // === impl Copies ===

@@ -2,13 +2,13 @@
 
 use super::{
     dice::Dice,
-    manifests::{COOKIE, HOSTS, KEY, KEY_HEADER, KEY_PARAMETER, NAMESPACES, ORIGIN, PREVIEW},
+    manifests::{COOKIE, HOSTS, KEY, KEY_HEADER, KEY_PARAMETER, METER_HEADER, NAMESPACES, ORIGIN, PREVIEW},
     tokens::Tokens,
 };
 use anyhow::{Context, Result};
 use std::{collections::BTreeMap, net::SocketAddr};
 use switchyard_policy::session;
-use switchyard_tests::{client::Seen, tls::Authority, wait::PATIENCE};
+use switchyard_tests::{client::Seen, gatekeeper::OVER, tls::Authority, wait::PATIENCE};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -81,6 +81,9 @@ impl Asked {
         if dice.one_in(2) {
             headers.extend(credentials(dice, tokens));
         }
+        if dice.one_in(3) {
+            headers.push(meter(dice));
+        }
         while !dice.one_in(3) {
             headers.push(header(dice, tokens));
         }
@@ -113,6 +116,12 @@ impl Asked {
     pub(super) fn is_let_through(&self) -> bool {
         let mut said = self.headers.iter().filter(|(name, _)| name == "authorization");
         said.next().is_some_and(|(_, value)| value.starts_with("yes "))
+    }
+
+    /// Whether services that count say that it is one too many. They are told all values of a header in one.
+    pub(super) fn is_over(&self) -> bool {
+        let said = self.headers.iter().filter(|(name, _)| name == METER_HEADER);
+        said.map(|(_, value)| value.as_str()).eq([OVER])
     }
 
     fn is_upgrade(&self) -> bool {
@@ -193,9 +202,15 @@ fn credentials(dice: &mut Dice, tokens: &Tokens) -> [(String, String); 2] {
     ]
 }
 
+/// What services that count go by.
+fn meter(dice: &mut Dice) -> (String, String) {
+    let said = dice.pick(&[OVER, "under"]);
+    (METER_HEADER.to_owned(), said.to_owned())
+}
+
 fn header(dice: &mut Dice, tokens: &Tokens) -> (String, String) {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    match dice.below(18) {
+    match dice.below(19) {
         0 | 1 => header(KEY_HEADER, KEY),
         2 => header(KEY_HEADER, "wrong"),
         3 | 4 => header("authorization", ALICE),
@@ -239,6 +254,7 @@ fn header(dice: &mut Dice, tokens: &Tokens) -> (String, String) {
             header("x-forwarded-for", dice.pick(&lines[..]))
         }
         16 => header("origin", dice.pick(&[ORIGIN, "https://evil.example.com"])),
+        17 => meter(dice),
         _ => header(
             dice.pick(&[
                 "x-switchyard-route",
