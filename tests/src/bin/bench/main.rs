@@ -11,6 +11,7 @@ mod credentials;
 mod derive;
 mod external;
 mod installation;
+mod least;
 mod mirror;
 mod passwords;
 mod propagation;
