@@ -97,6 +97,8 @@ pub struct Told {
     pub count: Option<RateLimitRequest>,
 }
 
+pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
+
 /// What is answered.
 enum Verdict {
     Yes(String),
@@ -208,7 +210,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, des
         .ok();
 }
 
-async fn answer(request: Request<Incoming>, desk: Arc<Desk>) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn answer(request: Request<Incoming>, desk: Arc<Desk>) -> Result<Answer> {
     let told = Told::of(&request);
     if request.uri().path().starts_with("/envoy.service.auth.v3.") {
         return check(request, told, &desk).await;
@@ -257,11 +259,7 @@ async fn verdict(authorization: &str) -> Verdict {
 }
 
 /// A unary call: five bytes before each message, and a trailer.
-async fn check(
-    request: Request<Incoming>,
-    told: Told,
-    desk: &Desk,
-) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn check(request: Request<Incoming>, told: Told, desk: &Desk) -> Result<Answer> {
     let request: CheckRequest = asked(request).await?;
     desk.keep(Told {
         check: Some(request.clone()),
@@ -278,14 +276,10 @@ async fn check(
         Verdict::Broken => (INTERNAL, CheckResponse::default()),
         Verdict::Garbled => return message(OK, &[0xff; 100][..]),
     };
-    message(status, encoded(&response)?)
+    reply(status, &response)
 }
 
-async fn count(
-    request: Request<Incoming>,
-    told: Told,
-    desk: &Desk,
-) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn count(request: Request<Incoming>, told: Told, desk: &Desk) -> Result<Answer> {
     let request: RateLimitRequest = asked(request).await?;
     let mut entries = request.descriptors.iter().flat_map(|one| &one.entries);
     let code = if entries.any(|entry| entry.value == OVER) {
@@ -301,7 +295,7 @@ async fn count(
         overall_code: code.into(),
         ..Default::default()
     };
-    message(OK, encoded(&response)?)
+    reply(OK, &response)
 }
 
 /// The message of a unary call.
@@ -310,14 +304,15 @@ async fn asked<T: Message + Default>(request: Request<Incoming>) -> Result<T> {
     Ok(T::decode(body.get(5..).context("no message")?)?)
 }
 
-fn encoded(message: &impl Message) -> Result<BytesMut> {
+/// An answer of this message.
+pub(crate) fn reply(status: i32, response: &impl Message) -> Result<Answer> {
     let mut content = BytesMut::new();
-    message.encode(&mut content)?;
-    Ok(content)
+    response.encode(&mut content)?;
+    message(status, content)
 }
 
 /// An answer of one message.
-pub(crate) fn message(status: i32, content: impl Buf) -> Result<Response<BoxBody<Bytes, Infallible>>> {
+fn message(status: i32, content: impl Buf) -> Result<Answer> {
     let mut message = BytesMut::new();
     message.put_u8(0);
     message.put_u32(content.remaining().try_into()?);

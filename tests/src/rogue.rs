@@ -2,7 +2,7 @@
 //! `Authorization/Check`, and by its `RateLimitService/ShouldRateLimit`, on one port.
 
 use anyhow::Result;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use envoy_types::pb::envoy::{
     config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
     service::{
@@ -10,15 +10,13 @@ use envoy_types::pb::envoy::{
         ratelimit::v3::{RateLimitResponse, rate_limit_response::Code},
     },
 };
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use prost::Message;
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -28,7 +26,7 @@ use std::{
 use tokio::net::TcpStream;
 
 use crate::{
-    gatekeeper,
+    gatekeeper::{Answer, OK, reply},
     server::{LOOPBACK, Server},
 };
 
@@ -39,8 +37,6 @@ pub struct Rogue {
     asked: Arc<AtomicUsize>,
     _server: Server,
 }
-
-type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 // === impl Rogue ===
 
@@ -80,21 +76,17 @@ async fn serve(stream: TcpStream, headers: &'static [&'static str], asked: Arc<A
 async fn answer(request: Request<Incoming>, headers: &[&str]) -> Result<Answer> {
     let path = request.uri().path().to_owned();
     request.into_body().collect().await?;
-    let mut content = BytesMut::new();
     match path.as_str() {
-        "/envoy.service.auth.v3.Authorization/Check" => allowed(headers).encode(&mut content)?,
-        "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" => {
-            under_limit(headers).encode(&mut content)?;
-        }
+        "/envoy.service.auth.v3.Authorization/Check" => reply(OK, &allowed(headers)),
+        "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" => reply(OK, &under_limit(headers)),
         _ => {
             let response = headers.iter().fold(Response::builder(), |response, name| {
                 response.header(*name, "forged")
             });
             let body = Full::<Bytes>::default();
-            return Ok(response.body(body)?.map(|body| body.boxed()));
+            Ok(response.body(body)?.map(|body| body.boxed()))
         }
     }
-    gatekeeper::message(gatekeeper::OK, content)
 }
 
 /// In each way that a header can be said.

@@ -1,7 +1,10 @@
-//! The least that a proxy-wasm filter can do: what a cost would be if ours cost nothing beyond that.
+//! The least that a filter with our callbacks can do: what a cost would be if ours cost nothing beyond that.
 
 use anyhow::{Context, Result};
-use std::{env, fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Asks for the name of the route of each request, as whoever is to know what to do has to, and does nothing with it; then has
 /// each tenth copied, to a cluster whose name is `CLUSTER`, `LEN` bytes long. It has the callbacks that a filter needs which says
@@ -27,12 +30,12 @@ const MODULE: &str = r#"(module
     (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (i32.const 0))
     (func (export "proxy_on_delete") (param i32)))"#;
 
-/// Writes it, and gives the path.
-pub(crate) fn module(cluster: &str) -> Result<PathBuf> {
+/// Writes it into the directory, and gives the path.
+pub(crate) fn module(dir: &Path, cluster: &str) -> Result<PathBuf> {
     let text = MODULE
         .replace("CLUSTER", cluster)
         .replace("LEN", &cluster.len().to_string());
-    let path = env::temp_dir().join(format!("switchyard-least-{}.wasm", std::process::id()));
+    let path = dir.join("least.wasm");
     fs::write(&path, wat::parse_str(text)?).with_context(|| path.display().to_string())?;
     Ok(path)
 }

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::fs;
 use switchyard_tests::{
     echo::Echo,
     load::{Headers, Load},
@@ -32,8 +31,8 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         .config_dump()
         .await?;
     let cluster = mirror(&dump)?;
-    let module = least::module(&cluster)?;
-    let least = Twin::with_module("least", module.clone())?;
+    let module = least::module(&asked.world.dir, &cluster)?;
+    let least = Twin::with_module("least", module)?;
     let twin = Twin::bare("mirrored")?.on_routes(json!({"request_mirror_policies": [{
         "cluster": cluster,
         "runtime_fraction": {"default_value": {"numerator": PERCENT, "denominator": "HUNDRED"}},
@@ -45,7 +44,6 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         Way::new(Load::new(least.address, ASKED, "/item")),
     ];
     let costs = compare(&mut asked.world, &[twin, least], &ways).await?;
-    fs::remove_file(module)?;
     let share = copies.requests() as f64 / asked.requests() as f64;
     ensure!(
         (share - PERCENT as f64 / 100.0).abs() < 0.01,
@@ -54,7 +52,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let method = costs.method(["the filter", "`request_mirror_policies`", "the least module"])
         + &format!(
             " {PERCENT} % of requests are copied, to the same cluster: by the filter's choice, and by `runtime_fraction`. \
-             The least module asks for the name of the route, and has each tenth request copied: what is below its cost no filter of this kind can reach. The backend of the copies got {:.2} % of all.",
+             The least module asks for the name of the route, and has each tenth request copied: what is below its cost no filter with the same callbacks can reach. The backend of the copies got {:.2} % of all.",
             share * 100.0
         );
     let rows = [

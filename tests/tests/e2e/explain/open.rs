@@ -105,7 +105,8 @@ impl Sight<'_> {
 
     /// What it is a case of, of what is left open.
     pub(super) fn kinds(&self, explanation: &Explanation) -> Vec<String> {
-        let kept_by = self.kept_by(explanation).map(|part| part.says);
+        let keeper = self.kept_by(explanation);
+        let kept_by = keeper.map(|part| part.says);
         let jwt = explanation
             .policies
             .iter()
@@ -120,8 +121,7 @@ impl Sight<'_> {
             (kept_by == Some(Says::Asks), "kept by a service"),
             (counted, "let through by a service that counts"),
             (
-                self.kept_by(explanation)
-                    .is_some_and(|part| part.says == Says::Asks && is_limit(part)),
+                kept_by == Some(Says::Asks) && keeper.is_some_and(is_limit),
                 "kept by a service that counts",
             ),
             (kept_by == Some(Says::Counts), "kept by a limit"),
@@ -153,17 +153,18 @@ fn is_limit(part: &Part) -> bool {
 
 /// What is asked by a part, as its words have it: `external by a/guard/80 over grpc, ...`, `as a/meter/80 counts in ...`.
 fn question(part: &Part) -> Result<Question> {
-    if let Some(words) = part.what.strip_prefix("as ") {
-        let (service, _) = words.split_once("/80 counts ").context("no service")?;
-        return Ok((service.to_owned(), Protocol::RateLimit));
-    }
-    let (_, words) = part.what.split_once("external by ").context("no service")?;
-    let (service, protocol) = words.split_once(" over ").context("no protocol")?;
-    let (service, _port) = service.rsplit_once('/').context("no port")?;
-    let protocol = if protocol.starts_with("grpc") {
-        Protocol::Authorization
+    let (before, between) = if is_limit(part) {
+        ("as ", " counts in ")
     } else {
-        Protocol::Http
+        ("external by ", " over ")
+    };
+    let (_, words) = part.what.split_once(before).context("no service")?;
+    let (service, rest) = words.split_once(between).context("no protocol")?;
+    let (service, _port) = service.rsplit_once('/').context("no port")?;
+    let protocol = match rest {
+        _ if is_limit(part) => Protocol::RateLimit,
+        rest if rest.starts_with("grpc") => Protocol::Authorization,
+        _ => Protocol::Http,
     };
     Ok((service.to_owned(), protocol))
 }
