@@ -106,11 +106,12 @@ pub(crate) fn with_rng<T>(f: impl FnOnce(&mut Rng) -> T) -> T {
 pub(crate) fn with_worker<T>(f: impl FnOnce(&mut Worker, &mut Metrics) -> T) -> T {
     FILTER.with_borrow_mut(|filter| {
         let Filter { worker, metrics, .. } = filter;
-        f(
-            worker.get_or_insert_with(|| Worker::new(&Envoy::default())),
-            metrics,
-        )
+        f(started(worker), metrics)
     })
+}
+
+fn started(worker: &mut Option<Worker>) -> &mut Worker {
+    worker.get_or_insert_with(|| Worker::new(&Envoy::default()))
 }
 
 /// What is to be said on the answer to a stream.
@@ -243,12 +244,8 @@ impl Filter {
         let now = host::now();
         if self.holders > 0 && now >= self.looked_after + places::TICK {
             self.looked_after = now;
-            self.worker().places.tick(&Envoy::default());
+            started(&mut self.worker).places.tick(&Envoy::default());
         }
-    }
-
-    fn worker(&mut self) -> &mut Worker {
-        self.worker.get_or_insert_with(|| Worker::new(&Envoy::default()))
     }
 
     fn cache(&self, root_id: &[u8]) -> Rc<RefCell<Cache>> {
