@@ -22,7 +22,7 @@ use switchyard_policy::{
 };
 
 /// For the access log, where the route that Envoy names in the end is not the one that the request came to.
-const ROUTE_STATE: &str = "switchyard_route";
+pub(crate) const ROUTE_STATE: &str = "switchyard_route";
 /// For the access log: why a request is refused.
 const REASON_STATE: &str = "switchyard_reason";
 /// For the access log: which policy refuses a request, and what of it.

@@ -2,7 +2,7 @@
 //!
 //! | result | counts requests |
 //! |---|---|
-//! | `allowed` | that the policy let through |
+//! | `allowed` | that the policy let through, if it does more than mirror |
 //! | `limited` | too many for a rate limit |
 //! | `would_limit` | that a rate limit that is tried out would refuse |
 //! | `denied_<reason>` | refused for any other reason, such as `missing` credentials, or `no_answer` of a service |

@@ -4,7 +4,7 @@ use crate::{
     abi::Action,
     envoy::Envoy,
     filter, host,
-    journey::{Course, Journey},
+    journey::{Course, Journey, ROUTE_STATE},
 };
 use std::cell::OnceCell;
 use switchyard_policy::{
@@ -13,6 +13,7 @@ use switchyard_policy::{
     enforce::{Enforcement, refusal::Response},
     names::BRANCH,
     request::{Headers, Request},
+    sample::Sample,
 };
 
 /// Those of the request, each got when first asked for.
@@ -39,7 +40,11 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
         host::respond(&Response::empty(503));
         return Action::Pause;
     };
-    let route_name = host::route_name();
+    let mut route_name = host::route_name();
+    let sample = Sample::take_from(&mut route_name);
+    if sample != Sample::ALL {
+        host::set_filter_state(ROUTE_STATE, &route_name);
+    }
     let headers = RequestHeaders::default();
     let request = Request {
         route_name: &route_name,
@@ -60,7 +65,7 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
         return course.take(stream, request, None);
     }
     let journey = Journey {
-        enforcement: Enforcement::new(levels, course.own()),
+        enforcement: Enforcement::new(levels, course.own()).of(sample),
         envoy: Envoy::default(),
         course,
         route_name,

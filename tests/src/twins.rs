@@ -5,12 +5,8 @@
 //! and differs in nothing but what is said here.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use serde_json::Value;
+use std::{fs, net::SocketAddr};
 
 use crate::{control::loopback, envoy::Envoy};
 
@@ -22,18 +18,10 @@ const HTTP: &str = "ingress_http";
 pub struct Twin {
     pub address: SocketAddr,
     name: &'static str,
-    filters: Filters,
+    /// In the place of all filters but the router, as Envoy has them in JSON.
+    filters: Vec<Value>,
     /// What holds for all routes beside what each says, as Envoy has it of a route configuration.
     on_routes: Value,
-}
-
-/// What requests to a twin go through before the router.
-#[derive(Clone, Debug)]
-enum Filters {
-    /// These and no others, as Envoy has them in JSON.
-    These(Vec<Value>),
-    /// Control's, with another module in the place of ours: where that is.
-    WithModule(PathBuf),
 }
 
 // === impl Twin ===
@@ -41,25 +29,21 @@ enum Filters {
 impl Twin {
     /// With this filter alone: its name, and its configuration.
     pub fn with(name: &'static str, filter: &str, config: Value) -> Result<Self> {
-        let filter = Value::from_iter([("name", filter.into()), ("typed_config", config)]);
-        Self::new(name, Filters::These(vec![filter]))
+        Ok(Self {
+            filters: vec![Value::from_iter([
+                ("name", filter.into()),
+                ("typed_config", config),
+            ])],
+            ..Self::bare(name)?
+        })
     }
 
     /// Without any filter but the router.
     pub fn bare(name: &'static str) -> Result<Self> {
-        Self::new(name, Filters::These(Vec::new()))
-    }
-
-    /// With the filters of the original, which do what this module does.
-    pub fn with_module(name: &'static str, path: PathBuf) -> Result<Self> {
-        Self::new(name, Filters::WithModule(path))
-    }
-
-    fn new(name: &'static str, filters: Filters) -> Result<Self> {
         Ok(Self {
             address: loopback()?,
             name,
-            filters,
+            filters: Vec::new(),
             on_routes: Value::Null,
         })
     }
@@ -80,13 +64,8 @@ impl Twin {
         listener["address"]["socket_address"]["port_value"] = self.address.port().into();
         let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
         let filters = manager["http_filters"].as_array_mut().context("HTTP filters")?;
-        match &self.filters {
-            Filters::These(these) => {
-                let router = filters.pop().context("a router")?;
-                *filters = these.iter().cloned().chain([router]).collect();
-            }
-            Filters::WithModule(path) => self.replace_module(filters, path, dump)?,
-        }
+        let router = filters.pop().context("a router")?;
+        *filters = self.filters.iter().cloned().chain([router]).collect();
         if let Value::Object(more) = &self.on_routes {
             let mut routes = routes(dump)?.clone();
             let fields = routes.as_object_mut().context("a route configuration")?;
@@ -99,25 +78,6 @@ impl Twin {
             manager.insert("route_config".to_owned(), routes);
         }
         Ok(listener)
-    }
-
-    /// Each filter gets the configuration that it was sent, but for the code, in a VM of the twin's own.
-    fn replace_module(&self, filters: &mut [Value], path: &Path, dump: &Value) -> Result<()> {
-        let sent = section(dump, ".EcdsConfigDump", "ecds_filters")?;
-        for filter in filters {
-            let is_its = |sent: &&Value| sent["ecds_filter"]["name"] == filter["name"];
-            let Some(sent) = sent.iter().find(is_its) else {
-                continue;
-            };
-            let mut config = sent["ecds_filter"]["typed_config"].clone();
-            let vm = &mut config["config"]["vm_config"];
-            vm["vm_id"] = self.name.into();
-            vm["code"]["local"] = json!({"filename": path});
-            let filter = filter.as_object_mut().context("a filter")?;
-            filter.remove("config_discovery");
-            filter.insert("typed_config".to_owned(), config);
-        }
-        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-pub use switchyard_policy::config::Policy;
+pub use switchyard_policy::{config::Policy, sample::Sample};
 
 /// Everything the proxies are to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,6 +99,8 @@ pub enum HostRoute {
         rewrite: Option<Arc<str>>,
         /// The outermost first. If there is any, the filter is on.
         policies: Vec<PolicyKey>,
+        /// For these of the requests.
+        sample: Sample,
     },
     /// Handed to the filter.
     Switch(SwitchKey),

@@ -29,6 +29,7 @@ use crate::{
     places::{self, Place, Places},
     policy::Policy,
     request::Request,
+    sample::Sample,
 };
 use edit::Edit;
 use refusal::{Reason, Refusal, Response};
@@ -40,6 +41,8 @@ use witness::{Part, Said, Witness};
 pub struct Enforcement {
     levels: Levels,
     own: Own,
+    /// The filter was asked about the request as one of these.
+    sample: Sample,
     /// What is asked, in order, and the first of it that has not said yes.
     plan: Plan,
     next: usize,
@@ -157,11 +160,18 @@ impl Enforcement {
             plan: plan(&levels),
             levels,
             own,
+            sample: Sample::ALL,
             next: 0,
             waiting: None,
             answer: None,
             found: Found::default(),
         }
+    }
+
+    /// The same, of a request that is one of these.
+    #[must_use]
+    pub fn of(self, sample: Sample) -> Self {
+        Self { sample, ..self }
     }
 
     /// As far as the request comes without anything that takes time.
@@ -201,7 +211,7 @@ impl Enforcement {
             self.next += 1;
         }
         self.steer(around, levels);
-        for Level { policy, path: _ } in levels {
+        for Level { policy, path: _ } in levels.iter().filter(|level| !level.policy.only_mirrors) {
             around.witness.let_through(&policy.source);
         }
         Ok(())

@@ -31,6 +31,7 @@ pub mod protobuf;
 pub mod rate_limit_service;
 pub mod request;
 pub mod rng;
+pub mod sample;
 pub mod session;
 mod shared;
 pub mod store;

@@ -28,6 +28,8 @@ pub struct Policy {
     pub retry: Option<Retry>,
     /// What it asks, and when.
     pub asks: Vec<(Stage, Part)>,
+    /// It does not count requests, for it need not be asked about all of them.
+    pub only_mirrors: bool,
     looks_at_path: bool,
 }
 
@@ -64,7 +66,7 @@ impl TryFrom<config::Policy> for Policy {
     type Error = Unfit;
 
     fn try_from(policy: config::Policy) -> Result<Self, Unfit> {
-        let looks_at_path = policy.looks_at_path();
+        let (looks_at_path, only_mirrors) = (policy.looks_at_path(), policy.only_mirrors());
         let config::Policy {
             source,
             cors,
@@ -90,6 +92,7 @@ impl TryFrom<config::Policy> for Policy {
             headers: headers.unwrap_or_default(),
             timeout_ms,
             retry,
+            only_mirrors,
             looks_at_path,
         })
     }

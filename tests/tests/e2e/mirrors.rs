@@ -1,5 +1,6 @@
 //! Copies of requests: who gets them, what is in them, and that nobody waits for them.
 
+mod few;
 mod share;
 mod streaming;
 mod trouble;

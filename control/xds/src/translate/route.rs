@@ -17,7 +17,8 @@
 //! switch's own route is that of requests which need nothing special; for the others the filter sets the header that makes
 //! Envoy select a template's route in its stead. Both take the cluster from `x-switchyard-cluster`: where the filter did
 //! not say, nothing is served. A template's takes the path from filter state. A plain route goes where it always does, once
-//! the filter lets it.
+//! the filter lets it. Where its policies are of some of its requests only, whichever those are, it is two routes: Envoy draws
+//! those for which the filter is on.
 
 mod action;
 mod climb;
@@ -247,11 +248,12 @@ impl Prefixes<'_> {
                 clusters,
                 rewrite,
                 policies,
+                sample,
             } => {
                 let action = action::plain(template, clusters, prefix, rewrite.as_deref());
                 if !policies.is_empty() {
                     let name = enforced_name(self.fqdn, prefix, self.redirects);
-                    return vec![self.filtered.route(&name, path_match(prefix), action)];
+                    return self.filtered.routes((&name, *sample), path_match(prefix), action);
                 }
                 action
             }

@@ -21,8 +21,8 @@ use switchyard_core::{
     object::{Address, Limits, Name, Protocol},
     table::{
         Branch, Certificate, Cluster, ClusterName, Discovery, EdgeTls, Endpoint, Host, HostRoute, HostTls,
-        Leaf, Policy, PolicyKey, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion, Vhost,
-        WeightedCluster,
+        Leaf, Policy, PolicyKey, Sample, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion,
+        Vhost, WeightedCluster,
     },
 };
 
@@ -243,6 +243,7 @@ fn plain(service: &str) -> HostRoute {
         clusters: vec![share(service, 1)],
         rewrite: None,
         policies: vec![],
+        sample: Sample::ALL,
     }
 }
 
@@ -266,6 +267,7 @@ fn guarded(service: &str, levels: &[&str]) -> HostRoute {
         clusters: vec![share(service, 1)],
         rewrite: None,
         policies: levels.iter().map(|level| policy_key(level)).collect(),
+        sample: Sample::ALL,
     }
 }
 

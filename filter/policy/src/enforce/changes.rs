@@ -7,6 +7,7 @@ use crate::{
     names,
     policy::Policy,
     request::Request,
+    sample::Sample,
     withheld::{withhold_header, without_withheld},
 };
 
@@ -100,7 +101,7 @@ impl Enforcement {
         if let Some((_, retry)) = inherited(levels, |policy| policy.retry).filter(|_| !retry) {
             steering.extend(retries(retry));
         }
-        steering.extend(copies(around, levels));
+        steering.extend(copies(around, levels, self.sample));
     }
 }
 
@@ -128,11 +129,11 @@ fn retries(retry: Retry) -> impl Iterator<Item = (String, String)> {
 }
 
 /// A header for each mirror that the request is copied to.
-fn copies(around: &mut Around<'_>, levels: &[Level]) -> Vec<(String, String)> {
+fn copies(around: &mut Around<'_>, levels: &[Level], asked: Sample) -> Vec<(String, String)> {
     let mut copies = Vec::new();
     for level in levels {
         for (at, mirror) in level.policy.mirrors.iter().enumerate() {
-            if is_for(mirror.when.as_ref(), around, level) && mirror.takes_next() {
+            if is_for(mirror.when.as_ref(), around, level) && mirror.takes_next(asked) {
                 around.saw(&level.policy, Part::Mirror(at), Said::Copied);
                 copies.push((names::mirror(copies.len()), mirror.cluster.clone()));
             }

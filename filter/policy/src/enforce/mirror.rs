@@ -1,6 +1,9 @@
 //! Copies of requests.
 
-use crate::config::{self, policy::When};
+use crate::{
+    config::{self, policy::When},
+    sample::Sample,
+};
 use std::cell::Cell;
 
 /// What [`config::policy::Mirror`] says, with the requests that it was asked about.
@@ -10,8 +13,8 @@ pub struct Mirror {
     /// 0 to 100.
     percent: u8,
     pub when: Option<When>,
-    /// 0 to 99: how far the next copy is. Of this worker.
-    progress: Cell<u8>,
+    /// How far the next copy is, in millionths of a request. Of this worker.
+    progress: Cell<u32>,
 }
 
 // === impl Mirror ===
@@ -33,11 +36,13 @@ impl From<config::policy::Mirror> for Mirror {
 }
 
 impl Mirror {
-    /// Whether the next request is copied: of any hundred in a row, as many as the percentage says.
-    pub(super) fn takes_next(&self) -> bool {
-        let progress = self.progress.get() + self.percent;
-        self.progress.set(progress % 100);
-        progress >= 100
+    /// Whether the next request is copied, of those that are asked about: of any hundred in a row, if those are all, as many as
+    /// the percentage says.
+    pub(super) fn takes_next(&self, asked: Sample) -> bool {
+        let step = u32::from(self.percent) * (Sample::ALL.per_million() / 100);
+        let (progress, copy) = (self.progress.get() + step, asked.per_million());
+        self.progress.set(progress % copy);
+        progress >= copy
     }
 }
 
@@ -46,19 +51,52 @@ mod tests {
     use super::*;
     use wasm_bindgen_test::wasm_bindgen_test;
 
+    fn mirror(percent: u8) -> Mirror {
+        Mirror::from(config::policy::Mirror {
+            cluster: "copy".to_owned(),
+            percent,
+            when: None,
+        })
+    }
+
     #[wasm_bindgen_test(unsupported = test)]
     fn any_hundred_requests_give_as_many_copies_as_the_percentage() {
         for percent in 0..=100 {
-            let mirror = Mirror::from(config::policy::Mirror {
-                cluster: "copy".to_owned(),
-                percent,
-                when: None,
-            });
-            let taken: Vec<_> = (0..1_000).map(|_| mirror.takes_next()).collect();
+            let mirror = mirror(percent);
+            let taken: Vec<_> = (0..1_000).map(|_| mirror.takes_next(Sample::ALL)).collect();
             for hundred in taken.windows(100) {
                 let copies = hundred.iter().filter(|taken| **taken).count();
                 assert_eq!(copies, usize::from(percent));
             }
         }
+    }
+
+    /// Also where the proxy draws fewer than are to be copied, because it has not heard of the percentage yet: there are no more.
+    #[wasm_bindgen_test(unsupported = test)]
+    fn of_a_sample_as_many_are_copied_as_of_all() {
+        for (percent, sample, want) in [
+            (10, "#sample-138889", 7_199),
+            (10, "#sample-100000", 10_000),
+            (10, "#sample-1", 10_000),
+            (0, "#sample-1", 0),
+            (1, "#sample-138889", 719),
+            (100, "#sample-500000", 10_000),
+        ] {
+            let mirror = mirror(percent);
+            let (_, sample) = Sample::split(sample);
+            let copies = (0..10_000).filter(|_| mirror.takes_next(sample)).count();
+            assert_eq!(copies, want, "{percent} {sample:?}");
+        }
+    }
+
+    /// Nothing that came before makes a mirror copy more of the requests that follow.
+    #[wasm_bindgen_test(unsupported = test)]
+    fn a_sample_that_becomes_smaller_brings_one_copy_too_many_at_most() {
+        let mirror = mirror(99);
+        assert!(!mirror.takes_next(Sample::ALL));
+        let (_, half) = Sample::split("#sample-500000");
+        assert!(mirror.takes_next(half) && mirror.takes_next(half));
+        let copies = (0..100).filter(|_| mirror.takes_next(Sample::ALL)).count();
+        assert!(copies <= 100);
     }
 }

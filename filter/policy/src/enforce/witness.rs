@@ -7,7 +7,7 @@ pub trait Witness {
     /// A part of the policy of that source has looked at the request.
     fn saw(&mut self, source: &str, part: Part, said: Said);
 
-    /// All of the policy of that source has let the request through.
+    /// All of the policy of that source has let the request through. Not told of one that only mirrors.
     fn let_through(&mut self, source: &str);
 }
 

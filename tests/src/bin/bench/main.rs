@@ -11,7 +11,6 @@ mod credentials;
 mod derive;
 mod external;
 mod installation;
-mod least;
 mod mirror;
 mod passwords;
 mod propagation;

@@ -8,7 +8,7 @@ pub(super) use self::manifests::Manifests;
 use super::*;
 use crate::{
     path,
-    table::{Branch, HostRoute, HostTls, Policy, PolicyKey, Table, Timeout, Vhost},
+    table::{Branch, HostRoute, HostTls, Policy, PolicyKey, Sample, Table, Timeout, Vhost},
 };
 use std::collections::BTreeSet;
 
@@ -102,9 +102,11 @@ pub(super) fn by_table(table: &Table, request: Request<'_>) -> Answer {
                 clusters,
                 rewrite,
                 policies,
+                sample,
             },
         )) => {
             let met = meet(table, vhost, policies);
+            assert_eq!(*sample, Sample::of(met.iter().copied()));
             let target = (&**clusters, milliseconds(template.timeout));
             served(target, (request.path, prefix), rewrite.as_ref(), &met)
         }

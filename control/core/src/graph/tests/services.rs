@@ -23,6 +23,7 @@ fn plain(graph: &Graph) -> (&Template, &[WeightedCluster], Option<&str>) {
             clusters,
             rewrite,
             policies: _,
+            sample: _,
         } => (template, clusters, rewrite.as_deref()),
         other => panic!("not served: {other:?}"),
     }

@@ -7,7 +7,7 @@ use crate::{
         walk::{MAX_MIRRORS, Mount, Open, Step, Walk},
     },
     object::Name,
-    table::{Branch, HostRoute, Leaf, PolicyKey, Switch, SwitchKey, Target, Template, Vhost},
+    table::{Branch, HostRoute, Leaf, PolicyKey, Sample, Switch, SwitchKey, Target, Template, Vhost},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -91,6 +91,7 @@ impl Scribe<'_> {
                 clusters: leaf.clusters.clone(),
                 rewrite: leaf.rewrite.clone(),
                 policies: self.plain_policies(prefix, above, level),
+                sample: plain_sample(above, level),
             },
             Step::Follow { open, .. } if face.serves(open.permits_insecure()) => {
                 HostRoute::Switch(self.key(face, self.root, prefix))
@@ -260,4 +261,11 @@ impl Scribe<'_> {
             .chain(self.policy(self.root, prefix, level))
             .collect()
     }
+}
+
+/// Of the requests that come to such policies.
+fn plain_sample(above: &Level, level: &Level) -> Sample {
+    let above = Some(above).filter(|above| above.needs_filter());
+    let levels = above.into_iter().chain([level]);
+    Sample::of(levels.filter_map(|level| level.policy.as_deref()))
 }

@@ -15,7 +15,7 @@ use envoy_types::pb::{
         matcher::{MatcherType, OnMatch, matcher_tree::TreeType, on_match},
     },
 };
-use switchyard_policy::path::climbs;
+use switchyard_policy::{path::climbs, sample::Sample};
 
 /// The route that a request is on.
 #[derive(Clone, Debug)]
@@ -108,6 +108,7 @@ fn first(routes: &[Route], headers: &Headers) -> Option<Route> {
     routes.iter().find(matches).cloned()
 }
 
+/// A request that may be drawn is: what becomes of the others is the same, but for copies.
 fn is_met(criteria: &RouteMatch, headers: &Headers) -> bool {
     let path = without_query(headers.target());
     let is_path = match &criteria.path_specifier {
@@ -140,7 +141,7 @@ pub(in crate::explain) fn is_upgrade(headers: &Headers) -> bool {
 
 impl Selected {
     pub(in crate::explain) fn name(&self) -> &str {
-        &self.0.name
+        Sample::split(&self.0.name).0
     }
 
     /// Whether it is the one of `translate/route/climb.rs`.

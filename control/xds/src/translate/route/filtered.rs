@@ -1,12 +1,21 @@
 //! What routes have in common that the filter is on for.
 
-use super::super::{Shard, mirror};
+use super::{
+    super::{Shard, mirror},
+    filterless,
+};
 use crate::pack;
 use envoy_types::pb::{
-    envoy::config::route::v3::{FilterConfig, Route, RouteAction, RouteMatch, route::Action},
+    envoy::{
+        config::{
+            core::v3::RuntimeFractionalPercent,
+            route::v3::{FilterConfig, Route, RouteAction, RouteMatch, route::Action},
+        },
+        r#type::v3::{FractionalPercent, fractional_percent::DenominatorType},
+    },
     google::protobuf::{Any, UInt64Value},
 };
-use switchyard_core::table::Timeout;
+use switchyard_core::table::{Sample, Timeout};
 
 /// The filtered routes of a vhost.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +30,26 @@ pub(super) struct Filtered {
 // === impl Filtered ===
 
 impl Filtered {
+    /// Those of a plain route: one, or another before it, on which are the requests of the sample.
+    pub(super) fn routes(
+        self,
+        (name, sample): (&str, Sample),
+        r#match: RouteMatch,
+        action: Action,
+    ) -> Vec<Route> {
+        if sample == Sample::ALL {
+            return vec![self.route(name, r#match, action)];
+        }
+        let drawn = RouteMatch {
+            runtime_fraction: Some(fraction(sample)),
+            ..r#match.clone()
+        };
+        vec![
+            self.route(&sample.route_name(name), drawn, action.clone()),
+            filterless(name, r#match, action),
+        ]
+    }
+
     pub(super) fn route(self, name: &str, r#match: RouteMatch, mut action: Action) -> Route {
         if let Action::Route(action) = &mut action {
             self.be_patient(action);
@@ -44,6 +73,18 @@ impl Filtered {
                 .and_then(super::action::idle_limit)
                 .map(pack::duration);
         }
+    }
+}
+
+/// Envoy draws a number for each stream, so a request that is routed anew is on the same route.
+fn fraction(sample: Sample) -> RuntimeFractionalPercent {
+    let percent = FractionalPercent {
+        numerator: sample.per_million(),
+        denominator: DenominatorType::Million.into(),
+    };
+    RuntimeFractionalPercent {
+        default_value: Some(percent),
+        ..Default::default()
     }
 }
 

@@ -2,12 +2,15 @@
 
 use super::*;
 use crate::translate::mirror_name;
-use envoy_types::pb::envoy::config::{
-    cluster::v3 as proto,
-    endpoint::v3::ClusterLoadAssignment,
-    route::v3::{Route, RouteConfiguration, route::Action},
+use envoy_types::pb::envoy::{
+    config::{
+        cluster::v3 as proto,
+        endpoint::v3::ClusterLoadAssignment,
+        route::v3::{Route, RouteConfiguration, route::Action},
+    },
+    r#type::v3::fractional_percent::DenominatorType,
 };
-use routing::{select, tree};
+use routing::{select, select_all, tree};
 use switchyard_policy::config::policy::Mirror;
 
 fn mirror_to(service: &str) -> Policy {
@@ -167,6 +170,58 @@ fn routes_that_the_filter_is_on_for_copy_what_it_says() {
     assert_eq!(routes.each_ref().map(copies), [2, 2, 0, 0]);
     let buffers = routes.map(|route| route.request_body_buffer_limit.map(|limit| limit.value));
     assert_eq!(buffers, [Some(1 << 20), Some(1 << 20), None, None]);
+}
+
+#[test]
+fn where_few_requests_are_copied_the_filter_is_on_for_those_that_are_drawn() {
+    let mut world = World::new();
+    world.edit(|table| {
+        add_policy(table, "root/", mirror_to("copy"));
+        let HostRoute::Plain {
+            template,
+            clusters,
+            rewrite,
+            policies,
+            ..
+        } = guarded("web", &["root/"])
+        else {
+            panic!("not plain");
+        };
+        let policy = mirror_to("copy");
+        let sampled = HostRoute::Plain {
+            template,
+            clusters,
+            rewrite,
+            policies,
+            sample: Sample::of([&policy]),
+        };
+        let vhost = Vhost {
+            mirrors: 1,
+            ..vhost([("/", plain("web")), ("/shop", sampled)])
+        };
+        add_host(table, host("a.example.com", vhost, None));
+    });
+    let tree = tree(
+        world.message(ResourceType::Route, "ingress_http"),
+        "a.example.com",
+    );
+    let routes = select_all(&tree, "/shop/x");
+    let [drawn, others, above] = &*routes else {
+        panic!("{routes:?}");
+    };
+    assert_eq!(drawn.name, "a.example.com/shop#sample-137932");
+    let names = [others, above].map(|route| &*route.name);
+    assert_eq!(names, ["a.example.com/shop", "a.example.com/"]);
+    let fractions = [drawn, others, above].map(|route| {
+        let fraction = route.r#match.clone()?.runtime_fraction?.default_value?;
+        Some((fraction.numerator, fraction.denominator()))
+    });
+    assert_eq!(fractions, [Some((137_932, DenominatorType::Million)), None, None]);
+    let has_filter = [drawn, others, above].map(|route| !route.typed_per_filter_config.is_empty());
+    assert_eq!(has_filter, [true, false, false]);
+    assert_eq!([drawn, others, above].map(copies), [1, 0, 0]);
+    // What the filter knows of it goes by its name.
+    assert!(world.sections("routes").contains_key("a.example.com/shop"));
 }
 
 fn copies(route: &Route) -> usize {

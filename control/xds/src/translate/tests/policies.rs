@@ -107,6 +107,7 @@ fn what_a_route_says_itself_is_not_handed_down_to_it() {
                 clusters: vec![share("web", 1)],
                 rewrite: None,
                 policies: vec![policy_key("root/")],
+                sample: Sample::ALL,
             };
             let routes = [("/plain", plain), ("/switch", HostRoute::Switch(key))];
             add_host(table, host("a.example.com", vhost(routes), None));

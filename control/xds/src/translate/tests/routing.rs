@@ -39,24 +39,30 @@ pub(super) fn tree(configuration: RouteConfiguration, fqdn: &str) -> Matcher {
 /// A path that climbs where the tree asks for that has a route of its own. The longest prefix by characters decides, and then
 /// the first of its routes that matches.
 pub(super) fn select(matcher: &Matcher, path: &str) -> Route {
+    select_all(matcher, path)
+        .into_iter()
+        .next()
+        .expect("a route matches")
+}
+
+/// All of its routes that match.
+pub(super) fn select_all(matcher: &Matcher, path: &str) -> Vec<Route> {
     let tree = match matcher.matcher_type.as_ref().unwrap() {
         MatcherType::MatcherTree(tree) => tree,
         MatcherType::MatcherList(list) if switchyard_policy::path::climbs(path) => {
-            return routes(list.matchers[0].on_match.as_ref().unwrap()).remove(0);
+            return routes(list.matchers[0].on_match.as_ref().unwrap());
         }
-        MatcherType::MatcherList(_) => return select(&otherwise(matcher), path),
+        MatcherType::MatcherList(_) => return select_all(&otherwise(matcher), path),
     };
     match tree.tree_type.as_ref().unwrap() {
         TreeType::PrefixMatchMap(map) => {
             let longest = map.map.iter().filter(|(prefix, _)| path.starts_with(*prefix));
             let longest = longest.max_by_key(|(prefix, _)| prefix.len());
-            let routes = routes(longest.unwrap().1);
+            let mut routes = routes(longest.unwrap().1);
+            routes.retain(|route| matches(route, path));
             routes
-                .into_iter()
-                .find(|route| matches(route, path))
-                .expect("a route matches")
         }
-        TreeType::ExactMatchMap(_) => select(&otherwise(matcher), path),
+        TreeType::ExactMatchMap(_) => select_all(&otherwise(matcher), path),
         TreeType::CustomMatch(_) => panic!("no custom match"),
     }
 }
@@ -132,12 +138,14 @@ fn a_path_that_climbs_is_refused_where_it_matters_where_it_leads() {
             template,
             clusters,
             policies,
+            sample,
             ..
         } => HostRoute::Plain {
             template,
             clusters,
             rewrite: Some(rewrite.into()),
             policies,
+            sample,
         },
         other => other,
     };
@@ -233,6 +241,7 @@ fn rewritten(from: &str, to: &str) -> RouteAction {
         clusters: vec![share("web", 1)],
         rewrite: Some(to.into()),
         policies: vec![],
+        sample: Sample::ALL,
     };
     match select(&matcher(host("a", vhost([(from, route)]), None)), from).action {
         Some(Action::Route(action)) => action,
@@ -258,6 +267,7 @@ fn a_timeout_is_not_cut_short_by_the_idle_limit() {
             clusters: vec![share("web", 1)],
             rewrite: None,
             policies: vec![],
+            sample: Sample::ALL,
         };
         let Some(Action::Route(action)) =
             select(&matcher(host("a", vhost([("/", route)]), None)), "/").action

@@ -69,6 +69,7 @@ fn weights() {
             clusters: vec![share("web", 90), share("next", 10)],
             rewrite: None,
             policies: vec![],
+            sample: Sample::ALL,
         };
         add_host(table, host("a.example.com", vhost([("/", route)]), None));
     });
@@ -82,6 +83,7 @@ fn rewrite() {
             clusters: vec![share("web", 1)],
             rewrite: Some(rewrite.into()),
             policies: vec![],
+            sample: Sample::ALL,
         };
         add_host(
             table,

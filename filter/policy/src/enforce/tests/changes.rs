@@ -268,6 +268,20 @@ fn each_copy_has_a_header_of_its_own() {
     );
 }
 
+/// It need not be asked about the requests that it does not copy.
+#[wasm_bindgen_test(unsupported = test)]
+fn a_level_that_only_mirrors_counts_nothing_but_copies() {
+    let mirror = r#""mirror": [{"cluster": "a", "percent": 100}]"#;
+    let more = format!(
+        r#"{mirror}, {}"#,
+        edits(r#""set": [{"name": "x-a", "value": "1"}]"#)
+    );
+    let mut scene = Scene::new(&[mirror, &more]);
+    scene.ask(&[]);
+    let want = ["0 mirror[0]: Copied", "1 mirror[0]: Copied", "1: through"];
+    assert_eq!(scene.notes.0, want);
+}
+
 /// The last word of it would be of someone who has no say in it.
 #[wasm_bindgen_test(unsupported = test)]
 fn nothing_that_steers_the_proxy_can_be_asked_for() {

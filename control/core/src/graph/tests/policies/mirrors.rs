@@ -137,3 +137,38 @@ fn mirrors_count_by_every_way() {
     assert_eq!(description("inner"), "valid IngressRoute");
     assert_eq!(host(&graph, "example.com").http.mirrors, 6);
 }
+
+/// How many in a million of its requests the filter is asked about.
+fn asked(virtualhost: Value, asks: Value) -> u32 {
+    let objects = [
+        asking_root(virtualhost, json!([merged(leaf("/"), asks)])),
+        service("home"),
+    ];
+    match &host(&graph(objects), "example.com").http.routes["/"] {
+        HostRoute::Plain { sample, .. } => sample.per_million(),
+        other => panic!("not plain: {other:?}"),
+    }
+}
+
+#[test]
+fn a_route_that_copies_a_few_requests_asks_about_no_more_than_it_has_to() {
+    let few = |percent| json!({"mirror": [{"service": "home", "port": 8080, "percent": percent}]});
+    let patient = json!({"timeoutPolicy": {"request": "1h"}});
+    for (virtualhost, asks, want) in [
+        (json!({}), few(1), 10_000),
+        (few(1), json!({}), 10_000),
+        (few(1), few(6), 60_000),
+        (few(6), few(1), 60_000),
+        (few(1), few(100), 1_000_000),
+        (patient.clone(), few(1), 10_000),
+        (few(1), patient, 10_000),
+        (limit(1), few(1), 1_000_000),
+        (few(1), limit(1), 1_000_000),
+    ] {
+        assert_eq!(
+            asked(virtualhost.clone(), asks.clone()),
+            want,
+            "{virtualhost} {asks}"
+        );
+    }
+}
