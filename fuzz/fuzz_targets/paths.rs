@@ -13,6 +13,7 @@ use switchyard_policy::{
     path,
     request::{Headers, Request},
     rng::Rng,
+    sample::Sample,
     store::Store,
 };
 
@@ -90,6 +91,9 @@ fuzz_target!(|exchange: Exchange<'_>| {
         location,
         set_cookie,
     );
+    let (name, sample) = Sample::split(mount);
+    assert!(mount.starts_with(name), "{mount}");
+    assert!(sample == Sample::ALL || Sample::split(&sample.route_name(name)) == (name, sample));
 });
 
 fn answer(mapping: &Mapping, authority: &str, location: &[u8], set_cookie: &[u8]) {
