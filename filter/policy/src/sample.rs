@@ -25,19 +25,18 @@ impl Sample {
     /// What is enough for policies that hold for the same requests, on a route that has the timeouts and retries that they hand
     /// down.
     pub fn of<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Self {
-        let samples = policies.into_iter().map(Self::of_policy);
+        let samples = policies.into_iter().filter_map(Self::of_policy);
         samples.max().unwrap_or(Self::ALL)
     }
 
-    fn of_policy(policy: &Policy) -> Self {
-        if !policy.only_mirrors() {
-            return Self::ALL;
-        }
-        let mirrors = policy
-            .mirror
-            .iter()
-            .map(|mirror| Self::of_percent(mirror.percent));
-        mirrors.max().unwrap_or(Self::ALL)
+    /// None: it needs no filter.
+    fn of_policy(policy: &Policy) -> Option<Self> {
+        let all = policy.is_for_all().then_some(Self::ALL);
+        let mirrors = policy.mirror.iter();
+        mirrors
+            .map(|mirror| Self::of_percent(mirror.percent))
+            .chain(all)
+            .max()
     }
 
     /// What is enough for copies of so many of a hundred requests: of 10,000 requests, that is then one percent too many or too few at
@@ -46,13 +45,11 @@ impl Sample {
     /// Where the filter is asked about a share `q` of `n` requests, and copies `p / q` of those, evenly, the variance of the copies
     /// is `n p^2 (1 - q) / q`. For `n` of 10,000 and a deviation of 25, `q` is `p^2 / (p^2 + 1/16)`.
     fn of_percent(percent: u8) -> Self {
-        let percent = u32::from(percent.min(100));
-        let square = u64::from(percent.pow(2));
+        let share = millionths(percent);
+        let square = u64::from(percent.min(100)).pow(2);
         let even = (u64::from(MILLION) * square).div_ceil(square + 625);
-        let least = u32::try_from(even)
-            .unwrap_or(MILLION)
-            .max(percent * (MILLION / 100));
-        let sample = Self(least.max(1));
+        let even = u32::try_from(even).unwrap_or(MILLION);
+        let sample = Self(even.max(share).max(1));
         if sample > Self::MOST { Self::ALL } else { sample }
     }
 
@@ -91,25 +88,41 @@ impl Sample {
     }
 }
 
+/// Of a hundred. More than all are all.
+pub(crate) fn millionths(percent: u8) -> u32 {
+    u32::from(percent.min(100)) * (MILLION / 100)
+}
+
 // === impl Policy ===
 
 impl Policy {
+    /// Whether the filter is needed on a route that has the timeouts and retries that the policy hands down.
+    #[must_use]
+    pub fn needs_filter(&self) -> bool {
+        self.is_for_all() || !self.mirror.is_empty()
+    }
+
     /// Whether it does no more with a request than to copy it: as far as it goes, others need not be looked at.
     pub(crate) fn only_mirrors(&self) -> bool {
+        !self.is_for_all() && self.needs_filter()
+    }
+
+    /// Whether the filter has to see every request for it.
+    fn is_for_all(&self) -> bool {
         let Self {
             source: _,
             cors,
             auth,
             rate_limits,
             concurrency,
-            mirror,
+            mirror: _,
             headers,
             timeout_ms: _,
             retry: _,
         } = self;
         let may_refuse =
             cors.is_some() || !auth.is_empty() || !rate_limits.is_empty() || concurrency.is_some();
-        !may_refuse && headers.is_none() && !mirror.is_empty()
+        may_refuse || headers.is_some()
     }
 }
 

@@ -38,7 +38,8 @@ async fn start(manifests: &str) -> Result<(World, Echo)> {
     Ok((world, web))
 }
 
-async fn scrape(world: &World) -> Result<Vec<String>> {
+/// What Prometheus is told of policies.
+pub(crate) async fn scrape(world: &World) -> Result<Vec<String>> {
     let envoy = world.envoys.first().context("an Envoy")?;
     let text = envoy.admin("/stats/prometheus?filter=switchyard.policy").await?;
     let samples = text.lines().filter(|line| line.starts_with("switchyard_policy{"));

@@ -13,6 +13,8 @@ use switchyard_tests::{
 };
 use tokio::task::JoinSet;
 
+use crate::policy_metrics::scrape;
+
 const REQUESTS: usize = 10_000;
 const CONNECTIONS: usize = 8;
 /// One percent of the requests: four standard deviations.
@@ -82,11 +84,10 @@ async fn ask(world: &World, host: &'static str) -> Result<()> {
 
 /// How many copies Envoy has counted for the policy.
 async fn counted(world: &World, policy: &str, route: &str) -> Result<usize> {
-    let envoy = world.envoys.first().context("an Envoy")?;
-    let text = envoy.admin("/stats/prometheus?filter=switchyard.policy").await?;
+    let samples = scrape(world).await?;
     let labels = format!(r#"policy="{policy}",route="{route}",branch="",result="mirrored"}} "#);
-    let count = text.lines().find_map(|line| line.split_once(&labels));
-    let (_, count) = count.with_context(|| format!("not counted: {text}"))?;
+    let count = samples.iter().find_map(|sample| sample.split_once(&labels));
+    let (_, count) = count.with_context(|| format!("not counted: {samples:#?}"))?;
     Ok(count.parse()?)
 }
 

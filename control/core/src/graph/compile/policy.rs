@@ -80,20 +80,7 @@ fn to_retry(retry: Retry) -> config::Retry {
 
 /// Whether there is nothing to meet.
 fn asks_nothing(policy: &Policy) -> bool {
-    let Policy {
-        source: _,
-        cors,
-        auth,
-        rate_limits,
-        concurrency,
-        mirror,
-        headers,
-        timeout_ms,
-        retry,
-    } = policy;
-    let nothing_kept = cors.is_none() && auth.is_empty() && rate_limits.is_empty() && concurrency.is_none();
-    let nothing_done = mirror.is_empty() && headers.is_none() && timeout_ms.is_none() && retry.is_none();
-    nothing_kept && nothing_done
+    !policy.needs_filter() && policy.timeout_ms.is_none() && policy.retry.is_none()
 }
 
 // === impl Level ===
@@ -106,13 +93,7 @@ impl Level {
 
     /// Whether there is more in it than what the proxy's own route says of a plain route.
     pub(crate) fn needs_filter(&self) -> bool {
-        let without_defaults = |policy: &Arc<Policy>| Policy {
-            timeout_ms: None,
-            retry: None,
-            ..Policy::clone(policy)
-        };
-        let policy = self.policy.as_ref().map(without_defaults);
-        policy.is_some_and(|policy| !asks_nothing(&policy))
+        self.policy.as_ref().is_some_and(|policy| policy.needs_filter())
     }
 
     /// The template of a leaf, with what this level says where that says nothing.

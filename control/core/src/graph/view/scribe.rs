@@ -91,7 +91,11 @@ impl Scribe<'_> {
                 clusters: leaf.clusters.clone(),
                 rewrite: leaf.rewrite.clone(),
                 policies: self.plain_policies(prefix, above, level),
-                sample: plain_sample(above, level),
+                sample: Sample::of(
+                    [above, *level]
+                        .into_iter()
+                        .filter_map(|level| level.policy.as_deref()),
+                ),
             },
             Step::Follow { open, .. } if face.serves(open.permits_insecure()) => {
                 HostRoute::Switch(self.key(face, self.root, prefix))
@@ -261,11 +265,4 @@ impl Scribe<'_> {
             .chain(self.policy(self.root, prefix, level))
             .collect()
     }
-}
-
-/// Of the requests that come to such policies.
-fn plain_sample(above: &Level, level: &Level) -> Sample {
-    let above = Some(above).filter(|above| above.needs_filter());
-    let levels = above.into_iter().chain([level]);
-    Sample::of(levels.filter_map(|level| level.policy.as_deref()))
 }

@@ -176,25 +176,12 @@ fn routes_that_the_filter_is_on_for_copy_what_it_says() {
 fn where_few_requests_are_copied_the_filter_is_on_for_those_that_are_drawn() {
     let mut world = World::new();
     world.edit(|table| {
-        add_policy(table, "root/", mirror_to("copy"));
-        let HostRoute::Plain {
-            template,
-            clusters,
-            rewrite,
-            policies,
-            ..
-        } = guarded("web", &["root/"])
-        else {
-            panic!("not plain");
-        };
         let policy = mirror_to("copy");
-        let sampled = HostRoute::Plain {
-            template,
-            clusters,
-            rewrite,
-            policies,
-            sample: Sample::of([&policy]),
-        };
+        let mut sampled = guarded("web", &["root/"]);
+        if let HostRoute::Plain { sample, .. } = &mut sampled {
+            *sample = Sample::of([&policy]);
+        }
+        add_policy(table, "root/", policy);
         let vhost = Vhost {
             mirrors: 1,
             ..vhost([("/", plain("web")), ("/shop", sampled)])
