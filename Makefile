@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-cluster wasm envoy kube promtool ratelimit redis deploy book fuzz lint clean
+.PHONY: help demo test bench bench-cluster bench-hosts wasm envoy kube promtool ratelimit redis deploy book fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Seconds for each fuzz target.
@@ -40,6 +40,10 @@ bench-cluster: wasm envoy kube ## Measure beside Contour, in a cluster; writes b
 	cargo build --release -p switchyard -p switchyard-tests --bin switchyard --bin bench-cluster
 	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" CONTOUR="$$(scripts/contour.sh)" \
 	    scripts/netns.sh $(TARGET)/release/bench-cluster
+
+bench-hosts: wasm envoy kube ## Measure what a host costs among 10,000, in a cluster; writes bench/RESULTS-hosts.md and bench/results-hosts.json
+	cargo build --release -p switchyard -p switchyard-tests --bin switchyard --bin bench-cluster
+	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" scripts/netns.sh $(TARGET)/release/bench-cluster --many
 
 wasm: ## Build the filter: target/wasm/switchyard.wasm
 	./wasm-build.sh

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-max_size=409600
+max_size=1048576
 out=target/wasm/switchyard.wasm
 build_dir=${CARGO_TARGET_DIR:-target}/wasm-build
 . scripts/wasm-toolchain.sh

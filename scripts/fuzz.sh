@@ -10,6 +10,10 @@ seconds=${1:-10}
 cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal >&2 ||
     fail "nightly Rust is missing: rustup toolchain install nightly --profile minimal"
 PATH="$(scripts/cargo-tool.sh cargo-fuzz 0.13.2):$PATH"
+# One target asks a real Envoy, with the real filter.
+ENVOY="$(scripts/envoy.sh)"
+export ENVOY
+[ -f target/wasm/switchyard.wasm ] || ./wasm-build.sh >&2
 
 for target in $(cargo +nightly fuzz list); do
     echo "fuzz: $target, $seconds s"

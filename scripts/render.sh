@@ -39,10 +39,12 @@ good='--set envoy.kind=Deployment --set envoy.hostPorts.enabled=false --set envo
 --set control.watchNamespaces={a,b} --set control.rootNamespaces={a} --set control.ingressClassName=edge
 --set certgen.enabled=false --set networkPolicy.enabled=false --set crds.install=false
 --set grafana.dashboard=true --set prometheus.annotations=false --set envoy.concurrency=4
+--set control.routeBuckets=1 --set control.allowExternalNames=true --set networkPolicy.metricsFrom[0].ipBlock.cidr=192.0.2.0/24
 --set imagePullSecrets={one} --set control.tolerations[0].operator=Exists --set control.nodeSelector.a=b'
 bad='--set control.replicas=0
 --set control.replicas=two
 --set control.minimumTls=1.4
+--set control.routeBuckets=3
 --set control.extraArgs={insecure}
 --set control.watchNamespaces={Not_A_Name}
 --set envoy.kind=StatefulSet

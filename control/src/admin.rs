@@ -1,14 +1,14 @@
-//! The admin interface: whether control is well, what the proxies have, what the graph looks like, what becomes of a
-//! request, where an IngressRoute stands, and when a switch is live.
+//! The admin interface: health, proxies, the graph, explanations of requests, places of IngressRoutes, and the state of
+//! switches.
 //!
-//! It answers on loopback, in JSON. What is logged can be changed here, and nothing else.
+//! It answers on loopback, in JSON. The only thing that it can change is the log level.
 
 use crate::{
     cli::Format,
     engine::Question,
     explain,
     health::{self, Health},
-    live::{self, Report, Wanted},
+    live::{self, Report, SwitchTarget},
     log::LogLevel,
     place::{self, Place},
     source::Files,
@@ -22,39 +22,42 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 use switchyard_core::Name;
-use switchyard_xds::ads::{Proxy, Server};
+use switchyard_xds::{
+    ads::{Proxy, Server},
+    translate::Settings,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_blocking,
 };
 
-/// The longest that `/live` waits.
+/// The maximum timeout of `/live`.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// What the handlers need.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub server: Server,
     pub engine: mpsc::Sender<Question>,
-    /// None: objects come from an API server.
+    /// The manifests; `None` if objects come from an API server.
     pub files: Option<Files>,
     pub log_level: LogLevel,
-    /// How many proxies in front of Envoy are trusted.
-    pub xff_trusted_hops: u32,
+    /// The settings of the proxies.
+    pub proxies: Settings,
 }
 
 /// The query of `/live`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LiveQuery {
-    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+    /// The IngressRoute with the delegating route, `namespace/name`.
     root: String,
-    /// Its `match`.
+    /// The `match` of the delegating route.
     #[serde(rename = "match")]
     prefix: String,
-    /// The IngressRoute that is to be active, `namespace/name`.
+    /// The IngressRoute that should be active, `namespace/name`.
     branch: String,
-    /// Milliseconds.
+    /// The timeout in milliseconds.
     #[serde(default = "ten_seconds")]
     timeout: u64,
 }
@@ -63,20 +66,21 @@ struct LiveQuery {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlaceQuery {
-    /// As `switchyard switch` takes it: a name, `namespace/name`, or the host name of a root.
+    /// The IngressRoute, in the forms that `switchyard switch` accepts: a name, `namespace/name`, or the host name of a
+    /// root.
     ingressroute: String,
-    /// That of a name.
+    /// The namespace of an IngressRoute given by name only.
     #[serde(default = "default_namespace")]
     namespace: String,
 }
 
-/// The query of `/rehearsal`.
+/// The query of `/dry-run`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RehearsalQuery {
-    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+struct DryRunQuery {
+    /// The IngressRoute with the delegating route, `namespace/name`.
     root: String,
-    /// Its `match`.
+    /// The `match` of the delegating route.
     #[serde(rename = "match")]
     prefix: String,
     /// The IngressRoute that would be active, `namespace/name`.
@@ -87,9 +91,9 @@ struct RehearsalQuery {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PreviousQuery {
-    /// The IngressRoute that the delegating route stands in, `namespace/name`.
+    /// The IngressRoute with the delegating route, `namespace/name`.
     root: String,
-    /// Its `match`.
+    /// The `match` of the delegating route.
     #[serde(rename = "match")]
     prefix: String,
 }
@@ -102,28 +106,28 @@ struct GraphQuery {
     format: GraphFormat,
 }
 
-/// How the graph is shown.
+/// The format of the graph.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum GraphFormat {
-    /// As `switchyard tree -o json` prints it.
+    /// JSON, as printed by `switchyard tree -o json`.
     #[default]
     Json,
-    /// For Graphviz.
+    /// The language of Graphviz.
     Dot,
 }
 
-/// The answer of `/rehearsal`.
+/// The answer of `/dry-run`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rehearsal {
-    /// What would keep the branch from serving, a line each; nothing if it would serve.
-    pub obstacles: Vec<String>,
+pub struct DryRun {
+    /// The reasons why the branch would not serve, one line each; empty if it would serve.
+    pub blockers: Vec<String>,
 }
 
 /// The answer of `/previous`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
-    /// The branch that was active before, `namespace/name`. None: control has seen no switch.
+    /// The previously active branch, `namespace/name`; `None` if control has seen no switch.
     pub branch: Option<String>,
 }
 
@@ -140,7 +144,7 @@ struct ProxyView {
     silent_seconds: Option<u64>,
 }
 
-/// A resource that a proxy refused.
+/// A resource that a proxy rejected.
 #[derive(Debug, Serialize)]
 struct RefusedView {
     #[serde(rename = "type")]
@@ -155,7 +159,7 @@ pub fn router(admin: Admin, health: Health) -> Router {
         .route("/proxies", get(proxies))
         .route("/place", get(place))
         .route("/live", get(live))
-        .route("/rehearsal", get(rehearsal))
+        .route("/dry-run", get(dry_run))
         .route("/previous", get(previous))
         .route("/debug/graph", get(graph))
         .route("/debug/explain", get(explain))
@@ -182,7 +186,7 @@ async fn place(
         files,
         server: _,
         log_level: _,
-        xff_trusted_hops: _,
+        proxies: _,
     }): State<Admin>,
     Query(PlaceQuery {
         ingressroute,
@@ -192,7 +196,7 @@ async fn place(
     let unknown = || {
         (
             StatusCode::NOT_FOUND,
-            format!("{ingressroute:?} stands in no file\n"),
+            format!("no file defines IngressRoute {ingressroute:?}\n"),
         )
     };
     let files = files.ok_or_else(unknown)?;
@@ -209,7 +213,7 @@ async fn live(
         timeout,
     }): Query<LiveQuery>,
 ) -> Result<Json<Report>, (StatusCode, String)> {
-    let wanted = Wanted {
+    let wanted = SwitchTarget {
         owner: name("root", &root)?,
         prefix,
         branch: name("branch", &branch)?,
@@ -218,20 +222,20 @@ async fn live(
     Ok(Json(live::report(wanted, &engine, &server, timeout).await))
 }
 
-async fn rehearsal(
+async fn dry_run(
     State(Admin { engine, .. }): State<Admin>,
-    Query(RehearsalQuery { root, prefix, branch }): Query<RehearsalQuery>,
-) -> Result<Json<Rehearsal>, (StatusCode, String)> {
-    let wanted = Wanted {
+    Query(DryRunQuery { root, prefix, branch }): Query<DryRunQuery>,
+) -> Result<Json<DryRun>, (StatusCode, String)> {
+    let wanted = SwitchTarget {
         owner: name("root", &root)?,
         prefix,
         branch: name("branch", &branch)?,
     };
-    let obstacles = ask(&engine, |reply| Question::Rehearse { wanted, reply }).await?;
-    let no_route = || (StatusCode::NOT_FOUND, "no such route delegates\n".to_owned());
-    let obstacles = obstacles.ok_or_else(no_route)?;
-    Ok(Json(Rehearsal {
-        obstacles: obstacles.iter().map(ToString::to_string).collect(),
+    let blockers = ask(&engine, |reply| Question::DryRun { wanted, reply }).await?;
+    let no_route = || (StatusCode::NOT_FOUND, "no such delegating route\n".to_owned());
+    let blockers = blockers.ok_or_else(no_route)?;
+    Ok(Json(DryRun {
+        blockers: blockers.iter().map(ToString::to_string).collect(),
     }))
 }
 
@@ -251,22 +255,22 @@ async fn graph(
     State(Admin { engine, .. }): State<Admin>,
     Query(GraphQuery { format }): Query<GraphQuery>,
 ) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
-    let picture = ask(&engine, Question::Picture).await?;
+    let snapshot = ask(&engine, Question::GraphSnapshot).await?;
     let show = move || match format {
-        GraphFormat::Json => ("application/json", picture.json()),
-        GraphFormat::Dot => ("text/vnd.graphviz; charset=utf-8", picture.dot()),
+        GraphFormat::Json => ("application/json", snapshot.json()),
+        GraphFormat::Dot => ("text/vnd.graphviz; charset=utf-8", snapshot.dot()),
     };
-    // Of a big cluster it is megabytes.
+    // For a large cluster this is megabytes of text.
     let (content_type, text) = spawn_blocking(show).await.map_err(|_| stopping())?;
     Ok(([(CONTENT_TYPE, content_type)], text))
 }
 
-/// What the command prints as JSON. What is secret of the request is not repeated.
+/// Answers with the JSON that `switchyard explain` prints, without the secrets in the request.
 async fn explain(
     State(Admin {
         engine,
         files,
-        xff_trusted_hops,
+        proxies,
         ..
     }): State<Admin>,
     Query(query): Query<Vec<(String, String)>>,
@@ -274,13 +278,13 @@ async fn explain(
     let request = explain::request(&query);
     let request = request.map_err(|fault| (StatusCode::BAD_REQUEST, format!("{fault}\n")))?;
     let host = request.host();
-    let excerpt = ask(&engine, |reply| Question::Excerpt { host, reply }).await?;
+    let host_snapshot = ask(&engine, |reply| Question::HostSnapshot { host, reply }).await?;
     let places = files.map(|files| files.places);
     let told = move || {
-        let explanation = explain::explain_here(&excerpt, &request, xff_trusted_hops, places.as_ref());
+        let explanation = explain::explain_here(&host_snapshot, &request, &proxies, places.as_ref());
         serde_json::to_value(&explanation).map(|explanation| Format::Json.document(&explanation))
     };
-    // A password may take its time.
+    // Checking a password takes a while.
     let told = spawn_blocking(told).await.map_err(|_| stopping())?;
     let told = told.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
     Ok(([(CONTENT_TYPE, "application/json")], told))
@@ -299,7 +303,7 @@ async fn set_log_level(
     Ok(format!("{}\n", log_level.get()))
 }
 
-/// Asks the engine.
+/// Sends a question to the engine, and waits for the answer.
 async fn ask<T>(
     engine: &mpsc::Sender<Question>,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,

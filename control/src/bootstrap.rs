@@ -1,18 +1,23 @@
-//! Envoy's bootstrap: where it finds control, what it says of itself, and how much it keeps.
+//! Envoy's bootstrap: the address of control, the node's metadata, statistics, and overload limits.
 //!
 //! Field names and meanings are those of `envoy.config.bootstrap.v3.Bootstrap`.
 
+mod admin;
 mod status;
 mod tls;
 
-pub use self::{status::STATUS, tls::XdsTls};
+pub use self::{
+    admin::AdminAddress,
+    status::{STATUS, StatusListener},
+    tls::XdsTls,
+};
 
 use crate::{wasm::Wasm, yaml};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     num::NonZeroU64,
     path::{Path, PathBuf},
 };
@@ -20,23 +25,22 @@ use std::{
 /// The name of the filter's code, beside the bootstrap.
 pub const WASM_FILE: &str = "switchyard.wasm";
 
-/// What is written, and where.
+/// The content of the bootstrap, and its path.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     pub out: PathBuf,
     pub node_id: String,
     pub node_cluster: String,
-    /// Where control serves xDS.
+    /// The address at which control serves xDS.
     pub xds: Endpoint,
-    /// How the connection to control is secured, if it is.
+    /// The TLS settings of the connection to control, if any.
     pub tls: Option<XdsTls>,
-    /// Envoy's admin interface is on loopback; this is its port.
-    pub admin_port: u16,
-    /// Where others may ask whether Envoy is ready, and for its statistics: on every address. None: nowhere.
-    pub status_port: Option<u16>,
-    /// Above this many downstream connections, new ones are closed.
+    pub admin: AdminAddress,
+    /// The listener for readiness and statistics, if any.
+    pub status: Option<StatusListener>,
+    /// The maximum number of downstream connections, above which new ones are closed.
     pub max_downstream_connections: u64,
-    /// How much memory Envoy may have, in bytes. None: as much as there is.
+    /// The maximum heap size of Envoy in bytes, unlimited if `None`.
     pub max_heap_size: Option<NonZeroU64>,
 }
 
@@ -50,7 +54,7 @@ pub struct Endpoint {
 // === impl Bootstrap ===
 
 impl Bootstrap {
-    /// Writes the bootstrap; beside it the filter's code, and what tells Envoy its certificate.
+    /// Writes the bootstrap and, beside it, the filter's code and the SDS files that name the certificates.
     ///
     /// # Errors
     ///
@@ -61,7 +65,8 @@ impl Bootstrap {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the directory {}", folder.display()))?;
         let folder = folder
             .canonicalize()
             .with_context(|| format!("cannot find {}", folder.display()))?;
@@ -72,17 +77,17 @@ impl Bootstrap {
                 write(&folder.join(name), &secret)?;
             }
         }
-        write(&self.out, &self.config(&folder, &code, &wasm.sha256))
+        write(&self.out, &self.config(&folder, &code, &wasm.sha256)?)
     }
 
-    fn config(&self, folder: &Path, code: &Path, sha256: &str) -> Value {
-        json!({
+    fn config(&self, folder: &Path, code: &Path, sha256: &str) -> Result<Value> {
+        Ok(json!({
             "node": {
                 "id": self.node_id,
                 "cluster": self.node_cluster,
-                "metadata": {"switchyard": {"wasm": {"path": code, "sha256": sha256}}},
+                "metadata": {"switchyard": self.metadata(code, sha256)},
             },
-            "admin": {"address": address(&Endpoint::loopback(self.admin_port))},
+            "admin": {"address": self.admin.listen(folder)?},
             "dynamic_resources": {
                 "ads_config": {
                     "api_type": "DELTA_GRPC",
@@ -93,7 +98,7 @@ impl Bootstrap {
                 "lds_config": from_ads(),
                 "cds_config": from_ads(),
             },
-            "static_resources": {"clusters": self.clusters(folder), "listeners": self.listeners()},
+            "static_resources": {"clusters": self.clusters(folder)?, "listeners": self.listeners()},
             "cluster_manager": {"enable_deferred_cluster_creation": true},
             "deferred_stat_options": {"enable_deferred_creation_stats": true},
             "stats_config": {
@@ -101,19 +106,32 @@ impl Bootstrap {
                 "stats_tags": policy_tags(),
             },
             "overload_manager": self.overload_manager(),
-        })
+        }))
     }
 
-    fn clusters(&self, folder: &Path) -> Vec<Value> {
-        let admin = self.status_port.map(|_| status::cluster(self.admin_port));
-        [self.xds_cluster(folder)].into_iter().chain(admin).collect()
+    /// The node metadata for control.
+    fn metadata(&self, code: &Path, sha256: &str) -> Value {
+        let mut metadata = json!({"wasm": {"path": code, "sha256": sha256}});
+        if self.status.is_some() {
+            metadata["readiness_cluster"] = status::READINESS_CLUSTER.into();
+        }
+        metadata
+    }
+
+    fn clusters(&self, folder: &Path) -> Result<Vec<Value>> {
+        let mut clusters = vec![self.xds_cluster(folder)];
+        if self.status.is_some() {
+            clusters.push(status::cluster(&self.admin.connect(folder)?));
+        }
+        Ok(clusters)
     }
 
     fn listeners(&self) -> Vec<Value> {
-        self.status_port.map(status::listener).into_iter().collect()
+        self.status.iter().map(StatusListener::listener).collect()
     }
 
-    /// An Envoy that lost control tries again within a second, and notices a dead connection.
+    /// The cluster of control. An Envoy that lost its connection retries within a second, and keepalives detect a dead
+    /// one.
     fn xds_cluster(&self, folder: &Path) -> Value {
         let kind = if self.xds.host.parse::<IpAddr>().is_ok() {
             "STATIC"
@@ -162,7 +180,7 @@ impl Bootstrap {
                 "max_heap_size_bytes": bytes,
             },
         });
-        // As Envoy's "Configuring Envoy as an edge proxy" has them.
+        // The values of Envoy's "Configuring Envoy as an edge proxy".
         let actions = [("shrink_heap", 0.9), ("stop_accepting_requests", 0.95)];
         json!({
             "resource_monitors": [connections, heap],
@@ -171,7 +189,7 @@ impl Bootstrap {
     }
 }
 
-/// What Envoy does above a share of its heap.
+/// An overload action above a share of the maximum heap size.
 fn above(share: f64, action: &str) -> Value {
     json!({
         "name": format!("envoy.overload_actions.{action}"),
@@ -179,12 +197,12 @@ fn above(share: f64, action: &str) -> Value {
     })
 }
 
-/// A `ConfigSource`. Envoy is not ready before control has answered, however long that takes.
+/// A `ConfigSource` without timeout: Envoy is not ready before control has answered.
 fn from_ads() -> Value {
     json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"})
 }
 
-/// JSON or YAML, as the file's name says.
+/// Writes JSON or YAML, depending on the file's extension.
 fn write(path: &Path, config: &Value) -> Result<()> {
     let json = path.extension().is_some_and(|extension| extension == "json");
     let text = if json {
@@ -198,8 +216,8 @@ fn write(path: &Path, config: &Value) -> Result<()> {
 const XDS_CLUSTER: &str = "switchyard-xds";
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
 
-/// Per-cluster statistics that no dashboard reads: most of what a cluster costs in memory. Requests, their codes,
-/// times and retries, connections, circuit breakers and membership stay.
+/// Per-cluster statistics that no dashboard reads, which are most of the memory of a cluster. Kept are requests with
+/// their codes, times and retries, connections, circuit breakers, and membership.
 const UNNEEDED_STATS: [&str; 17] = [
     "assignment_",
     "bind_errors",
@@ -220,15 +238,16 @@ const UNNEEDED_STATS: [&str; 17] = [
     "version",
 ];
 
-/// One expression, as each is tried on the name of every statistic. Statistics know clusters as
-/// `namespace_service_port`, which leaves out those of the bootstrap.
+/// A single expression, because each one is tried on the name of every statistic. It matches clusters named
+/// `namespace_service_port`, which excludes those of the bootstrap, and the statistics of each of some hundred route
+/// configurations, for which control has better metrics.
 fn unneeded_stats() -> Value {
     let names = UNNEEDED_STATS.join("|");
-    json!([{"safe_regex": {"regex": format!("cluster\\.[^.]+_[0-9]+\\.({names}).*")}}])
+    json!([{"safe_regex": {"regex": format!("(cluster\\.[^.]+_[0-9]+\\.({names})|http\\.[a-z_]+\\.rds\\.).*")}}])
 }
 
-/// The filter's counters, `switchyard.policy=<policy>.route=<route>.branch=<branches>.<result>`, are one family with four
-/// labels. The first group of an expression is left out of the name, the second is the label's value.
+/// The tags that make the filter's counters, `switchyard.policy=<policy>.route=<route>.branch=<branches>.<result>`, one
+/// family with four labels. The first group of an expression is removed from the name, the second is the label's value.
 fn policy_tags() -> Value {
     let tag = |name: &str, rest: &str| json!({"tag_name": name, "regex": format!("^wasmcustom\\.switchyard\\.policy{rest}$")});
     json!([
@@ -245,12 +264,6 @@ fn address(Endpoint { host, port }: &Endpoint) -> Value {
 
 // === impl Endpoint ===
 
-impl Endpoint {
-    fn loopback(port: u16) -> Self {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
-    }
-}
-
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Self {
@@ -265,10 +278,10 @@ impl std::str::FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, port) = text.rsplit_once(':').ok_or("must be HOST:PORT")?;
-        let port = port.parse().map_err(|_| format!("{port:?} is no port"))?;
+        let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
-            return Err("must be HOST:PORT, and HOST is missing".to_owned());
+            return Err("must be HOST:PORT; HOST is missing".to_owned());
         }
         Ok(Self {
             host: host.to_owned(),

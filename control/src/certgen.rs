@@ -1,7 +1,7 @@
 //! `switchyard certgen`: the certificates that secure xDS.
 //!
 //! ```text
-//! folder or cluster -- what there is --> plan --> what is to be written --> folder, cluster, or standard output
+//! folder or cluster -- Holdings --> plan -- Entries --> folder, cluster, or standard output
 //! ```
 
 mod cluster;
@@ -22,45 +22,45 @@ use clap::{ArgGroup, Args};
 use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 use time::OffsetDateTime;
 
-/// Make the certificates that secure xDS: a CA, a certificate for control, and one for Envoy.
+/// Create the certificates for xDS: a CA, a certificate for control, and one for Envoy.
 ///
-/// Control and Envoy each show theirs, and take only what comes from the CA: so nobody else gets the configuration, which
-/// has the private keys of every host in it. `switchyard serve` and `switchyard bootstrap` take the files with
-/// --xds-ca-file, --xds-cert-file and --xds-key-file, and both follow new files without a restart.
+/// Control and Envoy authenticate each other by mutual TLS with this CA, so that nobody else gets the configuration,
+/// which contains the private keys of all hosts. `switchyard serve` and `switchyard bootstrap` take the files with
+/// --xds-ca-file, --xds-cert-file and --xds-key-file, and both reload changed files without a restart.
 ///
-/// What is there already is kept. With --renew-before, what ends soon is renewed, so that a job that runs every day keeps
-/// all of it good for ever: a new CA is trusted by both sides before it signs anything, and no connection fails. With
-/// --overwrite all is made anew, and the CA from before is trusted no longer: for a key that was seen by others.
+/// Existing certificates are kept. With --renew-before, those that expire soon are renewed, so that a daily job keeps
+/// them valid: both sides trust a new CA before it signs anything, and no connection fails. With --overwrite,
+/// everything is replaced and the old CA is no longer trusted: use it if a key was leaked.
 ///
-/// In a cluster they are Secrets of type kubernetes.io/tls: switchyard-xds-ca, switchyard-xds-server for control,
+/// In a cluster, they are Secrets of type kubernetes.io/tls: switchyard-xds-ca, switchyard-xds-server for control,
 /// switchyard-xds-client for Envoy. The account needs `get`, `create` and `update` on Secrets in that namespace. In a
-/// directory they are the folders `ca`, `server` and `client`. The key of the CA is used here alone: keep it from control
-/// and from Envoy.
+/// directory, they are in the folders `ca`, `server` and `client`. Only this command needs the CA's key: keep it from
+/// control and from Envoy.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("place").required(true).args(["output_dir", "output", "kube"]))]
 pub struct Certgen {
-    /// Write files of PEM to this directory: ca.crt, tls.crt and tls.key in folders ca, server and client.
+    /// Write PEM files to this directory: ca.crt, tls.crt and tls.key in folders ca, server and client.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// Print Secrets, keys included.
+    /// Print Secrets, including private keys.
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
     /// Write Secrets to the cluster.
     #[arg(long)]
     kube: bool,
-    /// The namespace that control runs in: of the Secrets, and of the names in control's certificate.
+    /// The namespace of control, for the Secrets and for the names in control's certificate.
     #[arg(short, long, value_name = "NAMESPACE", default_value = "switchyard")]
     namespace: String,
-    /// Further names or addresses by which Envoys reach control.
+    /// Additional DNS names or IP addresses at which Envoys reach control.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     dns_name: Vec<String>,
-    /// For how long the certificates are good, 1095d at most; the CA is for 3650d.
+    /// Validity of the certificates, 1095d at most; the CA is valid for 3650d.
     #[arg(long, value_name = "PERIOD", default_value = "365d", value_parser = parse_period)]
     lifetime: Duration,
-    /// Renew those that end sooner than that, or that lack a name which is asked for.
+    /// Renew certificates that expire within this period, or that lack a requested name.
     #[arg(long, value_name = "PERIOD", value_parser = parse_period, conflicts_with_all = ["overwrite", "output"])]
     renew_before: Option<Duration>,
-    /// Make everything anew, the CA too. Connections go on; new ones fail until both sides have their new files.
+    /// Replace everything, including the CA. Open connections stay; new ones fail until both sides have the new files.
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
@@ -69,18 +69,19 @@ pub struct Certgen {
 
 const EXAMPLES: &str = "\
 Examples:
-  switchyard certgen --output-dir certs             files, to look at or to run without a cluster
+  switchyard certgen --output-dir certs             files, for use without a cluster
   switchyard serve --xds-address 0.0.0.0:18000 --xds-ca-file certs/server/ca.crt \\
       --xds-cert-file certs/server/tls.crt --xds-key-file certs/server/tls.key
   switchyard bootstrap --out envoy/envoy.json --xds-ca-file certs/client/ca.crt \\
       --xds-cert-file certs/client/tls.crt --xds-key-file certs/client/tls.key
-  switchyard certgen --kube -n switchyard           Secrets; those that are there are kept
+  switchyard certgen --kube -n switchyard           Secrets; existing ones are kept
   switchyard certgen --kube -n switchyard --renew-before 30d
-                                                    each day: renew what ends within 30 days
+                                                    daily: renew what expires within 30 days
   switchyard certgen -n switchyard -o yaml | kubectl apply -f -
-                                                    the same Secrets, by hand";
+                                                    the same Secrets, with kubectl";
 
-/// Less than a third of the CA's: it is renewed once it could no longer outlive a certificate, which is not to be soon.
+/// The maximum validity of a certificate. It is less than a third of the CA's, because the CA is renewed once it could
+/// expire before a new certificate, which should not be soon.
 const LONGEST: Duration = days(1095);
 
 const fn days(days: u64) -> Duration {
@@ -90,11 +91,11 @@ const fn days(days: u64) -> Duration {
 // === impl Certgen ===
 
 impl Certgen {
-    /// Makes what is missing or due, and says what it did.
+    /// Creates certificates that are missing or due, and reports the outcome.
     ///
     /// # Errors
     ///
-    /// If what is there cannot be read, or what is new cannot be written.
+    /// If existing certificates cannot be read, or new ones cannot be written.
     pub async fn run(self) -> Result<ExitCode> {
         let wish = self.wish()?;
         let Self {
@@ -124,11 +125,11 @@ impl Certgen {
         };
         ensure!(
             self.lifetime > Duration::ZERO && self.lifetime <= LONGEST,
-            "--lifetime: must be 1095d at most, and not nothing: the CA has to outlive what it signs"
+            "--lifetime: must be more than 0 and at most 1095d: the CA must outlive the certificates that it signs"
         );
         ensure!(
             self.renew_before.is_none_or(|before| before < self.lifetime),
-            "--renew-before: must be less than --lifetime, or every run would renew everything"
+            "--renew-before: must be less than --lifetime, or each run would renew all certificates"
         );
         Ok(Wish {
             names: server_names(&self.namespace, &self.dns_name),
@@ -138,7 +139,7 @@ impl Certgen {
     }
 }
 
-/// By which control is reached: as a Service, on the same machine, and what else was asked for.
+/// The names of control: those of its Service, those on the same machine, and the additional ones.
 fn server_names(namespace: &str, more: &[String]) -> Vec<String> {
     let service = ["", ".svc", ".svc.cluster.local"].map(|rest| format!("switchyard.{namespace}{rest}"));
     let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
@@ -152,25 +153,25 @@ fn server_names(namespace: &str, more: &[String]) -> Vec<String> {
     names
 }
 
-/// Addresses can be written in several ways.
+/// Normalizes a name, since addresses can be written in several ways.
 fn canonical(name: &str) -> String {
     let address = name.parse::<IpAddr>();
     address.map_or_else(|_| name.to_ascii_lowercase(), |address| address.to_string())
 }
 
-/// Standard output is for what happened, as it is what was asked for.
+/// Prints the outcome to standard output, since it is the result of the command.
 fn report(entries: &[(String, Entry)]) {
     for (place, entry) in entries {
         println!("{place}: {entry}");
     }
 }
 
-/// Days as in `30d`, or a duration as Go writes it, `12h`.
+/// Parses days, as in `30d`, or a Go duration, as in `12h`.
 fn parse_period(text: &str) -> Result<Duration, String> {
     let whole_days = || text.strip_suffix('d')?.parse::<u32>().ok();
     let period = whole_days().map(|number| days(number.into()));
     period
-        .or_else(|| switchyard_core::duration::parse(text))
+        .or_else(|| switchyard_core::duration::parse(text).ok())
         .ok_or_else(|| "must be a period, such as 30d or 12h".to_owned())
 }
 

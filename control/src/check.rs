@@ -1,9 +1,9 @@
-//! `switchyard check`: everything that is wrong, in a directory with file and line.
+//! `switchyard check`: all errors and warnings, with file and line for a directory.
 
 use crate::{
-    cli::Telling,
+    cli::OutputFilter,
     load::{Loaded, load, load_cluster},
-    manifests::{Position, Problem, Severity},
+    manifests::{Diagnostic, Position, Severity},
     paint::{Paint, Style},
     source::ReadArgs,
 };
@@ -16,16 +16,16 @@ use switchyard_core::{Graph, Name, Settings, StatusError, status::State};
 ///
 /// # Errors
 ///
-/// If it cannot be listed.
-pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode> {
+/// If the directory cannot be listed.
+pub fn run(dir: &Path, settings: Settings, telling: &OutputFilter) -> Result<ExitCode> {
     let loaded = load(dir, settings)?;
-    let mut problems = loaded.problems();
-    problems.retain(|problem| namespace(problem).is_none_or(|namespace| telling.covers(namespace)));
+    let mut diagnostics = loaded.diagnostics();
+    diagnostics.retain(|diagnostic| namespace(diagnostic).is_none_or(|namespace| telling.covers(namespace)));
     match telling.output.format() {
-        None => print!("{}", to_text(&loaded, &problems, Paint::of(&io::stdout()))),
-        Some(format) => print!("{}", format.document(&to_json(&problems))),
+        None => print!("{}", to_text(&loaded, &diagnostics, Paint::of(&io::stdout()))),
+        Some(format) => print!("{}", format.document(&to_json(&diagnostics))),
     }
-    let good = !problems.iter().any(Problem::is_error);
+    let good = !diagnostics.iter().any(Diagnostic::is_error);
     Ok(if good {
         ExitCode::SUCCESS
     } else {
@@ -37,52 +37,75 @@ pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode
 ///
 /// # Errors
 ///
-/// If it cannot be read.
-pub async fn run_in_cluster(read: ReadArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
+/// If the cluster cannot be read.
+pub async fn run_in_cluster(read: ReadArgs, settings: Settings, telling: OutputFilter) -> Result<ExitCode> {
     let (graph, _) = load_cluster(read, settings).await?;
-    let errors: Vec<_> = graph
-        .statuses()
-        .filter(|(name, _)| telling.covers(&name.namespace))
-        .flat_map(|(name, status)| status.errors.iter().map(move |error| (name, error)))
-        .collect();
+    let told = Told::of(&graph, &telling);
     match telling.output.format() {
-        None => print!("{}", errors_to_text(&graph, &errors, Paint::of(&io::stdout()))),
-        Some(format) => print!("{}", format.document(&errors_to_json(&errors))),
+        None => print!("{}", told.to_text(&graph, Paint::of(&io::stdout()))),
+        Some(format) => print!("{}", format.document(&told.to_json())),
     }
-    Ok(if errors.is_empty() {
+    Ok(if told.errors.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-fn errors_to_text(graph: &Graph, errors: &[(&Name, &StatusError)], paint: Paint) -> String {
-    let line = |(name, StatusError { field, message }): &(&Name, &StatusError)| {
-        let place = paint.text(Style::Faint, format_args!("IngressRoute {name}"));
-        format!(
-            "{place}: {}\n",
-            paint.text(Style::Bad, format_args!("{field}: {message}"))
-        )
-    };
-    let lines: String = errors.iter().map(line).collect();
-    let style = if errors.is_empty() {
-        Style::Good
-    } else {
-        Style::Bad
-    };
-    let verdict = paint.text(style, count(errors.len(), "error", "errors"));
-    let ingress_routes = count(graph.statuses().count(), "IngressRoute", "IngressRoutes");
-    lines + &format!("{verdict} in {ingress_routes}, {} orphaned\n", orphans(graph))
+/// The errors and warnings in the statuses of a cluster.
+struct Told<'g> {
+    errors: Vec<(&'g Name, &'g StatusError)>,
+    warnings: Vec<(&'g Name, &'g StatusError)>,
 }
 
-fn errors_to_json(errors: &[(&Name, &StatusError)]) -> Value {
-    let error = |(name, StatusError { field, message }): &(&Name, &StatusError)| json!({"object": format!("IngressRoute {name}"), "field": field, "message": message});
-    json!({"errors": errors.iter().map(error).collect::<Value>(), "warnings": []})
+// === impl Told ===
+
+impl<'g> Told<'g> {
+    fn of(graph: &'g Graph, telling: &OutputFilter) -> Self {
+        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+        let statuses = graph.statuses();
+        for (name, status) in statuses.filter(|(name, _)| telling.covers(&name.namespace)) {
+            errors.extend(status.errors.iter().map(|error| (name, error)));
+            warnings.extend(status.warnings.iter().map(|warning| (name, warning)));
+        }
+        Self { errors, warnings }
+    }
+
+    fn to_text(&self, graph: &Graph, paint: Paint) -> String {
+        let Self { errors, warnings } = self;
+        let line = |style, severity: &str, (name, StatusError { field, message }): &(&Name, &StatusError)| {
+            let place = paint.text(Style::Faint, format_args!("IngressRoute {name}"));
+            let text = paint.text(style, format_args!("{severity}{field}: {message}"));
+            format!("{place}: {text}\n")
+        };
+        let warnings = warnings
+            .iter()
+            .map(|warning| line(Style::Note, "warning: ", warning));
+        let lines = errors.iter().map(|error| line(Style::Bad, "", error));
+        let lines: String = lines.chain(warnings).collect();
+        let style = if errors.is_empty() {
+            Style::Good
+        } else {
+            Style::Bad
+        };
+        let verdict = paint.text(style, count(errors.len(), "error", "errors"));
+        let ingress_routes = count(graph.statuses().count(), "IngressRoute", "IngressRoutes");
+        lines + &format!("{verdict} in {ingress_routes}, {} orphaned\n", orphans(graph))
+    }
+
+    fn to_json(&self) -> Value {
+        let diagnostic = |(name, StatusError { field, message }): &(&Name, &StatusError)| json!({"object": format!("IngressRoute {name}"), "field": field, "message": message});
+        let Self { errors, warnings } = self;
+        json!({
+            "errors": errors.iter().map(diagnostic).collect::<Value>(),
+            "warnings": warnings.iter().map(diagnostic).collect::<Value>(),
+        })
+    }
 }
 
-/// That of the object, `Kind namespace/name`; none where the file is at fault.
-fn namespace(problem: &Problem) -> Option<&str> {
-    let (_, name) = problem.object.split_once(' ')?;
+/// The namespace of the object, `Kind namespace/name`; `None` for errors of the file itself.
+fn namespace(diagnostic: &Diagnostic) -> Option<&str> {
+    let (_, name) = diagnostic.object.split_once(' ')?;
     name.split('/').next()
 }
 
@@ -93,33 +116,36 @@ fn orphans(graph: &Graph) -> usize {
         .count()
 }
 
-fn to_text(loaded: &Loaded, problems: &[Problem], paint: Paint) -> String {
-    let line = |problem: &Problem| {
-        let place = paint.text(Style::Faint, problem.place());
-        let warning = if problem.is_error() { "" } else { "warning: " };
-        let style = if problem.is_error() {
+fn to_text(loaded: &Loaded, diagnostics: &[Diagnostic], paint: Paint) -> String {
+    let line = |diagnostic: &Diagnostic| {
+        let place = paint.text(Style::Faint, diagnostic.place());
+        let warning = if diagnostic.is_error() { "" } else { "warning: " };
+        let style = if diagnostic.is_error() {
             Style::Bad
         } else {
             Style::Note
         };
         format!(
             "{place}: {}\n",
-            paint.text(style, format_args!("{warning}{}", problem.text()))
+            paint.text(style, format_args!("{warning}{}", diagnostic.text()))
         )
     };
-    let lines: String = problems.iter().map(line).collect();
-    lines + &summary(loaded, problems, paint)
+    let lines: String = diagnostics.iter().map(line).collect();
+    lines + &summary(loaded, diagnostics, paint)
 }
 
-/// What was looked at, and how much is wrong: one line.
-fn summary(loaded: &Loaded, problems: &[Problem], paint: Paint) -> String {
-    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+/// The summary line: the number of errors, files and objects.
+fn summary(loaded: &Loaded, diagnostics: &[Diagnostic], paint: Paint) -> String {
+    let errors = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .count();
     let parts = [
         count(loaded.directory.len(), "file", "files"),
         count(loaded.graph.statuses().count(), "IngressRoute", "IngressRoutes"),
         format!("{} orphaned", orphans(&loaded.graph)),
         format!("{} of other kinds", loaded.directory.others()),
-        count(problems.len() - errors, "warning", "warnings"),
+        count(diagnostics.len() - errors, "warning", "warnings"),
     ];
     let style = if errors == 0 { Style::Good } else { Style::Bad };
     let verdict = paint.text(style, count(errors, "error", "errors"));
@@ -130,26 +156,26 @@ fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn to_json(problems: &[Problem]) -> Value {
+fn to_json(diagnostics: &[Diagnostic]) -> Value {
     let list = |wanted: Severity| -> Value {
-        problems
+        diagnostics
             .iter()
-            .filter(|problem| problem.severity == wanted)
+            .filter(|diagnostic| diagnostic.severity == wanted)
             .map(problem_to_json)
             .collect()
     };
     json!({"errors": list(Severity::Error), "warnings": list(Severity::Warning)})
 }
 
-fn problem_to_json(problem: &Problem) -> Value {
-    let Problem {
+fn problem_to_json(diagnostic: &Diagnostic) -> Value {
+    let Diagnostic {
         file,
         position: Position { line, column },
         severity: _,
         object,
         field,
         message,
-    } = problem;
+    } = diagnostic;
     json!({
         "file": &**file, "line": line, "column": column, "object": object, "field": field, "message": message,
     })

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    bootstrap::{Bootstrap, Endpoint, XdsTls},
+    bootstrap::{AdminAddress, Bootstrap, Endpoint, StatusListener, XdsTls},
     certgen, check, crds, explain, serve, shutdown,
     source::ReadArgs,
     switch,
@@ -26,8 +26,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Kubernetes ingress on Envoy: delegated routes, switched live.
 ///
-/// A root IngressRoute owns a host name and delegates its paths to other IngressRoutes. Editing the name of a delegate
-/// switches the traffic at once, and fails no request.
+/// A root IngressRoute owns a host name and delegates its paths to other IngressRoutes. Changing the name of a delegate
+/// switches the traffic at once, without failed requests.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
@@ -37,10 +37,10 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  switchyard check manifests/                       every error, with file and line
-  switchyard explain manifests/ www.example.com/    what becomes of a request, and why
-  switchyard bootstrap --out envoy/envoy.json       Envoy's bootstrap, and the filter beside it
-  switchyard serve --manifests manifests/           serve the directory to Envoy, and follow its changes
+  switchyard check manifests/                       print all errors, with file and line
+  switchyard explain manifests/ www.example.com/    explain how a request is routed
+  switchyard bootstrap --out envoy/envoy.json       write Envoy's bootstrap and the filter's code
+  switchyard serve --manifests manifests/           serve a directory to Envoy, and watch it for changes
   envoy -c envoy/envoy.json                         (in another terminal)
   switchyard switch manifests/ blue-green-root green
                                                     switch to green, and wait until it is live on every proxy";
@@ -49,13 +49,13 @@ Examples:
 enum Command {
     Serve(Box<serve::Serve>),
     Bootstrap(BootstrapArgs),
-    /// Say everything that is wrong in a directory of manifests, or in a cluster.
+    /// Print all errors in a directory of manifests, or in a cluster.
     ///
-    /// Every error of every object is printed, in a directory with its file and line. Exits with 1 if there is any.
+    /// Prints every error of every object, with file and line for a directory. Exits with 1 if there are any.
     Check(LookArgs),
     /// Print the delegation tree of a directory of manifests, or of a cluster.
     ///
-    /// Each root, its routes, and the branches below them with their statuses; the active branch is marked.
+    /// Prints each root, its routes, and their branches with their statuses, and marks the active branches.
     Tree(LookArgs),
     Translate(translate::Translate),
     Explain(explain::Explain),
@@ -73,29 +73,30 @@ enum Command {
 
 /// Write Envoy's bootstrap file, and the filter's code beside it.
 ///
-/// The bootstrap tells Envoy where control is, and tells control which code of the filter this Envoy has, so that the
-/// code need not travel. Envoy's admin interface listens on loopback.
+/// The bootstrap has the address of control, and metadata about this Envoy's copy of the filter, so that control does
+/// not have to send it. Envoy's admin interface listens on a Unix domain socket in the same folder, `admin.sock`, which
+/// only Envoy's user can access. Each Envoy on a machine needs a folder of its own.
 ///
-/// With the three files that secure xDS, Envoy shows its certificate to control, and takes only a control that shows one
-/// of the same CA. It follows new files without a restart. Their paths are those that Envoy finds them at: they need
-/// not exist here. `switchyard certgen` makes them.
+/// With the three TLS files, Envoy and control authenticate each other by mutual TLS with the same CA. Envoy reloads
+/// changed files without a restart. Their paths are those on Envoy's machine: the files need not exist here.
+/// `switchyard certgen` creates them.
 #[derive(Debug, Args)]
 struct BootstrapArgs {
-    /// Where to write it. `switchyard.wasm` is written to the same folder.
+    /// Path of the bootstrap. `switchyard.wasm` is written to the same folder.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What this Envoy calls itself: in `switchyard switch`, and in control's log.
+    /// Node ID of this Envoy, which `switchyard switch` and control's log show.
     #[arg(long, default_value = "envoy")]
     node_id: String,
-    /// The group of proxies that this Envoy is one of.
+    /// Node cluster of this Envoy, which names a group of proxies.
     #[arg(long, default_value = "switchyard")]
     node_cluster: String,
-    /// Where control serves xDS.
+    /// Address at which control serves xDS.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18000")]
     xds_address: Endpoint,
     #[command(flatten)]
     tls: TlsArgs,
-    /// The name that control's certificate has to have.
+    /// DNS name (SAN) that control's certificate must have.
     #[arg(
         long,
         value_name = "NAME",
@@ -103,73 +104,82 @@ struct BootstrapArgs {
         requires = "xds_ca_file"
     )]
     xds_server_name: String,
-    /// The port of Envoy's admin interface, on loopback.
-    #[arg(long, value_name = "PORT", default_value_t = 9901)]
-    admin_port: u16,
-    /// Answer /ready and /stats/prometheus there, on every address: for the kubelet and Prometheus. Nothing else of the
-    /// admin interface is reached by it.
+    /// TCP address of Envoy's admin interface, such as 127.0.0.1:9001, instead of the socket. Anyone who can reach it
+    /// can read all configuration, and stop Envoy.
+    #[arg(long, value_name = "HOST:PORT")]
+    admin_address: Option<Endpoint>,
+    /// Port for /ready and /stats/prometheus on all addresses, for the kubelet and Prometheus. It exposes nothing else
+    /// of the admin interface.
     #[arg(long, value_name = "PORT")]
     status_port: Option<u16>,
-    /// Above this many connections from clients, new ones are refused.
+    /// Close connections to the status port that come from this host, so that it cannot be an upstream of Envoy.
+    #[arg(long, requires = "status_port")]
+    status_external_only: bool,
+    /// Maximum number of downstream connections, above which new ones are closed.
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     max_downstream_connections: u64,
-    /// How much memory Envoy may have, in bytes: short of it, it gives back what it can, and at last answers new requests
-    /// with 503 rather than be killed. Best the limit of its container [default: no limit].
+    /// Maximum heap size of Envoy in bytes, best the memory limit of its container. When it runs short, Envoy frees
+    /// memory, and at last answers new requests with 503 instead of being killed [default: no limit].
     #[arg(long, value_name = "BYTES")]
     max_heap_size: Option<NonZeroU64>,
-    /// The filter's code [default: switchyard.wasm beside this program].
+    /// File of the filter's code [default: switchyard.wasm beside this program].
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
 }
 
-/// What to look at.
+/// The objects to read, and the output.
 #[derive(Debug, Args)]
 struct LookArgs {
-    /// The directory [default: none, but the API server].
+    /// Directory of manifests [default: read from the API server].
     #[arg(conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name"])]
     dir: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
-    /// Tell only of IngressRoutes in this namespace. All are read: delegation knows no namespaces [default: tell of all].
+    /// Show only IngressRoutes in this namespace. All are still read, because delegation crosses namespaces [default:
+    /// show all].
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     graph: GraphArgs,
 }
 
-/// How to tell of what was looked at.
+/// The output format, and the namespace to show.
 #[derive(Clone, Debug)]
-pub struct Telling {
+pub struct OutputFilter {
     pub output: Output,
-    /// That of the IngressRoutes to tell of. None: all.
+    /// The namespace of the IngressRoutes to show; all if `None`.
     pub namespace: Option<String>,
 }
 
-/// What decides which objects count.
+/// The settings of the graph.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GraphArgs {
-    /// The namespaces that roots may live in [default: any].
+    /// Namespaces that may contain root IngressRoutes [default: all].
     #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',')]
     root_namespaces: Vec<String>,
-    /// Take no heed of `permitInsecure`: hosts with TLS answer plain HTTP with redirects alone.
+    /// Ignore `permitInsecure`: hosts with TLS only redirect plain HTTP.
     #[arg(long)]
     disable_permit_insecure: bool,
+    /// Allow Services of type ExternalName, and EndpointSlices of addressType FQDN. Loopback and link-local names and
+    /// addresses, such as localhost, are rejected all the same.
+    #[arg(long)]
+    allow_external_names: bool,
 }
 
-/// How results are printed.
+/// The output format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
     Json,
     Yaml,
 }
 
-/// How documents are written.
+/// The format of documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     #[default]
@@ -180,11 +190,11 @@ pub enum Format {
 // === impl Cli ===
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// If that cannot be done. What a command finds wrong in manifests is no error, but an exit code of 1.
+    /// If the command fails. Errors found in manifests are not a failure, but set the exit code to 1.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Serve(serve) => runtime(Builder::new_multi_thread())?.block_on(serve.run()),
@@ -195,7 +205,7 @@ impl Cli {
                 runtime(Builder::new_current_thread())?.block_on(translate.run())
             }
             Command::Explain(explain) => runtime(Builder::new_current_thread())?.block_on(explain.run()),
-            // It asks and waits: a thread of its own for each core would be no use, and takes its time to start.
+            // It only sends requests and waits: a thread for each core would only slow down its start.
             Command::Switch(switch) => runtime(Builder::new_current_thread())?.block_on(switch.run()),
             Command::Crds(crds) => Ok(crds.run()),
             Command::Certgen(certgen) => runtime(Builder::new_current_thread())?.block_on(certgen.run()),
@@ -219,8 +229,8 @@ fn runtime(mut builder: Builder) -> Result<Runtime> {
 impl LookArgs {
     fn run<F: Future<Output = Result<ExitCode>>>(
         self,
-        at_directory: impl FnOnce(&Path, Settings, &Telling) -> Result<ExitCode>,
-        at_cluster: impl FnOnce(ReadArgs, Settings, Telling) -> F,
+        at_directory: impl FnOnce(&Path, Settings, &OutputFilter) -> Result<ExitCode>,
+        at_cluster: impl FnOnce(ReadArgs, Settings, OutputFilter) -> F,
     ) -> Result<ExitCode> {
         let Self {
             dir,
@@ -229,8 +239,8 @@ impl LookArgs {
             output,
             graph,
         } = self;
-        let settings = graph.settings();
-        let telling = Telling { output, namespace };
+        let settings = graph.settings(dir.is_some());
+        let telling = OutputFilter { output, namespace };
         match dir {
             Some(dir) => at_directory(&dir, settings, &telling),
             None => runtime(Builder::new_current_thread())?.block_on(at_cluster(read, settings, telling)),
@@ -238,10 +248,10 @@ impl LookArgs {
     }
 }
 
-// === impl Telling ===
+// === impl OutputFilter ===
 
-impl Telling {
-    /// Whether to tell of what is in a namespace.
+impl OutputFilter {
+    /// Returns true if IngressRoutes in that namespace are shown.
     #[must_use]
     pub fn covers(&self, namespace: &str) -> bool {
         self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
@@ -259,8 +269,9 @@ impl BootstrapArgs {
             xds_address,
             tls,
             xds_server_name,
-            admin_port,
+            admin_address,
             status_port,
+            status_external_only,
             max_downstream_connections,
             max_heap_size,
             wasm,
@@ -275,8 +286,11 @@ impl BootstrapArgs {
                 .files()
                 .map(|files| XdsTls::new(files, xds_server_name))
                 .transpose()?,
-            admin_port,
-            status_port,
+            admin: admin_address.map_or(AdminAddress::Socket, AdminAddress::Tcp),
+            status: status_port.map(|port| StatusListener {
+                port,
+                external_only: status_external_only,
+            }),
             max_downstream_connections,
             max_heap_size,
         };
@@ -292,7 +306,7 @@ impl BootstrapArgs {
 // === impl Output ===
 
 impl Output {
-    /// How to write a document; none for people.
+    /// The format of documents; `None` for text.
     #[must_use]
     pub fn format(self) -> Option<Format> {
         match self {
@@ -306,7 +320,7 @@ impl Output {
 // === impl Format ===
 
 impl Format {
-    /// A document, with a line end.
+    /// Formats a document, with a line end.
     #[must_use]
     pub fn document(self, value: &Value) -> String {
         match self {
@@ -319,16 +333,20 @@ impl Format {
 // === impl GraphArgs ===
 
 impl GraphArgs {
-    /// As the graph takes them.
+    /// The settings of the graph. `local` is true if objects come from this machine: their authors may reach its
+    /// loopback addresses.
     #[must_use]
-    pub fn settings(self) -> Settings {
+    pub fn settings(self, local: bool) -> Settings {
         let Self {
             root_namespaces,
             disable_permit_insecure,
+            allow_external_names,
         } = self;
         Settings {
             root_namespaces: root_namespaces.into_iter().collect(),
             disable_permit_insecure,
+            allow_external_names,
+            allow_loopback_endpoints: local,
         }
     }
 }
@@ -337,12 +355,11 @@ impl GraphArgs {
 pub const ADMIN_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 18001);
 
-/// A number of seconds, or of milliseconds with `ms`.
+/// Parses a Go duration, such as `10s` or `500ms`.
 ///
 /// # Errors
 ///
-/// If it is neither.
+/// If it is not a duration.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    switchyard_core::duration::parse(text)
-        .ok_or_else(|| "must be a duration, such as 10s or 500ms".to_owned())
+    switchyard_core::duration::parse(text).map_err(|_| "must be a duration, such as 10s or 500ms".to_owned())
 }

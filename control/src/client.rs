@@ -1,11 +1,11 @@
-//! Asking a running control, at its admin address.
+//! A client of a running control's admin interface.
 
 use crate::http::Server;
 use anyhow::{Context, Result};
 use hyper::Method;
 use serde::de::DeserializeOwned;
 
-/// A running control.
+/// A client of a running control.
 #[derive(Debug)]
 pub struct Control {
     server: Server,
@@ -14,7 +14,7 @@ pub struct Control {
 // === impl Control ===
 
 impl Control {
-    /// Control at a URL; nothing is asked yet.
+    /// Creates a client for a URL, without a request.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self {
@@ -27,27 +27,17 @@ impl Control {
         self.server.url()
     }
 
-    /// Asks, and reads the answer.
+    /// Sends a GET request, and parses the answer.
     ///
     /// # Errors
     ///
-    /// If control cannot be reached, or answers with an error or what this program cannot read.
+    /// If control cannot be reached, or answers with an error or an unknown document.
     pub async fn get<T: DeserializeOwned>(&mut self, path: &str, query: &[(&str, &str)]) -> Result<T> {
-        let query: Vec<_> = query
-            .iter()
-            .map(|(key, value)| format!("{key}={}", escape(value)))
-            .collect();
-        let target = format!("{path}?{}", query.join("&"));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .finish();
+        let target = format!("{path}?{query}");
         let body = self.server.ask(Method::GET, &target).await?;
-        serde_json::from_slice(&body).context("control answered what this program cannot read")
+        serde_json::from_slice(&body).context("unexpected response from control; is it the same version?")
     }
-}
-
-/// For a query: everything but letters, digits and `-._~` (RFC 3986, 2.3).
-fn escape(value: &str) -> String {
-    let escaped = value.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    escaped.collect()
 }

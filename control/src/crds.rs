@@ -8,12 +8,12 @@ use switchyard_k8s::crd::{self, fields};
 
 /// Print the CustomResourceDefinitions of IngressRoute and TLSCertificateDelegation.
 ///
-/// A cluster needs them before it can hold such objects. They take the place of Contour's, which have the same names:
-/// objects that are there stay.
+/// A cluster needs them before it can store such objects. They replace Contour's, which have the same names; existing
+/// objects stay.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Crds {
-    /// How to print: documents of YAML, one List of JSON, or a page of every field to read.
+    /// Output format: YAML documents, one JSON List, or a reference page of all fields.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
@@ -29,11 +29,11 @@ enum Output {
 const EXAMPLES: &str = "\
 Examples:
   switchyard crds | kubectl diff --server-side --force-conflicts -f -
-                                                    what would change
+                                                    show what would change
   switchyard crds | kubectl apply --server-side --force-conflicts -f -
-                                                    install them, in the place of others
+                                                    install them, replacing existing ones
   kubectl explain ingressroute.spec.routes.delegate
-                                                    then: what a field means";
+                                                    show the description of a field";
 
 fn print(output: Output) -> String {
     let definitions = crd::definitions();
@@ -53,7 +53,7 @@ fn list(items: &[Value]) -> Value {
 // === impl Crds ===
 
 impl Crds {
-    /// Prints them.
+    /// Prints the definitions.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let Self { output } = self;

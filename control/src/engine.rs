@@ -1,4 +1,4 @@
-//! The owner of the graph: what sources see goes in, what proxies are to have goes out.
+//! The owner of the graph, which turns batches of objects into updates for proxies.
 //!
 //! ```text
 //! source -- Batch --> Engine { Graph, Translator } -- Update --> Server
@@ -7,21 +7,23 @@
 //!
 //! One task, synchronous inside: nothing else ever sees the graph between an edit and its commit.
 
-mod journal;
-mod register;
-mod tally;
+mod event_log;
+mod graph_stats;
+mod status_index;
 
-pub use self::tally::Tally;
+pub use self::graph_stats::GraphStats;
 
-use self::{journal::Journal, register::Register, tally::Census};
+use self::{event_log::EventLog, graph_stats::GraphStatsRecorder, status_index::StatusIndex};
 use crate::{
-    live::{Await, Wanted},
+    cache,
+    live::{Await, SwitchTarget},
     metrics::{Timings, propagation},
-    status::{Mark, News},
-    tree::Picture,
+    refused,
+    status::{Mark, StatusEvent},
+    tree::GraphSnapshot,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use switchyard_core::{Change, Excerpt, Graph, Name, Obstacle, object::Batch};
+use switchyard_core::{Blocker, Change, Graph, HostSnapshot, Name, object::Batch};
 use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
@@ -30,63 +32,63 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-/// How often unused resources are looked for.
+/// The interval between two removals of unused resources.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 
-/// What the admin interface asks.
+/// A question of the admin interface.
 #[derive(Debug)]
 pub enum Question {
-    /// When a switch has a branch active.
+    /// Waits until a switch has a branch active.
     Live(Await),
-    /// What would keep a branch from serving, if it were switched to; none where no such route delegates.
-    Rehearse {
-        wanted: Wanted,
-        reply: oneshot::Sender<Option<BTreeSet<Obstacle>>>,
+    /// The reasons why a branch would not serve if it were active; `None` if no such route delegates.
+    DryRun {
+        wanted: SwitchTarget,
+        reply: oneshot::Sender<Option<BTreeSet<Blocker>>>,
     },
-    /// What was active before, in the switches of a delegating route.
+    /// The previously active branch of a delegating route.
     Previous {
         owner: Name,
         prefix: String,
         reply: oneshot::Sender<Option<Name>>,
     },
-    /// Whether the engine lives: it answers.
+    /// A liveness check, which is answered while the engine runs.
     Alive(oneshot::Sender<()>),
-    /// What the graph looks like. It is copied, to be shown elsewhere: what is long would hold up what comes after.
-    Picture(oneshot::Sender<Picture>),
-    /// What there is to know of a host. It is copied, for the same reason.
-    Excerpt {
+    /// A copy of the graph, formatted elsewhere so that the engine is not held up.
+    GraphSnapshot(oneshot::Sender<GraphSnapshot>),
+    /// A copy of everything about a host, for the same reason.
+    HostSnapshot {
         host: String,
-        reply: oneshot::Sender<Excerpt>,
+        reply: oneshot::Sender<HostSnapshot>,
     },
-    /// Which root serves a host.
+    /// The root that serves a host.
     Root {
         host: String,
         reply: oneshot::Sender<Option<Name>>,
     },
 }
 
-/// The graph, and what the proxies know of it.
+/// The graph, and its translation for proxies.
 #[derive(Debug)]
 pub struct Engine {
     graph: Graph,
     translator: Translator,
     server: Server,
-    /// The last that was published.
+    /// The generation that was published last.
     generation: u64,
-    /// How far the source was at the last batch.
+    /// The version of the source as of the last batch.
     version: u64,
     /// The generation that the last pruning was for.
     pruned: u64,
-    journal: Journal,
-    register: Register,
-    census: Census,
+    event_log: EventLog,
+    status_index: StatusIndex,
+    stats: GraphStatsRecorder,
     timings: Timings,
-    /// Who is told what the proxies are to take. None: nobody.
+    /// The receiver of published generations, if any.
     published: Option<mpsc::UnboundedSender<propagation::Published>>,
-    /// Who is told what statuses are to say. None: nobody.
-    news: Option<mpsc::UnboundedSender<News>>,
+    /// The receiver of status events, if any.
+    news: Option<mpsc::UnboundedSender<StatusEvent>>,
     waiting: Vec<Await>,
-    /// Whether proxies are answered.
+    /// True once proxies are answered.
     ready: watch::Sender<bool>,
 }
 
@@ -104,9 +106,9 @@ impl Engine {
             generation,
             version: 0,
             pruned: 0,
-            journal: Journal::default(),
-            register: Register::default(),
-            census: Census::default(),
+            event_log: EventLog::default(),
+            status_index: StatusIndex::default(),
+            stats: GraphStatsRecorder::default(),
             timings: Timings::default(),
             published: None,
             news: None,
@@ -115,16 +117,16 @@ impl Engine {
         }
     }
 
-    /// Tells what the statuses of IngressRoutes are to say.
+    /// Sends the events for statuses of IngressRoutes to `news`.
     #[must_use]
-    pub fn telling(self, news: mpsc::UnboundedSender<News>) -> Self {
+    pub fn telling(self, news: mpsc::UnboundedSender<StatusEvent>) -> Self {
         Self {
             news: Some(news),
             ..self
         }
     }
 
-    /// Observes how long commits take, and has a task observe how long their outcome takes to the proxies.
+    /// Observes the duration of commits, and spawns a task that observes the time until proxies acknowledge them.
     #[must_use]
     pub fn timed(self, timings: Timings) -> Self {
         let (published, told) = mpsc::unbounded_channel();
@@ -137,13 +139,13 @@ impl Engine {
         }
     }
 
-    /// How many there are of what, as of the last commit.
+    /// The counts of objects, as of the last commit.
     #[must_use]
-    pub fn tally(&self) -> Arc<Tally> {
-        self.census.tally()
+    pub fn graph_stats(&self) -> Arc<GraphStats> {
+        self.stats.graph_stats()
     }
 
-    /// Whether proxies are answered: once the source has told everything that it has.
+    /// Becomes true once proxies are answered, after the source has sent all objects.
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
@@ -153,22 +155,26 @@ impl Engine {
     pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>, mut questions: mpsc::Receiver<Question>) {
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut progress = self.server.changed();
         loop {
+            let contain = self.translator.containment_deadline().map(Instant::from_std);
             tokio::select! {
                 batch = batches.recv() => match batch {
                     Some(batch) => self.take(batch, &mut batches),
                     None => return,
                 },
                 Some(question) = questions.recv() => self.asked(question),
+                Ok(()) = progress.changed() => self.contain(),
+                () = cache::until(contain) => self.contain(),
                 _ = prune.tick() => {
-                    self.journal.connected(&self.server.proxies());
+                    self.event_log.connected(&self.server.proxies());
                     self.prune();
                 }
             }
         }
     }
 
-    /// Takes a batch, and all that came in the meantime, as one change.
+    /// Applies a batch, and all that are pending, as one change.
     fn take(&mut self, first: Batch, more: &mut mpsc::Receiver<Batch>) {
         let before = self.version;
         let arrived = Instant::now();
@@ -176,12 +182,12 @@ impl Engine {
         while let Ok(batch) = more.try_recv() {
             differs |= self.apply(batch);
         }
-        // Each status that is written comes back as an event.
+        // Each written status comes back as a watch event.
         if differs || !*self.ready.borrow() {
             self.change(arrived);
         }
         if self.version > before {
-            self.send(News::Reached(self.mark()));
+            self.send(StatusEvent::Reached(self.mark()));
         }
     }
 
@@ -193,12 +199,12 @@ impl Engine {
             let (hosts, switches) = (table.hosts.len(), table.switches.len());
             info!(
                 ingressroutes = change.statuses.len(),
-                hosts, switches, "Everything is read: answering proxies"
+                hosts, switches, "All objects are read; serving proxies"
             );
         }
     }
 
-    /// Says whether that may change anything.
+    /// Applies a batch. Returns true if it may change anything.
     fn apply(&mut self, batch: Batch) -> bool {
         let Batch {
             deleted,
@@ -209,21 +215,21 @@ impl Engine {
         self.version = self.version.max(version);
         for id in &deleted {
             if self.graph.delete(id) {
-                self.register.touched(id);
+                self.status_index.touched(id);
                 differs = true;
             }
         }
         for object in applied {
             let id = object.id();
             if self.graph.apply(object) {
-                self.register.touched(&id);
+                self.status_index.touched(&id);
                 differs = true;
             }
         }
         differs
     }
 
-    /// With when the first came of what is committed.
+    /// Commits the applied batches, the first of which came at `arrived`.
     fn commit(&mut self, arrived: Instant) -> Change {
         let change = self.build();
         let before = self.generation;
@@ -231,12 +237,14 @@ impl Engine {
             .translator
             .update(self.graph.table(), &change, self.generation + 1);
         self.publish(update);
+        self.status_index
+            .refused(refused::errors(&self.graph, &self.translator));
         let published = Instant::now();
         if self.generation > before {
             self.time(arrived);
         }
-        let notices = self.journal.committed(&self.graph, &change, self.generation);
-        self.census.committed(&self.graph, &change, &self.journal);
+        let notices = self.event_log.committed(&self.graph, &change, self.generation);
+        self.stats.committed(&self.graph, &change, &self.event_log);
         self.answer(Some(published));
         self.tell(&change, notices);
         change
@@ -262,34 +270,36 @@ impl Engine {
         let generation = self.generation;
         let published = propagation::Published { generation, arrived };
         if let Some(sender) = &self.published {
-            // Who no longer listens need not be told.
-            sender.send(published).unwrap_or_default();
+            // A dropped receiver is not an error.
+            sender.send(published).ok();
         }
     }
 
-    /// To who writes statuses: that is nothing that a proxy waits for.
+    /// Sends the outcome of a commit to the status writer, after proxies were served.
     fn tell(&mut self, change: &Change, notices: Vec<(Name, Notice)>) {
         if self.news.is_none() {
             return;
         }
         let mark = self.mark();
-        let judged = self.register.committed(&self.graph, &self.journal, change, mark);
+        let judged = self
+            .status_index
+            .committed(&self.graph, &self.event_log, change, mark);
         let notices = notices
             .into_iter()
-            .map(|(name, notice)| News::Notice(name, notice));
-        for told in notices.chain([News::Judged(judged)]) {
+            .map(|(name, notice)| StatusEvent::Notice(name, notice));
+        for told in notices.chain([StatusEvent::Judged(judged)]) {
             self.send(told);
         }
     }
 
-    fn send(&self, told: News) {
+    fn send(&self, told: StatusEvent) {
         if let Some(news) = &self.news {
-            // Who no longer listens need not be told.
-            news.send(told).unwrap_or_default();
+            // A dropped receiver is not an error.
+            drop(news.send(told));
         }
     }
 
-    /// Where everything is.
+    /// The current generation and version.
     fn mark(&self) -> Mark {
         Mark {
             generation: self.generation,
@@ -303,26 +313,26 @@ impl Engine {
                 self.waiting.push(request);
                 self.answer(None);
             }
-            Question::Rehearse { wanted, reply } => {
-                let Wanted {
+            Question::DryRun { wanted, reply } => {
+                let SwitchTarget {
                     owner,
                     prefix,
                     branch,
                 } = wanted;
-                let obstacles = self.graph.rehearse(&owner, &prefix, &branch.name);
-                reply.send(obstacles).unwrap_or_default();
+                let blockers = self.graph.dry_run(&owner, &prefix, &branch.name);
+                drop(reply.send(blockers));
             }
             Question::Previous { owner, prefix, reply } => {
-                let previous = self.journal.previous(self.graph.table(), &owner, &prefix);
-                reply.send(previous).unwrap_or_default();
+                let previous = self.event_log.previous(&self.graph, &owner, &prefix);
+                drop(reply.send(previous));
             }
-            Question::Alive(reply) => reply.send(()).unwrap_or_default(),
-            Question::Picture(reply) => drop(reply.send(Picture::of(&self.graph))),
-            Question::Excerpt { host, reply } => drop(reply.send(self.graph.excerpt(&host))),
+            Question::Alive(reply) => drop(reply.send(())),
+            Question::GraphSnapshot(reply) => drop(reply.send(GraphSnapshot::of(&self.graph))),
+            Question::HostSnapshot { host, reply } => drop(reply.send(self.graph.host_snapshot(&host))),
             Question::Root { host, reply } => {
                 let host = self.graph.table().hosts.get(host.as_str());
-                // If nobody waits any longer there is nobody to tell.
-                reply.send(host.map(|host| host.root.clone())).unwrap_or_default();
+                // A dropped receiver is not an error.
+                drop(reply.send(host.map(|host| host.root.clone())));
             }
         }
     }
@@ -336,23 +346,38 @@ impl Engine {
         }
     }
 
+    /// Contains resources that proxies reject.
+    fn contain(&mut self) {
+        let now = std::time::Instant::now();
+        let proxies = self.server.proxies();
+        let next = self.generation + 1;
+        let update = self.translator.contain(self.graph.table(), &proxies, next, now);
+        if update.is_empty() {
+            return;
+        }
+        self.publish(update);
+        self.status_index
+            .refused(refused::errors(&self.graph, &self.translator));
+        self.tell(&Change::default(), Vec::new());
+    }
+
     fn publish(&mut self, update: Update) {
-        if !(update.set.is_empty() && update.removed.is_empty()) {
+        if !update.is_empty() {
             self.generation = self.server.publish(update);
         }
     }
 
-    /// Answers those whose switch is where they wait for it to be: since `published`, or since before they asked.
+    /// Answers the requests whose switch has their branch active, since `published` or since before the request.
     fn answer(&mut self, published: Option<Instant>) {
         let Self {
             graph,
-            journal,
+            event_log,
             waiting,
             ..
         } = self;
         let switches = || {
             let switches = graph.table().switches.iter();
-            switches.map(|(key, switch)| (switch.as_ref(), journal.since(key)))
+            switches.map(|(key, switch)| (switch.as_ref(), event_log.since(key)))
         };
         waiting.retain_mut(|request| !request.answer(switches(), published));
     }

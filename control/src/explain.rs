@@ -1,4 +1,4 @@
-//! `switchyard explain`: what becomes of one request, and why.
+//! `switchyard explain`: the route, the policies and the outcome of one request.
 
 mod query;
 mod text;
@@ -10,7 +10,7 @@ use crate::{
     cli::{GraphArgs, Output},
     client::Control,
     load::{Loaded, load, load_cluster},
-    manifests::Places,
+    manifests::SourceLocations,
     paint::Paint,
     source::ReadArgs,
 };
@@ -23,16 +23,19 @@ use std::{
     process::ExitCode,
     time::{Duration, SystemTime},
 };
-use switchyard_core::{Excerpt, Name};
+use switchyard_core::{HostSnapshot, Name};
 use switchyard_policy::config::policy::Algorithm;
-use switchyard_xds::explain::{Canaries, Explanation, Request, Scheme, Surroundings, explain};
+use switchyard_xds::{
+    explain::{Canaries, Explanation, Request, Scheme, Surroundings, explain},
+    translate::{Buckets, Settings},
+};
 
-/// Explain what becomes of one request, and why.
+/// Explain how one request is routed and answered.
 ///
-/// Says which IngressRoutes the request comes through, which branch it gets and why, the path that the upstream is asked
-/// for, what each level on the way asks of it and where that stands, which timeout and retries hold and who says so, and
-/// what Envoy does in the end. Nothing is sent anywhere: services that would be asked are taken to say yes, and counters to
-/// be fresh. What is secret is not shown.
+/// Prints the IngressRoutes that the request passes, its branch and the reason for it, the path sent to the upstream,
+/// the policies of each level, the timeout and retries, each with the place where it is set, and finally what Envoy
+/// does. Nothing is sent anywhere: external services are assumed to allow the request, and rate limits to be unused.
+/// Secrets are not shown.
 #[derive(Debug, Args)]
 #[command(
     allow_missing_positional = true,
@@ -45,34 +48,38 @@ Examples:
   switchyard explain manifests/ www.example.com/cart -X POST -H 'x-preview: yes' -H 'Cookie: shop=1f2e'
   switchyard explain manifests/ www.example.com/ --client-ip 192.0.2.7
   switchyard explain --control http://127.0.0.1:18001 www.example.com/cart
-                                                                 as a running control has it
-  switchyard explain manifests/ www.example.com/ -o json         for programs"
+                                                                 from a running control
+  switchyard explain manifests/ www.example.com/ -o json         as JSON"
 )]
 pub struct Explain {
-    /// The directory [default: none, but the API server].
+    /// Directory of manifests [default: read from the API server].
     #[arg(
         index = 1,
         conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name", "control"]
     )]
     dir: Option<PathBuf>,
-    /// What is asked for, as curl takes it: [http://|https://]HOST[:PORT][/PATH[?QUERY]]. Over plain HTTP unless it says
-    /// https.
+    /// URL of the request, as for curl: [http://|https://]HOST[:PORT][/PATH[?QUERY]]. Plain HTTP by default.
     #[arg(index = 2, required = true, value_name = "HOST/PATH")]
     url: String,
-    /// A header of the request, 'Name: value'; as often as there are some.
+    /// Header of the request, 'Name: value'. Can be repeated.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// The method.
+    /// Method of the request.
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
     method: String,
-    /// The address of the client.
+    /// IP address of the client.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client_ip: IpAddr,
-    /// How many proxies in front of Envoy are trusted to add to x-forwarded-for, as `switchyard serve` is told; then the
-    /// client's address may be in such a header. A running control knows it.
+    /// Number of trusted proxies in front of Envoy that append to x-forwarded-for, as given to `switchyard serve`; then
+    /// such a header may contain the client's address. With --control, control's own setting is used.
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "control")]
     xff_trusted_hops: u32,
-    /// Take it for one of the share of requests that canaries get; or that this canary gets, if it is named. Can be repeated.
+    /// Number of parts that hosts are divided into, as given to `switchyard serve`. With --control, control's own
+    /// setting is used.
+    #[arg(long, value_name = "N", default_value_t = Buckets::MOST, conflicts_with = "control")]
+    route_buckets: Buckets,
+    /// Assume that the request is in the share of requests that canaries get, or that the given canary gets. Can be
+    /// repeated.
     #[arg(
         long = "canary", value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true,
         default_missing_value = "true"
@@ -80,81 +87,81 @@ pub struct Explain {
     canaries: Vec<String>,
     #[command(flatten)]
     read: ReadArgs,
-    /// Ask `switchyard serve` at this admin address, as it has everything now.
+    /// Admin address of a running `switchyard serve`, to explain the request by its current state.
     #[arg(
         long,
         value_name = "URL",
         conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name"]
     )]
     control: Option<String>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     graph: GraphArgs,
 }
 
-/// What a request is explained in: a clock, proxies in front, and where IngressRoutes stand.
-struct Here<F> {
-    trusted_hops: u32,
+/// The surroundings of a request: a clock, the settings of the proxies, and the places of IngressRoutes.
+struct Here<'s, F> {
+    proxies: &'s Settings,
     find: F,
 }
 
-/// Explains a request, as the graph has it; with files and lines, where there are some.
+/// Explains a request by the snapshot of its host, with files and lines if they are known.
 #[must_use]
 pub fn explain_here(
-    excerpt: &Excerpt,
+    host_snapshot: &HostSnapshot,
     request: &Request,
-    trusted_hops: u32,
-    places: Option<&Places>,
+    proxies: &Settings,
+    places: Option<&SourceLocations>,
 ) -> Explanation {
     let find = |name: &Name, field: &str| {
         let (file, line) = places?.line(name, field)?;
         Some((file.to_string(), line))
     };
-    explain(excerpt, request, &Here { trusted_hops, find })
+    explain(host_snapshot, request, &Here { proxies, find })
 }
 
 // === impl Explain ===
 
 impl Explain {
-    /// Explains.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// If it is no request, or what it is about cannot be read.
+    /// If the request is invalid, or the objects cannot be read.
     pub async fn run(self) -> Result<ExitCode> {
         ensure!(
             self.control.is_some() || self.dir.is_some() || !Path::new(&self.url).is_dir(),
-            "{} is a directory: name HOST/PATH after it, such as www.example.com/cart",
+            "{} is a directory: add HOST/PATH after it, such as www.example.com/cart",
             self.url
         );
         let request = self.request()?;
+        let told = Settings {
+            xff_trusted_hops: self.xff_trusted_hops,
+            buckets: self.route_buckets,
+            ..Settings::default()
+        };
         let output = self.output;
         let explanation = match (&self.control, &self.dir) {
             (Some(url), _) => self.ask(url, &request).await?,
             (None, Some(dir)) => {
-                let Loaded { directory, graph, .. } = load(dir, self.graph.settings()).with_context(
-                    || "switchyard explain [DIR] HOST/PATH: the first of two is a directory of manifests",
+                let Loaded { directory, graph, .. } = load(dir, self.graph.settings(true)).with_context(
+                    || "switchyard explain [DIR] HOST/PATH: DIR must be a directory of manifests",
                 )?;
-                for problem in directory.problems() {
-                    eprintln!("{problem}");
+                for diagnostic in directory.diagnostics() {
+                    eprintln!("{diagnostic}");
                 }
                 explain_here(
-                    &graph.excerpt(&request.host()),
+                    &graph.host_snapshot(&request.host()),
                     &request,
-                    self.xff_trusted_hops,
+                    &told,
                     Some(&directory.published()),
                 )
             }
             (None, None) => {
-                let (graph, _) = load_cluster(self.read, self.graph.settings()).await?;
-                explain_here(
-                    &graph.excerpt(&request.host()),
-                    &request,
-                    self.xff_trusted_hops,
-                    None,
-                )
+                let (graph, _) = load_cluster(self.read, self.graph.settings(false)).await?;
+                explain_here(&graph.host_snapshot(&request.host()), &request, &told, None)
             }
         };
         match output.format() {
@@ -200,13 +207,13 @@ impl Explain {
         query.extend(canaries.texts().into_iter().map(|text| ("canary", text)));
         query.extend(self.headers.iter().map(|line| ("header", line.as_str())));
         let asked = Control::new(url).get("/debug/explain", &query).await;
-        asked.with_context(|| format!("{url} cannot be asked"))
+        asked.with_context(|| format!("cannot reach control at {url}"))
     }
 }
 
 // === impl Here ===
 
-impl<F: Fn(&Name, &str) -> Option<(String, usize)>> Surroundings for Here<F> {
+impl<F: Fn(&Name, &str) -> Option<(String, usize)>> Surroundings for Here<'_, F> {
     fn now(&self) -> Duration {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         now.unwrap_or_default()
@@ -216,8 +223,8 @@ impl<F: Fn(&Name, &str) -> Option<(String, usize)>> Surroundings for Here<F> {
         verify::verifies(algorithm, spki, text, signature)
     }
 
-    fn trusted_hops(&self) -> u32 {
-        self.trusted_hops
+    fn proxies(&self) -> &Settings {
+        self.proxies
     }
 
     fn find(&self, ingress_route: &Name, field: &str) -> Option<(String, usize)> {

@@ -1,4 +1,4 @@
-//! Whether control is well, and whether it is ready: `/healthz` and `/readyz`.
+//! Liveness and readiness of control: `/healthz` and `/readyz`.
 
 use crate::engine::Question;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
@@ -8,14 +8,14 @@ use tokio::{
     time::timeout,
 };
 
-/// How long the engine may be busy. Deriving everything of a big cluster anew takes a second or two.
+/// The time for which the engine may be busy. Building the graph of a large cluster takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the handlers need.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub struct Health {
     pub engine: mpsc::Sender<Question>,
-    /// Whether proxies are answered.
+    /// True once proxies are answered.
     pub ready: watch::Receiver<bool>,
 }
 
@@ -32,7 +32,7 @@ async fn healthz(State(Health { engine, .. }): State<Health>) -> (StatusCode, &'
 }
 
 async fn readyz(State(Health { ready, .. }): State<Health>) -> (StatusCode, &'static str) {
-    let not_yet = Err("the objects have not all been read yet\n");
+    let not_yet = Err("not all objects have been read yet\n");
     answer(if *ready.borrow() { Ok(()) } else { not_yet })
 }
 
@@ -43,11 +43,11 @@ fn answer(well: Result<(), &'static str>) -> (StatusCode, &'static str) {
     }
 }
 
-/// Whether the engine answers in time; else why not.
+/// Checks that the engine answers in time; the error is the reason why not.
 async fn alive(engine: &mpsc::Sender<Question>, patience: Duration) -> Result<(), &'static str> {
     let (reply, answer) = oneshot::channel();
     let asked = async {
-        let ended = "the engine has ended\n";
+        let ended = "the engine has stopped\n";
         engine.send(Question::Alive(reply)).await.map_err(|_| ended)?;
         answer.await.map_err(|_| ended)
     };
@@ -74,15 +74,8 @@ mod tests {
             bytes: Default::default(),
             sha256: String::new(),
         }));
-        let proxies = Proxies {
-            http: ([127, 0, 0, 1], 80).into(),
-            https: ([127, 0, 0, 1], 443).into(),
-            access_log: String::new(),
-            expose_branch: false,
-            xff_trusted_hops: 0,
-            minimum_tls: Default::default(),
-        };
-        Engine::new(Graph::new(Settings::default()), Translator::new(proxies), server)
+        let translator = Translator::new(Proxies::default());
+        Engine::new(Graph::new(Settings::default()), translator, server)
     }
 
     #[tokio::test]
@@ -107,7 +100,7 @@ mod tests {
         assert_eq!(healthz(State(health.clone())).await.0, StatusCode::OK);
         drop(batches);
         running.await.unwrap();
-        assert_eq!(alive(&asking, SOON).await, Err("the engine has ended\n"));
+        assert_eq!(alive(&asking, SOON).await, Err("the engine has stopped\n"));
         assert_eq!(healthz(State(health)).await.0, StatusCode::SERVICE_UNAVAILABLE);
     }
 

@@ -1,84 +1,150 @@
-//! The sets of keys (JWKS) that IngressRoutes name by URI: fetched, and fetched again before they are old.
+//! The key sets (JWKS) that IngressRoutes reference by URI: fetched, and refreshed before they are too old.
 //!
 //! ```text
-//! source -- Batch --> [ Gate ] -- Batch, with the sets --> engine
+//! source -- Batch --> [ Cache ] -- Batch, with the sets --> engine
 //!                      |    ^
 //!               URIs   v    | keys
 //!                     [ Fetcher ] -- GET --> issuers
 //! ```
 //!
-//! What was once got stays when it cannot be got again; how long it is trusted then is the filter's to know. An
-//! IngressRoute that names a set which nobody has asked for yet waits for the answer, a few seconds at most, and what it
-//! said before goes on: else its routes would be out of order for as long.
+//! A key set stays in use when it cannot be fetched again; the filter decides for how long it is trusted. An
+//! IngressRoute that references a new key set waits for it, a few seconds at most, while its last version stays in
+//! force: otherwise its routes would fail until then.
 //!
-//! # What a tenant may have fetched
+//! # Restrictions
 //!
-//! Whoever may write an IngressRoute chooses where control sends a GET to. So it is sent to no address that is special to
-//! the machine that control runs on: not to itself (loopback), and not to its link, where clouds tell secrets to whoever
-//! asks (169.254.169.254); `--jwks-allow-addresses` allows what has to be. What counts is the address that is connected to,
-//! whatever a name resolves to at another time. No redirect is followed, no credentials are sent, and nothing of an answer
-//! is told but its status code, and what it lacks to be a set of keys. Addresses inside of the cluster are allowed, as
-//! issuers live there: who does not want that lets a NetworkPolicy say so.
+//! Anyone who may write an IngressRoute chooses the target of a GET request. So control does not connect to addresses
+//! that are special to its machine: neither loopback, nor link-local addresses, where clouds serve secrets
+//! (169.254.169.254); `--jwks-allow-addresses` permits exceptions. The address that is connected to is checked,
+//! whatever a name resolves to at another time. Redirects are not followed, no credentials are sent, and the only parts
+//! of an answer that are reported are its status code and the reason why it is not a key set. Addresses inside the
+//! cluster are permitted, because issuers run there; a NetworkPolicy can forbid them.
 
-mod addresses;
-mod fetch;
-mod gate;
-mod keeper;
-mod named;
-mod stats;
+pub(crate) mod fetch;
 
-pub use self::{fetch::FetchError, stats::Stats};
+pub use self::fetch::FetchError;
 
-use self::{addresses::Addresses, fetch::Fetcher, gate::Gate};
-use crate::cli::parse_duration;
+use self::fetch::Fetcher;
+use crate::{
+    cache::{self, Cache, Lookup, Stats, Uses},
+    cli::parse_duration,
+};
 use anyhow::Result;
 use clap::Args;
-use futures_util::{StreamExt, stream::FuturesUnordered};
 use ipnet::IpNet;
-use std::{
-    future,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use switchyard_core::{
+    ObjectId,
+    address::AddressRule,
+    ingressroute::policy::Auth,
+    object::{Batch, FetchedKeys, IngressRoute, Jwks, Object},
 };
-use switchyard_core::object::{Batch, FetchedKeys, IngressRoute, Jwks, Object};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::mpsc;
 
-/// Fetches that may be under way at once.
-const AT_ONCE: usize = 64;
+/// The refresh interval where an issuer sets none.
+const REFRESH: Duration = Duration::from_secs(300);
+/// The maximum refresh interval, whatever an issuer sets: keys that it has withdrawn are not trusted for longer.
+const LATEST: Duration = Duration::from_secs(3600);
 
-/// How sets of keys are fetched.
+/// The settings for fetching key sets.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Keys of JWT issuers (JWKS)")]
 pub struct JwksArgs {
-    /// CAs, PEM, that issuers' certificates may come from beside those that this system trusts.
+    /// PEM file of CAs that are trusted for issuers, besides those of this system.
     #[arg(long, value_name = "FILE")]
     jwks_ca_file: Option<PathBuf>,
-    /// Addresses that JWKS may be fetched from although they are special, such as 169.254.0.0/16. Loopback is one of them
-    /// if objects come from an API server.
+    /// Special addresses that JWKS may be fetched from, such as 169.254.0.0/16. Loopback addresses are special, too, if
+    /// objects come from an API server.
     #[arg(long, value_name = "CIDR,...", value_delimiter = ',')]
     jwks_allow_addresses: Vec<IpNet>,
-    /// How long JWKS are kept at least before they are fetched again, however short their issuers say.
+    /// Minimum refresh interval of JWKS, even if an issuer sets a shorter one.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     jwks_min_refresh: Duration,
 }
 
-/// What fetches.
+/// A fetcher of key sets, ready to run.
 #[derive(Debug)]
 pub struct JwksFetching {
     fetcher: Fetcher,
     stats: Arc<Stats>,
-    /// A set is fetched again, after it was got.
+    /// The minimum refresh interval.
     soonest: Duration,
+}
+
+/// The lookup of key sets by URI.
+#[derive(Debug)]
+pub(crate) struct JwksLookup {
+    /// The minimum refresh interval, whatever an issuer sets.
+    pub(crate) soonest: Duration,
+}
+
+// === impl JwksLookup ===
+
+impl Lookup for JwksLookup {
+    /// The time that a set is trusted for when it cannot be fetched again, if the IngressRoute limits it.
+    type Use = Option<Duration>;
+    type Value = FetchedKeys;
+    type Error = FetchError;
+    const SUBJECT: &'static str = "the JWKS of an issuer";
+    const LONGEST_RETRY: Duration = REFRESH;
+
+    fn uses(object: &Object) -> Uses<Self::Use> {
+        match object {
+            Object::IngressRoute(route) => uses(route),
+            _ => Uses::new(),
+        }
+    }
+
+    fn id(uri: Arc<str>) -> ObjectId {
+        ObjectId::jwks(uri)
+    }
+
+    fn object(uri: Arc<str>, keys: Result<Self::Value, String>) -> Object {
+        Object::Jwks(Jwks { uri, keys })
+    }
+
+    fn describe(FetchedKeys { keys, left_out, .. }: &Self::Value) -> String {
+        let names = keys.iter().map(|key| key.kid.as_deref().unwrap_or("without kid"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        match left_out {
+            Some(left_out) => format!("{} ({names}); ignored: {left_out}", keys.len()),
+            None => format!("{} ({names})", keys.len()),
+        }
+    }
+
+    fn refresh(&self, max_age: Option<Duration>, uses: &[Self::Use]) -> Duration {
+        let wanted = max_age.map_or(REFRESH, |age| age.max(self.soonest).min(LATEST));
+        let stale = uses.iter().copied().flatten().min();
+        // So that a failed fetch can be retried in time.
+        let most = stale.map_or(LATEST, |stale| stale / 2);
+        wanted.min(most)
+    }
+}
+
+fn uses(IngressRoute { spec, .. }: &IngressRoute) -> Uses<Option<Duration>> {
+    let of_host = spec.virtualhost.iter().flat_map(|host| &host.auth);
+    let of_routes = spec.routes.iter().flat_map(|route| &route.auth);
+    let ways = of_host.chain(of_routes).flat_map(Auth::all_ways);
+    let mut uses = Uses::<Option<Duration>>::new();
+    for jwks in ways
+        .filter_map(|ways| Some(&ways.jwt?.jwks))
+        .filter(|jwks| !jwks.uri.is_empty())
+    {
+        let stale = jwks
+            .max_stale_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs);
+        let shortest = uses.entry(jwks.uri.as_str().into()).or_default();
+        *shortest = [*shortest, stale].into_iter().flatten().min();
+    }
+    uses
 }
 
 // === impl JwksArgs ===
 
 impl JwksArgs {
-    /// Gets ready. `local`: objects come from this machine, and who writes them may reach what is on it.
+    /// Creates the fetcher. `local` is true if objects come from this machine: their authors may reach its loopback
+    /// addresses.
     ///
     /// # Errors
     ///
@@ -89,7 +155,7 @@ impl JwksArgs {
             jwks_allow_addresses,
             jwks_min_refresh,
         } = self;
-        let addresses = Addresses::new(jwks_allow_addresses, local);
+        let addresses = AddressRule::new(jwks_allow_addresses, local);
         Ok(JwksFetching {
             fetcher: Fetcher::new(addresses, jwks_ca_file.as_deref())?,
             stats: Arc::default(),
@@ -106,40 +172,25 @@ impl JwksFetching {
         Arc::clone(&self.stats)
     }
 
-    /// Passes batches on, with the sets that they name, until the source ends or nobody takes them.
-    pub async fn run(self, mut batches: mpsc::Receiver<Batch>, engine: mpsc::Sender<Batch>) {
+    /// Forwards batches, with the key sets that they reference, until the source ends or the receiver is dropped.
+    pub async fn run(self, batches: mpsc::Receiver<Batch>, engine: mpsc::Sender<Batch>) {
         let Self {
             fetcher,
             stats,
             soonest,
         } = self;
-        let mut gate = Gate::new(stats, soonest);
-        let mut fetches = FuturesUnordered::new();
-        loop {
-            for uri in gate.start(Instant::now(), AT_ONCE - fetches.len()) {
-                fetches.push(fetch(&fetcher, uri));
-            }
-            tokio::select! {
-                batch = batches.recv(), if gate.is_open() => match batch {
-                    Some(batch) => gate.take(batch, Instant::now()),
-                    None => return,
-                },
-                Some((uri, fetched)) = fetches.next() => {
-                    gate.fetched(&uri, fetched, Instant::now(), SystemTime::now());
-                }
-                () = until(gate.next()) => {}
-            }
-            if let Some(batch) = gate.batch(Instant::now())
-                && engine.send(batch).await.is_err()
-            {
-                return;
-            }
-        }
+        let cache = Cache::new(stats, JwksLookup { soonest });
+        let fetcher = Arc::new(fetcher);
+        let fetch = move |uri: Arc<str>| {
+            let fetcher = fetcher.clone();
+            async move { fetcher.fetch(&uri).await }
+        };
+        cache::run(cache, fetch, batches, engine).await;
     }
 }
 
-/// For commands that look and go: what is at a URI is for `serve` to know, from where it runs. There is a set, without
-/// keys.
+/// Assumes an empty key set for every URI. Commands that read objects once do not fetch, because only `serve` runs
+/// where the URIs have to be reachable.
 pub fn assume<'r>(routes: impl IntoIterator<Item = &'r IngressRoute>) -> Vec<Object> {
     let uris = routes.into_iter().flat_map(IngressRoute::jwks_uris);
     let set = |uri: &str| {
@@ -147,23 +198,12 @@ pub fn assume<'r>(routes: impl IntoIterator<Item = &'r IngressRoute>) -> Vec<Obj
             uri: uri.into(),
             keys: Ok(FetchedKeys {
                 keys: Vec::new(),
+                left_out: None,
                 fetched: 0,
             }),
         })
     };
     uris.map(set).collect()
-}
-
-async fn fetch(fetcher: &Fetcher, uri: Arc<str>) -> (Arc<str>, Result<fetch::Fetched, FetchError>) {
-    let fetched = fetcher.fetch(&uri).await;
-    (uri, fetched)
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => future::pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What replicas do together: one of them writes statuses, and all tell it how far their proxies are.
+//! The cooperation of replicas: the leader writes statuses, and all report the progress of their proxies to it.
 
 use crate::{
     metrics::ClusterMetrics,
     source::Cluster,
-    status::{self, News, Others},
+    status::{self, Others, StatusEvent},
 };
 use clap::Args;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -20,14 +20,14 @@ use tokio::{
 };
 use tracing::debug;
 
-/// How long it may take to give the Leases back.
+/// The timeout for releasing the Leases.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who of several replicas writes statuses. All of them serve proxies.
+/// The settings of leader election. The leader writes statuses; all replicas serve proxies.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Statuses")]
 pub struct LeaderArgs {
-    /// The Lease that the replica which writes statuses holds.
+    /// Name of the Lease for leader election. The leader writes statuses.
     #[arg(
         long,
         value_name = "NAME",
@@ -35,27 +35,27 @@ pub struct LeaderArgs {
         conflicts_with = "manifests"
     )]
     leader_election_name: String,
-    /// The namespace of the Lease [default: the pod's own, or that of the context].
+    /// Namespace of the Lease [default: the pod's own, or that of the context].
     #[arg(long, value_name = "NAMESPACE", conflicts_with = "manifests")]
     leader_election_namespace: Option<String>,
-    /// Write statuses without a Lease: for an installation that never has more than one replica.
+    /// Write statuses without leader election, for an installation that never has more than one replica.
     #[arg(long, conflicts_with = "manifests")]
     disable_leader_election: bool,
 }
 
 /// The running tasks.
 pub struct Leader {
-    /// What there is to tell of them, and of the watches.
+    /// The metrics of these tasks, and of the watches.
     pub metrics: ClusterMetrics,
-    /// Those that are to be ended.
+    /// The tasks to be stopped, each with its signal.
     tasks: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 // === impl LeaderArgs ===
 
 impl LeaderArgs {
-    /// Starts to write statuses, whenever this replica leads. What the engine is to tell goes to the sender.
-    pub fn start(self, cluster: Cluster, server: Server) -> (mpsc::UnboundedSender<News>, Leader) {
+    /// Starts the tasks, which write statuses while this replica leads. Returns the sender for the engine's events.
+    pub fn start(self, cluster: Cluster, server: Server) -> (mpsc::UnboundedSender<StatusEvent>, Leader) {
         let Self {
             leader_election_name: name,
             leader_election_namespace: namespace,
@@ -112,21 +112,21 @@ impl LeaderArgs {
 // === impl Leader ===
 
 impl Leader {
-    /// Gives the Leases back, so that the others need not wait.
+    /// Releases the Leases, so that other replicas need not wait.
     pub async fn stop(self) {
         let ended = self.tasks.into_iter().map(|(stop, task)| {
-            // The task hears that the sender went, too.
-            stop.send(()).unwrap_or_default();
+            // A dropped sender stops the task, too.
+            stop.send(()).ok();
             task
         });
         let ended = futures_util::future::join_all(ended);
         if tokio::time::timeout(PATIENCE, ended).await.is_err() {
-            debug!("The Leases could not be given back in time");
+            debug!("Could not release the Leases in time");
         }
     }
 }
 
-/// Starts what ends when it is told to.
+/// Spawns a task that ends on a signal.
 fn start<F>(task: impl FnOnce(oneshot::Receiver<()>) -> F) -> (oneshot::Sender<()>, JoinHandle<()>)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -148,7 +148,7 @@ fn replica(candidate: &Candidate) -> Replica {
     }
 }
 
-/// Where this replica's own Events belong.
+/// The pod of this replica, for its own Events.
 fn pod(candidate: &Candidate) -> ObjectReference {
     let Candidate {
         namespace, identity, ..
@@ -163,7 +163,7 @@ fn pod(candidate: &Candidate) -> ObjectReference {
     }
 }
 
-/// What no other replica calls itself: the pod's name, or else the machine's and the process's.
+/// A name that is unique among replicas: the pod's, or else the host's with the process ID.
 fn identity() -> String {
     env::var("POD_NAME").unwrap_or_else(|_| {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -2,11 +2,13 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod cache;
 pub mod certgen;
 pub mod check;
 pub mod cli;
 pub mod client;
 pub mod crds;
+pub mod dns;
 pub mod edit;
 pub mod engine;
 pub mod explain;
@@ -22,6 +24,7 @@ pub mod metrics;
 pub mod paint;
 pub mod place;
 pub mod proxies;
+pub mod refused;
 pub mod serve;
 pub mod shutdown;
 pub mod source;

@@ -1,4 +1,4 @@
-//! What is live: waiting until a switch has a branch active on every connected proxy.
+//! Waits until a switch has a branch active on every connected proxy.
 
 use crate::engine::Question;
 use serde::{Deserialize, Serialize};
@@ -10,48 +10,48 @@ use tokio::{
     time::Instant,
 };
 
-/// Asks the engine to say when a switch has a branch active.
+/// A request to the engine for a reply once a switch has a branch active.
 #[derive(Debug)]
 pub struct Await {
-    wanted: Wanted,
+    wanted: SwitchTarget,
     reply: Option<oneshot::Sender<Published>>,
 }
 
-/// What the proxies are to have for a switch to be live.
+/// The generation that proxies must have for a switch to be live.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
     pub generation: u64,
-    /// When that was published; none if it was before it was asked for.
+    /// The time of its publication; `None` if that was before the request.
     pub at: Option<Instant>,
 }
 
-/// Which switch, and which branch it is to have.
+/// A switch, and the branch that it should have active.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The IngressRoute that the delegating route stands in.
+pub struct SwitchTarget {
+    /// The IngressRoute with the delegating route.
     pub owner: Name,
     /// The `match` of the delegating route.
     pub prefix: String,
     pub branch: Name,
 }
 
-/// How a switch has come to the proxies.
+/// The state of a switch on the proxies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether the routing table has the branch active. If not, nothing was waited for.
+    /// True if the routing table has the branch active. If false, proxies were not waited for.
     pub accepted: bool,
-    /// How many proxies have it.
+    /// The number of proxies that have it.
     pub live: usize,
-    /// Of how many that are connected.
+    /// The number of connected proxies.
     pub of: usize,
-    /// Each of them, where control was asked.
+    /// The report of each proxy, if control was asked.
     pub proxies: Vec<ProxyReport>,
-    /// What the status says of them, where that was asked and it is not live on all.
+    /// The message of the status, if the status was read and the switch is not live on all proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
 }
 
-/// How one proxy took it.
+/// The state of the switch on one proxy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProxyReport {
     pub node: String,
@@ -59,27 +59,27 @@ pub struct ProxyReport {
     pub state: ProxyState,
 }
 
-/// What a proxy did with an update.
+/// The response of a proxy to an update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "state")]
 pub enum ProxyState {
-    /// It has acknowledged everything.
+    /// The proxy has acknowledged everything.
     Live {
-        /// How long after control published it, in milliseconds. None if it was published before it was asked for.
+        /// The time since control published it, in milliseconds; `None` if that was before the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after_ms: Option<f64>,
     },
-    /// It has refused something.
+    /// The proxy has rejected a resource.
     Refused { reasons: Vec<String> },
-    /// It has not answered yet.
+    /// The proxy has not answered yet.
     Waiting,
-    /// It left before it answered.
+    /// The proxy disconnected before it answered.
     Disconnected,
 }
 
-/// Waits until the switch is on every proxy that is connected, or for as long as `timeout`.
+/// Waits until the switch is live on every connected proxy, for as long as `timeout`.
 pub async fn report(
-    wanted: Wanted,
+    wanted: SwitchTarget,
     engine: &mpsc::Sender<Question>,
     server: &Server,
     timeout: Duration,
@@ -106,8 +106,8 @@ pub async fn report(
 // === impl Await ===
 
 impl Await {
-    /// Answers if one of the switches is as it is wanted; each comes with the generation since which it is as it is. Says
-    /// whether the request is done with.
+    /// Replies if one of the switches has the wanted branch active; each comes with the generation since which it is in
+    /// its current state. Returns true if the request is done.
     pub(crate) fn answer<'t>(
         &mut self,
         switches: impl Iterator<Item = (&'t Switch, u64)>,
@@ -121,14 +121,14 @@ impl Await {
             return false;
         };
         let published = Published { generation, at };
-        // If nobody waits any longer there is nobody to tell.
+        // A dropped receiver is not an error.
         self.reply.take().map(|reply| reply.send(published)).is_some()
     }
 }
 
-// === impl Wanted ===
+// === impl SwitchTarget ===
 
-impl Wanted {
+impl SwitchTarget {
     fn is_met(
         &self,
         Switch {
@@ -139,7 +139,7 @@ impl Wanted {
         }: &Switch,
     ) -> bool {
         let wanted = path::normalise(&self.prefix);
-        *owner == self.owner && wanted.as_deref() == Some(prefix) && *active == self.branch
+        *owner == self.owner && wanted.as_deref() == Ok(prefix) && *active == self.branch
     }
 }
 
@@ -156,7 +156,7 @@ impl Report {
         }
     }
 
-    /// `lag` is for how long the proxies had had it when they began to be waited for.
+    /// Reports the verdicts of the proxies. `lag` is the time between publication and the start of the wait.
     fn accepted(verdicts: Vec<Verdict>, lag: Option<Duration>) -> Self {
         let proxies: Vec<_> = verdicts
             .into_iter()
@@ -192,7 +192,7 @@ impl ProxyReport {
     }
 }
 
-/// To the microsecond.
+/// Converts to milliseconds, rounded to a microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,8 +1,9 @@
-//! A directory or a cluster read once, for commands that look at it and go. JWKS that are named by URI are taken to be there.
+//! Loads a directory or a cluster once, for commands that do not watch it. JWKS that are referenced by URI are assumed
+//! to exist.
 
 use crate::{
     jwks,
-    manifests::{Directory, Look, Problem, Severity},
+    manifests::{Diagnostic, Directory, Look, Severity},
     source::ReadArgs,
 };
 use anyhow::{Context, Result, ensure};
@@ -12,34 +13,34 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_core::{
-    Change, Graph, Name, Object, ObjectId, Settings, Status,
+    Change, Graph, Name, Object, ObjectId, Settings, Status, StatusError,
     object::{Batch, Kind},
 };
 use switchyard_k8s::watch;
 use tokio::sync::mpsc;
 
-/// How long an API server may take to list everything.
+/// The timeout for listing everything from an API server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A directory, and the graph of what can be read in it.
+/// A directory, and the graph of its readable objects.
 #[derive(Debug)]
 pub struct Loaded {
     pub directory: Directory,
     pub graph: Graph,
-    /// What there is, as the change from nothing.
+    /// Everything in the graph, as the change from an empty one.
     pub change: Change,
 }
 
-/// Reads a cluster: what its IngressRoutes come to, and that as the change from nothing.
+/// Loads a cluster. Returns its graph, and everything in it as the change from an empty one.
 ///
 /// # Errors
 ///
-/// If nothing says where the API server is, or it does not answer.
+/// If no API server is configured, or it does not answer.
 pub async fn load_cluster(read: ReadArgs, settings: Settings) -> Result<(Graph, Change)> {
     let (sender, mut batches) = mpsc::channel(1);
     let (cluster, options) = read.options();
     let client = cluster.client().await?;
-    // Watches try for ever; who waits at a terminal is to be told.
+    // Watches retry forever, but a user at a terminal has to see the error.
     client
         .apiserver_version()
         .await
@@ -49,30 +50,30 @@ pub async fn load_cluster(read: ReadArgs, settings: Settings) -> Result<(Graph, 
     watches.abort();
     let first = first.ok().flatten().with_context(|| {
         format!(
-            "the API server has not listed everything in {PATIENCE:?}: may this account list \
+            "the API server has not listed everything in {PATIENCE:?}: is this account allowed to list \
              IngressRoutes, TLSCertificateDelegations, Services, EndpointSlices and Secrets?"
         )
     })?;
     Ok(graph(first, settings))
 }
 
-/// Reads a directory.
+/// Loads a directory.
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If it is not a directory.
 pub fn load(dir: &Path, settings: Settings) -> Result<Loaded> {
     Ok(read(existing(dir)?, Look::Everything, settings))
 }
 
-/// Reads one file of a directory, by name, as it is: nothing is derived from it.
+/// Reads one file of a directory by name, without a graph.
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If it is not a directory.
 pub fn load_file(dir: &Path, name: &str) -> Result<Directory> {
     let mut directory = existing(dir)?;
-    // What is in the batch is in the directory, too.
+    // The directory has the objects of the batch, too.
     drop(directory.look(Look::Told([Arc::from(name)].into()), Instant::now()));
     Ok(directory)
 }
@@ -83,7 +84,7 @@ fn existing(dir: &Path) -> Result<Directory> {
         .with_context(|| format!("cannot read the directory {}", dir.display()))?;
     ensure!(
         metadata.is_dir(),
-        "{} is no directory: name the one that the manifests are in",
+        "{} is not a directory: pass a directory of manifests",
         dir.display()
     );
     Ok(Directory::new(dir))
@@ -101,7 +102,7 @@ fn read(mut directory: Directory, look: Look, settings: Settings) -> Loaded {
 fn graph(Batch { applied, .. }: Batch, settings: Settings) -> (Graph, Change) {
     let mut graph = Graph::new(settings);
     let routes = applied.iter().filter_map(|object| match object {
-        Object::IngressRoute(route) => Some(route),
+        Object::IngressRoute(route) => Some(&**route),
         _ => None,
     });
     for object in jwks::assume(routes).into_iter().chain(applied) {
@@ -114,21 +115,21 @@ fn graph(Batch { applied, .. }: Batch, settings: Settings) -> (Graph, Change) {
 // === impl Loaded ===
 
 impl Loaded {
-    /// Everything that is wrong: with the files, and with the IngressRoutes in them.
+    /// All errors and warnings, about the files and about their IngressRoutes.
     #[must_use]
-    pub fn problems(&self) -> Vec<Problem> {
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
         let of_statuses = self
             .graph
             .statuses()
             .flat_map(|(name, status)| self.status_problems(name, status));
-        let mut problems = self.directory.problems();
-        problems.extend(of_statuses);
-        problems.sort();
-        problems
+        let mut diagnostics = self.directory.diagnostics();
+        diagnostics.extend(of_statuses);
+        diagnostics.sort();
+        diagnostics
     }
 
-    /// The errors of a status, where they stand. An orphan may have some, and to be one is none.
-    fn status_problems(&self, name: &Name, status: &Status) -> Vec<Problem> {
+    /// The errors and warnings of a status, with their positions. Being orphaned is not an error in itself.
+    fn status_problems(&self, name: &Name, status: &Status) -> Vec<Diagnostic> {
         let id = ObjectId {
             kind: Kind::IngressRoute,
             name: name.clone(),
@@ -136,14 +137,23 @@ impl Loaded {
         let Some((file, entry)) = self.directory.entry(&id) else {
             return Vec::new();
         };
-        let problem = |error: &switchyard_core::StatusError| Problem {
+        let Status {
+            state: _,
+            errors,
+            warnings,
+        } = status;
+        let diagnostic = |severity, StatusError { field, message }: &StatusError| Diagnostic {
             file: file.clone(),
-            position: entry.positions.find(&error.field),
-            severity: Severity::Error,
+            position: entry.positions.find(field),
+            severity,
             object: id.to_string(),
-            field: error.field.clone(),
-            message: error.message.clone(),
+            field: field.clone(),
+            message: message.clone(),
         };
-        status.errors.iter().map(problem).collect()
+        let errors = errors.iter().map(|error| diagnostic(Severity::Error, error));
+        let warnings = warnings
+            .iter()
+            .map(|warning| diagnostic(Severity::Warning, warning));
+        errors.chain(warnings).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The log: how it is written, and what is, which can be changed while it runs.
+//! The log: its format, and its level, which can be changed at run time.
 
 use crate::paint::Paint;
 use anyhow::{Context, Result, ensure};
@@ -10,10 +10,10 @@ use std::{
 use tracing::{info, level_filters::LevelFilter};
 use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
-/// kube tells of each try that failed; the watches tell of what comes of it.
+/// The directive that silences kube's log of each failed try; the watches log the outcome.
 const ALWAYS: &str = "kube_client=off";
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum LogFormat {
     #[default]
@@ -21,10 +21,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged; a handle, cheap to clone.
+/// The log level; a handle, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LogLevel {
-    /// As it was told.
+    /// The level as it was given.
     text: Arc<Mutex<String>>,
     filter: reload::Handle<EnvFilter, Registry>,
 }
@@ -33,7 +33,7 @@ pub struct LogLevel {
 ///
 /// # Errors
 ///
-/// If the level is none, or there is a log already.
+/// If the level is invalid, or a log was started before.
 pub fn start(level: &str, format: LogFormat) -> Result<LogLevel> {
     let filter = filter(level).with_context(|| format!("--log-level: {level:?}"))?;
     let (filter, handle) = reload::Layer::new(filter);
@@ -50,19 +50,19 @@ pub fn start(level: &str, format: LogFormat) -> Result<LogLevel> {
     Ok(LogLevel::new(level, handle))
 }
 
-/// A level, or levels by module. A bare word that is no level would log that module alone, and nothing else: it is more
-/// likely a slip, and refused.
+/// Parses a level, or levels by module. A bare word that is not a level is rejected as a likely typo: it would log only
+/// that module.
 fn filter(text: &str) -> Result<EnvFilter> {
     let text = text.trim();
-    ensure!(!text.is_empty(), "names no level");
+    ensure!(!text.is_empty(), "empty log level");
     for directive in text.split(',') {
         let is_bare = !directive.contains(['=', '[']);
         ensure!(
             !is_bare || directive.trim().parse::<LevelFilter>().is_ok(),
-            "{directive:?} is no level: off, error, warn, info, debug or trace"
+            "{directive:?} is not a log level: use off, error, warn, info, debug or trace"
         );
     }
-    EnvFilter::try_new(format!("{ALWAYS},{text}")).context("no such filter")
+    EnvFilter::try_new(format!("{ALWAYS},{text}")).context("invalid log filter")
 }
 
 // === impl LogLevel ===
@@ -75,22 +75,22 @@ impl LogLevel {
         }
     }
 
-    /// As it was told last.
+    /// The level that was given last.
     #[must_use]
     pub fn get(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Logs what `level` says from now on.
+    /// Changes the level.
     ///
     /// # Errors
     ///
-    /// If it cannot be understood: then nothing has changed.
+    /// If the level is invalid, in which case nothing changes.
     pub fn set(&self, level: &str) -> Result<()> {
         let new = filter(level)?;
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before: the new one may have this line unsaid.
-        info!(from = *text, to = level.trim(), "The log level changes");
+        // Logged before the change, because the new level may suppress this line.
+        info!(from = *text, to = level.trim(), "Changing the log level");
         self.filter.reload(new)?;
         level.trim().clone_into(&mut text);
         Ok(())

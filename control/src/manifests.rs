@@ -1,41 +1,42 @@
 //! A directory of manifests, as a source of objects.
 //!
 //! ```text
-//! file -> [ yaml: Node ] -> [ file: Entry, Problem ] -> [ Directory ] -> Batch -> the engine
-//!                                                            ^  \--> [ places: Places ] -> the admin interface
-//!                                     [ watch ]: what changed, and when to look
+//! file -> [ yaml: Node ] -> [ file: Entry, Diagnostic ] -> [ Directory ] -> Batch -> the engine
+//!                                                            ^  \--> [ SourceLocations ] -> the admin interface
+//!                        [ watch ]: changed files, and times to look
 //! ```
 //!
-//! Every error knows its file and line. A file that does not read keeps its last good state.
+//! Every error has its file and line. A file that cannot be parsed keeps its last good state.
 
 mod directory;
 mod file;
+mod locations;
 mod node;
-mod places;
 mod scalar;
+mod unique;
 pub mod watch;
 mod yaml;
 
 pub use self::{
     directory::{Directory, Look, manifest_name},
     file::{Entry, File, objects, read},
+    locations::SourceLocations,
     node::{Content, Key, Node, Position, Positions, Span},
-    places::Places,
     scalar::resolve,
     yaml::{Documents, SyntaxError, documents},
 };
 
 use std::{fmt, sync::Arc};
 
-/// Something that is wrong with a manifest, and where.
+/// An error or a warning about a manifest, with its position.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
+pub struct Diagnostic {
     pub file: Arc<str>,
     pub position: Position,
     pub severity: Severity,
-    /// `Kind namespace/name`, as far as it is known.
+    /// The object, `Kind namespace/name`, as far as it is known.
     pub object: String,
-    /// As kubectl writes it. Empty: the whole object.
+    /// The path as kubectl writes it; empty for the whole object.
     pub field: String,
     pub message: String,
 }
@@ -43,26 +44,26 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     Error,
-    /// It has no effect on what is served.
+    /// A problem without effect on what is served.
     Warning,
 }
 
-// === impl Problem ===
+// === impl Diagnostic ===
 
-impl Problem {
-    /// Whether what it tells of is refused.
+impl Diagnostic {
+    /// Returns true if the object or file is rejected because of it.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// `file:line`.
+    /// The place, `file:line`.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.position.line)
     }
 
-    /// What it is about and what it says: all but the place.
+    /// The object, field and message, without the place.
     #[must_use]
     pub fn text(&self) -> String {
         let parts = [&self.object, &self.field, &self.message];
@@ -75,7 +76,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place(), self.text())
     }

@@ -1,7 +1,7 @@
-//! What Prometheus is told, and where: `/metrics`, with `/healthz` and `/readyz` for the kubelet.
+//! Metrics for Prometheus: `/metrics`, with `/healthz` and `/readyz` for the kubelet.
 //!
-//! Everything is read when it is asked for, and nothing of it asks the engine: a scrape costs no path that serves, and is
-//! answered even while the engine hangs.
+//! Metrics are read at each scrape, and without the engine: a scrape does not slow down serving, and is answered even
+//! while the engine hangs.
 
 pub mod family;
 pub mod process;
@@ -12,9 +12,9 @@ use self::{
     process::Process,
 };
 use crate::{
-    engine::Tally,
+    cache,
+    engine::GraphStats,
     health::{self, Health},
-    jwks,
 };
 use axum::{
     Router,
@@ -31,45 +31,48 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 use switchyard_k8s::{status::writer::Stats, watch::Restarts};
-use switchyard_xds::ads::{Proxy, Server};
+use switchyard_xds::{
+    ads::{Proxy, Server},
+    resource::ResourceType,
+};
 use tokio::sync::watch;
 
 /// The classic text format, which every scraper reads.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Seconds. A commit takes microseconds where one root is derived, and a second or more where all of a big cluster are.
+/// Buckets in seconds. A commit takes microseconds for one root, and a second or more for all roots of a large cluster.
 const BUILD_BUCKETS: [f64; 11] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
-/// Seconds. A switch takes milliseconds; a new cluster that has to warm up may take 15 s, and a proxy that is silent for a
-/// minute is no longer waited for.
+/// Buckets in seconds. A switch takes milliseconds; a new cluster that has to warm up may take 15 s, and a proxy that
+/// is silent for a minute is no longer waited for.
 const PROPAGATION_BUCKETS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
 ];
 
-/// What is observed as it happens.
+/// Histograms that are observed as events happen.
 #[derive(Clone, Debug)]
 pub struct Timings {
     pub graph_build_seconds: Histogram,
     pub propagation_seconds: Histogram,
 }
 
-/// What there is to read from.
+/// The sources of all metrics.
 #[derive(Debug)]
 pub struct Metrics {
     pub server: Server,
-    pub tally: Arc<Tally>,
+    pub graph_stats: Arc<GraphStats>,
     pub timings: Timings,
-    pub fetches: Arc<jwks::Stats>,
-    /// None: objects come from a directory.
+    pub fetches: Arc<cache::Stats>,
+    /// The sources for an API server; `None` if objects come from a directory.
     pub cluster: Option<ClusterMetrics>,
 }
 
-/// What there is to read from where objects come from an API server.
+/// The sources of metrics about an API server.
 #[derive(Clone, Debug)]
 pub struct ClusterMetrics {
     pub restarts: Arc<Restarts>,
     pub writes: Arc<Stats>,
-    /// Whether this replica writes statuses.
+    /// True while this replica writes statuses.
     pub leading: watch::Receiver<bool>,
 }
 
@@ -110,7 +113,7 @@ impl Collector for Metrics {
         let build = ("version", env!("CARGO_PKG_VERSION"), Value::Integer(1));
         out.gauges(
             "switchyard_build_info",
-            "Which Switchyard this is; always 1",
+            "Version of Switchyard; always 1",
             [build],
         )?;
         self.graph(&mut out)?;
@@ -129,31 +132,33 @@ impl Collector for Metrics {
 
 impl Metrics {
     fn graph(&self, out: &mut Exposition<'_>) -> fmt::Result {
-        let Self { tally, timings, .. } = self;
+        let Self {
+            graph_stats, timings, ..
+        } = self;
         let seconds = &timings.graph_build_seconds;
         out.histogram(
             "switchyard_graph_build_seconds",
-            "How long it took to derive what a change of objects reaches",
+            "Duration of graph builds",
             seconds,
         )?;
-        let objects = tally
+        let objects = graph_stats
             .objects()
             .map(|(kind, count)| ("kind", kind.as_str(), Value::Integer(count)));
-        out.gauges("switchyard_objects", "Objects that are known", objects)?;
-        let states = tally
+        out.gauges("switchyard_objects", "Objects by kind", objects)?;
+        let states = graph_stats
             .states()
             .map(|(state, count)| ("status", state.as_str(), Value::Integer(count)));
         out.gauges("switchyard_ingressroutes", "IngressRoutes by status", states)?;
-        out.gauge("switchyard_hosts", "Hosts that are served", tally.hosts())?;
+        out.gauge("switchyard_hosts", "Served hosts", graph_stats.hosts())?;
         out.gauge(
             "switchyard_switches",
-            "Delegating routes, once for each host that they are reached from",
-            tally.switches(),
+            "Delegating routes, counted once for each host that leads to them",
+            graph_stats.switches(),
         )?;
         out.counter(
             "switchyard_switched_total",
-            "How often a switch moved from one branch to another",
-            Value::Integer(tally.switched()),
+            "Switches of delegating routes from one branch to another",
+            Value::Integer(graph_stats.switched()),
         )
     }
 
@@ -162,12 +167,12 @@ impl Metrics {
         let results = [("success", fetches.successes()), ("failure", fetches.failures())];
         out.counters(
             "switchyard_jwks_fetches_total",
-            "JWKS that were fetched, or were not to be had",
+            "Fetches of JWKS by result",
             results.map(|(result, count)| ("result", result, Value::Integer(count))),
         )?;
         out.gauge(
             "switchyard_jwks_failing",
-            "JWKS that could not be fetched the last time",
+            "JWKS whose last fetch failed",
             fetches.failing(),
         )
     }
@@ -175,24 +180,27 @@ impl Metrics {
     fn xds(&self, out: &mut Exposition<'_>) -> fmt::Result {
         let proxies = self.server.proxies();
         let count = |is: fn(&&Proxy) -> bool| proxies.iter().filter(is).count() as u64;
-        out.gauge(
-            "switchyard_xds_connections",
-            "Proxies that are connected",
-            count(|_| true),
-        )?;
+        out.gauge("switchyard_xds_connections", "Connected proxies", count(|_| true))?;
         out.gauge(
             "switchyard_xds_proxies_behind",
-            "Connected proxies that have not yet taken the newest configuration",
+            "Connected proxies that have not yet answered the newest configuration",
             count(|proxy| proxy.silent_for.is_some()),
         )?;
-        out.gauge(
+        let types = ResourceType::ALL.map(|kind| (kind, kind.to_string()));
+        let refusing = |of: ResourceType| {
+            let refuses = |proxy: &&Proxy| proxy.nacks.iter().any(|nack| nack.resource_type == of);
+            Value::Integer(proxies.iter().filter(refuses).count() as u64)
+        };
+        out.gauges(
             "switchyard_xds_proxies_refusing",
-            "Connected proxies that refuse some of the newest configuration",
-            count(|proxy| !proxy.nacks.is_empty()),
+            "Connected proxies that reject one of the newest resources, by type",
+            types
+                .iter()
+                .map(|(kind, name)| ("type", name.as_str(), refusing(*kind))),
         )?;
         out.histogram(
             "switchyard_xds_propagation_seconds",
-            "How long it took from a change of objects until the last connected proxy had taken it",
+            "Duration from a change of objects until all connected proxies have answered it",
             &self.timings.propagation_seconds,
         )
     }
@@ -206,17 +214,17 @@ impl Metrics {
         };
         out.counters(
             "switchyard_xds_resources_sent_total",
-            "Resources that were sent to proxies, removals not counted",
+            "Resources sent to proxies by type, without removals",
             counts(|one| one.sent),
         )?;
         out.counters(
             "switchyard_xds_acks_total",
-            "Responses that proxies accepted",
+            "Responses that proxies acknowledged, by type",
             counts(|one| one.acks),
         )?;
         out.counters(
             "switchyard_xds_nacks_total",
-            "Responses that proxies refused",
+            "Responses that proxies rejected, by type",
             counts(|one| one.nacks),
         )
     }
@@ -235,18 +243,18 @@ impl ClusterMetrics {
         let results = [("success", done), ("gone", gone), ("failure", failed)];
         out.counters(
             "switchyard_status_writes_total",
-            "Statuses of IngressRoutes that were written, and what came of it",
+            "Writes of IngressRoute statuses by result",
             results.map(|(result, count)| ("result", result, Value::Integer(count.load(Relaxed)))),
         )?;
         out.gauge(
             "switchyard_leader",
-            "Whether this replica writes statuses",
+            "1 if this replica writes statuses, else 0",
             u64::from(*leading.borrow()),
         )?;
         let counts = restarts.counts();
         out.counters(
             "switchyard_watch_restarts_total",
-            "How often a watch of the API server broke, and began anew",
+            "Restarts of watches of the API server by kind",
             counts.map(|(kind, count)| ("kind", kind.as_str(), Value::Integer(count))),
         )
     }

@@ -1,17 +1,19 @@
-//! Colours, where a terminal shows them.
+//! Colours for terminals.
 
-use std::{env, fmt, io::IsTerminal};
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
+use anstyle::AnsiColor;
+use std::fmt;
 
-/// Whether and how text is coloured.
+/// The choice of colours or plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint(bool);
 
-/// What colours stand for.
+/// The meanings of colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     Good,
     Bad,
-    /// Neither good nor bad, but to be seen.
+    /// Neither good nor bad, but noticeable.
     Note,
     Faint,
 }
@@ -19,29 +21,30 @@ pub enum Style {
 // === impl Paint ===
 
 impl Paint {
-    /// Colours if the output is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
+    /// Chooses colours if the output is a terminal that shows them, by the usual variables (`NO_COLOR`,
+    /// `CLICOLOR_FORCE`, `TERM`).
     #[must_use]
-    pub fn of(output: &impl IsTerminal) -> Self {
-        Self(output.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+    pub fn of(output: &impl RawStream) -> Self {
+        Self(AutoStream::choice(output) != ColorChoice::Never)
     }
 
-    /// Whether there are colours.
+    /// Returns true if text is coloured.
     #[must_use]
     pub fn is_on(self) -> bool {
         self.0
     }
 
-    /// The text in a style.
+    /// Formats a text in a style.
     #[must_use]
     pub fn text(self, style: Style, text: impl fmt::Display) -> String {
-        let code = match style {
-            Style::Good => "32",
-            Style::Bad => "31",
-            Style::Note => "33",
-            Style::Faint => "2",
+        let style = match style {
+            Style::Good => AnsiColor::Green.on_default(),
+            Style::Bad => AnsiColor::Red.on_default(),
+            Style::Note => AnsiColor::Yellow.on_default(),
+            Style::Faint => anstyle::Style::new().dimmed(),
         };
         if self.0 {
-            format!("\x1b[{code}m{text}\x1b[0m")
+            format!("{style}{text}{style:#}")
         } else {
             text.to_string()
         }

@@ -1,11 +1,11 @@
-//! Where an IngressRoute stands, as control knows it: who wants to edit one need not look through the directory.
+//! The place of an IngressRoute, as known by control, so that an edit does not need to search the directory.
 
 use crate::{engine::Question, source::Files};
 use serde::{Deserialize, Serialize};
 use switchyard_core::Name;
 use tokio::sync::{mpsc, oneshot};
 
-/// That of what says none.
+/// The default namespace.
 pub const NAMESPACE: &str = "default";
 
 /// The answer of `/place`.
@@ -13,13 +13,13 @@ pub const NAMESPACE: &str = "default";
 pub struct Place {
     pub namespace: String,
     pub name: String,
-    /// Without links, so that it can be told whether another path means the same.
+    /// The canonical path, to compare with other paths.
     pub directory: String,
-    /// Its name in the directory.
+    /// The name of the file in the directory.
     pub file: String,
 }
 
-/// Finds an IngressRoute that is named as on the command line.
+/// Finds an IngressRoute by its name on the command line.
 pub async fn find(
     text: &str,
     namespace: &str,
@@ -44,7 +44,7 @@ pub async fn find(
     })
 }
 
-/// What a text names that is NAMESPACE/NAME, or NAME in `namespace`.
+/// Parses NAMESPACE/NAME, or NAME in `namespace`.
 #[must_use]
 pub fn name(text: &str, namespace: &str) -> Name {
     let (namespace, name) = text.split_once('/').unwrap_or((namespace, text));

@@ -6,6 +6,7 @@ use self::tls::{Incoming, Transport};
 use crate::{
     admin::{self, Admin},
     cli::{ADMIN_ADDRESS, GraphArgs},
+    dns,
     engine::Engine,
     health::Health,
     jwks::JwksArgs,
@@ -28,7 +29,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use switchyard_core::Graph;
+use switchyard_core::{Graph, object::Batch};
 use switchyard_xds::{
     ads::{self, Server, WasmCode},
     translate::Translator,
@@ -43,43 +44,44 @@ use tokio::{
 use tonic::transport::server::{Connected, TcpIncoming};
 use tracing::{error, info};
 
-/// How long connected proxies have to leave when control stops.
+/// The time for connected proxies to disconnect when control stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Serve Envoy's configuration from an API server or a directory of manifests, and follow the changes.
+/// Serve Envoy's configuration from an API server or a directory of manifests, and watch it for changes.
 ///
-/// JWKS that IngressRoutes name by URI are fetched from here, and again every so often.
+/// JWKS that IngressRoutes reference by URI are fetched by this process, and refreshed periodically.
 ///
-/// From an API server: IngressRoute, TLSCertificateDelegation, Service, EndpointSlice, and those Secrets that
-/// IngressRoutes name. While it is away, what it last said goes on.
+/// From an API server, it watches IngressRoutes, TLSCertificateDelegations, Services, EndpointSlices, and the Secrets
+/// that IngressRoutes reference. While the API server is unavailable, the last known state stays in effect.
 ///
-/// From a directory: the same kinds and Endpoints, from its *.yaml, *.yml and *.json files. A file that cannot be read is
-/// reported with its line, and what it last said goes on.
+/// From a directory, it reads the same kinds and Endpoints, in *.yaml, *.yml and *.json files. A file that cannot be
+/// parsed is reported with its line, and its last good state stays in effect.
 #[derive(Debug, Args)]
 pub struct Serve {
     #[command(flatten)]
     source: SourceArgs,
-    /// Where to serve xDS.
+    /// Address at which to serve xDS.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:18000")]
     xds_address: SocketAddr,
     #[command(flatten)]
     tls: TlsArgs,
-    /// Serve xDS in plain text, also where others reach it: they can read every private key.
+    /// Serve xDS without TLS on an address that others can reach: they can read all private keys.
     #[arg(long, conflicts_with = "xds_ca_file")]
     insecure: bool,
-    /// Where to answer /metrics, for Prometheus, and /healthz and /readyz, for the kubelet.
+    /// Address of /metrics, for Prometheus, and of /healthz and /readyz, for the kubelet.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
     metrics_address: SocketAddr,
-    /// Where to answer `switchyard switch`, /proxies, /debug/graph, /debug/explain and /log-level. Best on loopback.
+    /// Address of the admin interface, best on loopback: `switchyard switch`, /proxies, /debug/graph, /debug/explain
+    /// and /log-level.
     #[arg(long, value_name = "IP:PORT", default_value_t = ADMIN_ADDRESS)]
     admin_address: SocketAddr,
-    /// The filter's code [default: switchyard.wasm beside this program].
+    /// File of the filter's code [default: switchyard.wasm beside this program].
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
-    /// What to log: a level, or levels by module as in `info,switchyard_xds=debug`.
+    /// Log level, or levels by module as in `info,switchyard_xds=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: String,
-    /// How to log.
+    /// Log format.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
     #[command(flatten)]
@@ -99,7 +101,7 @@ impl Serve {
     ///
     /// # Errors
     ///
-    /// If it cannot start: an address is taken, the directory or the filter cannot be read.
+    /// If it cannot start: an address is in use, or the directory or the filter cannot be read.
     pub async fn run(self) -> Result<ExitCode> {
         let Self {
             source,
@@ -121,17 +123,15 @@ impl Serve {
         let server = server(wasm.as_deref())?;
         let timings = Timings::default();
         let proxies = proxies.settings();
-        let xff_trusted_hops = proxies.xff_trusted_hops;
-        let mut engine = Engine::new(
-            Graph::new(graph.settings()),
-            Translator::new(proxies),
-            server.clone(),
-        )
-        .timed(timings.clone());
+        let told = proxies.clone();
+        let graph = graph.settings(source.is_local());
+        let resolves = graph.allow_external_names;
+        let mut engine =
+            Engine::new(Graph::new(graph), Translator::new(proxies), server.clone()).timed(timings.clone());
         let jwks = jwks.fetching(source.is_local())?;
         let fetches = jwks.stats();
         let (seen_sender, seen) = mpsc::channel(64);
-        let (batch_sender, batches) = mpsc::channel(64);
+        let (batch_sender, mut batches) = mpsc::channel(64);
         let (question_sender, questions) = mpsc::channel(64);
         let xds = listen(xds_address).await?;
         let metrics = listen(metrics_address).await?;
@@ -150,7 +150,7 @@ impl Serve {
         };
         let to_scrape = Metrics {
             server: server.clone(),
-            tally: engine.tally(),
+            graph_stats: engine.graph_stats(),
             timings,
             fetches,
             cluster: leader.as_ref().map(|leader| leader.metrics.clone()),
@@ -160,12 +160,16 @@ impl Serve {
             engine: question_sender,
             files,
             log_level,
-            xff_trusted_hops,
+            proxies: told,
         };
-        // A port that is 0 on the command line is another one by now.
+        // Port 0 on the command line is an actual port by now.
         let [xds_at, metrics_at, admin_at] = [&xds, &metrics, &admin].map(TcpListener::local_addr);
+        let fetching = tokio::spawn(jwks.run(seen, batch_sender));
+        if resolves {
+            batches = resolved(batches);
+        }
         let tasks = [
-            tokio::spawn(jwks.run(seen, batch_sender)),
+            fetching,
             tokio::spawn(engine.run(batches, questions)),
             spawn_http(metrics, metrics::router(to_scrape, health.clone())),
             spawn_http(admin, admin::router(to_ask, health)),
@@ -180,13 +184,20 @@ impl Serve {
     }
 }
 
-/// What answers proxies, with the filter's code.
+/// Creates the xDS server, with the filter's code.
 fn server(wasm: Option<&Path>) -> Result<Server> {
     let Wasm { bytes, sha256 } = Wasm::read(wasm)?;
     Ok(Server::new(ads::Config::new(WasmCode {
         bytes: bytes.into(),
         sha256,
     })))
+}
+
+/// Returns the same batches, with the addresses of the names in them.
+fn resolved(batches: mpsc::Receiver<Batch>) -> mpsc::Receiver<Batch> {
+    let (sender, receiver) = mpsc::channel(64);
+    tokio::spawn(dns::run(batches, sender));
+    receiver
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -198,7 +209,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 fn spawn_http(listener: TcpListener, router: Router) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            error!(%error, "Metrics or the admin interface are answered no more");
+            error!(%error, "The metrics or admin server failed");
         }
     })
 }
@@ -213,7 +224,7 @@ async fn serve_over(transport: Transport, server: Server, listener: TcpListener)
     }
 }
 
-/// Serves until a signal ends it, and then for a while more to those that are still connected.
+/// Serves until a signal, and then for a grace period to proxies that are still connected.
 async fn serve_xds<C>(server: Server, incoming: impl Stream<Item = io::Result<C>>) -> Result<()>
 where
     C: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
@@ -231,10 +242,10 @@ where
     let serving = ads::tonic_server_builder()
         .add_service(server.service())
         .serve_with_incoming_shutdown(incoming, stop);
-    // A proxy that does not hang up is left behind.
+    // A proxy that does not disconnect is dropped after a while.
     let patience = async {
-        // Dropping the other end is what tells.
-        stopped.await.unwrap_or_default();
+        // The dropped sender is the signal.
+        drop(stopped.await);
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {

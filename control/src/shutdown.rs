@@ -1,4 +1,4 @@
-//! `switchyard shutdown-manager`: ends an Envoy so that no request fails.
+//! `switchyard shutdown-manager`: drains an Envoy before its end, so that no request fails.
 
 mod drain;
 
@@ -10,65 +10,61 @@ use crate::{
     log::{self, LogFormat},
 };
 use anyhow::{Context, Result};
-use axum::{Router, extract::State, routing::get};
 use clap::Args;
 use hyper::Method;
 use std::{
-    net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
-/// Between two looks.
+/// The interval between two checks.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// For one answer of Envoy.
+/// The timeout of a request to Envoy.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long those who wait for the end have to read that it came.
-const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Drain an Envoy before it ends: in its pod, beside it.
+/// Drain an Envoy before it ends, from a container in the same pod.
 ///
-/// Draining has Envoy's readiness fail, so that balancers send nothing new, and has it tell clients to go elsewhere
-/// after the request under way (`connection: close`, GOAWAY). It goes on serving all the while, and is over when the
-/// connections are.
+/// Draining fails Envoy's readiness, so that load balancers send no new connections, and asks clients to disconnect
+/// after their current request (`connection: close`, GOAWAY). Envoy serves requests all the while. Draining ends when
+/// all connections are closed.
 ///
-/// It begins with a GET of /drain, which is answered when it is over: the preStop hook of Envoy's container. SIGTERM
-/// begins it, too, and this program ends after it.
+/// SIGTERM starts draining, and this program exits after it. In a pod, Envoy has to be a sidecar (an init container
+/// with `restartPolicy: Always`), which gets its own SIGTERM when this program has exited. This program listens on no
+/// port, so no request can start draining.
 #[derive(Debug, Args)]
 pub struct ShutdownManager {
-    /// Where to answer /drain and /healthz.
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:8090")]
-    address: SocketAddr,
-    /// The port of Envoy's admin interface, on loopback.
-    #[arg(long, value_name = "PORT", default_value_t = 9901)]
-    envoy_admin_port: u16,
-    /// How long draining takes at least: until balancers have seen that Envoy is not ready.
+    #[command(flatten)]
+    envoy: EnvoyArgs,
+    /// Minimum duration of draining, until load balancers have seen that Envoy is not ready.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     min_wait: Duration,
-    /// How long draining takes at most. Pods need a terminationGracePeriodSeconds above it.
+    /// Maximum duration of draining. The terminationGracePeriodSeconds of the pod has to be longer.
     #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = parse_duration)]
     max_wait: Duration,
-    /// How many connections need not be waited for.
+    /// Number of open connections that need not be waited for.
     #[arg(long, value_name = "N", default_value_t = 0)]
     min_open_connections: u64,
 }
 
-/// When draining begins, and that it has ended.
-#[derive(Debug)]
-struct Signals {
-    begin: Notify,
-    ended: watch::Sender<Option<End>>,
+/// The address of Envoy's admin interface.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct EnvoyArgs {
+    /// Unix domain socket of Envoy's admin interface.
+    #[arg(long, value_name = "FILE")]
+    envoy_admin_socket: Option<PathBuf>,
+    /// TCP address of Envoy's admin interface, if it has one.
+    #[arg(long, value_name = "HOST:PORT")]
+    envoy_admin_address: Option<String>,
 }
 
-/// The Envoy that ends.
+/// The Envoy to drain.
 struct Envoy {
     admin: Server,
 }
@@ -76,15 +72,14 @@ struct Envoy {
 // === impl ShutdownManager ===
 
 impl ShutdownManager {
-    /// Waits until Envoy is to end, and drains it.
+    /// Waits for a signal, and then drains Envoy.
     ///
     /// # Errors
     ///
-    /// If it cannot listen.
+    /// If it cannot wait for signals.
     pub async fn run(self) -> Result<ExitCode> {
         let Self {
-            address,
-            envoy_admin_port,
+            envoy,
             min_wait,
             max_wait,
             min_open_connections,
@@ -95,57 +90,35 @@ impl ShutdownManager {
             min_open_connections,
         };
         log::start("info", LogFormat::Text)?;
-        let signals = Arc::new(Signals {
-            begin: Notify::new(),
-            ended: watch::Sender::new(None),
-        });
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))?;
-        info!(address = %listener.local_addr()?, "Waiting to drain Envoy");
-        let router = router(signals.clone());
-        let answering = tokio::spawn(async move { axum::serve(listener, router).await });
         let envoy = Envoy {
-            admin: Server::new(&format!("http://127.0.0.1:{envoy_admin_port}")),
+            admin: envoy.server(),
         };
-        let draining = tokio::spawn(drain(envoy, limits, signals.clone()));
-        terminated().await?;
-        signals.begin.notify_one();
-        draining.await.context("draining broke off")?;
-        // Whoever waits for it is to hear of it.
-        sleep(FAREWELL).await;
-        answering.abort();
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        info!("Waiting for SIGTERM to drain Envoy");
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        drain(envoy, limits).await;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn router(signals: Arc<Signals>) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/drain", get(drained))
-        .with_state(signals)
+// === impl EnvoyArgs ===
+
+impl EnvoyArgs {
+    fn server(&self) -> Server {
+        let Self {
+            envoy_admin_socket,
+            envoy_admin_address,
+        } = self;
+        match (envoy_admin_socket, envoy_admin_address) {
+            (Some(socket), _) => Server::at_socket(socket),
+            (None, address) => Server::new(&format!("http://{}", address.as_deref().unwrap_or_default())),
+        }
+    }
 }
 
-/// Begins, and answers at the end.
-async fn drained(State(signals): State<Arc<Signals>>) -> String {
-    signals.begin.notify_one();
-    let mut ended = signals.ended.subscribe();
-    let end = ended.wait_for(Option::is_some).await;
-    end.ok()
-        .and_then(|end| *end)
-        .map_or_else(String::new, |end| format!("{end}\n"))
-}
-
-async fn terminated() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    Ok(())
-}
-
-/// When it is to begin, until its end.
-async fn drain(mut envoy: Envoy, limits: Limits, signals: Arc<Signals>) {
-    signals.begin.notified().await;
+/// Drains Envoy until the end.
+async fn drain(mut envoy: Envoy, limits: Limits) {
     let mut drain = Drain::new(limits, Instant::now());
     info!("Draining");
     let end = loop {
@@ -155,7 +128,7 @@ async fn drain(mut envoy: Envoy, limits: Limits, signals: Arc<Signals>) {
             Step::Fail => match envoy.fail().await {
                 Ok(()) => {
                     drain.told();
-                    info!("Envoy is not ready any more, and tells clients to go");
+                    info!("Envoy fails its health check, and asks clients to close their connections");
                     continue;
                 }
                 Err(error) => missed(&mut drain, &error),
@@ -164,7 +137,7 @@ async fn drain(mut envoy: Envoy, limits: Limits, signals: Arc<Signals>) {
                 Ok(connections) => {
                     drain.counted(connections);
                     if open != Some(connections) {
-                        info!(connections, "Open");
+                        info!(connections, "Open connections");
                     }
                 }
                 Err(error) => missed(&mut drain, &error),
@@ -173,10 +146,9 @@ async fn drain(mut envoy: Envoy, limits: Limits, signals: Arc<Signals>) {
         sleep(INTERVAL).await;
     };
     match end {
-        End::Drained => info!("Over: {end}"),
-        End::Overdue { .. } | End::Gone => warn!("Over: {end}"),
+        End::Drained => info!("Drain ended: {end}"),
+        End::Overdue { .. } | End::Gone => warn!("Drain ended: {end}"),
     }
-    signals.ended.send_replace(Some(end));
 }
 
 fn missed(drain: &mut Drain, error: &anyhow::Error) {
@@ -192,7 +164,7 @@ impl Envoy {
         timeout(PATIENCE, asked).await?.map(drop)
     }
 
-    /// How many connections clients have.
+    /// Counts the connections of clients.
     async fn count(&mut self) -> Result<u64> {
         let target = "/stats?filter=%5Elistener%5C..*%5C.downstream_cx_active$";
         let stats = timeout(PATIENCE, self.admin.ask(Method::GET, target)).await??;

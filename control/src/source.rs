@@ -1,6 +1,6 @@
-//! Where objects come from: a directory of manifests, or an API server.
+//! The source of objects: a directory of manifests, or an API server.
 
-use crate::manifests::{Places, watch};
+use crate::manifests::{SourceLocations, watch};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use kube::{
@@ -13,15 +13,15 @@ use std::{
 };
 use switchyard_core::object::Batch;
 use switchyard_k8s::{
-    status::writer::Order,
+    status::writer::StatusRequest,
     watch::{IngressClasses, Options, Restarts},
 };
 use tokio::sync::mpsc;
 
-/// What says where objects come from.
+/// The settings of the source.
 #[derive(Clone, Debug, Args)]
 pub struct SourceArgs {
-    /// Read a directory of manifests, and no API server.
+    /// Directory of manifests to read, instead of an API server.
     #[arg(
         long,
         value_name = "DIR",
@@ -32,27 +32,27 @@ pub struct SourceArgs {
     read: ReadArgs,
 }
 
-/// Which API server, and what of it counts.
+/// The settings of the API server, and the selection of its objects.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ReadArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// The namespaces to read [default: all].
+    /// Namespaces to watch [default: all].
     #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
-    /// The classes of IngressRoutes that count, by their annotation ingress.class [default: those of `contour`, and those
-    /// that have none].
+    /// Ingress classes to serve, by the annotation ingress.class of IngressRoutes [default: `contour`, and
+    /// IngressRoutes without a class].
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     ingress_class_name: Vec<String>,
 }
 
-/// Which API server, as kubectl has it.
+/// The settings of the API server, as for kubectl.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
-    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's own account].
+    /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's own account].
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig file [default: its current one].
+    /// Context of the kubeconfig file [default: its current one].
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }
@@ -61,11 +61,11 @@ pub struct ClusterArgs {
 #[derive(Clone, Debug)]
 pub struct Files {
     pub directory: PathBuf,
-    /// What stands where in it.
-    pub places: Places,
+    /// The locations of the IngressRoutes in it.
+    pub places: SourceLocations,
 }
 
-/// What is being read.
+/// A source that is being read.
 pub enum Source {
     Files(Files),
     Cluster(Cluster),
@@ -74,28 +74,28 @@ pub enum Source {
 /// An API server that is being watched.
 pub struct Cluster {
     pub client: Client,
-    /// What is ordered of the writer of statuses.
-    pub orders: mpsc::UnboundedSender<Order>,
-    /// The other end, where the writer listens; the watches have begun to tell what they see.
-    pub ordered: mpsc::UnboundedReceiver<Order>,
-    /// How often the watches broke.
+    /// The sender of requests to the status writer.
+    pub orders: mpsc::UnboundedSender<StatusRequest>,
+    /// The receiver for the status writer. The watches already send what they observe.
+    pub ordered: mpsc::UnboundedReceiver<StatusRequest>,
+    /// The counters of broken watches.
     pub restarts: Arc<Restarts>,
 }
 
 // === impl SourceArgs ===
 
 impl SourceArgs {
-    /// Whether objects come from this machine.
+    /// Returns true if objects come from this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.manifests.is_some()
     }
 
-    /// Starts to read.
+    /// Starts reading.
     ///
     /// # Errors
     ///
-    /// If there is no such directory, or nothing says where the API server is.
+    /// If there is no such directory, or no API server is configured.
     pub async fn start(self, batches: mpsc::Sender<Batch>) -> Result<Source> {
         let Self { manifests, read } = self;
         let Some(directory) = manifests else {
@@ -110,8 +110,8 @@ impl SourceArgs {
             let mut config = cluster
                 .config()
                 .await
-                .context("no --manifests, and no API server")?;
-            // The watches try again by themselves, and sooner than an API server that starts asks for.
+                .context("--manifests is not set, and no API server can be used")?;
+            // The watches retry by themselves, and sooner than an API server asks for while it starts.
             config.default_retry = false;
             let client = client(config)?;
             tokio::spawn(switchyard_k8s::watch::run(client.clone(), options, batches));
@@ -124,7 +124,7 @@ impl SourceArgs {
         };
         ensure!(
             directory.is_dir(),
-            "--manifests: {} is no directory: make it first, it may be empty",
+            "--manifests: {} is not a directory: create it first, it may be empty",
             directory.display()
         );
         let places = watch::spawn(&directory, batches);
@@ -135,7 +135,7 @@ impl SourceArgs {
 // === impl ReadArgs ===
 
 impl ReadArgs {
-    /// As the watches take them.
+    /// Converts to the options of the watches.
     #[must_use]
     pub fn options(self) -> (ClusterArgs, Options) {
         let Self {
@@ -155,11 +155,11 @@ impl ReadArgs {
 // === impl ClusterArgs ===
 
 impl ClusterArgs {
-    /// A client; whether the API server is there shows when it is asked.
+    /// Creates a client, without connecting to the API server.
     ///
     /// # Errors
     ///
-    /// If nothing says where it is, or the kubeconfig file cannot be used.
+    /// If no API server is configured, or the kubeconfig file cannot be used.
     pub async fn client(self) -> Result<Client> {
         client(self.config().await?)
     }
@@ -176,14 +176,14 @@ impl ClusterArgs {
                 .await
                 .context("--context: cannot use the kubeconfig file"),
             None => Config::infer().await.context(
-                "there is neither a kubeconfig file nor a pod's account, to know the API server from",
+                "no API server is configured: found neither a kubeconfig file nor a pod's service account",
             ),
         }
     }
 }
 
 fn client(config: Config) -> Result<Client> {
-    Client::try_from(config).context("cannot make a client of the API server")
+    Client::try_from(config).context("cannot create a client for the API server")
 }
 
 async fn from_file(file: &Path, options: &KubeConfigOptions) -> Result<Config> {

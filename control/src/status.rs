@@ -1,7 +1,7 @@
-//! What the statuses of IngressRoutes say: what the graph found, and what of it the proxies have.
+//! The statuses of IngressRoutes, from the findings of the graph and the progress of the proxies.
 //!
 //! ```text
-//! Engine -- Judged ------------------> Reporter -- Order --> switchyard_k8s::status::writer
+//! Engine -- Judged ------------------> Reporter -- StatusRequest --> switchyard_k8s::status::writer
 //! Server -- progress of its proxies ----^  |
 //! other replicas' -----------------------+  +-- progress of its proxies --> other replicas
 //! ```
@@ -11,6 +11,7 @@ mod fleet;
 pub use self::fleet::{Fleet, Mark};
 
 use self::fleet::Versions;
+use crate::cache;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,36 +22,40 @@ use switchyard_k8s::{
     replicas::Progress,
     status::{
         Condition, IngressRouteStatus, PROGRAMMED, REFUSED, SwitchStatus, VALID, condition,
-        ledger::Wanted,
-        writer::{Notice, Order},
+        queue::Desired,
+        writer::{Notice, StatusRequest},
     },
 };
 use switchyard_xds::ads::{Proxy, Server};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
-/// How long a status waits for the proxies to have what it is about: they seldom need longer, and then one write does.
+/// The time that a status waits until the proxies acknowledge its resources. They seldom need longer, and then one
+/// write is enough.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// At most so often every status is written anew because proxies came or went.
+/// The additional wait for each status that is due with it, about as long as a write takes, which is the cost of
+/// writing it twice.
+const PATIENCE_EACH: Duration = Duration::from_millis(1);
+/// The minimum interval between rewrites of all statuses because proxies have connected or disconnected.
 const RECOUNT: Duration = Duration::from_secs(5);
-/// How many routes `activeBranch` names.
+/// The maximum number of branches in `activeBranch`.
 const MOST_NAMED: usize = 4;
 
-/// What the graph found out about an IngressRoute, and since when the proxies are to have it.
+/// The graph's status of an IngressRoute, and the mark that proxies have to reach for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
     pub status: Status,
-    /// `metadata.generation` of what was judged.
+    /// `metadata.generation` of the judged IngressRoute.
     pub observed: i64,
-    /// What the proxies are to have for it.
+    /// The mark that proxies have to reach for it.
     pub since: Mark,
-    /// Of its routes that delegate.
+    /// The switches of its delegating routes.
     pub switches: Vec<JudgedSwitch>,
 }
 
-/// A switch, and since when the proxies are to have it so.
+/// A switch, and the mark that proxies have to reach for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgedSwitch {
     pub host: String,
@@ -61,78 +66,75 @@ pub struct JudgedSwitch {
     pub since: Mark,
 }
 
-/// How what an IngressRoute comes to stands with the proxies.
+/// The state of an IngressRoute's resources on the proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Programmed {
     Live,
-    /// One has not answered.
+    /// A proxy has not answered.
     Pending,
-    /// One has refused it.
+    /// A proxy has rejected a resource.
     Refused,
 }
 
-/// What the engine tells.
+/// An event from the engine.
 #[derive(Clone, Debug)]
-pub enum News {
-    /// These are so from now on; none of what is gone.
+pub enum StatusEvent {
+    /// The new states of IngressRoutes; `None` for deleted ones.
     Judged(Vec<(Name, Option<Judged>)>),
-    /// So far is the source, and so far the proxies have to be for it.
+    /// The version of the source, and the generation that proxies have to reach for it.
     Reached(Mark),
-    /// Something that an operator should see in the IngressRoute's Events.
+    /// An Event about an IngressRoute, for operators.
     Notice(Name, Notice),
 }
 
-/// What a proxy refused: node, type, name and reason.
+/// A rejection by a proxy: node, type, name and reason.
 type Refusal = (String, &'static str, String, String);
 
-/// Where this replica hears of the others' proxies, and tells of its own.
+/// The channels for the progress of other replicas' proxies, and of this replica's own.
 #[derive(Debug)]
 pub struct Others {
     pub elsewhere: watch::Receiver<Progress>,
     pub own: watch::Sender<Progress>,
 }
 
-/// Follows the engine and the proxies, and orders statuses.
+/// The state of the reporter, which follows the engine and the proxies, and requests statuses.
 #[derive(Debug, Default)]
 struct Reporter {
     judged: BTreeMap<Name, Judged>,
-    /// What is to be ordered, and how long it waits at most.
+    /// The statuses to request, each with the end of its wait.
     due: BTreeMap<Name, Instant>,
-    /// What was ordered before all proxies had it, and how it stood then.
-    unsettled: BTreeMap<Name, Standing>,
+    /// The statuses that were requested before all proxies had acknowledged, each with its state at that time.
+    unsettled: BTreeMap<Name, Programmed>,
     fleet: Fleet,
     versions: Versions,
-    /// What is refused as it is.
+    /// The current rejections.
     refusals: BTreeSet<Refusal>,
-    /// Whether the proxies had time to connect.
-    trusts_count: bool,
-    /// How many proxies the statuses were counted for that are settled, and when.
+    /// The time by which proxies should have connected; `None` before there was anything to send to them.
+    connected_by: Option<Instant>,
+    /// The number of proxies at the last count for all statuses, and the time of that count.
     counted: Option<(usize, Instant)>,
 }
 
-/// Orders statuses until the engine ends.
+/// Requests statuses until the engine ends.
 pub async fn run(
     server: Server,
-    mut news: mpsc::UnboundedReceiver<News>,
-    orders: mpsc::UnboundedSender<Order>,
+    mut news: mpsc::UnboundedReceiver<StatusEvent>,
+    orders: mpsc::UnboundedSender<StatusRequest>,
     Others { mut elsewhere, own }: Others,
 ) {
     let mut reporter = Reporter::default();
     let mut progress = server.changed();
-    // Who restarts has no proxies for a while.
-    let begun = Instant::now();
     loop {
         tokio::select! {
             told = news.recv() => match told {
-                Some(News::Judged(judged)) => reporter.judge(judged, &orders),
-                Some(News::Reached(mark)) => reporter.versions.reached(mark),
-                Some(News::Notice(name, notice)) => orders.send(Order::Tell(name, notice)).unwrap_or_default(),
+                Some(StatusEvent::Judged(judged)) => reporter.judge(judged, &orders),
+                Some(StatusEvent::Reached(mark)) => reporter.versions.reached(mark),
+                Some(StatusEvent::Notice(name, notice)) => drop(orders.send(StatusRequest::Event(name, notice))),
                 None => return,
             },
             Ok(()) = progress.changed() => reporter.see(&server.proxies(), &orders),
             Ok(()) = elsewhere.changed() => reporter.fleet.hear(elsewhere.borrow_and_update().clone()),
-            () = sleep_until(reporter.next()), if reporter.is_waiting() => {}
-            () = sleep_until(begun + RECOUNT), if !reporter.trusts_count => reporter.trust_count(),
+            () = cache::until(reporter.next()) => {}
         }
         let told = reporter.versions.progress(&reporter.fleet);
         own.send_if_modified(|before| {
@@ -142,11 +144,11 @@ pub async fn run(
             }
         });
         let now = Instant::now();
-        let counted = reporter.trusts_count;
+        let counted = reporter.trusts_count(now);
         for (name, status) in reporter.due(now) {
-            let wanted = Box::new(Wanted { status, counted });
-            // Who no longer writes need not be told.
-            orders.send(Order::Want(name, Some(wanted))).unwrap_or_default();
+            let desired = Box::new(Desired { status, counted });
+            // A dropped receiver is not an error.
+            drop(orders.send(StatusRequest::Desired(name, Some(desired))));
         }
     }
 }
@@ -158,20 +160,26 @@ fn refusals(proxy: &Proxy) -> impl Iterator<Item = Refusal> {
     })
 }
 
-/// For those who look at the pod of control.
+/// The Event about a rejection, for the pod of control.
 fn notice((node, type_url, name, reason): &Refusal) -> Notice {
     Notice {
         warning: true,
         reason: REFUSED,
-        note: format!("proxy {node} refused {type_url} {name}, and goes on with what it had: {reason}"),
+        note: format!(
+            "proxy {node} rejected {type_url} {name} and keeps its last accepted version: {reason}"
+        ),
+        by: None,
     }
 }
 
 // === impl Reporter ===
 
 impl Reporter {
-    fn judge(&mut self, judged: Vec<(Name, Option<Judged>)>, orders: &mpsc::UnboundedSender<Order>) {
-        let until = Instant::now() + PATIENCE;
+    fn judge(&mut self, judged: Vec<(Name, Option<Judged>)>, orders: &mpsc::UnboundedSender<StatusRequest>) {
+        let now = Instant::now();
+        let many = u32::try_from(judged.len()).unwrap_or(u32::MAX);
+        let until = now + PATIENCE + PATIENCE_EACH.saturating_mul(many);
+        self.connected_by.get_or_insert(now + RECOUNT);
         for (name, judged) in judged {
             match judged {
                 Some(judged) => {
@@ -182,54 +190,59 @@ impl Reporter {
                     self.judged.remove(&name);
                     self.due.remove(&name);
                     self.unsettled.remove(&name);
-                    orders.send(Order::Want(name, None)).unwrap_or_default();
+                    drop(orders.send(StatusRequest::Desired(name, None)));
                 }
             }
         }
     }
 
-    /// What is new of this replica's proxies.
-    fn see(&mut self, proxies: &[Proxy], orders: &mpsc::UnboundedSender<Order>) {
+    /// Updates the state of this replica's proxies.
+    fn see(&mut self, proxies: &[Proxy], orders: &mpsc::UnboundedSender<StatusRequest>) {
         self.fleet.see(proxies);
         let refusals: BTreeSet<_> = proxies.iter().flat_map(refusals).collect();
         for refusal in refusals.difference(&self.refusals) {
-            orders.send(Order::Alert(notice(refusal))).unwrap_or_default();
+            drop(orders.send(StatusRequest::Alert(notice(refusal))));
         }
         self.refusals = refusals;
     }
 
-    /// From now on, who is not connected is away.
-    fn trust_count(&mut self) {
-        self.trusts_count = true;
-        self.counted = None;
+    /// Returns true if a proxy that is not connected is gone. After a restart, proxies have time to connect.
+    fn trusts_count(&self, now: Instant) -> bool {
+        self.connected_by.is_some_and(|at| at <= now)
     }
 
-    fn is_waiting(&self) -> bool {
-        !self.due.is_empty() || self.is_to_recount()
+    /// The time of the next check, if nothing happens before.
+    fn next(&self) -> Option<Instant> {
+        let recount = match self.counted {
+            None => self.connected_by,
+            Some((_, at)) => self.is_to_recount().then(|| at + RECOUNT),
+        };
+        let due = self.due.values().filter(|_| self.has_count()).min().copied();
+        due.into_iter().chain(recount).min()
     }
 
-    /// When to look again, if nothing happens before.
-    fn next(&self) -> Instant {
-        let recount = self.counted.filter(|_| self.is_to_recount());
-        let recount = recount.map(|(_, at)| at + RECOUNT);
-        let due = self.due.values().min().copied();
-        due.into_iter().chain(recount).min().unwrap_or_else(Instant::now)
+    /// Returns true if there is something to say about proxies: without one nothing is pending, but one may be about to
+    /// connect.
+    fn has_count(&self) -> bool {
+        self.counted.is_some() || !self.fleet.is_empty()
     }
 
     fn is_to_recount(&self) -> bool {
         self.counted.is_some_and(|(of, _)| of != self.fleet.len())
     }
 
-    /// The statuses to order now.
+    /// The statuses to request now.
     fn due(&mut self, now: Instant) -> Vec<(Name, IngressRouteStatus)> {
         let recount = self
             .counted
             .is_none_or(|(of, at)| of != self.fleet.len() && now >= at + RECOUNT);
-        if recount {
+        if self.trusts_count(now) && recount {
             self.counted = Some((self.fleet.len(), now));
-            self.due
-                .extend(self.judged.keys().map(|name| (name.clone(), now)));
+            for name in self.judged.keys() {
+                self.due.entry(name.clone()).or_insert(now);
+            }
         }
+        let has_count = self.has_count();
         let Self {
             judged,
             due,
@@ -237,20 +250,21 @@ impl Reporter {
             fleet,
             ..
         } = self;
-        let standing = |name: &Name| {
+        let programmed = |name: &Name| {
             let judged = judged.get(name);
-            judged.map_or(Standing::Live, |judged| fleet.standing(judged.newest()))
+            judged.map_or(Programmed::Live, |judged| fleet.programmed(judged.newest()))
         };
-        let ripe = due
-            .iter()
-            .filter(|(name, until)| **until <= now || standing(name) != Standing::Pending);
-        let moved = unsettled.iter().filter(|(name, was)| standing(name) != **was);
+        let is_ripe = |name: &Name, until: Instant| {
+            has_count && (until <= now || programmed(name) != Programmed::Pending)
+        };
+        let ripe = due.iter().filter(|(name, until)| is_ripe(name, **until));
+        let moved = unsettled.iter().filter(|(name, was)| programmed(name) != **was);
         let names = ripe.map(|(name, _)| name).chain(moved.map(|(name, _)| name));
         let names: BTreeSet<_> = names.cloned().collect();
         for name in &names {
             due.remove(name);
-            match standing(name) {
-                Standing::Live => unsettled.remove(name),
+            match programmed(name) {
+                Programmed::Live => unsettled.remove(name),
                 other => unsettled.insert(name.clone(), other),
             };
         }
@@ -263,13 +277,13 @@ impl Reporter {
 // === impl Judged ===
 
 impl Judged {
-    /// What the proxies are to have for all of it.
+    /// The mark that proxies have to reach for the IngressRoute and its switches.
     fn newest(&self) -> Mark {
         let switches = self.switches.iter().map(|switch| switch.since);
         switches.max().unwrap_or_default().max(self.since)
     }
 
-    /// As Kubernetes is told.
+    /// Converts to the status that is written to Kubernetes.
     #[must_use]
     pub fn to_status(&self, fleet: &Fleet) -> IngressRouteStatus {
         let Self {
@@ -305,16 +319,16 @@ impl Judged {
 
     fn programmed(&self, fleet: &Fleet) -> Condition {
         let newest = self.newest();
-        let (holds, reason) = match fleet.standing(newest) {
+        let (holds, reason) = match fleet.programmed(newest) {
             _ if fleet.is_empty() => (false, "NoProxies"),
-            Standing::Refused => (false, REFUSED),
-            Standing::Pending => (false, "Pending"),
-            Standing::Live => (true, "Programmed"),
+            Programmed::Refused => (false, REFUSED),
+            Programmed::Pending => (false, "Pending"),
+            Programmed::Live => (true, "Programmed"),
         };
         condition(PROGRAMMED, holds, reason, &fleet.told(newest), self.observed)
     }
 
-    /// In short, for a column.
+    /// The active branches in short, for a column.
     fn active_branch(&self) -> String {
         let one = |switch: &JudgedSwitch| switch.active.to_string();
         match &*self.switches {

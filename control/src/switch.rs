@@ -1,4 +1,4 @@
-//! `switchyard switch`: edits a delegate where it stands, and waits until that is live.
+//! `switchyard switch`: edits a delegate in its file or on the API server, and waits until the switch is live.
 
 mod cluster;
 mod find;
@@ -7,8 +7,8 @@ mod words;
 
 use self::{outcome::Outcome, words::Asked};
 use crate::{
-    admin::{Previous, Rehearsal},
-    cli::{ADMIN_ADDRESS, Output, parse_duration},
+    admin::{DryRun, Previous},
+    cli::{ADMIN_ADDRESS, GraphArgs, Output, parse_duration},
     client::Control,
     live::Report,
     load::{load, load_file},
@@ -23,21 +23,26 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use switchyard_core::{Name, Settings};
+use switchyard_core::{
+    Name,
+    ingressroute::{Activation, Delegate},
+};
 
-/// How long control may take to say where something stands: to look for it takes no longer.
+/// The timeout of asking control for the place of an IngressRoute; a search takes no longer.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Switch a delegating route to another branch, and wait until that is live on every proxy.
+/// Switch a delegating route to another branch, and wait until the switch is live on every proxy.
 ///
-/// In a directory, edits the name of the delegate in its file, and nothing else of the file; without one, patches the
-/// IngressRoute on the API server. If the new branch stood in `standby`, the old one takes its place there. A branch
-/// that would not serve is refused: one that is missing, has errors, or has a route without ready endpoints.
+/// With DIR, edits the name of the delegate in its file, and leaves the rest of the file unchanged; otherwise patches
+/// the IngressRoute on the API server. If `standby` lists the old branch, it stays unchanged; if it lists only the new
+/// one, the old one replaces it, or is inserted beside it if a preview or a canary names it. A canary to the new branch
+/// ends: its `percent` becomes 0, and `--undo` does not restart it. A branch that would not serve is rejected: one that
+/// is missing, has errors, or has a route without ready endpoints.
 ///
-/// Then waits until every proxy that is connected has acknowledged the switch: as `switchyard serve` says where it serves a
-/// directory, as the status of the IngressRoute says on an API server. Exits with 1 if one refuses it or does not answer
-/// in time, and says which and why. If the branch is active already, nothing is changed, and the proxies are waited for
-/// all the same.
+/// Then waits until every connected proxy has acknowledged the switch, as reported by `switchyard serve` for a
+/// directory, and by the status of the IngressRoute on an API server. Exits with 1 if a proxy rejects it or does not
+/// answer in time, and prints which one and why. If the branch is already active, nothing is changed, but the proxies
+/// are waited for.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "switchyard switch [OPTIONS] [DIR] ROOT [MATCH] BRANCH\n       \
@@ -45,75 +50,77 @@ const PATIENCE: Duration = Duration::from_millis(250);
     after_help = "\
 Examples:
   switchyard switch team-a/shop /cart cart-v2                    on the API server of the current context
-  switchyard switch -n team-a shop --undo                        back to what was active before
+  switchyard switch -n team-a shop --undo                        back to the previously active branch
   switchyard switch manifests/ blue-green-root green             its only delegating route
-  switchyard switch manifests/ team-a/shop /cart cart-v2         the one that matches /cart
+  switchyard switch manifests/ team-a/shop /cart cart-v2         the route that matches /cart
   switchyard switch manifests/ blue-green.bar.com green          by host name
 
 As `kubectl-switchyard` on the PATH, this program is a plugin of kubectl: kubectl switchyard switch team-a/shop cart-v2"
 )]
 pub struct Switch {
-    /// DIR: the directory that `switchyard serve` serves, if it serves one. ROOT: the IngressRoute that delegates, as NAME,
-    /// NAMESPACE/NAME, or a root's host name. MATCH: that of the route, if there are several that delegate. BRANCH: the
-    /// IngressRoute to switch to.
+    /// DIR: the directory that `switchyard serve` serves [default: the API server]. ROOT: the delegating IngressRoute,
+    /// as NAME, NAMESPACE/NAME, or the host name of a root. MATCH: the match of the route, if several routes delegate.
+    /// BRANCH: the IngressRoute to switch to.
     #[arg(required = true, num_args = 1..=4, value_name = "WORD")]
     words: Vec<String>,
-    /// Switch back to the branch that was active before.
+    /// Switch back to the previously active branch.
     #[arg(long)]
     undo: bool,
-    /// The namespace of a ROOT that says none [default: that of the context; in a directory, `default`].
+    /// Namespace of a ROOT without one [default: that of the context; in a directory, `default`].
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// Ask `switchyard serve` at this admin address [default for a directory: http://127.0.0.1:18001].
+    /// Admin address of `switchyard serve` [default for a directory: http://127.0.0.1:18001].
     #[arg(long, value_name = "URL")]
     control: Option<String>,
-    /// How long to wait for the proxies.
+    /// Maximum time to wait for the proxies.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Edit, and do not wait.
+    /// Do not wait for the proxies.
     #[arg(long)]
     no_wait: bool,
-    /// Switch although the branch would not serve.
+    /// Switch even if the branch would not serve.
     #[arg(long)]
     force: bool,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    graph: GraphArgs,
 }
 
-/// The delegating route that is meant.
-enum Spot {
-    File(find::Spot),
-    Cluster(cluster::Spot),
+/// The delegating route to switch.
+enum DelegatingRoute {
+    File(find::FileRoute),
+    Cluster(cluster::ClusterRoute),
 }
 
-/// What knows more than stands where the switch is to be made.
+/// The control that can be asked about the switch, if any.
 struct Witness {
-    /// None: nobody said where one runs, and it is not needed.
+    /// The client of control; `None` if no address is given and none is needed.
     control: Option<Control>,
-    /// Whether control serves what the switch is made in, so that it can be asked of it.
+    /// True if control serves the source that the switch is made in, and so knows about it.
     knows: bool,
 }
 
-/// What is to be live.
+/// The state to wait for.
 struct Goal {
-    /// The branch that is to be active.
+    /// The branch that should be active.
     target: Name,
-    /// Of the IngressRoute that says so, on an API server.
+    /// The generation of the edited IngressRoute, on an API server.
     generation: i64,
 }
 
 // === impl Switch ===
 
 impl Switch {
-    /// Switches.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// If there is no such route, the branch would not serve, the edit cannot be made, or nobody can be asked what came of
-    /// it.
+    /// If there is no such route, the branch would not serve, the edit cannot be made, or the result cannot be asked
+    /// for.
     pub async fn run(self) -> Result<ExitCode> {
         let started = Instant::now();
         let asked = Asked::read(&self.words, self.undo)?;
@@ -124,12 +131,13 @@ impl Switch {
             None => self.previous(&mut witness, &spot).await?,
         };
         let target = Name::new(spot.namespace(), branch.as_str());
-        let mut outcome = Outcome::before(&spot, &branch);
+        let activation = spot.delegate().activation(&branch);
+        let mut outcome = Outcome::before(&spot, &activation, self.undo);
         if outcome.edited && !self.force {
             self.refuse_unfit(&mut witness, asked, &spot, &target).await?;
         }
         let generation = if outcome.edited {
-            spot.edit(&branch).await?
+            spot.edit(&activation, self.undo).await?
         } else {
             spot.generation()
         };
@@ -141,7 +149,7 @@ impl Switch {
         self.tell(&outcome)
     }
 
-    /// On an API server, everything is known there.
+    /// The control to ask. On an API server, none is needed: the status has everything.
     fn witness(&self, asked: Asked<'_>) -> Witness {
         let default = asked.dir.map(|_| format!("http://{ADMIN_ADDRESS}"));
         let url = self.control.clone().or(default);
@@ -151,37 +159,37 @@ impl Switch {
         }
     }
 
-    /// Where to edit. Control knows; where it cannot say, the directory is searched.
-    async fn locate(&self, witness: &mut Witness, asked: Asked<'_>) -> Result<Spot> {
+    /// Locates the route to edit. Control is asked first; if it does not know, the directory is searched.
+    async fn locate(&self, witness: &mut Witness, asked: Asked<'_>) -> Result<DelegatingRoute> {
         let Some(dir) = asked.dir else {
             let client = self.cluster.clone().client().await?;
             let spot = cluster::spot(&client, self.namespace.as_deref(), asked.root, asked.matched).await?;
-            return Ok(Spot::Cluster(spot));
+            return Ok(DelegatingRoute::Cluster(spot));
         };
         let told = tokio::time::timeout(PATIENCE, self.locate_by_control(witness, dir, asked)).await;
         if let Ok(Ok(spot)) = told {
             witness.knows = true;
-            return Ok(Spot::File(spot));
+            return Ok(DelegatingRoute::File(spot));
         }
-        // Whatever is wrong, the search finds out, too.
-        let loaded = load(dir, Settings::default())?;
+        // The search finds any error, too.
+        let loaded = load(dir, self.graph.clone().settings(true))?;
         let owner = find::owner(&loaded, asked.root, self.namespace())?;
-        find::spot(&loaded.directory, &owner, asked.matched).map(Spot::File)
+        find::spot(&loaded.directory, &owner, asked.matched).map(DelegatingRoute::File)
     }
 
-    /// Reads no other file than the one that control names.
+    /// Locates the route in the file that control names, without reading others.
     async fn locate_by_control(
         &self,
         witness: &mut Witness,
         dir: &Path,
         asked: Asked<'_>,
-    ) -> Result<find::Spot> {
+    ) -> Result<find::FileRoute> {
         let (owner, file) = self.place(witness.control()?, dir, asked.root).await?;
         let directory = load_file(dir, &file)?;
         find::spot(&directory, &owner, asked.matched)
     }
 
-    /// What an IngressRoute is called in full, and its file, as control has it.
+    /// Asks control for the full name of an IngressRoute, and its file.
     async fn place(&self, control: &mut Control, dir: &Path, root: &str) -> Result<(Name, String)> {
         let query = [("ingressroute", root), ("namespace", self.namespace())];
         let Place {
@@ -195,19 +203,19 @@ impl Switch {
             "control serves another directory: {directory}"
         );
         let is_of_directory = manifest_name(Path::new(&file)).as_deref() == Some(&file);
-        ensure!(is_of_directory, "{file:?} is no file of the directory");
+        ensure!(is_of_directory, "{file:?} is not a file of the directory");
         Ok((Name::new(namespace, name), file))
     }
 
-    /// In a directory.
+    /// The namespace of ROOT in a directory.
     fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or(place::NAMESPACE)
     }
 
-    /// The branch that was active before.
-    async fn previous(&self, witness: &mut Witness, spot: &Spot) -> Result<String> {
+    /// The previously active branch.
+    async fn previous(&self, witness: &mut Witness, spot: &DelegatingRoute) -> Result<String> {
         let before = match spot {
-            Spot::Cluster(spot) if !witness.knows => spot.previous.clone(),
+            DelegatingRoute::Cluster(spot) if !witness.knows => spot.previous.clone(),
             _ => {
                 let owner = spot.owner().to_string();
                 let query = [("root", &*owner), ("match", spot.prefix())];
@@ -218,7 +226,7 @@ impl Switch {
         };
         let before = before.with_context(|| {
             format!(
-                "no switch of {} {} was seen that could be undone: name the branch",
+                "no previous switch of {} {} is known: name the branch",
                 spot.owner(),
                 spot.prefix()
             )
@@ -226,40 +234,42 @@ impl Switch {
         let name = place::name(&before, place::NAMESPACE);
         ensure!(
             *name.namespace == *spot.namespace(),
-            "{name} was active before, which is of another namespace than the delegate is now: edit it by hand"
+            "the previously active {name} is in another namespace than the current branch: edit the delegate by hand"
         );
         Ok(name.name.to_string())
     }
 
-    /// Refuses a branch that would not serve.
+    /// Fails if the branch would not serve.
     async fn refuse_unfit(
         &self,
         witness: &mut Witness,
         asked: Asked<'_>,
-        spot: &Spot,
+        spot: &DelegatingRoute,
         target: &Name,
     ) -> Result<()> {
         let told = match &mut witness.control {
-            Some(control) if witness.knows => rehearse(control, spot, target).await.ok(),
+            Some(control) if witness.knows => dry_run(control, spot, target).await.ok(),
             _ => None,
         };
-        let obstacles = match (told, spot, asked.dir) {
-            (Some(obstacles), _, _) if obstacles.is_empty() => obstacles,
-            // What was just written, control may not have read yet.
+        let blockers = match (told, spot, asked.dir) {
+            (Some(blockers), _, _) if blockers.is_empty() => blockers,
+            // Control may not have read the latest changes yet.
             (_, _, Some(dir)) => {
-                let mut graph = load(dir, Settings::default())?.graph;
-                let found = graph.rehearse(spot.owner(), spot.prefix(), &target.name);
-                let found = found.context("the route went away")?;
+                let mut graph = load(dir, self.graph.clone().settings(true))?.graph;
+                let found = graph.dry_run(spot.owner(), spot.prefix(), &target.name);
+                let found = found.context("the route was removed")?;
                 found.iter().map(ToString::to_string).collect()
             }
-            (Some(obstacles), _, None) => obstacles,
-            (None, Spot::Cluster(spot), None) => cluster::rehearse(spot, target).await?,
-            (None, Spot::File(_), None) => Vec::new(),
+            (Some(blockers), _, None) => blockers,
+            (None, DelegatingRoute::Cluster(spot), None) => {
+                cluster::dry_run(spot, target, self.graph.clone().settings(false)).await?
+            }
+            (None, DelegatingRoute::File(_), None) => Vec::new(),
         };
-        if !obstacles.is_empty() {
+        if !blockers.is_empty() {
             bail!(
-                "{target} would not serve:\n  {}\n(--force switches all the same)",
-                obstacles.join("\n  ")
+                "{target} would not serve:\n  {}\n(use --force to switch anyway)",
+                blockers.join("\n  ")
             );
         }
         Ok(())
@@ -268,7 +278,7 @@ impl Switch {
     async fn wait(
         &self,
         witness: &mut Witness,
-        spot: &Spot,
+        spot: &DelegatingRoute,
         goal: &Goal,
         outcome: &Outcome,
     ) -> Result<Report> {
@@ -277,8 +287,8 @@ impl Switch {
                 let told = ask(control, spot, &goal.target, self.timeout).await;
                 told.with_context(|| outcome.unasked(control.url()))
             }
-            (None, Spot::Cluster(spot)) => spot.wait(goal, self.timeout).await,
-            (None, Spot::File(_)) => bail!("no control to ask"),
+            (None, DelegatingRoute::Cluster(spot)) => spot.wait(goal, self.timeout).await,
+            (None, DelegatingRoute::File(_)) => bail!("the address of control is not known: pass --control"),
         }
     }
 
@@ -297,18 +307,23 @@ impl Switch {
     }
 }
 
-/// What control says would keep the branch from serving.
-async fn rehearse(control: &mut Control, spot: &Spot, target: &Name) -> Result<Vec<String>> {
+/// Asks control for the reasons why the branch would not serve.
+async fn dry_run(control: &mut Control, spot: &DelegatingRoute, target: &Name) -> Result<Vec<String>> {
     let query = [
         ("root", &*spot.owner().to_string()),
         ("match", spot.prefix()),
         ("branch", &*target.to_string()),
     ];
-    let Rehearsal { obstacles } = control.get("/rehearsal", &query).await?;
-    Ok(obstacles)
+    let DryRun { blockers } = control.get("/dry-run", &query).await?;
+    Ok(blockers)
 }
 
-async fn ask(control: &mut Control, spot: &Spot, target: &Name, timeout: Duration) -> Result<Report> {
+async fn ask(
+    control: &mut Control,
+    spot: &DelegatingRoute,
+    target: &Name,
+    timeout: Duration,
+) -> Result<Report> {
     let query = [
         ("root", &*spot.owner().to_string()),
         ("match", spot.prefix()),
@@ -322,13 +337,15 @@ async fn ask(control: &mut Control, spot: &Spot, target: &Name, timeout: Duratio
 
 impl Witness {
     fn control(&mut self) -> Result<&mut Control> {
-        self.control.as_mut().context("no --control to ask")
+        self.control
+            .as_mut()
+            .context("the address of control is not known: pass --control")
     }
 }
 
-// === impl Spot ===
+// === impl DelegatingRoute ===
 
-impl Spot {
+impl DelegatingRoute {
     fn owner(&self) -> &Name {
         match self {
             Self::File(spot) => &spot.owner,
@@ -343,7 +360,7 @@ impl Spot {
         }
     }
 
-    /// That the branches are in.
+    /// The namespace of the branches.
     fn namespace(&self) -> &str {
         match self {
             Self::File(spot) => &spot.namespace,
@@ -351,7 +368,7 @@ impl Spot {
         }
     }
 
-    /// The branch that was active before, as far as the status says.
+    /// The previously active branch, if the status has it.
     fn before(&self) -> Option<String> {
         match self {
             Self::File(_) => None,
@@ -359,14 +376,14 @@ impl Spot {
         }
     }
 
-    fn active(&self) -> &str {
+    fn delegate(&self) -> &Delegate {
         match self {
-            Self::File(spot) => &spot.active,
-            Self::Cluster(spot) => &spot.active,
+            Self::File(spot) => &spot.delegate,
+            Self::Cluster(spot) => &spot.delegate,
         }
     }
 
-    /// Of the IngressRoute on an API server.
+    /// The generation of the IngressRoute on an API server; 0 for a file.
     fn generation(&self) -> i64 {
         match self {
             Self::File(_) => 0,
@@ -377,16 +394,16 @@ impl Spot {
     /// The file and line of a manifest.
     fn file(&self) -> Option<(&Path, usize)> {
         match self {
-            Self::File(find::Spot { file, line, .. }) => Some((file, *line)),
+            Self::File(find::FileRoute { file, line, .. }) => Some((file, *line)),
             Self::Cluster(_) => None,
         }
     }
 
-    /// Makes `branch` the active one; with the generation that the IngressRoute has then.
-    async fn edit(&self, branch: &str) -> Result<i64> {
+    /// Activates a branch, and returns the resulting generation of the IngressRoute.
+    async fn edit(&self, activation: &Activation, undo: bool) -> Result<i64> {
         match self {
-            Self::File(spot) => spot.edit(branch).map(|()| 0),
-            Self::Cluster(spot) => spot.edit(branch).await,
+            Self::File(spot) => spot.edit(activation).map(|()| 0),
+            Self::Cluster(spot) => spot.edit(activation, undo).await,
         }
     }
 }

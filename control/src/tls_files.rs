@@ -1,28 +1,29 @@
-//! The files that secure xDS: the same three on both sides of it.
+//! The TLS files of xDS, which are the same three on both sides.
 
 use clap::Args;
 use std::path::PathBuf;
 
-/// Which files secure xDS: all three, or none.
+/// The TLS files: all three, or none.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TlsArgs {
-    /// Secure xDS, together with the next two flags: the CA that the other side's certificate has to come from, PEM.
+    /// PEM file of the CA that issues the other side's certificate. With the next two flags, it enables mutual TLS for
+    /// xDS.
     #[arg(long, value_name = "FILE", requires_all = ["xds_cert_file", "xds_key_file"])]
     xds_ca_file: Option<PathBuf>,
-    /// The certificate that this side shows, PEM.
+    /// PEM file of this side's certificate.
     #[arg(long, value_name = "FILE", requires = "xds_ca_file")]
     xds_cert_file: Option<PathBuf>,
-    /// The private key of that certificate, PEM.
+    /// PEM file of the private key of that certificate.
     #[arg(long, value_name = "FILE", requires = "xds_ca_file")]
     xds_key_file: Option<PathBuf>,
 }
 
-/// What one side of a mutual TLS connection needs; all PEM.
+/// The files of one side of a mutual TLS connection, all in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Whom the other side's certificate has to come from.
+    /// The CA of the other side's certificate.
     pub ca: PathBuf,
-    /// What this side shows.
+    /// The certificate of this side.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }

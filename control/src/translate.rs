@@ -1,4 +1,4 @@
-//! `switchyard translate`: what Envoy would be sent.
+//! `switchyard translate`: the resources that Envoy would be sent.
 
 use crate::{
     cli::{Format, GraphArgs},
@@ -9,7 +9,12 @@ use crate::{
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 use switchyard_core::{Change, Graph};
 use switchyard_xds::{
     json,
@@ -18,20 +23,21 @@ use switchyard_xds::{
     translate::{Settings, Translator},
 };
 
-/// Print the configuration that Envoy would be sent.
+/// Print the xDS resources that Envoy would be sent.
 ///
-/// Everything, or one type of it. Private keys are left out.
+/// Prints all types, or one. Private keys are left out, and so are route configurations without hosts, with the scopes
+/// that lead to them.
 #[derive(Debug, Args)]
 pub struct Translate {
-    /// The directory [default: none, but the API server].
+    /// Directory of manifests [default: read from the API server].
     #[arg(conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "ingress_class_name"])]
     dir: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
-    /// Only this type.
+    /// Type of the resources to print [default: all].
     #[arg(long = "type", value_name = "TYPE", value_enum)]
     kind: Option<Kind>,
     #[command(flatten)]
@@ -40,23 +46,37 @@ pub struct Translate {
     proxies: ProxyArgs,
 }
 
-/// A type of Envoy's configuration.
+/// A type of xDS resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Cluster,
     Endpoint,
     Secret,
     Listener,
+    ScopedRoute,
     Route,
     Extension,
 }
 
-/// By type, then by name.
+/// The resources by type, then by name.
 fn resources(graph: &Graph, change: &Change, settings: Settings, kind: Option<Kind>) -> Result<Value> {
     let mut translator = Translator::new(settings);
-    let updates = [translator.start(), translator.update(graph.table(), change, 1)];
-    let set = updates.into_iter().flat_map(|Update { set, removed: _ }| set);
-    // What the second says of a name counts.
+    let start = translator.start();
+    let update = translator.update(graph.table(), change, 1);
+    let with_hosts: BTreeSet<_> = routes(&update).cloned().collect();
+    let without: BTreeSet<_> = routes(&start)
+        .filter(|name| !with_hosts.contains(*name))
+        .cloned()
+        .collect();
+    let set = [start, update]
+        .into_iter()
+        .flat_map(|Update { set, removed: _ }| set);
+    let is_told = |of: ResourceType, name: &Arc<str>| {
+        let is_of_routes = matches!(of, ResourceType::ScopedRoute | ResourceType::Route);
+        !(is_of_routes && without.contains(name))
+    };
+    let set = set.filter(|(of, name, _)| is_told(*of, name));
+    // For the same name, the second one wins.
     let by_name: BTreeMap<_, _> = set.map(|(of, name, resource)| ((of, name), resource)).collect();
     let code = Code::File {
         path: "switchyard.wasm".to_owned(),
@@ -73,6 +93,12 @@ fn resources(graph: &Graph, change: &Change, settings: Settings, kind: Option<Ki
         list.as_array_mut().context("a list for each type")?.push(json);
     }
     Ok(Value::Object(types))
+}
+
+/// The names of route configurations.
+fn routes(Update { set, .. }: &Update) -> impl Iterator<Item = &Arc<str>> {
+    let routes = set.iter().filter(|(of, _, _)| *of == ResourceType::Route);
+    routes.map(|(_, name, _)| name)
 }
 
 /// The name of the message, without its package.
@@ -98,11 +124,11 @@ impl Translate {
             proxies,
         } = self;
         let (graph, change) = match dir {
-            None => load_cluster(read, graph.settings()).await?,
+            None => load_cluster(read, graph.settings(false)).await?,
             Some(dir) => {
-                let loaded = load(&dir, graph.settings())?;
-                for problem in loaded.problems() {
-                    eprintln!("{problem}");
+                let loaded = load(&dir, graph.settings(true))?;
+                for diagnostic in loaded.diagnostics() {
+                    eprintln!("{diagnostic}");
                 }
                 (loaded.graph, loaded.change)
             }
@@ -122,6 +148,7 @@ impl Kind {
             Self::Endpoint => ResourceType::Endpoint,
             Self::Secret => ResourceType::Secret,
             Self::Listener => ResourceType::Listener,
+            Self::ScopedRoute => ResourceType::ScopedRoute,
             Self::Route => ResourceType::Route,
             Self::Extension => ResourceType::Extension,
         }

@@ -1,9 +1,9 @@
-//! `switchyard tree`: the delegations, for people to look at.
+//! `switchyard tree`: the delegation tree.
 
 mod dot;
 
 use crate::{
-    cli::{Format, Telling},
+    cli::{Format, OutputFilter},
     load::{load, load_cluster},
     paint::{Paint, Style},
     source::ReadArgs,
@@ -15,12 +15,12 @@ use switchyard_core::{
     Graph, Name, Settings, Status,
     status::State,
     table::WeightedCluster,
-    tree::{self, Branch, Root, Route, Security, Tree, Way},
+    tree::{self, Branch, Choices, Root, Route, Security, Tree, Way},
 };
 
-/// The tree of a graph, and the statuses of what is in it: all that is needed to show it, away from the graph.
+/// The tree of a graph, and the statuses in it, to be shown without the graph.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct GraphSnapshot {
     tree: Tree,
     statuses: Statuses,
 }
@@ -31,11 +31,11 @@ type Statuses = BTreeMap<Name, Status>;
 ///
 /// # Errors
 ///
-/// If it cannot be listed.
-pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode> {
+/// If the directory cannot be listed.
+pub fn run(dir: &Path, settings: Settings, telling: &OutputFilter) -> Result<ExitCode> {
     let loaded = load(dir, settings)?;
-    for problem in loaded.directory.problems() {
-        eprintln!("{problem}");
+    for diagnostic in loaded.directory.diagnostics() {
+        eprintln!("{diagnostic}");
     }
     print(&loaded.graph, telling);
     Ok(ExitCode::SUCCESS)
@@ -45,36 +45,36 @@ pub fn run(dir: &Path, settings: Settings, telling: &Telling) -> Result<ExitCode
 ///
 /// # Errors
 ///
-/// If it cannot be read.
-pub async fn run_in_cluster(read: ReadArgs, settings: Settings, telling: Telling) -> Result<ExitCode> {
+/// If the cluster cannot be read.
+pub async fn run_in_cluster(read: ReadArgs, settings: Settings, telling: OutputFilter) -> Result<ExitCode> {
     let (graph, _) = load_cluster(read, settings).await?;
     print(&graph, &telling);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Roots and orphans of the namespace to tell of; below a root, all that it delegates to.
-fn print(graph: &Graph, telling: &Telling) {
-    let mut picture = Picture::of(graph);
-    let Tree { roots, orphans } = &mut picture.tree;
+/// Prints the roots and orphans of the namespace to show; below a root, everything that it delegates to.
+fn print(graph: &Graph, telling: &OutputFilter) {
+    let mut snapshot = GraphSnapshot::of(graph);
+    let Tree { roots, orphans } = &mut snapshot.tree;
     roots.retain(|root| telling.covers(&root.name.namespace));
     orphans.retain(|name| telling.covers(&name.namespace));
     let paint = Paint::of(&io::stdout());
     match telling.output.format() {
-        Some(format) => print!("{}", format.document(&to_json(&picture))),
-        None => print!("{}", Printer { graph, paint }.tree(&picture.tree)),
+        Some(format) => print!("{}", format.document(&to_json(&snapshot))),
+        None => print!("{}", Printer { graph, paint }.tree(&snapshot.tree)),
     }
 }
 
-/// Lines of a tree.
+/// A printer of a tree's lines.
 struct Printer<'a> {
     graph: &'a Graph,
     paint: Paint,
 }
 
-// === impl Picture ===
+// === impl GraphSnapshot ===
 
-impl Picture {
-    /// As of the last commit.
+impl GraphSnapshot {
+    /// Copies the tree and the statuses as of the last commit.
     #[must_use]
     pub fn of(graph: &Graph) -> Self {
         let statuses = graph.statuses();
@@ -86,13 +86,13 @@ impl Picture {
         }
     }
 
-    /// What `switchyard tree -o json` prints of everything.
+    /// The JSON that `switchyard tree -o json` prints for all namespaces.
     #[must_use]
     pub fn json(&self) -> String {
         Format::Json.document(&to_json(self))
     }
 
-    /// A drawing, for Graphviz.
+    /// A drawing for Graphviz.
     #[must_use]
     pub fn dot(&self) -> String {
         dot::dot(&self.tree)
@@ -142,7 +142,7 @@ impl Printer<'_> {
         self.routes(routes, 1, text);
     }
 
-    /// As deep as delegations go, which is bounded.
+    /// Prints routes. Recurses as deep as delegations go, which is bounded.
     fn routes(&self, routes: &[Route], depth: usize, text: &mut String) {
         let indent = "  ".repeat(depth);
         for Route { prefix, way } in routes {
@@ -176,6 +176,7 @@ impl Printer<'_> {
         Branch {
             name,
             active,
+            choices,
             state,
             routes,
         }: &Branch,
@@ -190,13 +191,14 @@ impl Printer<'_> {
         };
         let role = self.paint.text(style, role);
         text.push_str(&format!(
-            "{indent}{mark} {name} {role}{}\n",
+            "{indent}{mark} {name} {role}{}{}\n",
+            choices_text(choices, *active),
             self.state(name, *state)
         ));
         self.routes(routes, depth + 1, text);
     }
 
-    /// Nothing where all is well.
+    /// The state and its description; empty for a valid IngressRoute.
     fn state(&self, name: &Name, state: State) -> String {
         match self.graph.status(name).filter(|_| state != State::Valid) {
             None => String::new(),
@@ -206,6 +208,18 @@ impl Printer<'_> {
                     .text(Style::Bad, format!("{state}: {}", status.description()))
             ),
         }
+    }
+}
+
+/// The preview and the canary of a branch; empty if it has neither.
+fn choices_text(Choices { preview, canary }: &Choices, active: bool) -> String {
+    let preview = preview.as_ref().map(|header| format!("preview by {header}"));
+    let canary = canary.map(|percent| format!("canary {percent} %"));
+    let choices: Vec<_> = preview.into_iter().chain(canary).collect();
+    match &*choices {
+        [] => String::new(),
+        choices if active => format!(" ({}: no effect, the branch is active)", choices.join(", ")),
+        choices => format!(", {}", choices.join(", ")),
     }
 }
 
@@ -227,10 +241,10 @@ fn service(cluster: &str) -> String {
 }
 
 fn to_json(
-    Picture {
+    GraphSnapshot {
         tree: Tree { roots, orphans },
         statuses,
-    }: &Picture,
+    }: &GraphSnapshot,
 ) -> Value {
     let roots: Vec<_> = roots.iter().map(|root| root_json(statuses, root)).collect();
     let orphans: Vec<_> = orphans.iter().map(Name::to_string).collect();
@@ -287,14 +301,22 @@ fn branch_json(
     Branch {
         name,
         active,
+        choices: Choices { preview, canary },
         state,
         routes,
     }: &Branch,
 ) -> Value {
-    json!({
+    let mut branch = json!({
         "name": name.to_string(), "active": active, "status": status_json(statuses, name, *state),
         "routes": routes_json(statuses, routes),
-    })
+    });
+    if let Some(header) = preview {
+        branch["preview"] = json!({"header": &**header, "inEffect": !active});
+    }
+    if let Some(percent) = canary {
+        branch["canary"] = json!({"percent": percent, "inEffect": !active});
+    }
+    branch
 }
 
 fn clusters_json(clusters: &[WeightedCluster]) -> Value {

@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// `switchyard.wasm`, read.
+/// The content of `switchyard.wasm`.
 #[derive(Clone, Debug)]
 pub struct Wasm {
     pub bytes: Vec<u8>,
-    /// In lower-case hexadecimal.
+    /// The hash of the code, in lower-case hexadecimal.
     pub sha256: String,
 }
 
@@ -22,7 +22,7 @@ impl Wasm {
     ///
     /// # Errors
     ///
-    /// If the file is not there or is no WebAssembly module.
+    /// If the file does not exist, or is not a WebAssembly module.
     pub fn read(path: Option<&Path>) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_owned(),
@@ -31,12 +31,12 @@ impl Wasm {
         let bytes = fs::read(&path).with_context(|| {
             let path = path.display();
             format!(
-                "cannot read the filter {path}: build it with wasm-build.sh, and name it with --wasm FILE"
+                "cannot read the filter {path}: build it with wasm-build.sh, and pass it with --wasm FILE"
             )
         })?;
         ensure!(
             bytes.starts_with(b"\0asm"),
-            "{} is no WebAssembly module",
+            "{} is not a WebAssembly module",
             path.display()
         );
         let sha256 = Sha256::digest(&bytes)
@@ -49,6 +49,6 @@ impl Wasm {
 
 fn beside_this_program() -> Result<PathBuf> {
     let program =
-        env::current_exe().context("cannot tell where this program is: name the filter with --wasm FILE")?;
+        env::current_exe().context("cannot locate this program: pass the filter with --wasm FILE")?;
     Ok(program.with_file_name("switchyard.wasm"))
 }

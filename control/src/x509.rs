@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! The facts in a certificate.
 
 use anyhow::{Context, Result, anyhow};
 use pem::{EncodeConfig, LineEnding, Pem};
@@ -6,55 +6,55 @@ use std::{collections::BTreeSet, net::IpAddr};
 use time::OffsetDateTime;
 use x509_parser::{extensions::GeneralName, parse_x509_certificate, prelude::X509Certificate};
 
-/// What is of interest of a certificate.
+/// The relevant facts of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The last moment at which it counts.
+    /// The end of its validity.
     pub until: OffsetDateTime,
-    /// Host names and IP addresses.
+    /// The host names and IP addresses in its SANs.
     pub names: BTreeSet<String>,
 }
 
-/// The certificates in a file of PEM; whatever else it holds is left out.
+/// The certificates in a PEM file, without its other blocks.
 ///
 /// # Errors
 ///
-/// If it is no PEM, or holds none.
+/// If the text is not PEM, or has no certificate.
 pub fn certificates(text: &str) -> Result<Vec<Pem>> {
-    let mut blocks = pem::parse_many(text).context("it is no PEM")?;
+    let mut blocks = pem::parse_many(text).context("not PEM")?;
     blocks.retain(|block| block.tag() == "CERTIFICATE");
     if blocks.is_empty() {
-        return Err(anyhow!("it holds no certificate in PEM"));
+        return Err(anyhow!("contains no certificate in PEM"));
     }
     Ok(blocks)
 }
 
-/// What the first certificate of a file of PEM says: the one that the file is about.
+/// Reads the facts of the first certificate in a PEM file, which is the leaf.
 ///
 /// # Errors
 ///
-/// If there is none, or it cannot be read.
+/// If there is no certificate, or it cannot be parsed.
 pub fn facts(text: &str) -> Result<Facts> {
     let blocks = certificates(text)?;
-    let first = blocks.first().context("it holds no certificate in PEM")?;
+    let first = blocks.first().context("contains no certificate in PEM")?;
     facts_of(first)
 }
 
-/// What a certificate says.
+/// Reads the facts of a certificate.
 ///
 /// # Errors
 ///
-/// If it cannot be read.
+/// If it cannot be parsed.
 pub fn facts_of(block: &Pem) -> Result<Facts> {
     let (_, certificate) =
-        parse_x509_certificate(block.contents()).context("its certificate cannot be read")?;
+        parse_x509_certificate(block.contents()).context("cannot parse the certificate")?;
     Ok(Facts {
         until: certificate.validity().not_after.to_datetime(),
         names: names(&certificate)?,
     })
 }
 
-/// PEM, with the line ends of Unix.
+/// Encodes as PEM, with Unix line ends.
 #[must_use]
 pub fn encode(blocks: &[Pem]) -> String {
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);

@@ -1,9 +1,9 @@
-//! Writing YAML.
+//! Writes YAML.
 
 use crate::manifests::resolve;
 use serde_json::Value;
 
-/// A document in block style, with a line end. What does not need quotes has none.
+/// Formats a document in block style, with a line end, and with quotes only if needed.
 #[must_use]
 pub fn to_string(value: &Value) -> String {
     let mut text = String::new();
@@ -12,7 +12,7 @@ pub fn to_string(value: &Value) -> String {
     if text.ends_with('\n') { text } else { text + "\n" }
 }
 
-/// Writes what follows a `-` or a key: a scalar in the same line, a collection in lines of its own.
+/// Writes the value after a `-` or a key: a scalar in the same line, a collection in lines of its own.
 fn write(value: &Value, indent: usize, text: &mut String) {
     match value {
         Value::Array(items) if !items.is_empty() => {
@@ -36,7 +36,7 @@ fn write(value: &Value, indent: usize, text: &mut String) {
     }
 }
 
-/// A mapping begins in the line of its `-`.
+/// Writes an item; a mapping begins in the line of its `-`.
 fn write_item(item: &Value, indent: usize, text: &mut String) {
     let mut lines = String::new();
     write(item, indent, &mut lines);
@@ -59,7 +59,7 @@ fn scalar(text: &str) -> String {
     if plain && resolve(text).is_string() {
         return text.to_owned();
     }
-    // JSON's quotes and escapes are YAML's, too.
+    // JSON's quotes and escapes are valid in YAML, too.
     Value::from(text).to_string()
 }
 

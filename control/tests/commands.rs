@@ -110,29 +110,60 @@ fn translate_prints_every_type_or_one() {
             "ClusterLoadAssignment",
             "Listener",
             "RouteConfiguration",
+            "ScopedRouteConfiguration",
             "TypedExtensionConfig"
         ]
     );
     assert_eq!(all["Cluster"].as_array().unwrap().len(), 2);
+    // Those with hosts, and the scopes that lead there.
+    let names = |kind: &str| -> Vec<_> {
+        let resources = all[kind].as_array().unwrap().iter();
+        resources.map(|resource| resource["name"].to_string()).collect()
+    };
+    assert_eq!(names("RouteConfiguration").len(), 1);
+    assert_eq!(names("RouteConfiguration"), names("ScopedRouteConfiguration"));
     insta::assert_snapshot!(
         "endpoints",
         stdout(&switchyard(&["translate", path(&demo), "--type", "endpoint"]))
     );
 }
 
-#[test]
-fn translate_is_told_of_the_proxies_what_serve_is() {
-    let folder = tempfile::tempdir().unwrap();
+/// A root with TLS, of which it says `more` than its Secret; and that Secret.
+fn root_with_tls(more: &str) -> String {
     let pair = rcgen::generate_simple_self_signed(["a.bar.com".to_owned()]).unwrap();
-    let manifest = format!(
+    format!(
         "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {{name: r}}\n\
-         spec: {{virtualhost: {{fqdn: a.bar.com, tls: {{secretName: s}}}}, routes: []}}\n\
+         spec: {{virtualhost: {{fqdn: a.bar.com, tls: {{secretName: s{more}}}}}, routes: []}}\n\
          ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ntype: kubernetes.io/tls\n\
          stringData: {{tls.crt: {:?}, tls.key: {:?}}}\n",
         pair.cert.pem(),
         pair.signing_key.serialize_pem()
-    );
+    )
+}
+
+#[test]
+fn tls_1_1_counts_only_where_the_operator_permits_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = root_with_tls(", minimumProtocolVersion: \"1.1\"");
     fs::write(folder.path().join("a.yaml"), manifest).unwrap();
+    for (arguments, is_let_in) in [
+        (&[][..], false),
+        (&["--minimum-tls", "1.2"], false),
+        (&["--minimum-tls", "1.1"], true),
+    ] {
+        let command = ["translate", path(folder.path()), "--type", "listener"];
+        let output = switchyard(&[&command[..], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let told = stdout(&output);
+        assert!(told.contains("tls_minimum_protocol_version"), "{told}");
+        assert_eq!(told.contains("TLSv1_1"), is_let_in, "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn translate_is_told_of_the_proxies_what_serve_is() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), root_with_tls("")).unwrap();
     let listeners = |arguments: &[&str]| {
         let command = ["translate", path(folder.path()), "--type", "listener"];
         let output = switchyard(&[&command[..], arguments].concat());
@@ -146,7 +177,7 @@ fn translate_is_told_of_the_proxies_what_serve_is() {
         (["--https-port", "444"], "port_value: 8443", "port_value: 444\n"),
         (
             ["--minimum-tls", "1.3"],
-            "tls_minimum_protocol_version: TLSv1_1",
+            "tls_minimum_protocol_version: TLSv1_2",
             "tls_minimum_protocol_version: TLSv1_3",
         ),
         (["--access-log", "/dev/null"], "/dev/stdout", "/dev/null"),
@@ -298,19 +329,44 @@ fn bootstrap_sets_the_edge_up() {
         assert!(output.status.success(), "{}", stderr(&output));
         serde_json::from_slice(&fs::read(&out).unwrap()).unwrap()
     };
-    let admin = |config: &serde_json::Value| config["admin"]["address"]["socket_address"].clone();
+    let admin = |config: &serde_json::Value| config["admin"]["address"].clone();
     let most = "/overload_manager/resource_monitors/0/typed_config/max_active_downstream_connections";
     let config = written(&[]);
-    let loopback = |port: u16| serde_json::json!({"address": "127.0.0.1", "port_value": port});
-    assert_eq!(admin(&config), loopback(9901));
+    let socket = folder.path().canonicalize().unwrap().join("admin.sock");
+    let pipe = serde_json::json!({"pipe": {"path": socket, "mode": 0o600}});
+    assert_eq!(admin(&config), pipe);
     assert_eq!(config.pointer(most).unwrap(), 50_000);
     assert_eq!(config.pointer("/overload_manager/actions"), None);
-    let config = written(&["--admin-port", "9902", "--max-downstream-connections", "7"]);
-    assert_eq!(admin(&config), loopback(9902));
+    let config = written(&[
+        "--admin-address",
+        "127.0.0.1:9001",
+        "--max-downstream-connections",
+        "7",
+    ]);
+    let loopback = serde_json::json!({"socket_address": {"address": "127.0.0.1", "port_value": 9001}});
+    assert_eq!(admin(&config), loopback);
     assert_eq!(config.pointer(most).unwrap(), 7);
     let config = written(&["--max-heap-size", "1000000"]);
     let heap = "/overload_manager/resource_monitors/1/typed_config/max_heap_size_bytes";
     assert_eq!(config.pointer(heap).unwrap(), 1_000_000);
+}
+
+#[test]
+fn bootstrap_refuses_a_folder_whose_path_is_too_long_for_a_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = folder.path().join("in.wasm");
+    fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();
+    let out = folder.path().join("a".repeat(100)).join("envoy.json");
+    let command = ["bootstrap", "--out", path(&out), "--wasm", path(&wasm)];
+    let refused = switchyard(&command);
+    assert!(!refused.status.success());
+    let told = stderr(&refused);
+    assert!(
+        told.contains("admin.sock") && told.contains("--admin-address"),
+        "{told}"
+    );
+    let with_address = switchyard(&[&command[..], &["--admin-address", "127.0.0.1:9001"]].concat());
+    assert!(with_address.status.success(), "{}", stderr(&with_address));
 }
 
 #[test]

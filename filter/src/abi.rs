@@ -1,27 +1,27 @@
 //! Calls of the proxy-wasm ABI 0.2.1, which the host exports.
 //!
-//! Not the SDK's: that exports every callback that there is, and none of what they lead to can be left out of the filter,
-//! 50 KB; it panics, which ends the VM, where the host answers with what it does not expect; it keeps what it called
-//! until an export of its own hears of the answer; it takes headers that are UTF-8 alone; and it has no entropy.
+//! The proxy-wasm SDK is not used: it exports every callback with all the code behind it, 50 KB that cannot be left out
+//! of the filter; it panics on an unexpected answer of the host, which ends the VM; it keeps the state of a callout
+//! until one of its own exports gets the response; it accepts only UTF-8 headers; and it offers no entropy.
 
 #![expect(unsafe_code, reason = "what the host exports is declared here")]
 
 use std::ptr;
 
-/// What the proxy answers where a call was not of gRPC.
+/// The `grpc_status` of `proxy_send_local_response` that stands for none.
 const NO_GRPC_STATUS: u32 = u32::MAX;
 
 /// `proxy_status_t`.
 const OK: u32 = 0;
 
-/// `WasmStreamType`, of the request.
+/// `WasmStreamType` of the request.
 const HTTP_REQUEST: u32 = 0;
 /// `MetricType`.
 const COUNTER: u32 = 0;
 /// `LogLevel`.
 const ERROR: u32 = 4;
 
-/// What a callback tells the host to do with the stream.
+/// The result of a callback, which tells the host how to proceed with the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Action {
@@ -29,7 +29,7 @@ pub(crate) enum Action {
     Pause = 1,
 }
 
-/// Whose headers.
+/// The header map that a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum MapType {
@@ -47,14 +47,14 @@ pub(crate) enum BufferType {
     PluginConfiguration = 7,
 }
 
-/// Why the host did not do it: its `proxy_status_t`.
+/// The `proxy_status_t` of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status(pub(crate) u32);
 
-/// Names in lower case, in the order in which they came.
+/// Headers in the order received, names in lower case.
 pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
-/// Bytes that the host put into memory that it had of [`allocate`].
+/// Bytes that the host wrote to memory from [`allocate`].
 struct Returned {
     data: *mut u8,
     len: usize,
@@ -170,7 +170,7 @@ unsafe extern "C" {
     fn random_get(buffer: *mut u8, len: usize) -> u32;
 }
 
-/// Memory for the host to put bytes into.
+/// Allocates memory for the host to write to.
 pub(crate) fn allocate(len: usize) -> *mut u8 {
     Box::into_raw(Box::<[u8]>::new_uninit_slice(len)).cast()
 }
@@ -183,27 +183,27 @@ pub(crate) fn log_error(message: &str) -> Result<(), Status> {
 /// Nanoseconds since 1970.
 pub(crate) fn current_time() -> u64 {
     let mut time = 0;
-    // SAFETY: the host writes the time, before it returns. There is nothing that it does not do it for.
+    // SAFETY: the host writes the time before it returns, and the call cannot fail.
     let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
     time
 }
 
-/// 0: none.
+/// Sets the period of `on_tick` in milliseconds; 0 stops it.
 pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
     done(proxy_set_tick_period_milliseconds(milliseconds))
 }
 
-/// Lets the request of the stream go on that was paused.
+/// Continues the paused request of the current stream.
 pub(crate) fn resume_http_request() -> Result<(), Status> {
     done(proxy_continue_stream(HTTP_REQUEST))
 }
 
-/// What follows is of that stream, or plugin.
+/// Makes the calls that follow apply to this context, a stream or a plugin.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), Status> {
     done(proxy_set_effective_context(context))
 }
 
-/// Gives what the host calls the counter.
+/// Defines a counter, and returns its metric ID.
 pub(crate) fn define_counter(name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the host reads as many bytes as the length says, and writes the number, before it returns.
@@ -215,7 +215,7 @@ pub(crate) fn increment_metric(id: u32) -> Result<(), Status> {
     done(proxy_increment_metric(id, 1))
 }
 
-/// At most so many bytes of a buffer; none where there is none.
+/// Returns at most `len` bytes of a buffer; empty if there is no such buffer.
 pub(crate) fn buffer(buffer: BufferType, len: usize) -> Vec<u8> {
     let mut returned = Returned::nothing();
     // SAFETY: the host writes where the bytes are that it returns.
@@ -224,7 +224,7 @@ pub(crate) fn buffer(buffer: BufferType, len: usize) -> Vec<u8> {
     returned.bytes(result).unwrap_or_default()
 }
 
-/// What the host knows by a path, whose parts have a zero between them.
+/// Returns the host's property at a path, whose segments are separated by NUL.
 pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
     let mut returned = Returned::nothing();
     // SAFETY: the host reads as many bytes as the length says, and writes where those are that it returns.
@@ -253,7 +253,7 @@ pub(crate) fn headers(map: MapType) -> Headers {
     deserialized(&bytes).unwrap_or_default()
 }
 
-/// The value of a header; several have commas between them.
+/// The value of a header; several values are joined with commas.
 pub(crate) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
     let mut returned = Returned::nothing();
     // SAFETY: the host reads as many bytes as the length says, and writes where those are that it returns.
@@ -274,7 +274,7 @@ pub(crate) fn add_header(map: MapType, name: &str, value: &[u8]) -> Result<(), S
     done(unsafe { proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// Replaces all of that name; none takes them away.
+/// Replaces all headers of that name; `None` removes them.
 pub(crate) fn set_header(map: MapType, name: &str, value: Option<&[u8]>) -> Result<(), Status> {
     // SAFETY: the host reads as many bytes as each length says, before it returns.
     done(unsafe {
@@ -305,7 +305,7 @@ pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
     (version != 0).then_some((value, version))
 }
 
-/// Sets it if it still has that version. None: whatever it has.
+/// Sets a shared value if it still has `version`; `None` sets it whatever its version. Returns true if it was set.
 pub(crate) fn set_shared_data(key: &str, value: &[u8], version: Option<u32>) -> bool {
     // SAFETY: the host reads as many bytes as each length says, before it returns.
     let result = unsafe {
@@ -336,7 +336,7 @@ pub(crate) fn call_foreign_function(name: &str, arguments: &[u8]) -> Option<Vec<
     returned.bytes(result)
 }
 
-/// Answers the request in the upstream's place. Says whether the host takes it.
+/// Sends a local response. Returns true if the host accepts it.
 pub(crate) fn respond(status: u32, headers: &[(&str, &[u8])], body: &[u8], grpc_status: Option<u32>) -> bool {
     let headers = serialized(headers);
     // SAFETY: the host reads as many bytes as each length says, before it returns.
@@ -355,7 +355,7 @@ pub(crate) fn respond(status: u32, headers: &[(&str, &[u8])], body: &[u8], grpc_
     result == OK
 }
 
-/// Sends a request without a body to a cluster. Gives what its answer will be called.
+/// Sends a request without a body to a cluster, and returns the token of its response.
 pub(crate) fn call_http(cluster: &str, headers: &[(&str, &[u8])], timeout_ms: u32) -> Option<u32> {
     let headers = serialized(headers);
     let trailers = serialized(&[]);
@@ -378,7 +378,7 @@ pub(crate) fn call_http(cluster: &str, headers: &[(&str, &[u8])], timeout_ms: u3
     (result == OK).then_some(token)
 }
 
-/// Sends a unary call to a server: an Envoy `GrpcService`. Gives what its answer will be called.
+/// Sends a unary call to `server`, an encoded Envoy `GrpcService`, and returns the token of its response.
 pub(crate) fn call_grpc(
     server: &[u8],
     (service, method): (&str, &str),
@@ -387,7 +387,7 @@ pub(crate) fn call_grpc(
 ) -> Option<u32> {
     let metadata = serialized(&[]);
     let mut token = 0;
-    // SAFETY: as for a call of HTTP.
+    // SAFETY: as for an HTTP call.
     let result = unsafe {
         proxy_grpc_call(
             server.as_ptr(),
@@ -407,7 +407,7 @@ pub(crate) fn call_grpc(
     (result == OK).then_some(token)
 }
 
-/// Bits that nobody can foresee. None: the host has none.
+/// Unpredictable random bits; `None` if the host has none.
 pub(crate) fn random() -> Option<u64> {
     let mut bytes = [0; 8];
     // SAFETY: the host writes as many bytes as the length says, before it returns.
@@ -419,7 +419,8 @@ fn done(result: u32) -> Result<(), Status> {
     if result == OK { Ok(()) } else { Err(Status(result)) }
 }
 
-/// Headers as the ABI has them: how many, the lengths of all names and values, then these, each with a zero after it.
+/// Serializes headers for the ABI: their count, the lengths of all names and values, then the names and values, each
+/// followed by a NUL.
 fn serialized(headers: &[(&str, &[u8])]) -> Vec<u8> {
     let texts = || headers.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
     let len = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -433,7 +434,7 @@ fn serialized(headers: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// The same, read. None: they are not so.
+/// Reads headers in the format of [`serialized`]; `None` if they are malformed.
 fn deserialized(bytes: &[u8]) -> Option<Headers> {
     let (count, rest) = bytes.split_first_chunk()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
@@ -466,7 +467,7 @@ impl Returned {
         }
     }
 
-    /// None: there is nothing of that name, or the host does not tell.
+    /// Returns the bytes; `None` if the call failed, such as for an unknown name.
     fn bytes(self, result: u32) -> Option<Vec<u8>> {
         if result != OK {
             return None;
@@ -474,7 +475,7 @@ impl Returned {
         if self.data.is_null() {
             return Some(Vec::new());
         }
-        // SAFETY: the host had the memory of `allocate`, of this length, and has told this alone where it is.
+        // SAFETY: the host got this memory from `allocate`, with this length, and returned the only pointer to it.
         Some(unsafe { Vec::from_raw_parts(self.data, self.len, self.len) })
     }
 }

@@ -1,19 +1,20 @@
-//! Services that are asked, and what they answer.
+//! HTTP and gRPC callouts to services, and their responses.
 //!
-//! Envoy asks them for the plugin, not for the stream: their answers come also when the stream has ended meanwhile.
+//! Envoy makes a callout for the plugin, not for the stream: the response also arrives if the stream has ended
+//! meanwhile.
 
 use crate::{abi, filter, host};
 use std::time::Duration;
 use switchyard_policy::call::{self, Call, Message, Reply};
 
-/// What the host calls the answer to a question.
+/// The host's token for the response to a callout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Token {
     Http(u32),
     Grpc(u32),
 }
 
-/// Asks. None: the service cannot be.
+/// Sends a callout; `None` if the host does not accept it.
 pub(crate) fn ask(call: &Call) -> Option<Token> {
     let Call {
         cluster,
@@ -39,7 +40,8 @@ pub(crate) fn ask(call: &Call) -> Option<Token> {
     }
 }
 
-/// An answer of so many headers, and a body of so many bytes. It has no headers where there is none.
+/// Handles an HTTP response with `headers` headers and a body of `body_len` bytes. Without headers there is no
+/// response.
 pub(crate) fn on_http_response(token: u32, headers: usize, body_len: usize) {
     let reply = if headers == 0 {
         Reply::Failed
@@ -49,18 +51,19 @@ pub(crate) fn on_http_response(token: u32, headers: usize, body_len: usize) {
     filter::on_reply(Token::Http(token), reply);
 }
 
-/// A message of so many bytes: the whole answer.
+/// Handles a gRPC message of `len` bytes, which is the whole response.
 pub(crate) fn on_grpc_message(token: u32, len: usize) {
     let body = host::call_message(len);
     filter::on_reply(Token::Grpc(token), Reply::Grpc { body });
 }
 
-/// There is no answer. (This comes also of calls whose token the host never told: it could not make them.)
+/// Handles a gRPC call without a response. (The host also reports calls that it could not make, whose token it never
+/// returned.)
 pub(crate) fn on_grpc_close(token: u32) {
     filter::on_reply(Token::Grpc(token), Reply::Failed);
 }
 
-/// 0 would be no limit, or none at all.
+/// Converts a timeout to milliseconds, at least 1: 0 would mean no timeout, or an immediate one.
 fn milliseconds(timeout: Duration) -> u32 {
     u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1)
 }

@@ -1,17 +1,41 @@
-//! Envoy, as the policies ask it.
+//! Envoy as the host of policies.
 
 use crate::{abi, host};
+use prost::Message;
 use std::{
     cell::OnceCell,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 use switchyard_policy::{
+    call::encode,
     config::policy::Algorithm,
     host::{Host, Shared},
 };
 
-/// As it is to one request: what does not change in between is asked once.
+/// `envoy.source.extensions.common.wasm.VerifySignatureArguments`.
+#[derive(Clone, PartialEq, Message)]
+struct VerifySignatureArguments {
+    #[prost(string, tag = "1")]
+    hash_function: String,
+    #[prost(bytes = "vec", tag = "2")]
+    public_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    signature: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    text: Vec<u8>,
+}
+
+/// `envoy.source.extensions.common.wasm.VerifySignatureResult`.
+#[derive(Clone, PartialEq, Message)]
+struct VerifySignatureResult {
+    #[prost(bool, tag = "1")]
+    result: bool,
+    #[prost(string, tag = "2")]
+    error: String,
+}
+
+/// Envoy for one request: values that do not change meanwhile are fetched once.
 #[derive(Debug, Default)]
 pub(crate) struct Envoy {
     client_ip: OnceCell<Option<IpAddr>>,
@@ -45,14 +69,21 @@ impl Host for Envoy {
         let Some(hash) = hash_of(algorithm) else {
             return false;
         };
-        let arguments = verification(hash, spki, text, signature);
+        let arguments = encode(&VerifySignatureArguments {
+            hash_function: hash.to_owned(),
+            public_key: spki.to_vec(),
+            signature: signature.to_vec(),
+            text: text.to_vec(),
+        });
         let result = abi::call_foreign_function("verify_signature", &arguments);
-        // The first field of the answer, a truth value, by itself: there is an error where it is not true.
-        result.as_deref() == Some(&[0x08, 0x01])
+        result.is_some_and(|result| {
+            VerifySignatureResult::decode(result.as_slice())
+                .is_ok_and(|VerifySignatureResult { result, error }| result && error.is_empty())
+        })
     }
 }
 
-/// The address of the client, which Envoy has from where it trusts to have it.
+/// The address of the client, as Envoy trusts it.
 fn client_ip() -> Option<IpAddr> {
     let address = abi::property("source\0address")?;
     let address = str::from_utf8(&address).ok()?;
@@ -60,7 +91,7 @@ fn client_ip() -> Option<IpAddr> {
     with_port.or_else(|_| address.parse()).ok()
 }
 
-/// What the host calls the hash that a signature is of. None: it does not verify those.
+/// The host's name for the hash of a signature; `None` if the host does not verify that algorithm.
 fn hash_of(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
         Algorithm::RS256 | Algorithm::ES256 => Some("sha256"),
@@ -68,26 +99,4 @@ fn hash_of(algorithm: Algorithm) -> Option<&'static str> {
         Algorithm::RS512 | Algorithm::ES512 => Some("sha512"),
         Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA => None,
     }
-}
-
-/// `VerifySignatureArguments` of Envoy's source/extensions/common/wasm/ext/verify_signature.proto.
-fn verification(hash: &str, spki: &[u8], text: &[u8], signature: &[u8]) -> Vec<u8> {
-    let mut message = Vec::new();
-    for (number, bytes) in [(1, hash.as_bytes()), (2, spki), (3, signature), (4, text)] {
-        message.push(number << 3 | 2);
-        message.extend(length(bytes.len()));
-        message.extend(bytes);
-    }
-    message
-}
-
-/// As protobuf has numbers: seven bits a byte, the lowest first, and a bit that says whether more follow.
-fn length(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 0x7f {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }

@@ -1,7 +1,7 @@
-//! What Envoy calls, by version 0.2.1 of the proxy-wasm ABI.
+//! The exports that Envoy calls, by version 0.2.1 of the proxy-wasm ABI.
 //!
-//! It calls each callback that is exported, and entering the VM costs, also where nothing is then done: so there are none
-//! but those that have something to do.
+//! Envoy calls each callback that is exported, and entering the VM costs time even if the callback does nothing: so
+//! only callbacks that have something to do are exported.
 
 #![expect(
     unsafe_code,
@@ -13,24 +13,24 @@ use crate::{
     calls, filter, stream,
 };
 
-/// Which ABI it is, says that there is this.
+/// Tells the host the version of the ABI, by its name alone.
 #[unsafe(export_name = "proxy_abi_version_0_2_1")]
 extern "C" fn abi_version() {}
 
-/// Memory for what the host returns.
+/// Allocates memory for what the host returns.
 #[unsafe(export_name = "malloc")]
 extern "C" fn allocate(len: usize) -> *mut u8 {
     abi::allocate(len)
 }
 
-/// A configuration of `len` bytes has come. False makes Envoy refuse it, and keep the one it has. It says no reason: that
-/// is in the log.
+/// Handles a configuration of `len` bytes. False makes Envoy reject it and keep the current one; the reason is in the
+/// log.
 #[unsafe(export_name = "proxy_on_configure")]
 extern "C" fn on_configure(root_context: u32, len: usize) -> bool {
     filter::configure(root_context, len)
 }
 
-/// There is a context: a stream's, of the plugin whose root context that is, or a plugin's, of none.
+/// Handles a new context: a stream's, with the root context of its plugin, or a plugin's, without one.
 #[unsafe(export_name = "proxy_on_context_create")]
 extern "C" fn on_context_create(context: u32, root_context: u32) {
     filter::begin(context, root_context);
@@ -41,7 +41,7 @@ extern "C" fn on_request_headers(stream: u32, _count: usize, _end_of_stream: boo
     stream::on_request_headers(stream)
 }
 
-/// Not while the request waits for something.
+/// Removes the trailers. Envoy does not call this while the request waits.
 #[unsafe(export_name = "proxy_on_request_trailers")]
 extern "C" fn on_request_trailers(_stream: u32, _count: usize) -> Action {
     stream::on_request_trailers()
@@ -73,13 +73,13 @@ extern "C" fn on_grpc_close(_root_context: u32, token: u32, _status: u32) {
     calls::on_grpc_close(token);
 }
 
-/// It is time for what is done bit by bit.
+/// Handles a tick: does a slice of the pending work.
 #[unsafe(export_name = "proxy_on_tick")]
 extern "C" fn on_tick(_root_context: u32) {
     filter::on_tick();
 }
 
-/// A context is no more: a stream's, or a plugin's.
+/// Handles the end of a context, a stream's or a plugin's.
 #[unsafe(export_name = "proxy_on_delete")]
 extern "C" fn on_delete(context: u32) {
     filter::end(context);

@@ -1,68 +1,75 @@
-//! What the filter keeps in a worker: configurations, requests that wait, and what is to be said on answers that have not
-//! come yet.
+//! The filter's state in a worker: configurations, requests that wait, and edits of responses that are yet to come.
 
 use crate::{calls::Token, envoy::Envoy, host, journey::Journey, metrics::Metrics, stream::Answer};
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
 use switchyard_policy::{
-    auth::{self, Work},
+    auth::{self, Verification, Work},
     call::Reply,
     enforce::Worker,
-    maps::Map,
     places::{self, Place},
     rng::Rng,
     store::{Cache, Store},
 };
 
-/// How often work that takes long has a turn, and how long: requests beside it wait no longer for it.
+/// The period and the length of a slice of long work: other requests wait no longer than a slice.
 const WORK_PERIOD: Duration = Duration::from_millis(1);
 const WORK_SLICE: Duration = Duration::from_micros(400);
 
 thread_local! {
-    /// One in each VM, and a worker has one VM: filters with one code and one `vm_id` share it. An update that changes
-    /// no code keeps it.
+    /// One for each VM, and a worker has one VM: filters with the same code and `vm_id` share it. An update that does
+    /// not change the code keeps it.
     static FILTER: RefCell<Filter> = RefCell::default();
 }
 
 #[derive(Default)]
 struct Filter {
-    /// By root context. A plugin has another with each configuration, and the one before until Envoy lets go of it.
-    plugins: Map<u32, Plugin>,
+    /// Plugins by root context. Each configuration of a plugin has a root context of its own; the previous one exists
+    /// until Envoy deletes it.
+    plugins: BTreeMap<u32, Plugin>,
     /// The stream that began last, and its root context.
     begun: (u32, u32),
-    /// None until configured, as is the worker.
+    /// `None` until configured, like `worker`.
     rng: Option<Rng>,
     worker: Option<Worker>,
     metrics: Metrics,
-    /// Of streams that have not ended, those of which there is anything.
-    streams: Map<u32, Box<Stream>>,
-    /// How many of them hold places.
+    /// The live streams that have state.
+    streams: BTreeMap<u32, Box<Stream>>,
+    /// The number of streams that hold places.
     holders: usize,
-    /// Whose question it is that was asked.
-    calls: Map<Token, u32>,
-    /// What is done bit by bit, for whom, in the order of whose turn it is.
-    works: VecDeque<(u32, Work)>,
-    /// When places were last looked after.
+    /// The stream that waits for each callout.
+    calls: BTreeMap<Token, u32>,
+    /// Work in progress, by the stream that waits for it.
+    works: BTreeMap<u32, Work>,
+    /// Finished work whose stream has yet to resume.
+    finished: VecDeque<(u32, Verification)>,
+    /// The time of the last tick of places.
     looked_after: Duration,
 }
 
-/// What is kept of a stream.
+/// The state of a stream.
 #[derive(Default)]
 struct Stream {
-    /// It waits.
+    /// `Some` while the request waits.
     journey: Option<Journey>,
     answer: Option<Answer>,
     places: Vec<Place>,
 }
 
-/// A plugin, in one of its configurations.
+/// A plugin with one of its configurations.
 struct Plugin {
     root_id: Vec<u8>,
     store: Rc<Store>,
-    /// What was decoded of it, and of those before.
+    /// Decoded sections of this and earlier configurations.
     cache: Rc<RefCell<Cache>>,
 }
 
-/// Takes the configuration of the plugin that is being configured. Says whether it is one; if not, the last stays.
+/// Loads the configuration of the plugin that is being configured. Returns true if it is valid; if not, the previous
+/// one stays.
 pub(crate) fn configure(root_context: u32, len: usize) -> bool {
     let root_id = host::root_id();
     let cache = FILTER.with_borrow(|filter| filter.cache(&root_id));
@@ -83,7 +90,7 @@ pub(crate) fn configure(root_context: u32, len: usize) -> bool {
     }
 }
 
-/// A stream of the plugin whose root context that is.
+/// Notes a new stream of the plugin with that root context.
 pub(crate) fn begin(stream: u32, root_context: u32) {
     FILTER.with_borrow_mut(|filter| filter.begun = (stream, root_context));
 }
@@ -97,12 +104,12 @@ pub(crate) fn store(stream: u32) -> Option<Rc<Store>> {
     })
 }
 
-/// Lends the random numbers of this worker.
+/// Calls `f` with the random number generator of this worker.
 pub(crate) fn with_rng<T>(f: impl FnOnce(&mut Rng) -> T) -> T {
     FILTER.with_borrow_mut(|filter| f(filter.rng.get_or_insert_with(|| Rng::new(host::clock()))))
 }
 
-/// Lends what this worker knows, and what it counts.
+/// Calls `f` with the state and the metrics of this worker.
 pub(crate) fn with_worker<T>(f: impl FnOnce(&mut Worker, &mut Metrics) -> T) -> T {
     FILTER.with_borrow_mut(|filter| {
         let Filter { worker, metrics, .. } = filter;
@@ -114,12 +121,10 @@ fn started(worker: &mut Option<Worker>) -> &mut Worker {
     worker.get_or_insert_with(|| Worker::new(&Envoy::default()))
 }
 
-/// What is to be said on the answer to a stream.
+/// Stores the edits of a stream's response.
 pub(crate) fn expect_answer(stream: u32, answer: Answer) {
     FILTER.with_borrow_mut(|filter| {
-        filter
-            .streams
-            .update(stream, |stream| stream.answer = Some(answer))
+        filter.streams.entry(stream).or_default().answer = Some(answer);
     });
 }
 
@@ -127,7 +132,7 @@ pub(crate) fn take_answer(stream: u32) -> Option<Answer> {
     FILTER.with_borrow_mut(|filter| filter.streams.get_mut(&stream)?.answer.take())
 }
 
-/// What a stream holds until it ends.
+/// Stores the places that a stream holds until it ends.
 pub(crate) fn hold(stream: u32, places: Vec<Place>) {
     if places.is_empty() {
         return;
@@ -135,31 +140,27 @@ pub(crate) fn hold(stream: u32, places: Vec<Place>) {
     let is_first = FILTER.with_borrow_mut(|filter| {
         let is_first = filter.holders == 0;
         filter.holders += 1;
-        filter.streams.update(stream, |stream| stream.places = places);
-        is_first && filter.works.is_empty()
+        filter.streams.entry(stream).or_default().places = places;
+        is_first && !filter.has_work()
     });
     if is_first {
         host::set_tick_period(places::TICK);
     }
 }
 
-/// A stream whose request waits for the answer to a question.
+/// Suspends the request of a stream until the reply to a callout.
 pub(crate) fn wait_for_reply(stream: u32, token: Token, journey: Journey) {
     FILTER.with_borrow_mut(|filter| {
         filter.calls.insert(token, stream);
-        filter
-            .streams
-            .update(stream, |stream| stream.journey = Some(journey));
+        filter.streams.entry(stream).or_default().journey = Some(journey);
     });
 }
 
-/// A stream whose request waits until something is done.
+/// Suspends the request of a stream until work is done.
 pub(crate) fn wait_for_work(stream: u32, work: Work, journey: Journey) {
     FILTER.with_borrow_mut(|filter| {
-        filter.works.push_back((stream, work));
-        filter
-            .streams
-            .update(stream, |stream| stream.journey = Some(journey));
+        filter.works.insert(stream, work);
+        filter.streams.entry(stream).or_default().journey = Some(journey);
     });
     host::set_tick_period(WORK_PERIOD);
 }
@@ -170,16 +171,14 @@ pub(crate) fn on_reply(token: Token, reply: Reply) {
     }
 }
 
-/// Does a bit of what is to be done, and asks for another turn if there is more.
+/// Does a slice of the pending work, and sets the tick period that the rest needs.
 pub(crate) fn on_tick() {
     FILTER.with_borrow_mut(Filter::look_after_places);
     let end = host::now() + WORK_SLICE;
     let is_over = || host::now() >= end;
-    while let Some((stream, mut work)) = FILTER.with_borrow_mut(|filter| filter.works.pop_front()) {
-        match work.step(is_over) {
-            Some(is_right) => resume(stream, auth::Answer::Work(is_right)),
-            None => FILTER.with_borrow_mut(|filter| filter.works.push_back((stream, work))),
-        }
+    FILTER.with_borrow_mut(|filter| filter.do_work(is_over));
+    while let Some((stream, outcome)) = FILTER.with_borrow_mut(|filter| filter.finished.pop_front()) {
+        resume(stream, auth::Answer::Work(outcome));
         if is_over() {
             break;
         }
@@ -190,7 +189,7 @@ pub(crate) fn on_tick() {
     }
 }
 
-/// Lets a request go on that has waited. Its stream may have ended since.
+/// Resumes a request that has waited, unless its stream has ended since.
 fn resume(stream: u32, answer: auth::Answer) {
     let journey = FILTER.with_borrow_mut(|filter| filter.streams.get_mut(&stream)?.journey.take());
     if let Some(journey) = journey.filter(|_| host::is_live(stream)) {
@@ -198,7 +197,7 @@ fn resume(stream: u32, answer: auth::Answer) {
     }
 }
 
-/// Lets go of what is left of a stream that has ended, or of a plugin in a configuration that it no longer has.
+/// Drops the state of a stream that has ended, or of a plugin's configuration that Envoy has deleted.
 pub(crate) fn end(context: u32) {
     if let Some(ended) = FILTER.with_borrow_mut(|filter| filter.end(context)) {
         for place in ended.places {
@@ -212,7 +211,7 @@ pub(crate) fn end(context: u32) {
     }
 }
 
-/// A plugin that is no more had the ticks, perhaps: another has them then.
+/// Sets the tick period for another plugin, in case the deleted one had it.
 fn pass_ticks_on() {
     let (period, plugin) =
         FILTER.with_borrow(|filter| (filter.tick_period(), filter.plugins.keys().next().copied()));
@@ -225,21 +224,39 @@ fn pass_ticks_on() {
 
 impl Filter {
     fn end(&mut self, stream: u32) -> Option<Box<Stream>> {
+        self.works.remove(&stream);
         let ended = self.streams.remove(&stream)?;
         self.holders -= usize::from(!ended.places.is_empty());
         Some(ended)
     }
 
-    /// How often what is to be done has a turn. 0: nothing is.
+    /// Verifies passwords until `is_over`, and collects the streams that can resume.
+    fn do_work(&mut self, is_over: impl Fn() -> bool) {
+        if self.works.is_empty() || !started(&mut self.worker).memory.verify(is_over) {
+            return;
+        }
+        let outcome = |(stream, work): (&u32, &Work)| Some((*stream, work.outcome()?));
+        let finished: Vec<_> = self.works.iter().filter_map(outcome).collect();
+        for (stream, _) in &finished {
+            self.works.remove(stream);
+        }
+        self.finished.extend(finished);
+    }
+
+    fn has_work(&self) -> bool {
+        !self.works.is_empty() || !self.finished.is_empty()
+    }
+
+    /// The tick period that the pending work needs; 0 if there is none.
     fn tick_period(&self) -> Duration {
-        match (self.works.is_empty(), self.holders) {
-            (false, _) => WORK_PERIOD,
-            (true, 0) => Duration::ZERO,
-            (true, _) => places::TICK,
+        match (self.has_work(), self.holders) {
+            (true, _) => WORK_PERIOD,
+            (false, 0) => Duration::ZERO,
+            (false, _) => places::TICK,
         }
     }
 
-    /// Other workers are to see that those which have places live.
+    /// Shows other workers that this one lives, while its streams hold places.
     fn look_after_places(&mut self) {
         let now = host::now();
         if self.holders > 0 && now >= self.looked_after + places::TICK {

@@ -1,7 +1,7 @@
-//! What is asked of the host, and told to it.
+//! Calls to the host, with the types of the filter.
 //!
-//! The first call of a kind in a request is dear, for the code of Envoy's that it runs is cold; further ones of the
-//! same kind are not. So no kind is used that a request can do without.
+//! The first call of a kind in a request is expensive, because the Envoy code that it runs is cold; further ones of the
+//! same kind are cheap. So the filter avoids every kind of call that a request can do without.
 
 use crate::abi::{self, BufferType, MapType, Status};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) fn root_id() -> Vec<u8> {
     abi::property("plugin_root_id").unwrap_or_default()
 }
 
-/// Whether a stream has not ended, or a plugin. If so, the calls that follow are of that.
+/// Returns true if the context, a stream or a plugin, still exists. If so, the calls that follow apply to it.
 pub(crate) fn is_live(context: u32) -> bool {
     abi::set_effective_context(context).is_ok()
 }
@@ -37,14 +37,14 @@ pub(crate) fn clock() -> u64 {
     abi::current_time()
 }
 
-/// The name of the route that the request is on; empty where it is on none. (`route_name` is that of the route that the
-/// router took, and empty until then.)
+/// The name of the request's route; empty if it has none. (The property `route_name` is empty until the router filter
+/// has run.)
 pub(crate) fn route_name() -> String {
     let name = abi::property("xds\0route_name").unwrap_or_default();
     String::from_utf8(name).unwrap_or_default()
 }
 
-/// The value of a header that is there once; empty where it is not there.
+/// The value of a header that occurs once; empty if it is absent.
 pub(crate) fn request_header(name: &str) -> Vec<u8> {
     abi::header(MapType::Request, name).unwrap_or_default()
 }
@@ -57,12 +57,12 @@ pub(crate) fn response_headers() -> Headers {
     abi::headers(MapType::Response)
 }
 
-/// Replaces the header, however often it was there; none takes it away.
+/// Replaces all values of the header; `None` removes it.
 pub(crate) fn set_request_header(name: &str, value: Option<&[u8]>) {
     set_header(MapType::Request, name, value);
 }
 
-/// Replaces the header, however often it was there; none takes it away.
+/// Replaces all values of the header; `None` removes it.
 pub(crate) fn set_response_header(name: &str, value: Option<&[u8]>) {
     set_header(MapType::Response, name, value);
 }
@@ -109,8 +109,7 @@ pub(crate) fn set_filter_state(name: &str, value: &str) {
     log_failure(name, abi::set_property(name, value.as_bytes()));
 }
 
-/// Answers the request in the upstream's place. To a client that speaks gRPC the proxy gives a status of gRPC, with the body
-/// for its message.
+/// Sends a local response. To a gRPC client the proxy sends a gRPC status, with the body as its message.
 pub(crate) fn respond(response: &Response) {
     let Response {
         status,
@@ -127,18 +126,18 @@ pub(crate) fn respond(response: &Response) {
     }
 }
 
-/// Lets the request of the stream go on that was paused.
+/// Continues the paused request of the current stream.
 pub(crate) fn resume_request() {
     log_failure("request", abi::resume_http_request());
 }
 
-/// How often `on_tick` is to be called; 0: not any more. Of the plugin that the stream, or the call, is of.
+/// Sets the period of `on_tick` for the plugin of the current context; 0 stops it.
 pub(crate) fn set_tick_period(period: Duration) {
     let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     log_failure("tick", abi::set_tick_period(milliseconds));
 }
 
-/// The answer to a question that has just come, with a body of so many bytes.
+/// The HTTP response to a callout that has just arrived, with a body of `body_len` bytes.
 pub(crate) fn call_response(body_len: usize) -> Reply {
     let headers = abi::headers(MapType::CallResponse);
     let status = headers.iter().find(|(name, _)| name == ":status");
@@ -151,13 +150,13 @@ pub(crate) fn call_response(body_len: usize) -> Reply {
     })
 }
 
-/// The message that has just come, of so many bytes.
+/// The gRPC message that has just arrived, of `len` bytes.
 pub(crate) fn call_message(len: usize) -> Vec<u8> {
     abi::buffer(BufferType::GrpcReceiveBuffer, len)
 }
 
 pub(crate) fn log_error(message: &str) {
-    // The host has nothing better to say of a log line that it does not take.
+    // A log line that the host rejects cannot be reported elsewhere.
     abi::log_error(message).ok();
 }
 

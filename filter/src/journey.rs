@@ -1,4 +1,4 @@
-//! The way of a request through its policies to where it goes.
+//! A request on its way through its policies to its route.
 
 use crate::{
     abi::Action,
@@ -21,14 +21,14 @@ use switchyard_policy::{
     request::Request,
 };
 
-/// For the access log, where the route that Envoy names in the end is not the one that the request came to.
+/// For the access log: the request's original route, if Envoy names another one in the end.
 pub(crate) const ROUTE_STATE: &str = "switchyard_route";
 /// For the access log: why a request is refused.
 const REASON_STATE: &str = "switchyard_reason";
-/// For the access log: which policy refuses a request, and what of it.
+/// For the access log: the policy that refuses a request, and which part of it.
 const POLICY_STATE: &str = "switchyard_policy";
 
-/// A request that has to meet policies, and may wait in between.
+/// A request that has to meet policies, and may wait for them.
 pub(crate) struct Journey {
     pub(crate) route_name: String,
     /// The branch taken at each switch.
@@ -39,17 +39,17 @@ pub(crate) struct Journey {
     pub(crate) course: Course,
 }
 
-/// Where a request goes when nothing keeps it any more.
+/// The routing decision that applies once the policies are met.
 pub(crate) struct Course {
     pub(crate) outcome: Result<Forward, Refusal>,
-    /// What its client is to be told of its branches.
+    /// The branches to expose to the client.
     pub(crate) branches: Option<String>,
 }
 
 // === impl Journey ===
 
 impl Journey {
-    /// Until it waits, or its end. Calls to the host are of the stream.
+    /// Advances the request until it waits or ends. `stream` must be the effective context of host calls.
     pub(crate) fn go_on(mut self, stream: u32) -> Action {
         loop {
             match self.step() {
@@ -71,7 +71,7 @@ impl Journey {
         }
     }
 
-    /// When what it waited for has come.
+    /// Resumes the request with the answer that it waited for.
     pub(crate) fn resume(mut self, stream: u32, answer: Answered) {
         self.enforcement.answer(answer);
         if self.go_on(stream) == Action::Continue {
@@ -127,7 +127,7 @@ impl Journey {
         self.answer(response)
     }
 
-    /// Answers in the upstream's place. Keys in the query are not logged either.
+    /// Sends a local response. API keys are removed from the query, so that they are not logged.
     fn answer(self, mut response: Response) -> Action {
         if let Some(target) = self.enforcement.target(self.request()) {
             host::set_request_header(":path", Some(&target));
@@ -148,18 +148,18 @@ impl Journey {
 // === impl Course ===
 
 impl Course {
-    /// Whether no policy can say anything of it: it is not known which there are.
+    /// Returns true if the decision failed before the policies of the request were known.
     pub(crate) fn is_fault(&self) -> bool {
         self.outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end())
     }
 
-    /// What the route says itself that it goes by.
+    /// The settings that the request's route has of its own.
     pub(crate) fn own(&self) -> Own {
         let forward = self.outcome.as_ref().ok();
         forward.map_or_else(Own::default, |forward| forward.own)
     }
 
-    /// Sends the request there, once it has met what policies there are.
+    /// Forwards or refuses the request, once it has met its policies, if any.
     pub(crate) fn take(self, stream: u32, request: Request<'_>, enforcement: Option<Enforcement>) -> Action {
         let Self { outcome, branches } = self;
         if let Some(target) = enforcement
@@ -193,7 +193,7 @@ impl Course {
     }
 }
 
-/// Makes Envoy select the leaf's route, and says what is left to do on the answer.
+/// Makes Envoy select the leaf's route, and returns the edits of the response.
 fn send_on(forward: Forward, request: Request<'_>) -> Answer {
     let Forward {
         route,

@@ -1,5 +1,5 @@
-//! The proxy-wasm shell around `switchyard_policy`: it asks the host for what a decision needs, and tells it what was
-//! decided. It decides nothing itself.
+//! The proxy-wasm shell around `switchyard_policy`: it reads the inputs of a decision from the host, and applies the
+//! decision. It decides nothing itself.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -13,7 +13,8 @@ mod journey;
 mod metrics;
 mod stream;
 
-/// Small and in few places of memory: what a request touches is cold, for Envoy has done much else since the last.
+/// A small allocator that touches little memory: all of it is cold for each request, because Envoy has done much else
+/// since the last one.
 #[cfg(target_family = "wasm")]
 #[global_allocator]
 static HEAP: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -1,29 +1,30 @@
-//! Counters of what policies say: `switchyard.policy=<policy>.route=<route>.branch=<branches>.<result>`.
+//! Counters of policy outcomes: `switchyard.policy=<policy>.route=<route>.branch=<branches>.<result>`.
 //!
 //! | result | counts requests |
 //! |---|---|
 //! | `allowed` | that the policy let through, if it does more than mirror |
-//! | `limited` | too many for a rate limit |
-//! | `would_limit` | that a rate limit that is tried out would refuse |
+//! | `limited` | refused by a rate limit |
+//! | `would_limit` | that a dry-run rate limit would refuse |
 //! | `denied_<reason>` | refused for any other reason, such as `missing` credentials, or `no_answer` of a service |
-//! | `unasked` | let through because a service that has to be asked did not answer |
-//! | `crowded` | for which a rate limit had to forget what it knew of another client |
-//! | `mirrored` | copied, by as many copies |
+//! | `unasked` | let through although a required service did not answer |
+//! | `crowded` | for which a rate limit evicted the state of another client |
+//! | `mirrored` | copied, by the number of copies |
 //!
-//! What these are called is what people write, and there may be many. A worker counts by policy, route and branches until it
-//! has [`MAX_SERIES`] of these; further ones by policy alone, as route `other`; and after as many again all as `other`.
+//! Users choose the names of policies, routes and branches, and there may be many. A worker counts by policy, route and
+//! branches until it has [`MAX_SERIES`] of these; further ones by policy alone, as route `other`; and after as many
+//! again all as `other`.
 
 use crate::abi;
 use siphasher::sip::SipHasher13;
-use std::hash::{Hash, Hasher};
-use switchyard_policy::{
-    enforce::witness::{LIMITED, Part, Said, Witness},
-    maps::Map,
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
 };
+use switchyard_policy::enforce::witness::{LIMITED, Part, Said, Witness};
 
-/// Each has several counters, and each of those is some hundred bytes to Envoy.
+/// The most series of a kind. Each has several counters, and each of those takes some hundred bytes in Envoy.
 const MAX_SERIES: usize = 1_000;
-/// What was counted and has a number: there may be more than counters, for some share one.
+/// The most entries of `Metrics::known`: there may be more than counters, because some share one.
 const MAX_KNOWN: usize = 8 * MAX_SERIES;
 const OTHERS: &str = "other";
 const OTHER_WAYS: Way<'_> = Way {
@@ -31,29 +32,29 @@ const OTHER_WAYS: Way<'_> = Way {
     branches: OTHERS,
 };
 
-/// The counters of a worker; to Envoy, those of one name are one.
+/// The counters of a worker; Envoy merges counters of the same name.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    /// What the host calls a counter, by series, as [`series`] writes it.
-    counters: Map<String, Vec<(Counter, u32)>>,
-    /// The same for what was counted before, by a hash of it: most requests are counted without a series being written.
-    known: Map<u64, u32>,
+    /// Metric IDs of counters, by series as [`series`] formats it.
+    counters: BTreeMap<String, Vec<(Counter, u32)>>,
+    /// Metric IDs by a hash of policy, way and counter: most requests are counted without formatting a series.
+    known: BTreeMap<u64, u32>,
 }
 
-/// The way of a request: the route that it came to, and the branch taken at each switch.
+/// The labels of a request: its route, and the branch taken at each switch.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Way<'a> {
     pub(crate) route: &'a str,
     pub(crate) branches: &'a str,
 }
 
-/// Counts a request.
+/// Counts the outcomes of a request.
 pub(crate) struct Counting<'a> {
     pub(crate) metrics: &'a mut Metrics,
     pub(crate) way: Way<'a>,
 }
 
-/// What is counted.
+/// A kind of counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counter {
     Allowed,
@@ -72,7 +73,7 @@ impl Metrics {
         let what = hash(&(source, way, counter));
         let known = self.known.get(&what).copied();
         if let Some(id) = known.or_else(|| self.learn(what, (source, way), counter)) {
-            // The host has nothing better to say of a counter that it has given a number.
+            // A counter that the host has defined can be incremented without errors.
             abi::increment_metric(id).ok();
         }
     }
@@ -80,7 +81,7 @@ impl Metrics {
     fn learn(&mut self, what: u64, (source, way): (&str, Way<'_>), counter: Counter) -> Option<u32> {
         let id = self.define_in_room((series(source, way), source), counter)?;
         if self.known.len() >= MAX_KNOWN {
-            self.known = Map::new();
+            self.known.clear();
         }
         self.known.insert(what, id);
         Some(id)
@@ -92,7 +93,7 @@ impl Metrics {
         Some(*id)
     }
 
-    /// Of the narrowest series that there is, or is room for.
+    /// Returns the metric ID in the narrowest series that exists or has room, and defines it if needed.
     fn define_in_room(&mut self, (exact, source): (String, &str), counter: Counter) -> Option<u32> {
         let of_policy = || series(source, OTHER_WAYS);
         let series = if self.has(&exact, MAX_SERIES) {
@@ -111,20 +112,20 @@ impl Metrics {
 
     fn define(&mut self, series: String, counter: Counter) -> Option<u32> {
         let id = counter.define(&series)?;
-        self.counters
-            .update(series, |counters| counters.push((counter, id)));
+        self.counters.entry(series).or_default().push((counter, id));
         Some(id)
     }
 }
 
-/// Two of which it is the same are counted as one. Whoever names things would have to try 2^32 names for two of their own.
+/// Hashes the key of a counter. Keys with the same hash are counted as one: users would have to try 2^32 names to find
+/// two of their own.
 fn hash(what: &impl Hash) -> u64 {
     let mut hasher = SipHasher13::new();
     what.hash(&mut hasher);
     hasher.finish()
 }
 
-/// In the parts that control's bootstrap tells Envoy to make labels of.
+/// Formats a series, in the parts that control's bootstrap tells Envoy to make labels of.
 fn series(policy: &str, Way { route, branches }: Way<'_>) -> String {
     ["policy=", policy, ".route=", route, ".branch=", branches].concat()
 }
@@ -154,7 +155,7 @@ impl Witness for Counting<'_> {
 
 impl Counter {
     fn define(self, series: &str) -> Option<u32> {
-        // These are between names and values in what Envoy tells others.
+        // Envoy's stats sinks use these as separators between names and values.
         let series = series
             .replace(", ", ">")
             .replace([' ', ':', '|', ';', '#', ','], "_");

@@ -16,21 +16,21 @@ use switchyard_policy::{
     sample::Sample,
 };
 
-/// Those of the request, each got when first asked for.
+/// The headers of the request, fetched when first needed.
 #[derive(Default)]
 pub(crate) struct RequestHeaders {
     target: OnceCell<Vec<u8>>,
     all: OnceCell<host::Headers>,
 }
 
-/// What the answer to a request is to say.
+/// The edits of the response to a request.
 pub(crate) struct Answer {
-    /// The host that was asked for, if there is a mapping.
+    /// The requested host; empty without a mapping.
     pub(crate) authority: String,
     pub(crate) mapping: Option<Mapping>,
     pub(crate) set_cookies: Vec<String>,
     pub(crate) branches: Option<String>,
-    /// Of the policies that the request met, if there were any.
+    /// The policies that the request has met, if any.
     pub(crate) enforcement: Option<Enforcement>,
 }
 
@@ -75,14 +75,14 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
     journey.go_on(stream)
 }
 
-/// Takes them all away: some upstreams take trailers for headers, and the edge looks at headers alone. None is missed: those
-/// of HTTP/1.1 do not get this far, and requests of gRPC have none.
+/// Removes all request trailers: some upstreams take trailers for headers, but the edge checks only headers. None is
+/// missed: HTTP/1.1 trailers do not get this far, and gRPC requests have none.
 pub(crate) fn on_request_trailers() -> Action {
     host::remove_request_trailers();
     Action::Continue
 }
 
-/// Says on the answer to a stream what its request left to be said.
+/// Applies the stored edits to the response of a stream.
 pub(crate) fn on_response_headers(stream: u32) -> Action {
     if let Some(answer) = filter::take_answer(stream) {
         answer.apply();
@@ -90,7 +90,7 @@ pub(crate) fn on_response_headers(stream: u32) -> Action {
     Action::Continue
 }
 
-/// For the access log.
+/// Sets filter state for the access log.
 fn note(Trail { root, branches, leaf }: &Trail) {
     if !root.is_empty() {
         host::set_filter_state("switchyard_root", root);
@@ -153,7 +153,7 @@ impl Answer {
         }
     }
 }
-/// Puts the paths in the answer's headers as the client sees them.
+/// Maps the paths in the response headers to those that the client sees.
 fn map_back(mapping: &Mapping, authority: &str) {
     let headers = host::response_headers();
     let is_place = |name: &str| name == "location" || name == "content-location";
@@ -165,7 +165,7 @@ fn map_back(mapping: &Mapping, authority: &str) {
     map_cookies(mapping, headers);
 }
 
-/// All of them are set anew where one of them changes: the host can replace only all headers of a name.
+/// Maps the paths of cookies. If one changes, all are set again: the host can replace only all headers of a name.
 fn map_cookies(mapping: &Mapping, headers: host::Headers) {
     let cookies = headers.into_iter().filter(|(name, _)| name == "set-cookie");
     let cookies: Vec<_> = cookies

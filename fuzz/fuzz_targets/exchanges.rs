@@ -1,4 +1,5 @@
-//! Whatever clients bring for credentials, and services answer: nothing panics, and nobody is let in but by a clear yes.
+//! Arbitrary credentials from clients and arbitrary answers from services: nothing panics, and no request is let in
+//! without an explicit yes.
 
 #![no_main]
 
@@ -18,7 +19,7 @@ use switchyard_policy::{
     store::Store,
 };
 
-/// What is asked on each route. Of the credentials, nobody knows one.
+/// The policies of each route. No client knows a valid credential.
 const CONFIG: &[u8] = br#"{
     "routes": {
         "locked": {"policies": ["locked"]},
@@ -49,7 +50,7 @@ const CONFIG: &[u8] = br#"{
     }
 }"#;
 
-/// What clients say a credential, or more, by.
+/// The names of the request headers, most of which carry credentials.
 const NAMES: [&str; 9] = [
     "authorization",
     "x-api-key",
@@ -70,7 +71,7 @@ thread_local! {
 struct Exchange<'a> {
     options: bool,
     target: &'a [u8],
-    /// By the numbers of their names.
+    /// Indices into [`NAMES`], with values.
     headers: Vec<(u8, &'a [u8])>,
     status: u16,
     told: Vec<(&'a str, &'a [u8])>,
@@ -140,9 +141,9 @@ fuzz_target!(|exchange: Exchange<'_>| {
     let is_let_in = exchange.comes_to("http") == End::SentOn;
     assert!(!is_let_in || !exchange.fails && (200..300).contains(&exchange.status));
     let is_let_in = exchange.comes_to("grpc") == End::SentOn;
-    // Not even OK is said in no bytes.
+    // An empty gRPC body is not an OK.
     assert!(!is_let_in || !exchange.fails && !exchange.body.is_empty());
     exchange.comes_to("open");
-    // Of issuers, and of tenants.
+    // The JWKS parser gets the same bytes: it reads documents from issuers and tenants.
     let _keys = switchyard_core::jwks::parse(exchange.body);
 });

@@ -1,5 +1,5 @@
-//! Whatever bytes come as a configuration are refused, or decide requests and have them meet policies: nothing panics or
-//! runs on.
+//! Arbitrary bytes as a filter configuration are either rejected, or decide requests and enforce policies without a
+//! panic or an endless loop.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use switchyard_policy::{
     store::Store,
 };
 
-/// One request for all.
+/// The request that every input is tried with.
 fn client() -> Client {
     let headers = [
         (":method", "OPTIONS"),
@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
             route_name: &key,
             headers: &client,
         };
-        // Twice: decoded, and from the cache.
+        // Decides twice: the first time decodes the section, the second reads it from the cache.
         let first = decide(&store, request, &mut Rng::new(0));
         assert_eq!(first, decide(&store, request, &mut Rng::new(0)));
         let own = first
@@ -60,18 +60,19 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// What was read and holds is written, reads back the same, and holds.
+/// Parses the bytes as JSON: a valid configuration survives a round trip, and a policy that passes its check can be
+/// enforced.
 fn read_json(bytes: &[u8]) {
     if let Ok(config) = Config::from_json(bytes) {
         let json = serde_json::to_vec(&config).expect("serialises");
         assert_eq!(Config::from_json(&json).expect("reads back"), config);
     }
     if let Ok(switch) = Switch::from_json(bytes) {
-        // Either answer is one.
+        // Both outcomes are fine.
         let _checked = switch.check();
     }
     if let Ok(policy) = Policy::from_json(bytes) {
-        // What holds can be enforced.
+        // A policy that passes the check can be enforced.
         if policy.check().is_ok() {
             switchyard_policy::policy::Policy::try_from(policy).expect("is fit");
         }
@@ -79,7 +80,7 @@ fn read_json(bytes: &[u8]) {
     let _route = PlainRoute::from_json(bytes);
 }
 
-/// Keys to ask for: those of the corpus, and what the bytes may hold as one.
+/// The route keys to look up: those of the corpus, and one taken from the bytes.
 fn keys(bytes: &[u8]) -> impl Iterator<Item = String> {
     let tail = bytes
         .get(32..33)

@@ -1,5 +1,5 @@
-//! A file of manifests, from anyone: it is read or refused, in bounds; what routing makes of it holds together; and an
-//! edit changes what it was to change alone.
+//! An arbitrary manifest file is read or rejected, with positions inside the file; the table that routing derives from
+//! it is consistent; and editing a delegate results in a readable file with that change.
 
 #![no_main]
 
@@ -8,15 +8,18 @@ use switchyard::{
     edit,
     manifests::{Documents, File, Node, documents, objects, read},
 };
-use switchyard_core::{Graph, Settings};
+use switchyard_core::{Graph, Settings, ingressroute::Delegate};
 
 fuzz_target!(|text: &str| {
     for name in ["f.yaml", "f.json"] {
         let file = read(&name.into(), text);
-        // A bare carriage return ends a line of YAML, too.
+        // In YAML, a carriage return alone also ends a line.
         let lines = text.matches(['\n', '\r']).count() + 1;
-        for problem in &file.problems {
-            assert!((1..=lines + 1).contains(&problem.position.line), "{problem}");
+        for diagnostic in &file.diagnostics {
+            assert!(
+                (1..=lines + 1).contains(&diagnostic.position.line),
+                "{diagnostic}"
+            );
         }
         route(file);
     }
@@ -55,7 +58,10 @@ fn delegates(object: &Node) -> impl Iterator<Item = &Node> {
 }
 
 fn toggle(text: &str, delegate: &Node) {
-    let Ok(changes) = edit::activate(delegate, "green") else {
+    let Ok(written) = serde_json::from_value::<Delegate>(delegate.to_value()) else {
+        return;
+    };
+    let Ok(changes) = edit::activate(delegate, &written.activation("green")) else {
         return;
     };
     let Ok(edited) = edit::apply(text, &changes) else {

@@ -1,4 +1,4 @@
-//! Whatever a client asks and an upstream answers: nothing panics, and no path leaves what it was given.
+//! Arbitrary requests and upstream responses: nothing panics, and no rewrite escapes its prefix.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use switchyard_policy::{
     store::Store,
 };
 
-/// Every rewrite there is: of a switch, of one below it, and of a leaf.
+/// Every kind of rewrite: of a switch, of a nested switch and of a leaf.
 const CONFIG: &[u8] = include_bytes!("../corpus/filter_config/rewrites.json");
 
 thread_local! {
@@ -26,7 +26,7 @@ thread_local! {
 
 #[derive(Arbitrary, Debug)]
 struct Exchange<'a> {
-    /// What follows the prefix of the switch.
+    /// The part of the path after the prefix of the switch.
     target: &'a [u8],
     cookie: &'a [u8],
     authority: &'a str,

@@ -1,5 +1,5 @@
-//! Whatever a client sends and however often: a session neither panics nor answers without end, and never has two
-//! responses of one type out.
+//! Arbitrary xDS requests, in any number: a session neither panics nor answers without end, and never has two
+//! unacknowledged responses of one type.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use switchyard_xds::{
     sections::Code,
 };
 
-/// The most responses to one request: without verdicts, one of each type.
+/// The maximum number of responses to one request: one of each type while none is acknowledged.
 const MOST: usize = ResourceType::ALL.len();
 
 fuzz_target!(|data: &[u8]| {
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Resources `a` to `d` come, change and go with the requests.
+/// Adds, changes and removes the resources `a` to `d` as requests come.
 fn update(request: &DeltaDiscoveryRequest, version: u64) -> Update {
     let name = |number: u64| ["a", "b", "c", "d"][(number % 4) as usize].into();
     let kind = ResourceType::from_type_url(&request.type_url).unwrap_or(ResourceType::Cluster);

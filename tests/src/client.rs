@@ -1,4 +1,4 @@
-//! HTTP clients that keep their connection: one connection is one worker of Envoy.
+//! HTTP clients with one persistent connection, and so with one worker of Envoy.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::wait::PATIENCE;
 
-/// What a request carries.
+/// The body of a request.
 pub type Body = BoxBody<Bytes, Infallible>;
 
 /// An HTTP/1.1 connection.
@@ -37,7 +37,7 @@ pub struct Http2 {
     sender: http2::SendRequest<Body>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -45,7 +45,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// What the echo server saw.
+/// The echo server's view of a request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Seen {
     pub backend: String,
@@ -59,26 +59,26 @@ pub struct Seen {
     pub trailers: BTreeMap<String, String>,
 }
 
-/// What the echo server and its client agreed on.
+/// The outcome of the TLS handshake between the echo server and its client.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct SeenTls {
     pub server_name: Option<String>,
     pub alpn: Option<String>,
 }
 
-/// A GET for a path of a host; headers can be added.
+/// A GET request for a path of a host; headers can be added.
 #[must_use]
 pub fn get(host: &str, path: &str) -> Builder {
     Request::get(path).header("host", host)
 }
 
-/// No body.
+/// An empty body.
 #[must_use]
 pub fn empty() -> Body {
     Full::default().boxed()
 }
 
-/// One request on a connection of its own.
+/// Sends one request on its own connection.
 pub async fn once(server: SocketAddr, request: Builder) -> Result<Answer> {
     Connection::open(server).await?.send(request).await
 }
@@ -94,14 +94,14 @@ impl Connection {
         Self::over(stream).await
     }
 
-    /// From an address of this machine, such as another one of loopback: another client, to a server.
+    /// Connects from the given local address, such as another loopback address: to the server, a different client.
     pub async fn open_from(client: IpAddr, server: SocketAddr) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((client, 0).into())?;
         Self::over(socket.connect(server).await?).await
     }
 
-    /// HTTP/1.1 on a stream that is already there.
+    /// Speaks HTTP/1.1 on an existing stream.
     pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
@@ -120,13 +120,13 @@ impl Connection {
         timeout(PATIENCE, answer).await.context("no answer")?
     }
 
-    /// Sends, and hands back the answer as it begins.
+    /// Sends a request, and returns the response once its headers have arrived.
     pub async fn start(&mut self, request: Builder, body: Body) -> Result<hyper::Response<Incoming>> {
         self.sender.ready().await?;
         Ok(self.sender.send_request(request.body(body)?).await?)
     }
 
-    /// Whether the server has closed it.
+    /// Returns true if the server has closed the connection.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
@@ -136,12 +136,12 @@ impl Connection {
 // === impl Http2 ===
 
 impl Http2 {
-    /// HTTP/2 with prior knowledge.
+    /// Connects with prior knowledge of HTTP/2.
     pub async fn open(server: SocketAddr) -> Result<Self> {
         Self::over(TcpStream::connect(server).await?).await
     }
 
-    /// The same on a stream that is already there.
+    /// Speaks HTTP/2 on an existing stream.
     pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self> {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .handshake(TokioIo::new(stream))
@@ -150,7 +150,7 @@ impl Http2 {
         Ok(Self { sender })
     }
 
-    /// Sends, and hands back the answer as it begins.
+    /// Sends a request, and returns the response once its headers have arrived.
     pub async fn start(&mut self, request: Builder, body: Body) -> Result<hyper::Response<Incoming>> {
         self.sender.ready().await?;
         Ok(self.sender.send_request(request.body(body)?).await?)
@@ -160,7 +160,7 @@ impl Http2 {
 // === impl Answer ===
 
 impl Answer {
-    async fn collect(response: hyper::Response<Incoming>) -> Result<Self> {
+    pub async fn collect(response: hyper::Response<Incoming>) -> Result<Self> {
         let (head, body) = response.into_parts();
         Ok(Self {
             status: head.status.as_u16(),
@@ -169,7 +169,7 @@ impl Answer {
         })
     }
 
-    /// A header's first value; empty if there is none, or it is no text.
+    /// A header's first value; empty if it is absent or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers
@@ -188,13 +188,13 @@ impl Answer {
             .collect()
     }
 
-    /// What the echo server saw of the request.
+    /// The echo server's view of the request.
     pub fn seen(&self) -> Result<Seen> {
         serde_json::from_slice(&self.body)
             .with_context(|| format!("{} with no echo: {:?}", self.status, self.body))
     }
 
-    /// The backend that answered; empty if none did.
+    /// The backend that answered; empty if Envoy itself did.
     #[must_use]
     pub fn backend(&self) -> &str {
         self.header("x-echo-backend")

@@ -1,5 +1,5 @@
-//! A Kubernetes API server and its etcd, for one test. No nodes: pods are addresses of 10.244.0.0/16, which in the
-//! network namespace of `scripts/netns.sh` are this machine.
+//! A Kubernetes API server and its etcd, for tests. There are no nodes; pods have addresses in 10.244.0.0/16, which are
+//! local in the network namespace of `scripts/netns.sh`.
 
 mod objects;
 
@@ -16,21 +16,23 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use tokio::{runtime::Handle, sync::Mutex};
 
 use crate::{client::Connection, control::loopback, process::Process, tls::Authority, wait::until};
 
-/// An address that is this machine's, and that an API server takes for a pod's.
+/// A local address that the API server accepts as a pod's.
 pub const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 1));
-/// What `scripts/netns.sh` gives the namespace: kube-apiserver wants to tell others an address of its own.
+/// The address that `scripts/netns.sh` assigns to the namespace: kube-apiserver needs a non-loopback address to
+/// advertise.
 const NODE: &str = "10.244.255.1";
-/// Of the group `system:masters`.
+/// The bearer token of a member of `system:masters`.
 const ADMIN_TOKEN: &str = "admin";
 const CRDS: &str = "deploy/crds/crds.yaml";
 
-/// What scenarios make, and control.
+/// The kinds that scenarios and control create.
 const MADE: [(&str, &str); 6] = [
     ("apis/contour.heptio.com/v1beta1", "ingressroutes"),
     ("apis/contour.heptio.com/v1beta1", "tlscertificatedelegations"),
@@ -49,17 +51,17 @@ pub struct Cluster {
     etcd_address: SocketAddr,
     etcd: Process,
     api_server: Option<Process>,
-    /// Whether a test has ended its API server.
+    /// Set once a test has killed the API server.
     disturbed: bool,
     objects: Mutex<Objects>,
-    /// What its processes and its clients belong to.
+    /// The runtime that the processes and clients belong to.
     runtime: Handle,
 }
 
 // === impl Cluster ===
 
 impl Cluster {
-    /// Starts one that has the CRDs, with all that it writes in `dir`.
+    /// Starts a cluster with the CRDs, which writes all its files to `dir`.
     pub async fn start(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let (address, etcd_address, assets) = (loopback()?, loopback()?, assets()?);
@@ -80,7 +82,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where the API server listens.
+    /// The address of the API server.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -91,7 +93,7 @@ impl Cluster {
         self.dir.join("kubeconfig")
     }
 
-    /// Ends the API server with no warning. What it stored stays.
+    /// Kills the API server. Its stored objects stay.
     pub async fn kill_api_server(&mut self) -> Result<()> {
         self.disturbed = true;
         match self.api_server.take() {
@@ -100,7 +102,7 @@ impl Cluster {
         }
     }
 
-    /// Starts the API server, where it was before.
+    /// Starts the API server at its previous address.
     pub async fn start_api_server(&mut self) -> Result<()> {
         let mut command = tokio::process::Command::new(self.assets.join("kube-apiserver"));
         command
@@ -131,11 +133,21 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes every object away that a scenario may have made.
+    /// The CPU time of the API server and of etcd since their start.
     ///
     /// # Errors
     ///
-    /// If it does not run, or is not as it was at the start.
+    /// If one of them is not running.
+    pub fn cpu(&self) -> Result<Duration> {
+        let api_server = self.api_server.as_ref().context("it does not run")?;
+        Ok(api_server.cpu()? + self.etcd.cpu()?)
+    }
+
+    /// Deletes every object that a scenario may have created.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster is not running, or is not in its initial state.
     pub fn clear(&self) -> Result<()> {
         ensure!(!self.disturbed, "its API server was ended");
         self.delete_all(&MADE)
@@ -152,25 +164,30 @@ impl Cluster {
         self.assets.join("kubectl")
     }
 
-    /// `kubectl ARGUMENTS`, as the administrator; what it prints.
+    /// Runs `kubectl ARGUMENTS` as the administrator, and returns its output.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         kubectl(&self.assets, &self.dir, arguments, "")
     }
 
-    /// Makes the cluster hold what the manifests of a folder say: applies them, and deletes what it was made to hold before
-    /// and they say no longer.
+    /// Applies the manifests of a folder, and deletes the objects that an earlier call applied and that are no longer
+    /// in them.
     pub fn hold(&self, manifests: &Path) -> Result<()> {
         let held = async { self.objects.lock().await.hold(manifests).await };
         tokio::task::block_in_place(|| self.runtime.block_on(held))
     }
 
-    /// Edits an object by a JSON patch (RFC 6902), as `kubectl patch --type=json` does; on a connection that is kept. `path` is
-    /// that of the object, from `/api` or `/apis` on.
+    /// Edits an object by a JSON patch (RFC 6902), as `kubectl patch --type=json` does, but on a persistent connection.
+    /// `path` is the object's, from `/api` or `/apis` on.
     pub async fn patch(&self, path: &str, patch: &Value) -> Result<()> {
         self.objects.lock().await.patch(path, patch).await
     }
 
-    /// Makes etcd forget how it came to be what it is: to go on from any earlier version is then answered 410.
+    /// Creates an object, on the same connection. `path` is that of its kind.
+    pub async fn create(&self, path: &str, object: &Value) -> Result<()> {
+        self.objects.lock().await.create(path, object).await
+    }
+
+    /// Compacts etcd to the latest revision: watches from earlier versions are then answered 410.
     pub async fn compact(&self) -> Result<()> {
         let revision = self.etcd("/v3/kv/range", &json!({"key": "AA=="})).await?;
         let revision = revision["header"]["revision"].clone();
@@ -193,12 +210,12 @@ impl Cluster {
             "crd",
             "--all",
         ];
-        // To kubectl one that has no status yet is an error, for which it does not wait.
+        // `kubectl wait` fails for a CRD without a status instead of waiting for it.
         until("the CRDs are established", async || self.kubectl(&established)).await?;
         Ok(())
     }
 
-    /// Asks etcd's JSON gateway.
+    /// Sends a request to etcd's JSON gateway.
     async fn etcd(&self, path: &str, request: &Value) -> Result<Value> {
         let body = Full::new(Bytes::from(request.to_string())).boxed();
         let request = Request::post(path).header("host", self.etcd_address.to_string());
@@ -224,7 +241,8 @@ fn start_etcd(assets: &Path, dir: &Path, address: SocketAddr) -> Result<Process>
     Process::spawn(command, &dir.join("etcd.log"))
 }
 
-/// The API server's certificate, the key that it signs accounts with, and the administrator's way in.
+/// Writes the API server's certificate, its key for service account tokens, and the administrator's token and
+/// kubeconfig.
 fn write_credentials(dir: &Path, address: SocketAddr) -> Result<Authority> {
     let authority = Authority::new()?;
     let certificate = authority.issue("127.0.0.1")?;
@@ -252,7 +270,7 @@ fn write_credentials(dir: &Path, address: SocketAddr) -> Result<Authority> {
     Ok(authority)
 }
 
-/// Waits for it: a scenario goes on when it has happened.
+/// Runs kubectl and blocks until it exits.
 fn kubectl(assets: &Path, dir: &Path, arguments: &[&str], input: &str) -> Result<String> {
     let mut child = Command::new(assets.join("kubectl"))
         .arg("--kubeconfig")
@@ -275,7 +293,7 @@ fn kubectl(assets: &Path, dir: &Path, arguments: &[&str], input: &str) -> Result
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// `$KUBEBUILDER_ASSETS`: what `scripts/kube.sh` prints.
+/// The folder `$KUBEBUILDER_ASSETS`, as printed by `scripts/kube.sh`.
 fn assets() -> Result<PathBuf> {
     let assets = env::var_os("KUBEBUILDER_ASSETS");
     let assets = assets.context("KUBEBUILDER_ASSETS is not set: KUBEBUILDER_ASSETS=$(scripts/kube.sh)")?;

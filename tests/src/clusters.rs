@@ -1,4 +1,4 @@
-//! Clusters that tests lend one another, for to start one costs more than most scenarios do.
+//! A pool of clusters that tests share, because starting one costs more than most scenarios.
 
 use anyhow::{Context, Result};
 use std::sync::{LazyLock, PoisonError};
@@ -9,22 +9,22 @@ use tokio::{
 
 use crate::{cluster::Cluster, paths};
 
-/// A cluster that nobody else uses at the time. Dropping it gives it back, as it is.
+/// A cluster lent to one test. Dropping it returns it to the pool unchanged.
 pub type Lent = MutexGuard<'static, Cluster>;
 
-/// Watches over the processes of clusters, which outlive the tests and so the tests' runtimes. What still runs when the
-/// last test has ended, ends with the namespace of `scripts/netns.sh`.
+/// The runtime of the clusters' processes, which outlive the tests and their runtimes. The network namespace of
+/// `scripts/netns.sh` ends those that still run after the last test.
 static RUNTIME: LazyLock<std::io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build());
 
-/// All that were started.
+/// All clusters that were started.
 static CLUSTERS: std::sync::Mutex<Vec<&Mutex<Cluster>>> = std::sync::Mutex::new(Vec::new());
 
-/// One that has the CRDs, and no objects.
+/// Takes an idle cluster, or starts one. It has the CRDs and no objects.
 pub fn take() -> Result<Lent> {
     let all = CLUSTERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let idle = all.iter().filter_map(|cluster| cluster.try_lock().ok());
-    // One whose processes a test has ended is of no more use.
+    // A cluster whose API server a test has killed is not reused.
     let usable = |cluster: Lent| cluster.clear().is_ok().then_some(cluster);
     match idle.filter_map(usable).next() {
         Some(cluster) => Ok(cluster),
@@ -32,7 +32,7 @@ pub fn take() -> Result<Lent> {
     }
 }
 
-/// In a folder that is named by its number.
+/// Starts a cluster in a folder named by its index.
 fn start() -> Result<Lent> {
     let runtime = RUNTIME.as_ref().context("a runtime for clusters")?;
     let mut all = CLUSTERS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The control binary: serving, and its other commands.
+//! The control binary: `serve` and its other commands.
 
 use anyhow::{Result, ensure};
 use std::{
@@ -10,24 +10,24 @@ use tokio::process::Command;
 
 use crate::{paths, ports, process::Process};
 
-/// How `switchyard serve` is started; it can be, again and again.
+/// The options of `switchyard serve`, which can be started several times with them.
 #[derive(Clone, Debug)]
 pub struct ControlOptions {
-    /// Read, unless there is a cluster.
+    /// The manifests folder to serve, unless there is a kubeconfig.
     pub manifests: PathBuf,
-    /// Of a cluster to read from.
+    /// The kubeconfig of the cluster to serve.
     pub kubeconfig: Option<PathBuf>,
     pub xds: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
-    /// Where Envoy listens for HTTP, and for TLS.
+    /// The addresses of Envoy's HTTP and HTTPS listeners.
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub wasm: PathBuf,
     pub log: PathBuf,
-    /// Further flags.
+    /// Further flags of `serve`.
     pub flags: Vec<String>,
-    /// Further flags of `switchyard bootstrap`, for its Envoys.
+    /// Further flags of `switchyard bootstrap` for the Envoys.
     pub bootstrap_flags: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub struct Control {
     pub options: ControlOptions,
 }
 
-/// What a command came to.
+/// The outcome of a command.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -49,7 +49,7 @@ pub struct Outcome {
 // === impl ControlOptions ===
 
 impl ControlOptions {
-    /// Serves a directory, on ports that are free.
+    /// Options for serving a folder, with free ports.
     pub fn new(manifests: &Path, log: &Path) -> Result<Self> {
         Ok(Self {
             manifests: manifests.to_owned(),
@@ -90,6 +90,8 @@ impl Control {
             None => command.arg("--manifests").arg(manifests),
             Some(kubeconfig) => command.arg("--kubeconfig").arg(kubeconfig),
         };
+        // The same setting as in the image.
+        command.env("MALLOC_ARENA_MAX", "2");
         command
             .arg("--wasm")
             .arg(wasm)
@@ -106,7 +108,7 @@ impl Control {
         })
     }
 
-    /// Kills it and starts it anew.
+    /// Kills control and starts it again.
     pub async fn restart(&mut self) -> Result<()> {
         self.process.kill().await?;
         *self = Self::start(&self.options)?;
@@ -117,13 +119,13 @@ impl Control {
 // === impl Outcome ===
 
 impl Outcome {
-    /// An error with what it wrote, unless it ended well.
+    /// Returns an error with the output unless the command succeeded.
     pub fn succeeded(self) -> Result<Self> {
         ensure!(self.code == Some(0), "{self:?}");
         Ok(self)
     }
 
-    /// Both outputs, as a person at a terminal reads them.
+    /// Both outputs, as seen on a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
@@ -146,7 +148,7 @@ impl From<Output> for Outcome {
     }
 }
 
-/// Runs `switchyard` with these arguments to its end.
+/// Runs `switchyard` with these arguments until it exits.
 pub async fn switchyard(arguments: &[&str]) -> Result<Outcome> {
     let output = Command::new(paths::switchyard()?)
         .args(arguments)
@@ -156,7 +158,7 @@ pub async fn switchyard(arguments: &[&str]) -> Result<Outcome> {
     Ok(output.into())
 }
 
-/// An address on loopback that nothing listens on.
+/// A loopback address with a free port.
 pub fn loopback() -> Result<SocketAddr> {
     Ok(([127, 0, 0, 1], ports::free()?).into())
 }

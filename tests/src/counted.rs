@@ -1,4 +1,4 @@
-//! A stream that counts what it reads: what a server was sent, whether or not it could make anything of it.
+//! A stream that counts the bytes it reads, valid requests or not.
 
 use std::{
     io::Result,
@@ -11,7 +11,7 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Counts into `read`.
+/// Adds the number of bytes read to `read`.
 pub(crate) struct Counted<S> {
     stream: S,
     read: Arc<AtomicUsize>,

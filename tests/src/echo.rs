@@ -1,15 +1,15 @@
-//! A backend that answers with what it saw.
+//! A backend that answers with the request it received.
 //!
 //! | request | answer |
 //! |---|---|
-//! | any | JSON: backend, protocol, TLS, method, path, headers, how many bytes the body had, and trailers |
-//! | header `echo-status: 302` | that status |
-//! | header `echo-header: location=/x` (repeatable) | that header |
-//! | header `echo-delay-ms: 500` | the same, that much later |
-//! | `/healthz` | 503 while [`Echo::set_healthy`] says that it is not |
-//! | any, after [`Echo::fail_next`] | 503, as often as that said |
-//! | `upgrade: websocket` | 101; the backend's name, then every byte back |
-//! | `content-type: application/grpc` | every message back as it comes, and `grpc-status: 0` |
+//! | any | JSON: backend, protocol, TLS, method, path, headers, body size in bytes, and trailers |
+//! | header `echo-status: 302` | this status |
+//! | header `echo-header: location=/x` (repeatable) | the same, with this header |
+//! | header `echo-delay-ms: 500` | the same, after this delay |
+//! | `/healthz` | 503 while set to be unhealthy by [`Echo::set_healthy`] |
+//! | any, after [`Echo::fail_next`] | 503, for the given number of requests |
+//! | `upgrade: websocket` | 101; the backend's name, then every byte echoed |
+//! | `content-type: application/grpc` | every message echoed as it arrives, and `grpc-status: 0` |
 //!
 //! HTTP/1.1 and HTTP/2, on one port. Every answer names the backend in `x-echo-backend`.
 
@@ -52,13 +52,13 @@ use crate::{
     server::{LOOPBACK, Server},
 };
 
-/// Where health checks ask.
+/// The path of health checks.
 const HEALTH: &str = "/healthz";
 const FAILURE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
-/// A backend; it serves until it is dropped.
+/// A backend that serves until it is dropped.
 #[derive(Debug)]
 pub struct Echo {
     pub name: Arc<str>,
@@ -67,27 +67,27 @@ pub struct Echo {
     _server: Server,
 }
 
-/// What the connections of a backend share.
+/// The state that all connections of a backend share.
 #[derive(Debug)]
 struct Backend {
     name: Arc<str>,
     healthy: AtomicBool,
-    /// How many requests are still to be answered with 503.
+    /// The number of requests still to be answered with 503.
     failures: AtomicUsize,
     requests: AtomicUsize,
-    /// Bytes.
+    /// The number of bytes received.
     received: Arc<AtomicUsize>,
 }
 
-/// Where a request came in.
+/// The origin of a request.
 #[derive(Clone, Debug)]
 struct Origin {
     backend: Arc<Backend>,
     tls: Option<SeenTls>,
 }
 
-/// A port of the kernel's choice, of a pod where this machine has those addresses: a cluster takes no loopback address for
-/// an endpoint.
+/// An address with port 0, so that the kernel chooses the port. It is a pod's address if this machine has those,
+/// because a cluster accepts no loopback addresses as endpoints.
 pub fn any_port() -> SocketAddr {
     let pod = SocketAddr::new(cluster::POD, 0);
     match std::net::TcpListener::bind(pod) {
@@ -104,18 +104,13 @@ impl Echo {
         Self::start_at(name, any_port()).await
     }
 
-    /// Serves where `localhost` is, also where there are addresses of pods.
+    /// Serves on loopback even if the machine has pod addresses.
     pub async fn start_on_loopback(name: &str) -> Result<Self> {
         Self::start_at(name, LOOPBACK).await
     }
 
     pub async fn start_at(name: &str, address: SocketAddr) -> Result<Self> {
         Self::serve(name, address, None).await
-    }
-
-    /// Serves over TLS where `localhost` is.
-    pub async fn start_tls_on_loopback(name: &str, acceptor: TlsAcceptor) -> Result<Self> {
-        Self::serve(name, LOOPBACK, Some(acceptor)).await
     }
 
     /// Serves over TLS.
@@ -136,23 +131,23 @@ impl Echo {
         })
     }
 
-    /// Whether health checks pass; all else is answered as before.
+    /// Sets the result of health checks; other requests are answered as before.
     pub fn set_healthy(&self, healthy: bool) {
         self.backend.healthy.store(healthy, Ordering::Relaxed);
     }
 
-    /// Has the next so many requests fail.
+    /// Makes the next `requests` requests fail.
     pub fn fail_next(&self, requests: usize) {
         self.backend.failures.store(requests, Ordering::Relaxed);
     }
 
-    /// How many requests have come so far, health checks not counted.
+    /// The number of requests so far, without health checks.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.backend.requests.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have come so far, whatever they say. What speaks HTTP/1.1 sends none but for requests.
+    /// The number of bytes received so far, with any content. An HTTP/1.1 client sends bytes only for requests.
     #[must_use]
     pub fn received(&self) -> usize {
         self.backend.received.load(Ordering::Relaxed)
@@ -172,7 +167,7 @@ impl Backend {
         }
     }
 
-    /// Whether this request is to fail.
+    /// Returns true if this request has to fail.
     fn fails(&self, path: &str) -> bool {
         if path == HEALTH {
             return !self.healthy.load(Ordering::Relaxed);
@@ -184,7 +179,7 @@ impl Backend {
     }
 }
 
-/// A client that breaks off is its own affair.
+/// Ignores connections that clients abort.
 async fn handshake(stream: TcpStream, backend: Arc<Backend>, acceptor: Option<TlsAcceptor>) {
     stream.set_nodelay(true).ok();
     match acceptor {
@@ -198,7 +193,7 @@ async fn handshake(stream: TcpStream, backend: Arc<Backend>, acceptor: Option<Tl
     }
 }
 
-/// What the handshake of a connection came to.
+/// The server name and protocol negotiated on a connection.
 fn agreed(stream: &TlsStream<TcpStream>) -> SeenTls {
     let (_, connection) = stream.get_ref();
     let protocol = connection.alpn_protocol().map(String::from_utf8_lossy);
@@ -263,7 +258,7 @@ async fn echo(head: response::Builder, origin: Origin, request: Request<Incoming
     Ok(answer)
 }
 
-/// Hands every byte back, after the backend's name and a newline.
+/// Echoes every byte, after the backend's name and a newline.
 fn websocket(head: response::Builder, name: Arc<str>, request: Request<Incoming>) -> Result<Answer> {
     tokio::spawn(async move {
         let (mut from, mut to) = split(TokioIo::new(hyper::upgrade::on(request).await?));
@@ -280,7 +275,7 @@ fn websocket(head: response::Builder, name: Arc<str>, request: Request<Incoming>
         .body(body)?)
 }
 
-/// Unary or streaming: the messages go back as they are, so their framing needs no reading.
+/// Echoes the messages of a unary or streaming call, without parsing their framing.
 fn grpc(head: response::Builder, request: Request<Incoming>) -> Result<Answer> {
     let trailers = HeaderMap::from_iter([(
         HeaderName::from_static("grpc-status"),
@@ -293,7 +288,7 @@ fn grpc(head: response::Builder, request: Request<Incoming>) -> Result<Answer> {
     Ok(head.header("content-type", "application/grpc").body(body)?)
 }
 
-/// Reads a body to its end, and keeps none of it but its trailers.
+/// Reads a body to its end; returns its length and trailers.
 async fn count(body: Incoming) -> Result<(u64, HeaderMap)> {
     let mut body = pin!(body);
     let mut bytes = 0;
@@ -317,7 +312,7 @@ fn status(asked: &HeaderMap) -> StatusCode {
     value(asked, "echo-status").parse().unwrap_or(StatusCode::OK)
 }
 
-/// The headers that `echo-header` asks for.
+/// The response headers that `echo-header` asks for.
 fn asked_headers(asked: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let pair = |line: &HeaderValue| {
         let (name, value) = line.to_str().ok()?.split_once('=')?;
@@ -326,7 +321,7 @@ fn asked_headers(asked: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     asked.get_all("echo-header").iter().filter_map(pair).collect()
 }
 
-/// Repeated headers joined, as HTTP allows.
+/// The headers by name; repeated ones are joined, as HTTP allows.
 fn header_map(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let join = |name| {
         let values = headers

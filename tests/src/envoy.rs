@@ -1,4 +1,4 @@
-//! A running Envoy, and what its admin interface tells.
+//! A running Envoy and its admin interface.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -11,13 +11,13 @@ use crate::{
     process::Process,
 };
 
-/// How an Envoy is started; it can be, again and again.
+/// The options of an Envoy, which can be started several times with them.
 #[derive(Clone, Debug)]
 pub struct EnvoyOptions {
     pub bootstrap: PathBuf,
-    /// Where the bootstrap puts the admin interface.
+    /// The address of the admin interface in the bootstrap.
     pub admin: SocketAddr,
-    /// Worker threads.
+    /// The number of worker threads.
     pub concurrency: usize,
     pub log: PathBuf,
 }
@@ -38,7 +38,7 @@ impl Envoy {
             .arg("--config-path")
             .arg(&options.bootstrap)
             .args(["--use-dynamic-base-id", "--log-level", "info"])
-            // Of the access log; 10 s if not said.
+            // Sets the flush interval of the access log; the default is 10 s.
             .args(["--file-flush-interval-msec", "100"])
             .args(["--concurrency", &options.concurrency.to_string()]);
         Ok(Self {
@@ -47,20 +47,20 @@ impl Envoy {
         })
     }
 
-    /// Kills it and starts it anew.
+    /// Kills Envoy and starts it again.
     pub async fn restart(&mut self) -> Result<()> {
         self.process.kill().await?;
         *self = Self::start(&self.options)?;
         Ok(())
     }
 
-    /// What the admin interface answers.
+    /// The response of the admin interface.
     pub async fn admin(&self, path: &str) -> Result<String> {
         let answer = once(self.options.admin, get("admin", path)).await?;
         Ok(String::from_utf8(answer.body.into())?)
     }
 
-    /// A counter or a gauge, by its full name; 0 while it does not exist.
+    /// The value of a counter or gauge by its full name; 0 while it does not exist.
     pub async fn stat(&self, name: &str) -> Result<u64> {
         let stats = self
             .admin(&format!("/stats?filter=^{}$", regex_escape(name)))
@@ -71,7 +71,7 @@ impl Envoy {
         value.parse().with_context(|| stats)
     }
 
-    /// How many requests a policy did that to, whatever way they came.
+    /// The number of requests for which a policy had this result, on all routes.
     pub async fn policy_count(&self, policy: &str, result: &str) -> Result<u64> {
         let start = format!("wasmcustom.switchyard.policy={}.route=", policy.replace(' ', "_"));
         let end = format!(".{result}");
@@ -83,19 +83,19 @@ impl Envoy {
             .sum()
     }
 
-    /// All of its configuration, endpoints too.
+    /// The complete configuration, including endpoints.
     pub async fn config_dump(&self) -> Result<Value> {
         Ok(serde_json::from_str(
             &self.admin("/config_dump?include_eds").await?,
         )?)
     }
 
-    /// CPU that a worker thread has used since it started.
+    /// The CPU time that a worker thread has used since it started.
     pub fn worker_cpu(&self, worker: usize) -> Result<Duration> {
         on_cpu(&fs::read_to_string(self.worker_task(worker)?.join("schedstat"))?)
     }
 
-    /// Where the kernel tells of a worker thread.
+    /// The `/proc` folder of a worker thread.
     pub fn worker_task(&self, worker: usize) -> Result<PathBuf> {
         let name = format!("wrk:worker_{worker}\n");
         for task in fs::read_dir(format!("/proc/{}/task", self.process.pid()))? {

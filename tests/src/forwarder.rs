@@ -1,4 +1,4 @@
-//! What stands between clients and servers in a cluster: it forwards connections, byte for byte.
+//! A TCP forwarder between clients and servers, like the network of a cluster.
 
 use anyhow::Result;
 use std::{net::SocketAddr, time::Duration};
@@ -10,10 +10,10 @@ use tokio::{
     time::sleep,
 };
 
-/// At most so much goes to a client at a time, in bytes.
+/// The maximum number of bytes sent at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Forwards until it is dropped, which cuts the connections that there are.
+/// Forwards until it is dropped, which closes all connections.
 #[derive(Debug)]
 pub struct Forwarder {
     pub address: SocketAddr,
@@ -24,7 +24,7 @@ pub struct Forwarder {
 #[derive(Clone, Copy, Debug)]
 struct Way {
     server: SocketAddr,
-    /// Before each chunk that goes to a client.
+    /// The pause before each chunk to a client.
     pause: Duration,
 }
 
@@ -45,12 +45,12 @@ impl Forwarder {
         })
     }
 
-    /// From now on new connections lead to this server; those that are there stay.
+    /// Directs new connections to this server; existing ones stay.
     pub fn lead_to(&self, server: SocketAddr) {
         self.way.send_modify(|way| way.server = server);
     }
 
-    /// From now on servers are slow to answer: a chunk of 16 KiB in so much time.
+    /// Slows down the servers' answers: each chunk of 16 KiB is delayed by `pause`.
     pub fn slow_down(&self, pause: Duration) {
         self.way.send_modify(|way| way.pause = pause);
     }
@@ -63,7 +63,7 @@ impl Drop for Forwarder {
 }
 
 async fn accept(listener: TcpListener, way: watch::Receiver<Way>) {
-    // They end with it.
+    // Dropping the set ends the connections.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         connections.spawn(forward(client, way.clone()));
@@ -71,7 +71,7 @@ async fn accept(listener: TcpListener, way: watch::Receiver<Way>) {
     }
 }
 
-/// Ends with the first side that ends, as a connection does that is reset.
+/// Forwards until either side ends, and then closes both, like a reset connection.
 async fn forward(client: TcpStream, way: watch::Receiver<Way>) -> Result<()> {
     let server = way.borrow().server;
     let server = TcpStream::connect(server).await?;

@@ -16,13 +16,13 @@ use tokio::{
 use crate::raw::{Reply, SOON};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// That the header table has no room: what the server says is then written out.
+/// A header table size of 0: the server then writes all header fields out.
 const SETTINGS: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
 const SETTINGS_ACK: &[u8] = &[0, 0, 0, 4, 1, 0, 0, 0, 0];
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// A request, in fields as they go over the wire.
+/// A request, as the fields to send on the wire.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     pub fields: Fields,
@@ -39,7 +39,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// What comes back to a request on a connection of its own.
+/// Sends a request on its own connection, and returns the reply.
 ///
 /// # Errors
 /// The server cannot be reached, or does not answer.
@@ -47,7 +47,7 @@ pub async fn ask(server: SocketAddr, request: &Request) -> Result<Reply> {
     ask_over(TcpStream::connect(server).await?, request).await
 }
 
-/// The same on a stream that is already there.
+/// The same on an existing stream.
 ///
 /// # Errors
 /// The server does not answer.
@@ -57,7 +57,7 @@ pub async fn ask_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: 
     timeout(SOON, read(&mut stream)).await.context("no answer")?
 }
 
-/// Fields out of texts.
+/// Header fields from strings.
 #[must_use]
 pub fn fields(texts: &[(&str, &str)]) -> Fields {
     let field = |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
@@ -97,7 +97,8 @@ async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<Repl
     })
 }
 
-/// The first field of a block (RFC 7541, 6): its name is in the static table, and its value there too, or written out.
+/// The status in the first field of a header block (RFC 7541, 6), whose name is in the static table and whose value is
+/// in it too or written out.
 fn status_of(block: &[u8]) -> Option<u16> {
     const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
     let is_update = |byte: &&u8| **byte & 0xe0 == 0x20;
@@ -114,7 +115,7 @@ fn status_of(block: &[u8]) -> Option<u16> {
     digits(text)
 }
 
-/// Three digits by the code of RFC 7541, appendix B: 0, 1 and 2 have five bits, the others six.
+/// Decodes three Huffman-coded digits (RFC 7541, appendix B): 0, 1 and 2 have five bits, the others six.
 fn digits(code: &[u8]) -> Option<u16> {
     let mut bits = code
         .iter()
@@ -140,7 +141,7 @@ fn digits(code: &[u8]) -> Option<u16> {
 // === impl Request ===
 
 impl Request {
-    /// A GET, whose fields can be changed.
+    /// A GET request, whose fields can be changed.
     #[must_use]
     pub fn get(authority: &str, path: &str) -> Self {
         Self {
@@ -154,7 +155,7 @@ impl Request {
         }
     }
 
-    /// The same, with more fields after those that there are.
+    /// Appends fields.
     #[must_use]
     pub fn with(mut self, more: &[(&str, &str)]) -> Self {
         self.fields.extend(fields(more));
@@ -205,13 +206,13 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     [&length[..], &[kind, flags, 0, 0, 0, 1], payload].concat()
 }
 
-/// Each as a literal that no table has (RFC 7541, 6.2.2), as it is.
+/// Encodes each field as a literal without indexing, without Huffman coding (RFC 7541, 6.2.2).
 fn block(fields: &Fields) -> Vec<u8> {
     let field = |(name, value): &(Vec<u8>, Vec<u8>)| [&[0], &*string(name), &*string(value)].concat();
     fields.iter().flat_map(field).collect()
 }
 
-/// Its length, in a prefix of seven bits (RFC 7541, 5.1), and it.
+/// Encodes a string after its length with a prefix of seven bits (RFC 7541, 5.1).
 fn string(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     match text.len().checked_sub(0x7f) {
@@ -240,7 +241,7 @@ mod tests {
             (&[0x88][..], Some(200)),
             (&[0x20, 0x8d], Some(404)),
             (b"\x08\x03307", Some(307)),
-            // 401 and 399 by the Huffman code.
+            // 401 and 399 in the Huffman code.
             (&[0x48, 0x82, 0x68, 0x01], Some(401)),
             (&[0x48, 0x83, 0x65, 0xf7, 0xff], Some(399)),
             (&[], None),

@@ -1,22 +1,22 @@
-//! A service that is asked whether requests may pass: by HTTP, as nginx's `auth_request` does, and by Envoy's gRPC
+//! A service for external authorization: over HTTP, as for nginx's `auth_request`, and over Envoy's gRPC protocol
 //! (`envoy.service.auth.v3.Authorization/Check`), on one port.
 //!
-//! It goes by the request's `authorization`:
+//! The request's `authorization` determines the answer:
 //!
-//! | says | answer |
+//! | value | answer |
 //! |---|---|
-//! | `yes NAME` | it may, and the upstream is told `x-group: NAME` |
-//! | `renew NAME` | the same, and the client is given two cookies |
+//! | `yes NAME` | allowed, with `x-group: NAME` for the upstream |
+//! | `renew NAME` | the same, with two cookies for the client |
 //! | `login` | 302 to `/login`, with a body |
-//! | `slow` | after longer than anybody waits: it may |
-//! | `broken` | 500, or a status of gRPC that is not OK |
-//! | `garbled` | what is no answer: a yes with an `x-group` that is no text, or 100 bytes of no message |
+//! | `slow` | allowed, but later than any timeout |
+//! | `broken` | 500, or a gRPC status other than OK |
+//! | `garbled` | allowed with an `x-group` that is not text, or 100 bytes that are not a protobuf message |
 //! | anything else | 403 |
 //!
-//! On that port it speaks Envoy's rate limit protocol, too (`envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`), and
-//! counts nothing: a request is one too many where an entry of a descriptor has the value `over`.
+//! The port also serves Envoy's rate limit protocol (`envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`)
+//! without counting: a request is over the limit if an entry of a descriptor has the value `over`.
 //!
-//! It keeps what it was told.
+//! The service records the requests that it gets.
 
 use anyhow::{Context, Result};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -56,16 +56,16 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::server::{LOOPBACK, Server};
 
-/// What an entry of a descriptor says where its request is one too many.
+/// The value of a descriptor entry that puts its request over the limit.
 pub const OVER: &str = "over";
-/// Longer than any test has a service waited for.
+/// A delay longer than any timeout in the tests.
 const SLOW: Duration = Duration::from_secs(20);
 /// gRPC's OK, INTERNAL and PERMISSION_DENIED.
 pub(crate) const OK: i32 = 0;
 const INTERNAL: i32 = 13;
 const PERMISSION_DENIED: i32 = 7;
 
-/// The service; it serves until it is dropped.
+/// The running service, until it is dropped.
 #[derive(Debug)]
 pub struct Gatekeeper {
     pub address: SocketAddr,
@@ -73,7 +73,7 @@ pub struct Gatekeeper {
     _server: Server,
 }
 
-/// What is kept of its callers.
+/// The record of the calls.
 #[derive(Debug, Default)]
 struct Desk {
     asked: AtomicUsize,
@@ -83,23 +83,23 @@ struct Desk {
 /// A request that the service got.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// Such as `HTTP/1.1`.
+    /// The protocol version, such as `HTTP/1.1`.
     pub protocol: String,
     pub method: String,
-    /// With its query.
+    /// The path with the query.
     pub path: String,
     pub authority: String,
-    /// Several values of one name in one.
+    /// The headers; the values of repeated ones are joined.
     pub headers: BTreeMap<String, String>,
-    /// By gRPC, what was asked.
+    /// The gRPC authorization request, if it is one.
     pub check: Option<CheckRequest>,
-    /// What was to be counted.
+    /// The rate limit request, if it is one.
     pub count: Option<RateLimitRequest>,
 }
 
 pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-/// What is answered.
+/// The kinds of answers.
 enum Verdict {
     Yes(String),
     Renew(String),
@@ -109,7 +109,7 @@ enum Verdict {
     Garbled,
 }
 
-/// What `renew` gives the client.
+/// The cookies that `renew` sets on the client.
 pub const COOKIES: [&str; 2] = ["session=new; Path=/; HttpOnly", "seen=now"];
 
 // === impl Gatekeeper ===
@@ -137,13 +137,13 @@ impl Gatekeeper {
         })
     }
 
-    /// All that it was told since this was last asked.
+    /// Takes all requests recorded since the last call.
     #[must_use]
     pub fn take_told(&self) -> Vec<Told> {
         std::mem::take(&mut self.desk.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.desk.asked.load(Ordering::Relaxed)
@@ -198,7 +198,7 @@ async fn secure(stream: TcpStream, acceptor: Option<TlsAcceptor>, desk: Arc<Desk
     }
 }
 
-/// A proxy that breaks off is its own affair.
+/// Ignores connections that the proxy aborts.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, desk: Arc<Desk>) {
     let service = service_fn(move |request| {
         desk.asked.fetch_add(1, Ordering::Relaxed);
@@ -258,7 +258,7 @@ async fn verdict(authorization: &str) -> Verdict {
     }
 }
 
-/// A unary call: five bytes before each message, and a trailer.
+/// Handles a unary call: five bytes before each message, and a trailer.
 async fn check(request: Request<Incoming>, told: Told, desk: &Desk) -> Result<Answer> {
     let request: CheckRequest = asked(request).await?;
     desk.keep(Told {
@@ -298,20 +298,20 @@ async fn count(request: Request<Incoming>, told: Told, desk: &Desk) -> Result<An
     reply(OK, &response)
 }
 
-/// The message of a unary call.
+/// The message of a unary call's request.
 async fn asked<T: Message + Default>(request: Request<Incoming>) -> Result<T> {
     let body = request.into_body().collect().await?.to_bytes();
     Ok(T::decode(body.get(5..).context("no message")?)?)
 }
 
-/// An answer of this message.
+/// A gRPC response with this message.
 pub(crate) fn reply(status: i32, response: &impl Message) -> Result<Answer> {
     let mut content = BytesMut::new();
     response.encode(&mut content)?;
     message(status, content)
 }
 
-/// An answer of one message.
+/// A gRPC response with this encoded message.
 fn message(status: i32, content: impl Buf) -> Result<Answer> {
     let mut message = BytesMut::new();
     message.put_u8(0);

@@ -1,5 +1,5 @@
-//! What the end-to-end tests, the demo and the benchmarks are made of: the real binary, real Envoys, and servers and
-//! clients of their own at both ends.
+//! Building blocks of the end-to-end tests, the demo and the benchmarks: the real binary, real Envoys, and
+//! purpose-built servers and clients at both ends.
 //!
 //! ```text
 //! load, client, raw, tls  -->  envoy  -->  echo
@@ -7,8 +7,9 @@
 //!                    control (switchyard serve)  <--  manifests, or cluster
 //! ```
 //!
-//! Everything listens on loopback. A process is ended by the one that started it, by its id.
+//! Everything listens on loopback. Each process is ended, by its id, by the one that started it.
 
+pub mod acceptance;
 pub mod client;
 pub mod cluster;
 pub mod clusters;
@@ -32,6 +33,7 @@ pub mod report;
 pub mod rogue;
 pub mod server;
 pub mod statics;
+pub mod tamper;
 pub mod tls;
 pub mod tokens;
 pub mod twins;

@@ -1,4 +1,4 @@
-//! Load: a fixed number of connections, each sending its next request when it has the answer to the last.
+//! Load: a fixed number of connections, each of which sends a request once the last is answered.
 
 use anyhow::Result;
 use hyper::http::request::Builder;
@@ -19,41 +19,41 @@ use tokio::{
 
 use crate::client::{Connection, get};
 
-/// However it is used, load ends after this long.
+/// The maximum duration of load, as a safeguard.
 const LONGEST: Duration = Duration::from_secs(180);
-/// ... and after this many requests on each connection.
+/// The maximum number of requests on each connection, as a safeguard.
 const MOST: usize = 500_000;
-/// An answer that takes longer is a failure.
+/// The time limit for an answer; a later one counts as a failure.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// What to send, and how.
+/// The load to generate.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub server: SocketAddr,
     pub host: String,
     pub path: String,
     pub connections: usize,
-    /// Between an answer and the next request.
+    /// The pause between an answer and the next request.
     pub pause: Duration,
     pub headers: Headers,
 }
 
-/// What requests carry beside the host: each the next of several sets, in a circle that goes on from one run to the next.
+/// The request headers besides the host: several sets that requests use in turn, continuing across runs.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
-    /// None: nothing.
+    /// Empty if there are no headers.
     sets: Arc<[Vec<(&'static str, String)>]>,
     sent: Arc<AtomicUsize>,
 }
 
-/// Load under way.
+/// Load in progress.
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<AtomicBool>,
     connections: JoinSet<Vec<Sample>>,
 }
 
-/// One request and what came of it.
+/// A request and its outcome.
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub connection: usize,
@@ -68,7 +68,7 @@ pub enum Outcome {
         status: u16,
         backend: String,
     },
-    /// No answer: the connection failed, and how.
+    /// A failed request, with the error.
     Failed(String),
 }
 
@@ -79,7 +79,7 @@ pub struct Samples(pub Vec<Sample>);
 // === impl Load ===
 
 impl Load {
-    /// 32 connections, with 2 ms between requests so that others on the machine get to run.
+    /// 32 connections, with 2 ms between requests to leave CPU time to others on the machine.
     #[must_use]
     pub fn new(server: SocketAddr, host: &str, path: &str) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Load {
         request
     }
 
-    /// Begins; returns once every connection has been opened.
+    /// Starts the load; returns once every connection is open.
     pub async fn start(&self) -> Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut connections = JoinSet::new();
@@ -130,7 +130,7 @@ impl Load {
             if reopen {
                 connection = Connection::open(self.server).await;
             }
-            // However short, a sleep lasts a millisecond.
+            // The shortest possible sleep is a millisecond.
             if !self.pause.is_zero() {
                 sleep(self.pause).await;
             }
@@ -145,7 +145,7 @@ impl Load {
         };
         match answer {
             Ok(Ok(answer)) => {
-                // A server that drains asks for it.
+                // A draining server asks to close the connection.
                 if answer.header("connection") == "close" {
                     *connection = Connection::open(self.server).await;
                 }
@@ -181,7 +181,7 @@ impl Headers {
 // === impl Running ===
 
 impl Running {
-    /// Ends it: requests under way are finished first.
+    /// Stops the load after finishing the requests in progress.
     pub async fn stop(self) -> Samples {
         self.stop.store(true, Ordering::Relaxed);
         Samples(self.connections.join_all().await.into_iter().flatten().collect())
@@ -196,7 +196,7 @@ impl Outcome {
         matches!(self, Self::Answered { .. })
     }
 
-    /// An answer with a 2xx.
+    /// Returns true for a 2xx answer.
     #[must_use]
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Answered { status: 200..300, .. })
@@ -224,12 +224,12 @@ impl fmt::Display for Outcome {
 // === impl Samples ===
 
 impl Samples {
-    /// Those that were not answered with a 2xx.
+    /// The requests without a 2xx answer.
     pub fn failures(&self) -> impl Iterator<Item = &Sample> {
         self.0.iter().filter(|sample| !sample.outcome.is_success())
     }
 
-    /// How often each outcome came.
+    /// The number of requests by outcome.
     #[must_use]
     pub fn tally(&self) -> BTreeMap<String, usize> {
         let mut tally = BTreeMap::new();
@@ -239,7 +239,7 @@ impl Samples {
         tally
     }
 
-    /// An error that tallies the outcomes, unless every request was answered with a 2xx.
+    /// Returns an error with the tally of outcomes unless every request was answered 2xx.
     pub fn all_succeeded(&self) -> Result<()> {
         anyhow::ensure!(!self.0.is_empty(), "nothing was sent");
         anyhow::ensure!(

@@ -1,15 +1,15 @@
-//! Manifests that every scenario needs; what a scenario is about, it writes out itself.
+//! Manifests that many scenarios need. The objects under test are written out in the scenario.
 
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-/// A Service with port 80, and the EndpointSlice of its backends. (JSON is YAML, too.)
+/// A Service with port 80 and the EndpointSlices of its backends, as JSON, which is valid YAML.
 #[must_use]
 pub fn service(namespace: &str, name: &str, backends: &[SocketAddr]) -> String {
     annotated_service(namespace, name, backends, &[])
 }
 
-/// The same, with annotations.
+/// The same with annotations on the Service.
 #[must_use]
 pub fn annotated_service(
     namespace: &str,
@@ -37,7 +37,7 @@ pub fn annotated_service(
         .collect()
 }
 
-/// Backends on one machine differ in their port: a slice for each.
+/// An EndpointSlice for one backend. The backends on one machine have different ports, so that each needs its own.
 fn slice(namespace: &str, service: &str, number: usize, backend: SocketAddr) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
@@ -53,7 +53,7 @@ fn slice(namespace: &str, service: &str, number: usize, backend: SocketAddr) -> 
     })
 }
 
-/// A `kubernetes.io/tls` Secret.
+/// A Secret of type `kubernetes.io/tls`.
 #[must_use]
 pub fn tls_secret(namespace: &str, name: &str, certificate: &crate::tls::Certificate) -> String {
     let secret = json!({
@@ -66,7 +66,7 @@ pub fn tls_secret(namespace: &str, name: &str, certificate: &crate::tls::Certifi
     format!("---\n{secret:#}\n")
 }
 
-/// An object of any kind, in `default`.
+/// An object of any kind in the namespace `default`.
 #[must_use]
 pub fn object(api_version: &str, kind: &str, name: &str, content: Value) -> String {
     object_in("default", (api_version, kind), name, content)
@@ -84,7 +84,7 @@ fn object_in(namespace: &str, (api_version, kind): (&str, &str), name: &str, con
     format!("---\n{object:#}\n")
 }
 
-/// An IngressRoute in `default`.
+/// An IngressRoute in the namespace `default`.
 #[must_use]
 pub fn ingress_route(name: &str, spec: &Value) -> String {
     ingress_route_in("default", name, spec)
@@ -97,7 +97,7 @@ pub fn ingress_route_in(namespace: &str, name: &str, spec: &Value) -> String {
     object_in(namespace, kind, name, json!({"spec": spec}))
 }
 
-/// An IngressRoute that sends a prefix to a service: what a branch is in most scenarios.
+/// An IngressRoute that routes a prefix to a Service, like a branch in most scenarios.
 #[must_use]
 pub fn leaf(namespace: &str, name: &str, prefix: &str, service: &str) -> String {
     format!(
@@ -117,7 +117,7 @@ spec:
     )
 }
 
-/// A root that hands `/` to another IngressRoute in its own namespace.
+/// A root that delegates `/` to another IngressRoute in its namespace.
 #[must_use]
 pub fn root(namespace: &str, name: &str, fqdn: &str, delegate: &str) -> String {
     format!(

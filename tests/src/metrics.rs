@@ -1,4 +1,4 @@
-//! What control tells Prometheus.
+//! Control's Prometheus metrics.
 
 use anyhow::{Context, Result, ensure};
 use std::{env, process::Stdio};
@@ -9,7 +9,7 @@ use crate::{
     control::Control,
 };
 
-/// All metrics, as of one moment.
+/// All metrics at one moment.
 #[derive(Clone, Debug)]
 pub struct Scrape(String);
 
@@ -27,7 +27,7 @@ impl Scrape {
         Ok(Self(String::from_utf8(answer.body.into())?))
     }
 
-    /// What a sample says: its name, with its labels in braces if it has any.
+    /// The value of a sample, given as its name with any labels in braces.
     pub fn value(&self, sample: &str) -> Result<f64> {
         let mut samples = self.0.lines().filter_map(|line| line.rsplit_once(' '));
         let value = samples.find_map(|(name, value)| (name == sample).then_some(value));
@@ -35,7 +35,7 @@ impl Scrape {
         Ok(value.parse()?)
     }
 
-    /// What `promtool check metrics` has against it; `$PROMTOOL` is what `scripts/promtool.sh` prints.
+    /// Runs `promtool check metrics`; `$PROMTOOL` is the path that `scripts/promtool.sh` prints.
     pub async fn check(&self) -> Result<()> {
         let promtool =
             env::var_os("PROMTOOL").context("PROMTOOL is not set: PROMTOOL=$(scripts/promtool.sh)")?;

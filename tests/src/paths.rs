@@ -1,4 +1,4 @@
-//! Where the parts under test are.
+//! The paths of the parts under test.
 
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -7,13 +7,13 @@ use std::{
     process::Command,
 };
 
-/// The repository.
+/// The root folder of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The control binary: `$SWITCHYARD_BIN`, or the one beside the running program.
+/// The control binary: `$SWITCHYARD_BIN`, or the one next to the running program.
 pub fn switchyard() -> Result<PathBuf> {
     let path = match env::var_os("SWITCHYARD_BIN") {
         Some(path) => path.into(),
@@ -22,7 +22,7 @@ pub fn switchyard() -> Result<PathBuf> {
     existing(&path, "cargo build -p switchyard")
 }
 
-/// The filter: `$SWITCHYARD_WASM`, or what `wasm-build.sh` left.
+/// The filter: `$SWITCHYARD_WASM`, or the output of `wasm-build.sh`.
 pub fn wasm() -> Result<PathBuf> {
     let path = match env::var_os("SWITCHYARD_WASM") {
         Some(path) => path.into(),
@@ -31,7 +31,7 @@ pub fn wasm() -> Result<PathBuf> {
     existing(&path, "make wasm")
 }
 
-/// Envoy: what `scripts/envoy.sh` prints, which is `$ENVOY` if that is set.
+/// Envoy: the path that `scripts/envoy.sh` prints, which is `$ENVOY` if that is set.
 pub fn envoy() -> Result<PathBuf> {
     if let Some(path) = env::var_os("ENVOY") {
         return existing(Path::new(&path), "make envoy");
@@ -47,7 +47,7 @@ pub fn envoy() -> Result<PathBuf> {
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }
 
-/// An empty folder for one run, under the target folder: what it holds stays until the next run of that name.
+/// Creates an empty folder under the target folder. Its contents stay until the next run with the same name.
 pub fn scratch(name: &str) -> Result<PathBuf> {
     let path = profile_dir()?.join("e2e").join(name.replace("::", "/"));
     if path.exists() {
@@ -57,7 +57,7 @@ pub fn scratch(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Where cargo puts the binaries of this build: above `deps`, where it puts tests.
+/// The folder of this build's binaries, above `deps`, which holds the test binaries.
 fn profile_dir() -> Result<PathBuf> {
     let program = env::current_exe()?;
     let dir = program.parent().context("a program lies in a folder")?;

@@ -7,13 +7,13 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// Below 32768: from there on Linux takes ports for outgoing connections, of which tests make many.
+/// The range of ports, below 32768: Linux uses higher ones for outgoing connections, of which tests make many.
 const FIRST: u32 = 12_000;
 const COUNT: u32 = 20_000;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A TCP port on 127.0.0.1 that nothing listens on, another one each time.
+/// A TCP port on 127.0.0.1 that nothing listens on, different for each call.
 pub fn free() -> Result<u16> {
     (0..COUNT)
         .map(|_| candidate())
@@ -21,7 +21,7 @@ pub fn free() -> Result<u16> {
         .context("no free port on 127.0.0.1")
 }
 
-/// Processes that run side by side start at different ports.
+/// The next port to try. Concurrent processes start at different ports.
 fn candidate() -> u16 {
     let start = process::id().wrapping_mul(101);
     let step = NEXT.fetch_add(1, Ordering::Relaxed);

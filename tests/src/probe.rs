@@ -1,4 +1,4 @@
-//! Asks one Envoy worker, again and again, who answers.
+//! Repeated requests to one Envoy worker that observe which backend answers.
 
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -16,10 +16,10 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::wait::PATIENCE;
 
-/// Between an answer and the next question.
+/// The pause between an answer and the next request.
 const INTERVAL: Duration = Duration::from_micros(500);
 
-/// A connection, which stays with the worker that accepted it.
+/// A probe on one connection, which stays with the worker that accepted it.
 #[derive(Debug)]
 pub struct Probe {
     stop: Arc<AtomicBool>,
@@ -27,27 +27,27 @@ pub struct Probe {
     asking: JoinHandle<Result<BTreeMap<u16, usize>>>,
 }
 
-/// When somebody else than before answered.
+/// A change of the backend that answers.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub at: Instant,
-    /// Empty: Envoy itself.
+    /// Empty if Envoy itself answered.
     pub backend: String,
 }
 
-/// What there was to see.
+/// The observations of a probe.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Those that nobody waited for.
+    /// The changes that [`Probe::answered_by`] has not consumed.
     pub changes: Vec<Change>,
-    /// How often each status came.
+    /// The number of answers by status.
     pub answers: BTreeMap<u16, usize>,
 }
 
 // === impl Probe ===
 
 impl Probe {
-    /// A thread and blocking reads: a runtime's timers are too coarse for this.
+    /// Starts a probe on a thread with blocking reads, because a runtime's timers are too coarse.
     #[must_use]
     pub fn start(stream: TcpStream, host: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -61,10 +61,10 @@ impl Probe {
         }
     }
 
-    /// Waits until this backend answers, which it did not before. When it first did.
+    /// Waits for a change to this backend, and returns its time.
     ///
     /// # Errors
-    /// If it does not, or the connection failed.
+    /// If the change does not come, or the connection failed.
     pub async fn answered_by(&mut self, backend: &str) -> Result<Instant> {
         let found = async {
             loop {
@@ -79,7 +79,7 @@ impl Probe {
             .with_context(|| format!("{backend} does not answer within {PATIENCE:?}"))?
     }
 
-    /// Ends it.
+    /// Stops the probe.
     ///
     /// # Errors
     /// If the connection failed.
@@ -100,7 +100,7 @@ impl Probe {
 // === impl Seen ===
 
 impl Seen {
-    /// How many answers were no 2xx.
+    /// The number of answers other than 2xx.
     #[must_use]
     pub fn failures(&self) -> usize {
         let failed = self.answers.iter().filter(|(status, _)| **status / 100 != 2);
@@ -108,7 +108,7 @@ impl Seen {
     }
 }
 
-/// A connection for a probe.
+/// Opens a connection for a probe.
 pub fn connect(server: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
@@ -116,8 +116,8 @@ pub fn connect(server: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// How often each status came.
-// Sleeping is what these threads are for.
+/// Sends requests until stopped; returns the number of answers by status.
+// These threads may block.
 #[allow(clippy::disallowed_methods)]
 fn ask(
     mut stream: TcpStream,
@@ -136,8 +136,8 @@ fn ask(
                 at: Instant::now(),
                 backend: backend.clone(),
             };
-            // Who no longer listens need not be told.
-            tell.send(change).unwrap_or_default();
+            // The receiver may be gone.
+            drop(tell.send(change));
             last = Some(backend);
         }
         thread::sleep(INTERVAL);
@@ -145,7 +145,7 @@ fn ask(
     Ok(answers)
 }
 
-/// Reads one answer: its status, and who gave it.
+/// Reads one answer; returns its status and its backend.
 fn answer(stream: &mut TcpStream) -> Result<(u16, String)> {
     let mut text = String::new();
     while !is_whole(&text) {

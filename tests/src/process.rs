@@ -1,4 +1,4 @@
-//! A child process, with a log of its own.
+//! Child processes, each with its own log.
 
 use anyhow::{Context, Result, bail};
 use rustix::{
@@ -29,7 +29,7 @@ pub struct Process {
 // === impl Process ===
 
 impl Process {
-    /// Starts `command`; what it writes goes to `log`, after what is there.
+    /// Starts `command`, with its output appended to `log`.
     pub fn spawn(mut command: Command, log: &Path) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let child = command
@@ -55,18 +55,24 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// What it wrote so far.
+    /// The path of the log.
+    #[must_use]
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// The output so far.
     pub fn log(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
     }
 
-    /// CPU time that it has used since it started, in all its threads.
+    /// The CPU time that all threads have used since the start.
     pub fn cpu(&self) -> Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
         on_cpu(&stat).with_context(|| stat.clone())
     }
 
-    /// Memory that is resident, in bytes.
+    /// The resident memory, in bytes.
     pub fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         let mut lines = status.lines();
@@ -75,7 +81,7 @@ impl Process {
         Ok(kilobytes.parse::<u64>()? * 1024)
     }
 
-    /// An error with the end of the log, if it has ended.
+    /// Returns an error with the end of the log if the process has exited.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended: {status}\n{}", self.log.display(), self.log_end()?),
@@ -87,7 +93,7 @@ impl Process {
         Ok(kill_process(self.pid, signal)?)
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits until the process has exited.
     pub async fn terminate(mut self) -> Result<()> {
         self.signal(Signal::TERM)?;
         timeout(PATIENCE, self.child.wait())
@@ -96,7 +102,7 @@ impl Process {
         Ok(())
     }
 
-    /// Ends it with no warning.
+    /// Kills the process.
     pub async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
@@ -108,8 +114,8 @@ impl Process {
     }
 }
 
-/// The 14th and the 15th field of a `stat`, as proc(5) counts: in user mode, and in the kernel. The second is a name in
-/// parentheses, which may contain anything.
+/// The sum of the 14th and 15th field of a `stat` as numbered in proc(5), the times in user and kernel mode. The second
+/// field is a name in parentheses, which may contain anything.
 fn on_cpu(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u64>);
@@ -119,14 +125,14 @@ fn on_cpu(stat: &str) -> Option<Duration> {
     ))
 }
 
-/// Processes that are one group, as what a shell starts. Dropping it kills those that still run.
+/// A process group, such as that of a shell. Dropping it kills the processes that still run.
 #[derive(Debug)]
 pub struct Group(Pid);
 
 // === impl Group ===
 
 impl Group {
-    /// That of a program which was started to lead one.
+    /// The group of a program that was started as its leader.
     pub fn of(leader: &std::process::Child) -> Result<Self> {
         let pid = Pid::from_raw(leader.id().cast_signed());
         Ok(Self(pid.context("it has a number")?))
@@ -135,7 +141,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // There may be none left.
+        // All processes may have exited already.
         kill_process_group(self.0, Signal::KILL).ok();
     }
 }

@@ -1,4 +1,4 @@
-//! A rate limit service, envoyproxy/ratelimit, and the Redis that it counts in.
+//! A rate limit service, envoyproxy/ratelimit, and its Redis.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -22,7 +22,7 @@ use crate::{
     wait::until,
 };
 
-/// Both of them, running. Dropping it kills them.
+/// The running service and its Redis. Dropping it kills both.
 #[derive(Debug)]
 pub struct RateLimit {
     options: Options,
@@ -30,25 +30,25 @@ pub struct RateLimit {
     pub service: Process,
 }
 
-/// How they are started; they can be, again and again.
+/// The options of the two, which can be started several times with them.
 #[derive(Debug)]
 struct Options {
     dir: PathBuf,
-    /// Where Envoys ask.
+    /// The address that Envoys use.
     grpc: SocketAddr,
-    /// Where the service says whether it is well.
+    /// The address of the service's health check.
     http: SocketAddr,
     debug: SocketAddr,
     redis: SocketAddr,
-    /// Further variables of the service's environment.
+    /// Further environment variables of the service.
     variables: Vec<(&'static str, &'static str)>,
 }
 
 // === impl RateLimit ===
 
 impl RateLimit {
-    /// Starts both, with all that they write in a new folder. The service counts what its configuration says, which is YAML;
-    /// `variables` are further ones of its environment.
+    /// Starts both, which write all their files to a new folder. `config` is the service's configuration in YAML,
+    /// `variables` are further environment variables of the service.
     pub async fn start(dir: &Path, config: &str, variables: &[(&'static str, &'static str)]) -> Result<Self> {
         fs::create_dir_all(dir.join("config"))?;
         fs::write(dir.join("config/limits.yaml"), config)?;
@@ -69,27 +69,27 @@ impl RateLimit {
         })
     }
 
-    /// Where Envoys ask.
+    /// The address that Envoys use.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.options.grpc
     }
 
-    /// Starts the service anew, where it was. What was counted is in Redis.
+    /// Restarts the service at its address. Its counts are in Redis and stay.
     pub async fn restart_service(&mut self) -> Result<()> {
         self.service.kill().await?;
         self.service = self.options.start_service().await?;
         Ok(())
     }
 
-    /// Starts Redis anew, where it was. It forgets what was counted.
+    /// Restarts Redis at its address. Its counts are lost.
     pub async fn restart_redis(&mut self) -> Result<()> {
         self.redis.kill().await?;
         self.redis = self.options.start_redis().await?;
         Ok(())
     }
 
-    /// How many requests are counted, of all descriptors whose values have this in them.
+    /// The number of requests counted for all descriptors whose values contain `of`.
     pub async fn counted(&self, of: &str) -> Result<u64> {
         let sum = format!(
             "local sum = 0 \
@@ -102,7 +102,7 @@ impl RateLimit {
     }
 }
 
-/// Stops a program where it is, all its threads: it keeps its connections, and answers nothing.
+/// Stops all threads of a program: it keeps its connections but does not answer.
 pub async fn hang(process: &Process) -> Result<()> {
     process.signal(Signal::STOP)?;
     until("it has stopped", async || {
@@ -116,7 +116,7 @@ pub async fn hang(process: &Process) -> Result<()> {
     .await
 }
 
-/// Lets it go on.
+/// Resumes a stopped program.
 pub fn wake(process: &Process) -> Result<()> {
     process.signal(Signal::CONT)
 }
@@ -124,7 +124,7 @@ pub fn wake(process: &Process) -> Result<()> {
 // === impl Options ===
 
 impl Options {
-    /// It writes nothing to the disk.
+    /// Starts Redis without persistence.
     async fn start_redis(&self) -> Result<Process> {
         let Self { dir, redis, .. } = self;
         let mut command = Command::new(program("REDIS", "scripts/redis.sh")?);
@@ -172,7 +172,7 @@ impl Options {
             process.check()?;
             let answer = once(*http, get("ratelimit", "/healthcheck")).await?;
             ensure!(answer.status == 200, "{answer:?}");
-            // It serves the two one after the other.
+            // The service opens the gRPC port after this one.
             TcpStream::connect(grpc).await?;
             Ok(())
         })
@@ -181,7 +181,7 @@ impl Options {
     }
 }
 
-/// What Redis answers to a command, where that is a line.
+/// The response of Redis to a command, which must be a single line.
 async fn ask(redis: SocketAddr, command: &str) -> Result<String> {
     let mut stream = BufReader::new(TcpStream::connect(redis).await?);
     stream.write_all(format!("{command}\r\n").as_bytes()).await?;
@@ -190,7 +190,7 @@ async fn ask(redis: SocketAddr, command: &str) -> Result<String> {
     Ok(answer.trim_end().to_owned())
 }
 
-/// What a variable names, which is what a script prints.
+/// The path in an environment variable, as printed by a script.
 fn program(variable: &str, script: &str) -> Result<PathBuf> {
     let program = env::var_os(variable);
     let program = program.with_context(|| format!("{variable} is not set: {variable}=$({script})"))?;

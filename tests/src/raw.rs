@@ -1,4 +1,4 @@
-//! Requests byte for byte: what no library would send.
+//! Requests as bytes, such as no library would send.
 
 use anyhow::{Context, Result, bail};
 use std::{net::SocketAddr, time::Duration};
@@ -10,38 +10,38 @@ use tokio::{
 
 use crate::client::Seen;
 
-/// Longer than anything is waited for that a server does at once.
+/// A time limit longer than any immediate answer takes.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// What came back.
+/// A reply, complete or not.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// None: the server broke off without one.
+    /// None if the server closed the connection without one.
     pub status: Option<u16>,
-    /// As it came, or what is to be known of why none came.
+    /// The head as received, or the reason why there is none.
     pub head: String,
     pub body: String,
-    /// The head is whole.
+    /// Set once the head is complete.
     pub(crate) is_headed: bool,
 }
 
-/// The first answer.
+/// Sends a request, and returns the first reply.
 ///
 /// # Errors
-/// The server cannot be reached, or says nothing.
+/// The server cannot be reached, or does not answer.
 pub async fn ask(server: SocketAddr, request: &[u8]) -> Result<Reply> {
     ask_over(TcpStream::connect(server).await?, request).await
 }
 
-/// The same on a stream that is already there.
+/// The same on an existing stream.
 ///
 /// # Errors
-/// The server says nothing.
+/// The server does not answer.
 pub async fn ask_over(stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Result<Reply> {
     talk(stream, request, Reply::is_whole).await
 }
 
-/// All that comes back until the server closes the connection, which the request should ask for.
+/// Sends a request, which should ask to close the connection, and returns all data until the server does.
 ///
 /// # Errors
 /// The server cannot be reached, or does not close the connection.
@@ -49,7 +49,7 @@ pub async fn ask_until_closed(server: SocketAddr, request: &[u8]) -> Result<Repl
     ask_over_until_closed(TcpStream::connect(server).await?, request).await
 }
 
-/// The same on a stream that is already there.
+/// The same on an existing stream.
 ///
 /// # Errors
 /// The server does not close the connection.
@@ -60,10 +60,10 @@ pub async fn ask_over_until_closed(
     talk(stream, request, |_| false).await
 }
 
-/// All that comes back until the server closes the connection, as it comes.
+/// Sends a request, and returns all data until the server closes the connection, as text.
 ///
 /// # Errors
-/// The server cannot be reached, breaks off, or does not close the connection.
+/// The server cannot be reached, resets the connection, or does not close it.
 pub async fn text(server: SocketAddr, request: &str) -> Result<String> {
     let mut stream = TcpStream::connect(server).await?;
     stream.write_all(request.as_bytes()).await?;
@@ -88,7 +88,7 @@ async fn talk(
             return Ok(reply);
         }
         match timeout(SOON, stream.read_buf(&mut answer)).await {
-            // What came before it broke off counts.
+            // The data received before an error counts.
             Ok(Ok(0) | Err(_)) => return Ok(reply),
             Ok(Ok(_)) => {}
             Err(_) => bail!("no more comes, and the connection is not closed: {reply:?}"),
@@ -112,7 +112,7 @@ impl Reply {
         }
     }
 
-    /// What has a body says its length.
+    /// Returns true if the head and a body of its content length have arrived.
     fn is_whole(&self) -> bool {
         let length = self.header("content-length").parse().unwrap_or(0);
         self.status.is_some() && self.is_headed && self.body.len() >= length
@@ -126,17 +126,17 @@ impl Reply {
         named.next().map_or("", |(_, value)| value)
     }
 
-    /// What the echo server saw of the request.
+    /// The echo server's view of the request.
     ///
     /// # Errors
-    /// It was not the echo server that answered.
+    /// The answer is not the echo server's.
     pub fn seen(&self) -> Result<Seen> {
         let json = self.body.lines().find(|line| line.starts_with('{'));
         let json = json.with_context(|| format!("no echo: {self:?}"))?;
         serde_json::from_str(json).with_context(|| format!("no echo: {self:?}"))
     }
 
-    /// How many answers came, the first among them.
+    /// The number of answers, including the first.
     #[must_use]
     pub fn count(&self) -> usize {
         let later = self.body.matches("HTTP/1.1 ").count();

@@ -1,4 +1,4 @@
-//! What a benchmark measured, as a page and as JSON.
+//! Benchmark results as Markdown and as JSON.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -6,18 +6,18 @@ use std::{fmt::Write, fs};
 
 use crate::paths;
 
-/// One measured figure, and the bar that it is held against.
+/// A measured figure with its bar, the bound that it must not exceed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
     pub figure: &'static str,
-    /// To three digits after the point.
+    /// The value, rounded to three decimals.
     pub value: f64,
-    /// The most that it may be. None: it is told for what it is.
+    /// The upper bound; None if the figure is only informative.
     pub bar: Option<f64>,
     pub unit: &'static str,
-    /// Whether the value reaches the bar, if there is one.
+    /// True if the value is within the bar. None without a bar.
     pub holds: Option<bool>,
-    /// How it was measured, and what else was seen.
+    /// The method, with further observations.
     #[serde(skip)]
     pub method: String,
 }
@@ -25,12 +25,12 @@ pub struct Figure {
 // === impl Figure ===
 
 impl Figure {
-    /// Says at once what was measured.
+    /// Creates a figure and prints it.
     pub fn new(figure: &'static str, value: f64, bar: f64, unit: &'static str, method: String) -> Self {
         Self::against(Some(bar), figure, value, unit, method)
     }
 
-    /// One without a bar.
+    /// Creates and prints a figure without a bar.
     pub fn told(figure: &'static str, value: f64, unit: &'static str, method: String) -> Self {
         Self::against(None, figure, value, unit, method)
     }
@@ -62,12 +62,12 @@ impl Figure {
     }
 }
 
-/// The middle of some values.
+/// The median of the values.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value that this share of the values does not exceed; 0 of none.
+/// The smallest value that at least this share of the values does not exceed; 0 without values.
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -78,7 +78,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
 /// Writes `bench/RESULTS{suffix}.md` and `bench/results{suffix}.json`, for `make bench{suffix}`.
 ///
 /// # Errors
-/// If that cannot be done.
+/// If a file cannot be written.
 pub fn write(suffix: &str, figures: &[Figure]) -> Result<()> {
     let dir = paths::repository().join("bench");
     fs::write(

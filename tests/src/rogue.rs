@@ -1,5 +1,5 @@
-//! A service that says yes to everybody, and of each request that headers of its choice are `forged`: by HTTP, by Envoy's
-//! `Authorization/Check`, and by its `RateLimitService/ShouldRateLimit`, on one port.
+//! A service that allows every request, and sets headers of the test's choice to `forged`: over HTTP, over Envoy's
+//! `Authorization/Check` and over its `RateLimitService/ShouldRateLimit`, on one port.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use crate::{
     server::{LOOPBACK, Server},
 };
 
-/// The service; it serves until it is dropped.
+/// The running service, until it is dropped.
 #[derive(Debug)]
 pub struct Rogue {
     pub address: SocketAddr,
@@ -41,7 +41,7 @@ pub struct Rogue {
 // === impl Rogue ===
 
 impl Rogue {
-    /// Serves on loopback, and says that these headers are forged.
+    /// Serves on loopback, and forges these headers.
     pub async fn start(headers: &'static [&'static str]) -> Result<Self> {
         let asked = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&asked);
@@ -54,14 +54,14 @@ impl Rogue {
         })
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }
 
-/// A proxy that breaks off is its own affair.
+/// Ignores connections that the proxy aborts.
 async fn serve(stream: TcpStream, headers: &'static [&'static str], asked: Arc<AtomicUsize>) {
     let service = service_fn(move |request| {
         asked.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +89,7 @@ async fn answer(request: Request<Incoming>, headers: &[&str]) -> Result<Answer> 
     }
 }
 
-/// In each way that a header can be said.
+/// An OK response that sets each header with every append action.
 fn allowed(headers: &[&str]) -> CheckResponse {
     let actions = [
         HeaderAppendAction::AppendIfExistsOrAdd,

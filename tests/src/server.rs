@@ -1,4 +1,4 @@
-//! A server that does the same with each connection.
+//! A TCP server that handles each connection the same way.
 
 use anyhow::{Context, Result};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -7,10 +7,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Where `localhost` is, on a port of the kernel's choice.
+/// The address 127.0.0.1, with a port of the kernel's choice.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
-/// It takes connections until it is dropped.
+/// Accepts connections until it is dropped.
 #[derive(Debug)]
 pub struct Server {
     pub address: SocketAddr,
@@ -20,7 +20,7 @@ pub struct Server {
 // === impl Server ===
 
 impl Server {
-    /// What comes of a connection is the affair of whoever is on it: one that breaks off has a reason.
+    /// Listens on an address, and calls `serve` for each connection. `serve` handles the errors of a connection.
     ///
     /// # Errors
     /// The address cannot be listened on.

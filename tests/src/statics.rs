@@ -1,12 +1,12 @@
-//! An Envoy with the filter and without control: what deploy/static shows, for tests of the filter alone.
+//! An Envoy with the filter and without control, as in deploy/static, for tests of the filter alone.
 //!
-//! | route of Envoy | for |
+//! | Envoy route | matches |
 //! |---|---|
-//! | [`PLAIN`] | `/plain`, to the cluster `blue` |
-//! | `forward` | what the filter sends on with a path rewritten |
-//! | [`SWITCH`] | everything else, where the filter says |
+//! | [`PLAIN`] | `/plain`, routed to the cluster `blue` |
+//! | `forward` | requests whose path the filter rewrites |
+//! | [`SWITCH`] | everything else; the filter chooses the cluster |
 //!
-//! Each copies requests by the first [`MIRRORS`] mirrors that the filter names.
+//! Each route mirrors requests to the first [`MIRRORS`] mirrors that the filter names.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -24,15 +24,15 @@ use crate::{
     wait::until,
 };
 
-/// The host that is served; others are not.
+/// The only host that is served.
 pub const HOST: &str = "bar.com";
-/// A route whose cluster Envoy says.
+/// A route whose cluster is in Envoy's configuration.
 pub const PLAIN: &str = "bar.com/plain";
-/// A route whose cluster the filter says.
+/// A route whose cluster the filter chooses.
 pub const SWITCH: &str = "bar.com/";
 pub const MIRRORS: usize = 3;
 
-/// What the access log has of a request. Where the filter said nothing, that is null.
+/// The access log fields of a request. Those that the filter did not set are null.
 const LOGGED: [(&str, &str); 6] = [
     ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
     ("status", "%RESPONSE_CODE%"),
@@ -42,7 +42,7 @@ const LOGGED: [(&str, &str); 6] = [
     ("route", "%FILTER_STATE(wasm.switchyard_route:PLAIN)%"),
 ];
 
-/// Something that Envoy sends to.
+/// An upstream cluster of Envoy.
 #[derive(Clone, Copy, Debug)]
 pub struct Cluster<'a> {
     pub name: &'a str,
@@ -50,7 +50,7 @@ pub struct Cluster<'a> {
     pub is_http2: bool,
 }
 
-/// The Envoy. It runs until it is dropped.
+/// The running Envoy, until it is dropped.
 pub struct Static {
     dir: PathBuf,
     pub http: SocketAddr,
@@ -106,7 +106,7 @@ impl<'a> Cluster<'a> {
 // === impl Static ===
 
 impl Static {
-    /// With two workers, and the filter so configured.
+    /// Starts an Envoy with two workers and this filter configuration.
     pub fn start(name: &str, clusters: &[Cluster<'_>], filter: &Value) -> Result<Self> {
         let dir = paths::scratch(name)?.canonicalize()?;
         let (http, admin) = (loopback()?, loopback()?);
@@ -125,10 +125,10 @@ impl Static {
         })
     }
 
-    /// Gives the filter another configuration, and waits until Envoy has taken it.
+    /// Updates the filter's configuration, and waits until Envoy has accepted it.
     ///
     /// # Errors
-    /// Envoy refuses it.
+    /// Envoy rejects it.
     pub async fn configure(&self, filter: &Value) -> Result<()> {
         let (taken, refused) = self.updates().await?;
         write(&self.dir.join("next.json"), &extension(filter)?)?;
@@ -142,7 +142,7 @@ impl Static {
         Ok(())
     }
 
-    /// How many configurations were taken, and how many refused. (`config_reload` counts both.)
+    /// The numbers of accepted and rejected configurations. (`config_reload` counts both.)
     async fn updates(&self) -> Result<(u64, u64)> {
         let count = async |what| {
             let name = format!("extension_config_discovery.http_filter.switchyard.{what}");
@@ -151,7 +151,7 @@ impl Static {
         Ok((count("update_success").await?, count("update_rejected").await?))
     }
 
-    /// What was logged last of a path.
+    /// The last access log entry for a path.
     pub async fn logged(&self, path: &str) -> Result<Value> {
         until("it is logged", async || {
             let text = fs::read_to_string(self.dir.join("access.log"))?;
@@ -163,7 +163,7 @@ impl Static {
         .await
     }
 
-    /// How many requests a policy did that to.
+    /// The number of requests for which a policy had this result.
     pub async fn counted(&self, source: &str, what: &str) -> Result<u64> {
         self.envoy.policy_count(source, what).await
     }
@@ -173,7 +173,7 @@ fn write(path: &Path, json: &Value) -> Result<()> {
     Ok(fs::write(path, json.to_string())?)
 }
 
-/// The filter, as Envoy discovers it.
+/// The filter as a discovery resource.
 fn extension(filter: &Value) -> Result<Value> {
     Ok(json!({"resources": [{
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
@@ -251,7 +251,7 @@ fn manager(dir: &Path) -> Value {
             ],
         }]},
         "http_filters": [
-            // Keeps a request that asks for it from the filter for a while, by `x-envoy-fault-delay-request`.
+            // Delays requests with `x-envoy-fault-delay-request` before they reach the filter.
             {"name": "envoy.filters.http.fault", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
                 "delay": {"header_delay": {}, "percentage": {"numerator": 100}},

@@ -1,4 +1,4 @@
-//! Certificates for tests, and both ends of TLS.
+//! Certificates for tests, and TLS clients and servers.
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
-/// A certificate authority, made anew for each test.
+/// A certificate authority with a new key.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: rcgen::Certificate,
@@ -28,12 +28,12 @@ pub struct Certificate {
     key_der: PrivateKeyDer<'static>,
 }
 
-/// What a client shows and whom it trusts; all in files of PEM.
+/// A TLS client's credentials and trust, in PEM files.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'f> {
-    /// Whom the server's certificate has to come from.
+    /// The CA of the server's certificate.
     pub ca: &'f Path,
-    /// Has `tls.crt` and `tls.key`. None: it shows nothing.
+    /// A folder with `tls.crt` and `tls.key`. None for a client without a certificate.
     pub identity: Option<&'f Path>,
     pub version: &'static SupportedProtocolVersion,
 }
@@ -41,7 +41,8 @@ pub struct Client<'f> {
 // === impl Client ===
 
 impl Client<'_> {
-    /// Connects for HTTP/2. In TLS 1.3 a server that refuses what the client shows says so after that.
+    /// Connects with HTTP/2 as the protocol. In TLS 1.3, a server reports a rejected client certificate only after this
+    /// has returned.
     pub async fn connect(&self, server: SocketAddr, host: &str) -> Result<TlsStream<TcpStream>> {
         let mut config = self.config()?;
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -74,7 +75,7 @@ impl Authority {
         Self::of(CertificateParams::new([])?)
     }
 
-    /// One that is good for no longer than that.
+    /// An authority whose certificate expires after this period.
     pub fn good_for(period: Duration) -> Result<Self> {
         let mut params = CertificateParams::new([])?;
         params.not_after = OffsetDateTime::now_utc() + period;
@@ -84,7 +85,8 @@ impl Authority {
     fn of(mut params: CertificateParams) -> Result<Self> {
         let key = KeyPair::generate()?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Whose issuer has the name of its subject is taken for self-signed, and rcgen names all alike.
+        // A certificate whose issuer and subject names are equal counts as self-signed, and rcgen uses the same name
+        // for all.
         params.distinguished_name.push(DnType::CommonName, "authority");
         Ok(Self {
             certificate: params.self_signed(&key)?,
@@ -92,19 +94,19 @@ impl Authority {
         })
     }
 
-    /// PEM.
+    /// The certificate, in PEM.
     #[must_use]
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// Its private key, PEM.
+    /// The private key, in PEM.
     #[must_use]
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for a host name.
+    /// Issues a certificate for a host name.
     pub fn issue(&self, host: &str) -> Result<Certificate> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new([host.to_owned()])?.signed_by(&key, &self.issuer)?;
@@ -116,12 +118,12 @@ impl Authority {
         })
     }
 
-    /// A TLS connection to a host that this authority vouches for, in any version that the server accepts.
+    /// Connects to a host that has a certificate of this authority, in any TLS version.
     pub async fn connect(&self, server: SocketAddr, host: &str) -> Result<TlsStream<TcpStream>> {
         self.connect_with(server, host, rustls::ALL_VERSIONS).await
     }
 
-    /// The same, in one of these versions.
+    /// The same with one of these versions.
     pub async fn connect_with(
         &self,
         server: SocketAddr,
@@ -131,7 +133,7 @@ impl Authority {
         connect(server, host, self.client(versions)?).await
     }
 
-    /// The same, for one of these protocols, which the server has to agree to.
+    /// The same with ALPN: the server has to agree to one of these protocols.
     pub async fn connect_for(
         &self,
         server: SocketAddr,
@@ -156,7 +158,7 @@ impl Authority {
 
 async fn connect(server: SocketAddr, host: &str, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(server).await?;
-    // The end of the handshake and what follows are two segments.
+    // The end of the handshake and the data after it are separate segments.
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(host.to_owned())?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
@@ -165,12 +167,12 @@ async fn connect(server: SocketAddr, host: &str, config: ClientConfig) -> Result
 // === impl Certificate ===
 
 impl Certificate {
-    /// A server's end that presents it.
+    /// A TLS acceptor that presents this certificate.
     pub fn acceptor(&self) -> Result<TlsAcceptor> {
         self.acceptor_for(&[])
     }
 
-    /// The same, for one of these protocols, the first first. None: for what comes.
+    /// The same with ALPN protocols in order of preference; without any, ALPN is not used.
     pub fn acceptor_for(&self, alpn: &[&str]) -> Result<TlsAcceptor> {
         let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()?
@@ -180,7 +182,7 @@ impl Certificate {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Whether the server at the other end of a connection presented this one.
+    /// Returns true if the server of this connection presented this certificate.
     #[must_use]
     pub fn was_presented(&self, stream: &TlsStream<TcpStream>) -> bool {
         let (_, connection) = stream.get_ref();

@@ -1,4 +1,4 @@
-//! Tokens (RFC 7519), and the keys that they are signed with: new ones each time.
+//! JSON web tokens (RFC 7519), signed with newly generated keys.
 
 use anyhow::{Context, Result};
 use aws_lc_rs::{
@@ -15,12 +15,12 @@ use aws_lc_rs::{
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use serde_json::{Value, json};
 
-/// Every algorithm that a token may be signed by.
+/// Every supported signature algorithm.
 pub const ALGORITHMS: [&str; 10] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 ];
 
-/// A key of an issuer.
+/// The signing key of an issuer.
 pub struct Issuer {
     algorithm: &'static str,
     key: Key,
@@ -32,14 +32,14 @@ enum Key {
     Ed(Ed25519KeyPair),
 }
 
-/// What the signature of a token is of.
+/// The signing input of a token.
 #[must_use]
 pub fn unsigned(header: &str, payload: &str) -> String {
     let [header, payload] = [header, payload].map(|part| Base64UrlUnpadded::encode_string(part.as_bytes()));
     format!("{header}.{payload}")
 }
 
-/// A token that is signed with a secret that whoever verifies it has, too (HS256).
+/// A token signed with a shared secret (HS256).
 #[must_use]
 pub fn hs256(secret: &[u8], header: &str, payload: &str) -> String {
     let signed = unsigned(header, payload);
@@ -54,7 +54,7 @@ pub fn hs256(secret: &[u8], header: &str, payload: &str) -> String {
 // === impl Issuer ===
 
 impl Issuer {
-    /// With a key for that algorithm.
+    /// An issuer with a new key for this algorithm.
     pub fn new(algorithm: &'static str) -> Result<Self> {
         let rsa = |encoding| {
             let key = RsaKeyPair::generate(KeySize::Rsa2048)?;
@@ -76,7 +76,7 @@ impl Issuer {
         Ok(Self { algorithm, key })
     }
 
-    /// As a policy of the filter has it.
+    /// The public key, in the format of the filter's policies.
     pub fn key(&self) -> Result<Value> {
         let spki = match &self.key {
             Key::Rsa(key, _) => key.public_key().as_der()?.as_ref().to_vec(),
@@ -90,7 +90,7 @@ impl Issuer {
         }))
     }
 
-    /// As a set of keys has it (RFC 7517).
+    /// The public key as a member of a JWK set (RFC 7517).
     pub fn jwk(&self) -> Result<Value> {
         let text = |bytes: &[u8]| Value::from(Base64UrlUnpadded::encode_string(bytes));
         let mut jwk = json!({"kid": self.algorithm, "alg": self.algorithm, "use": "sig"});
@@ -101,7 +101,7 @@ impl Issuer {
                 let number = |number: Positive<'_>| text(number.big_endian_without_leading_zero());
                 json!({"kty": "RSA", "n": number(n), "e": number(e)})
             }
-            // An uncompressed point (SEC 1, 2.3.3): a byte that says so, then x and y.
+            // An uncompressed point (SEC 1, 2.3.3) is a tag byte, followed by x and y.
             Key::Ec(key) => {
                 let point = key.public_key().as_ref().get(1..).context("no point")?;
                 let (x, y) = point.split_at(point.len() / 2);
@@ -122,13 +122,13 @@ impl Issuer {
         Ok(jwk)
     }
 
-    /// A token that says that.
+    /// A signed token with these claims.
     pub fn token(&self, claims: &Value) -> Result<String> {
         let header = json!({"alg": self.algorithm, "kid": self.algorithm, "typ": "JWT"});
         self.signed(&header.to_string(), &claims.to_string())
     }
 
-    /// A token of these parts, whatever they are.
+    /// A signed token with this header and payload, valid or not.
     pub fn signed(&self, header: &str, payload: &str) -> Result<String> {
         let signed = unsigned(header, payload);
         let signature = self.sign(signed.as_bytes())?;

@@ -1,33 +1,33 @@
-//! Listeners beside the one that control makes, in the same Envoy, with other filters in place of ours: what Envoy can do by
-//! itself, to be held beside what the filter does.
+//! Additional listeners in control's Envoy with other filters in place of Switchyard's, for comparing it with Envoy's
+//! own features.
 //!
-//! A twin is made from what Envoy says that it was sent. So it has the settings, the routes and the upstreams of the original,
-//! and differs in nothing but what is said here.
+//! A twin is made from the Envoy's config dump. It has the settings, routes and upstreams of the original, except for
+//! the changes specified here.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::{fs, net::SocketAddr};
+use std::{collections::BTreeMap, fs, net::SocketAddr};
 
 use crate::{control::loopback, envoy::Envoy};
 
-/// The plain listener, and its routes.
+/// The name of the HTTP listener and of its route configurations.
 const HTTP: &str = "ingress_http";
 
-/// Another listener, on a port of its own.
+/// A copy of the HTTP listener on its own port.
 #[derive(Clone, Debug)]
 pub struct Twin {
     pub address: SocketAddr,
     name: &'static str,
-    /// In the place of all filters but the router, as Envoy has them in JSON.
+    /// The filters that replace all filters but the router, in Envoy's JSON format.
     filters: Vec<Value>,
-    /// What holds for all routes beside what each says, as Envoy has it of a route configuration.
+    /// Additional fields for the route configuration, in Envoy's JSON format.
     on_routes: Value,
 }
 
 // === impl Twin ===
 
 impl Twin {
-    /// With this filter alone: its name, and its configuration.
+    /// A twin with one filter, given by its name and configuration.
     pub fn with(name: &'static str, filter: &str, config: Value) -> Result<Self> {
         Ok(Self {
             filters: vec![Value::from_iter([
@@ -38,7 +38,7 @@ impl Twin {
         })
     }
 
-    /// Without any filter but the router.
+    /// A twin with the router as its only filter.
     pub fn bare(name: &'static str) -> Result<Self> {
         Ok(Self {
             address: loopback()?,
@@ -48,7 +48,7 @@ impl Twin {
         })
     }
 
-    /// And this on all routes.
+    /// Adds fields to the route configuration.
     #[must_use]
     pub fn on_routes(mut self, of_configuration: Value) -> Self {
         self.on_routes = of_configuration;
@@ -58,7 +58,7 @@ impl Twin {
     fn listener(&self, dump: &Value) -> Result<Value> {
         let mut listener = original(dump)?.clone();
         let fields = listener.as_object_mut().context("a listener")?;
-        // Of the message that it was wrapped in.
+        // The field belongs to the `Any` that contained the message.
         fields.remove("@type");
         fields.insert("name".to_owned(), self.name.into());
         listener["address"]["socket_address"]["port_value"] = self.address.port().into();
@@ -67,21 +67,21 @@ impl Twin {
         let router = filters.pop().context("a router")?;
         *filters = self.filters.iter().cloned().chain([router]).collect();
         if let Value::Object(more) = &self.on_routes {
-            let mut routes = routes(dump)?.clone();
+            let mut routes = routes(dump)?;
             let fields = routes.as_object_mut().context("a route configuration")?;
             fields.remove("@type");
             fields.extend(more.clone());
-            // Control's clusters come later.
+            // Control's clusters are not known yet when this is loaded.
             fields.insert("validate_clusters".to_owned(), false.into());
             let manager = manager.as_object_mut().context("a connection manager")?;
-            manager.remove("rds");
+            manager.remove("scoped_routes");
             manager.insert("route_config".to_owned(), routes);
         }
         Ok(listener)
     }
 }
 
-/// Starts Envoy anew with these listeners beside control's. To be called when Envoy has all that control sends.
+/// Restarts Envoy with these listeners in addition to control's. Envoy must have all of control's configuration before.
 pub async fn add(envoy: &mut Envoy, twins: &[Twin]) -> Result<()> {
     let dump = envoy.config_dump().await?;
     let listeners = twins.iter().map(|twin| twin.listener(&dump));
@@ -101,15 +101,27 @@ fn original(dump: &Value) -> Result<&Value> {
     Ok(listener)
 }
 
-fn routes(dump: &Value) -> Result<&Value> {
+/// The routes of all hosts of the HTTP listener.
+fn routes(dump: &Value) -> Result<Value> {
     let configurations = section(dump, ".RoutesConfigDump", "dynamic_route_configs")?;
-    let mut configurations = configurations.iter().map(|routes| &routes["route_config"]);
-    configurations
-        .find(|routes| routes["name"] == HTTP)
-        .context("no routes of the plain listener")
+    let buckets = configurations.iter().map(|routes| &routes["route_config"]);
+    let buckets = buckets.filter(|routes| {
+        let name = routes["name"].as_str().unwrap_or_default();
+        name.split('/').next() == Some(HTTP)
+    });
+    let mut all: Option<Value> = None;
+    let mut hosts = BTreeMap::new();
+    for bucket in buckets {
+        let of_bucket = bucket["virtual_hosts"].as_array().into_iter().flatten();
+        hosts.extend(of_bucket.map(|host| (host["name"].to_string(), host.clone())));
+        all.get_or_insert_with(|| bucket.clone());
+    }
+    let mut all = all.context("no routes of the plain listener")?;
+    all["virtual_hosts"] = hosts.into_values().collect();
+    Ok(all)
 }
 
-/// A part of a dump, by its type and field.
+/// A list in a config dump, by the suffix of its type and the field.
 fn section<'d>(dump: &'d Value, kind: &str, field: &str) -> Result<&'d Vec<Value>> {
     let configs = dump["configs"].as_array().context("no dump")?;
     let is_it = |config: &&Value| config["@type"].as_str().is_some_and(|name| name.ends_with(kind));

@@ -1,27 +1,27 @@
-//! Waiting for a condition, never for a time.
+//! Waiting for conditions instead of fixed times.
 
 use anyhow::{Result, bail};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a condition may take on a busy machine before a test calls it false.
+/// The time limit for a condition, long enough for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two looks.
+/// The pause between two attempts.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// What `look` finds, as soon as it finds it.
+/// Calls `look` until it succeeds, and returns its result.
 ///
 /// # Errors
-/// Says `what` did not happen within [`PATIENCE`], and what `look` last had to say about it.
+/// If it does not succeed within [`PATIENCE`]; contains `what` and the last error of `look`.
 pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     within(PATIENCE, what, look).await
 }
 
-/// The same, for what takes longer.
+/// The same with a longer time limit.
 ///
 /// # Errors
-/// Says `what` did not happen within `patience`, and what `look` last had to say about it.
+/// If it does not succeed within `patience`; contains `what` and the last error of `look`.
 pub async fn within<T>(
     patience: Duration,
     what: &str,

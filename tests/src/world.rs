@@ -1,4 +1,4 @@
-//! A whole installation: manifests, control, Envoys.
+//! A complete installation: manifests, control, Envoys.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -18,16 +18,16 @@ use crate::{
     wait::until,
 };
 
-/// Where control gets its objects from.
+/// The source of control's objects.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
-    /// `serve --manifests`: a directory of YAML.
+    /// `serve --manifests`: a folder of YAML.
     Directory,
-    /// `serve --kubeconfig`: a real API server, which is told what the directory says.
+    /// `serve --kubeconfig`: a real API server that holds the objects of the folder.
     ApiServer,
 }
 
-/// What a scenario asks for before anything runs.
+/// The options of an installation.
 #[derive(Debug)]
 pub struct Builder {
     pub dir: PathBuf,
@@ -38,7 +38,7 @@ pub struct Builder {
     dispatcher_stats: bool,
 }
 
-/// What runs. Dropping it ends it all; logs and manifests stay in `dir`.
+/// A running installation. Dropping it ends all processes; logs and manifests stay in `dir`.
 #[derive(Debug)]
 pub struct World {
     pub dir: PathBuf,
@@ -50,7 +50,7 @@ pub struct World {
 // === impl Builder ===
 
 impl Builder {
-    /// Named after the test, which libtest makes its thread's name.
+    /// Names the installation after the test, which is the name of libtest's thread.
     pub fn new(source: Source) -> Result<Self> {
         Self::named(source, thread::current().name().unwrap_or("main"))
     }
@@ -70,41 +70,42 @@ impl Builder {
         })
     }
 
-    /// A file of manifests, there from the start.
+    /// Adds a file of manifests.
     pub fn manifest(self, file: &str, yaml: &str) -> Result<Self> {
         fs::write(self.control.manifests.join(file), yaml)?;
         Ok(self)
     }
 
-    /// A further flag of `switchyard serve`.
+    /// Adds a flag of `switchyard serve`.
     #[must_use]
     pub fn flag(mut self, flag: &str) -> Self {
         self.control.flags.push(flag.to_owned());
         self
     }
 
-    /// How many Envoys; one if not said. They share the listening ports: the kernel spreads connections over them.
+    /// Sets the number of Envoys; the default is one. They share the listening ports, and the kernel distributes
+    /// connections among them.
     #[must_use]
     pub fn envoys(mut self, count: usize) -> Self {
         self.envoys = count;
         self
     }
 
-    /// Worker threads of each Envoy; two if not said.
+    /// Sets the number of worker threads of each Envoy; the default is two.
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = count;
         self
     }
 
-    /// Has Envoy measure the turns of its event loops.
+    /// Makes Envoy record the durations of its event loops.
     #[must_use]
     pub fn dispatcher_stats(mut self) -> Self {
         self.dispatcher_stats = true;
         self
     }
 
-    /// Starts everything.
+    /// Starts all processes, and waits until the Envoys are live.
     pub async fn start(mut self) -> Result<World> {
         let cluster = self.cluster()?;
         let control = Control::start(&self.control)?;
@@ -127,7 +128,7 @@ impl Builder {
         Ok(world)
     }
 
-    /// The cluster that control is to read from, and all that the manifests say in it.
+    /// Takes a cluster if control reads from one, and applies the manifests to it.
     fn cluster(&mut self) -> Result<Option<Lent>> {
         match self.source {
             Source::Directory => Ok(None),
@@ -159,7 +160,7 @@ impl World {
         &self.control.options.manifests
     }
 
-    /// Waits until every Envoy has all it needs and its workers run.
+    /// Waits until every Envoy is live.
     pub async fn live(&mut self) -> Result<()> {
         for number in 0..self.envoys.len() {
             self.live_one(number).await?;
@@ -180,12 +181,12 @@ impl World {
         .await
     }
 
-    /// A GET on a connection of its own.
+    /// Sends a GET request on a new connection.
     pub async fn get(&self, host: &str, path: &str) -> Result<Answer> {
         once(self.http(), get(host, path)).await
     }
 
-    /// Waits until a GET is answered with this status.
+    /// Waits until a GET request is answered with this status.
     pub async fn status(&self, host: &str, path: &str, status: u16) -> Result<Answer> {
         until(&format!("{host}{path} answers {status}"), async || {
             let answer = self.get(host, path).await?;
@@ -195,7 +196,7 @@ impl World {
         .await
     }
 
-    /// Waits until a GET is answered by this backend.
+    /// Waits until a GET request is answered by this backend.
     pub async fn served_by(&self, host: &str, path: &str, backend: &str) -> Result<Answer> {
         until(&format!("{host}{path} is served by {backend}"), async || {
             let answer = self.get(host, path).await?;
@@ -205,7 +206,7 @@ impl World {
         .await
     }
 
-    /// Writes a file of manifests; whole at once, as an editor that renames does.
+    /// Writes a file of manifests atomically, like an editor that renames.
     pub fn write(&self, file: &str, yaml: &str) -> Result<()> {
         let aside = self.dir.join("written");
         fs::write(&aside, yaml)?;
@@ -213,32 +214,32 @@ impl World {
         self.hold()
     }
 
-    /// Takes a file of manifests away.
+    /// Removes a file of manifests.
     pub fn remove(&self, file: &str) -> Result<()> {
         fs::remove_file(self.manifests().join(file))?;
         self.hold()
     }
 
-    /// Tells the cluster, if there is one, what the manifests say.
+    /// Applies the manifests to the cluster, if there is one.
     fn hold(&self) -> Result<()> {
         self.cluster
             .as_ref()
             .map_or(Ok(()), |cluster| cluster.hold(self.manifests()))
     }
 
-    /// `switchyard switch ...` where the objects are; must succeed.
+    /// Runs `switchyard switch ...` on the source of the objects; it must succeed.
     pub async fn switch(&self, arguments: &[&str]) -> Result<Outcome> {
         self.try_switch(arguments).await?.succeeded()
     }
 
-    /// `switchyard switch ...` where the objects are, whatever comes of it.
+    /// Runs `switchyard switch ...` on the source of the objects, and returns its outcome.
     pub async fn try_switch(&self, arguments: &[&str]) -> Result<Outcome> {
         let control = format!("http://{}", self.control.options.admin);
         self.ask("switch", &[arguments, &["--control", &control]].concat())
             .await
     }
 
-    /// A command of `switchyard` where the objects are, whatever comes of it.
+    /// Runs a command of `switchyard` on the source of the objects, and returns its outcome.
     pub async fn ask(&self, command: &str, arguments: &[&str]) -> Result<Outcome> {
         let ControlOptions {
             manifests,
@@ -255,7 +256,7 @@ impl World {
     }
 }
 
-/// Has `switchyard bootstrap` write what an Envoy starts with.
+/// Runs `switchyard bootstrap` to write an Envoy's bootstrap.
 pub async fn bootstrap(
     dir: &Path,
     control: &ControlOptions,
@@ -271,12 +272,12 @@ pub async fn bootstrap(
     fs::create_dir_all(dir.join(node))?;
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is text");
     let (out, wasm) = (text(&options.bootstrap)?, text(&control.wasm)?);
-    let (xds, admin) = (control.xds.to_string(), options.admin.port().to_string());
+    let (xds, admin) = (control.xds.to_string(), options.admin.to_string());
     let arguments = [
         ["--out", &out],
         ["--node-id", node],
         ["--xds-address", &xds],
-        ["--admin-port", &admin],
+        ["--admin-address", &admin],
         ["--wasm", &wasm],
     ];
     let more = control.bootstrap_flags.iter().map(String::as_str);
@@ -287,7 +288,7 @@ pub async fn bootstrap(
     Ok(options)
 }
 
-/// Adds to the bootstrap, which is JSON.
+/// Edits the bootstrap, which is JSON.
 fn enable_dispatcher_stats(bootstrap: &Path) -> Result<()> {
     let mut config: Value = serde_json::from_slice(&fs::read(bootstrap)?)?;
     config["enable_dispatcher_stats"] = true.into();

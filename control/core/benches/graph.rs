@@ -13,8 +13,8 @@ use switchyard_core::{
     Change, Graph, Settings,
     ingressroute::Spec,
     object::{
-        Address, EndpointSlice, IngressRoute, Limits, Name, Object, Protocol, Service, ServicePort,
-        SliceEndpoint,
+        Address, Created, EndpointSlice, IngressRoute, Limits, Name, Object, Protocol, Service, ServicePort,
+        SliceEndpoint, UnknownFields,
     },
 };
 
@@ -22,10 +22,12 @@ const EDITS: usize = 2_000;
 
 fn ingress_route(namespace: &str, name: &str, spec: Value) -> Result<Object, Box<dyn Error>> {
     let spec: Spec = serde_json::from_value(spec)?;
-    Ok(Object::IngressRoute(IngressRoute {
+    Ok(Object::from(IngressRoute {
         name: Name::new(namespace, name),
         generation: 1,
+        created: Created::Unknown,
         spec,
+        unknown: UnknownFields::default(),
     }))
 }
 

@@ -8,27 +8,48 @@ struct Number<'a> {
     fraction: &'a str,
 }
 
-/// The duration that `text` says, by the rules of Go's `time.ParseDuration`; none where it says none. Negative ones
-/// are none, too: nothing here lasts less than no time.
-#[must_use]
-pub fn parse(text: &str) -> Option<Duration> {
+/// The longest duration that Envoy accepts. It counts nanoseconds in 63 bits and refuses the last, incomplete second.
+pub const MAX: Duration = Duration::from_secs(9_223_372_035);
+
+/// The reason why a text is not a duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum DurationError {
+    #[error("is not a duration, such as 30s or 500ms")]
+    Syntax,
+    #[error("is longer than {}s, the longest duration that Envoy accepts", MAX.as_secs())]
+    TooLong,
+}
+
+/// Parses a duration by the rules of Go's `time.ParseDuration`. Negative durations are syntax errors: nothing here lasts
+/// less than no time.
+///
+/// # Errors
+///
+/// If it does not parse, or is longer than [`MAX`].
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
-        return Some(Duration::ZERO);
+        return Ok(Duration::ZERO);
     }
-    let mut total: u128 = 0;
+    // None: more than fits.
+    let mut total = Some(0u128);
     loop {
-        let (number, after) = number(rest)?;
-        let (unit, after) = split(after, |c: char| c.is_ascii_digit() || c == '.')?;
-        total = total.checked_add(number.nanoseconds(nanoseconds_in(unit)?)?)?;
+        let (number, after) = number(rest).ok_or(DurationError::Syntax)?;
+        let (unit, after) =
+            split(after, |c: char| c.is_ascii_digit() || c == '.').ok_or(DurationError::Syntax)?;
+        let unit = nanoseconds_in(unit).ok_or(DurationError::Syntax)?;
+        let part = number.nanoseconds(unit);
+        total = total.zip(part).and_then(|(total, part)| total.checked_add(part));
         if after.is_empty() {
-            // Go's durations are 63 bits of nanoseconds.
-            return i64::try_from(total)
-                .ok()
-                .map(|n| Duration::from_nanos(n.unsigned_abs()));
+            return total.and_then(within_max).ok_or(DurationError::TooLong);
         }
         rest = after;
     }
+}
+
+fn within_max(nanoseconds: u128) -> Option<Duration> {
+    let nanoseconds = u64::try_from(nanoseconds).ok()?;
+    Some(Duration::from_nanos(nanoseconds)).filter(|duration| *duration <= MAX)
 }
 
 /// Takes a number off the front.
@@ -103,8 +124,9 @@ mod tests {
             ("7ns", Some(Duration::from_nanos(7))),
             ("0.0000000001s", Some(Duration::ZERO)),
             ("2562047h", Some(Duration::from_secs(2_562_047 * 3600))),
+            ("9223372035s", Some(MAX)),
         ] {
-            assert_eq!(parse(text), want, "{text:?}");
+            assert_eq!(parse(text).ok(), want, "{text:?}");
         }
     }
 
@@ -122,13 +144,28 @@ mod tests {
             "--5s",
             "infinity",
             "5s5",
-            "2562048h",
             "1e3s",
             "5\u{20ac}",
         ] {
-            assert_eq!(parse(text), None, "{text:?}");
+            assert_eq!(parse(text), Err(DurationError::Syntax), "{text:?}");
         }
-        assert_eq!(parse(&"9".repeat(80)), None);
-        assert_eq!(parse(&format!("{}s", "9".repeat(80))), None);
+        assert_eq!(parse(&"9".repeat(80)), Err(DurationError::Syntax));
+    }
+
+    #[test]
+    fn durations_beyond_the_range_of_envoy_are_too_long() {
+        let digits = format!("{}s", "9".repeat(80));
+        for text in [
+            "9223372035.000000001s",
+            "9223372036s",
+            "9223372037s",
+            "315576000001s",
+            "2562048h",
+            "9223372035s1ns",
+            "18446744073709551616s0s",
+            &digits,
+        ] {
+            assert_eq!(parse(text), Err(DurationError::TooLong), "{text:?}");
+        }
     }
 }

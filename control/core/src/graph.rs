@@ -16,15 +16,16 @@
 //! Each stage ends where its outcome is equal to before. Endpoints go from the objects to the table at once. What is
 //! wrong never stops anything: it becomes a 503 where it stands, and a status.
 
+mod claims;
 mod commit;
 mod compile;
 mod digest;
+mod dry_run;
 mod endpoints;
-mod excerpt;
 mod fault;
+mod host_snapshot;
 mod index;
 mod objects;
-mod rehearsal;
 mod standing;
 mod tcp;
 mod templates;
@@ -35,17 +36,19 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use self::{excerpt::Excerpt, rehearsal::Obstacle};
+pub use self::{dry_run::Blocker, host_snapshot::HostSnapshot};
 
 use self::{
+    claims::Claims,
     index::Index,
-    objects::{Objects, is_fqdn, service_of},
+    objects::{Objects, service_of},
     standing::Standing,
     templates::Templates,
     view::Needs,
     walk::CompiledMap,
 };
 use crate::{
+    address::AddressRule,
     object::{Kind, Name, Object, ObjectId},
     status::Status,
     table::{ClusterName, PolicyKey, SwitchKey, Table},
@@ -62,6 +65,10 @@ pub struct Settings {
     pub root_namespaces: BTreeSet<String>,
     /// Ignore `permitInsecure` everywhere.
     pub disable_permit_insecure: bool,
+    /// Serve Services of type ExternalName, and EndpointSlices of addressType FQDN.
+    pub allow_external_names: bool,
+    /// Serve endpoints that are loopback addresses: those who write the objects may reach what is on this machine.
+    pub allow_loopback_endpoints: bool,
 }
 
 /// The objects, and what follows from them.
@@ -71,7 +78,7 @@ pub struct Graph {
     objects: Objects,
     compiled: CompiledMap,
     /// By root.
-    outlines: BTreeMap<Name, Outline>,
+    outlines: BTreeMap<Name, PublishedRoot>,
     indices: Indices,
     templates: Templates,
     /// By IngressRoute: those that roots reach.
@@ -98,7 +105,7 @@ pub struct Change {
 
 /// What is remembered of a root's view when its values have gone into the table.
 #[derive(Debug, Default)]
-struct Outline {
+struct PublishedRoot {
     fqdn: Option<Arc<str>>,
     switches: BTreeSet<SwitchKey>,
     policies: BTreeSet<PolicyKey>,
@@ -115,12 +122,13 @@ struct Indices {
     secrets: Index<Name, Name>,
     /// URI of a set of keys to the IngressRoutes that name it.
     jwks: Index<Arc<str>, Name>,
+    /// DNS name to the IngressRoutes whose services are at it.
+    dns_names: Index<Arc<str>, Name>,
     /// Cluster to the IngressRoutes that have it.
     clusters: Index<ClusterName, Name>,
     /// Service to its clusters.
     service_clusters: Index<Name, ClusterName>,
-    /// fqdn to the roots that claim it.
-    claims: Index<Arc<str>, Name>,
+    claims: Claims,
     roots: RootIndices,
 }
 
@@ -145,6 +153,15 @@ struct Dirty {
     services: BTreeSet<Name>,
     certificates: BTreeSet<Name>,
     statuses: BTreeSet<Name>,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The rule for addresses in EndpointSlices and Endpoints. Names have a stricter one: the default.
+    fn endpoint_rule(&self) -> AddressRule {
+        AddressRule::new(Vec::new(), self.allow_loopback_endpoints)
+    }
 }
 
 // === impl Graph ===
@@ -189,6 +206,15 @@ impl Graph {
         &self.table
     }
 
+    /// The branch that a delegating route names, whether or not it can be followed.
+    #[must_use]
+    pub fn named_branch(&self, owner: &Name, prefix: &str) -> Option<&Name> {
+        match &self.compiled.get(owner)?.routes.get(prefix)?.action {
+            compile::Action::Delegate(delegate) => Some(&delegate.active),
+            compile::Action::Leaf { .. } | compile::Action::Unavailable(_) => None,
+        }
+    }
+
     /// What the owner of an IngressRoute is told, as of the last commit.
     #[must_use]
     pub fn status(&self, name: &Name) -> Option<&Status> {
@@ -224,6 +250,11 @@ impl Graph {
         Some((owner, field))
     }
 
+    /// The IngressRoutes that have a cluster, reached or not, as of the last commit.
+    pub fn users_of_cluster(&self, cluster: &ClusterName) -> impl Iterator<Item = &Name> {
+        self.indices.clusters.get(cluster)
+    }
+
     /// Whether an IngressRoute is a root, as of the last commit.
     #[must_use]
     pub fn is_root(&self, name: &Name) -> bool {
@@ -243,7 +274,8 @@ impl Graph {
                 self.touch_slice(after);
             }
             Kind::Endpoints => {
-                self.dirty.services.insert(name.clone());
+                self.touch_endpoints(name, before);
+                self.touch_endpoints(name, after);
             }
             Kind::Secret => self.touch_secret(name),
             Kind::TlsCertificateDelegation => {
@@ -254,6 +286,22 @@ impl Graph {
                 let users = self.indices.jwks.get(&name.name);
                 self.dirty.ingress_routes.extend(users.cloned());
             }
+            Kind::DnsName => self.touch_dns_name(&name.name),
+        }
+    }
+
+    /// The services of all who use a name are listed anew: which of them are at it, they alone know.
+    fn touch_dns_name(&mut self, name: &Arc<str>) {
+        let Self {
+            indices,
+            compiled,
+            dirty,
+            ..
+        } = self;
+        for user in indices.dns_names.get(name) {
+            dirty.ingress_routes.insert(user.clone());
+            let services = compiled.get(user).map(|compiled| &compiled.services);
+            dirty.services.extend(services.into_iter().flatten().cloned());
         }
     }
 
@@ -264,16 +312,34 @@ impl Graph {
             .extend(self.indices.services.get(name).cloned());
     }
 
-    /// Where one slice holds names, what all of them hold is part of the cluster; else addresses are not.
+    /// Names are part of the cluster, and statuses mention addresses that are dropped; other addresses change endpoints
+    /// alone.
     fn touch_slice(&mut self, slice: Option<&Object>) {
         if let Some(Object::EndpointSlice(slice)) = slice {
             let service = service_of(slice);
-            if is_fqdn(slice) || self.objects.slices(&service).any(is_fqdn) {
+            if endpoints::is_slice_reported(&self.settings, slice) || self.are_endpoints_reported(&service) {
                 self.touch_service(&service);
             } else {
                 self.dirty.services.insert(service);
             }
         }
+    }
+
+    /// The same, of Endpoints.
+    fn touch_endpoints(&mut self, name: &Name, object: Option<&Object>) {
+        match object {
+            Some(Object::Endpoints(object)) if endpoints::are_endpoints_reported(&self.settings, object) => {
+                self.touch_service(name);
+            }
+            _ => {
+                self.dirty.services.insert(name.clone());
+            }
+        }
+    }
+
+    fn are_endpoints_reported(&self, service: &Name) -> bool {
+        let endpoints = self.objects.endpoints(service);
+        endpoints.is_some_and(|endpoints| endpoints::are_endpoints_reported(&self.settings, endpoints))
     }
 
     fn touch_secret(&mut self, name: &Name) {

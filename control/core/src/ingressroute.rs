@@ -8,7 +8,10 @@
 //! attributes let an API server refuse was refused by Contour 0.15's, too, or never worked, or is a field that Contour
 //! did not have. All else is admitted, and has its error in the status. A field that is always serialised is required.
 
+mod delegate;
 pub mod policy;
+
+pub use self::delegate::{Activation, CanaryEdit, StandbyEdit};
 
 use self::policy::{Auth, Concurrency, Cors, Headers, Mirror, RateLimit, most};
 use schemars::JsonSchema;
@@ -58,7 +61,7 @@ pub struct Spec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualHost {
-    /// The host name, such as www.example.com: without wildcards, and on one root only.
+    /// The host name, such as www.example.com, without wildcards. If several roots have it, it belongs to the oldest.
     #[schemars(regex(pattern = HOST), length(max = HOST_LENGTH))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub fqdn: String,
@@ -111,11 +114,11 @@ pub struct Tls {
     #[schemars(regex(pattern = QUALIFIED_NAME), length(max = QUALIFIED_NAME_LENGTH))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub secret_name: String,
-    /// The lowest version of TLS that clients may use.
-    #[schemars(extend("enum" = ["1.1", "1.2", "1.3"], "default" = "1.1"))]
+    /// The lowest version of TLS that clients may use. 1.1 only counts where the operator permits it (`serve --minimum-tls 1.1`).
+    #[schemars(extend("enum" = ["1.1", "1.2", "1.3"], "default" = "1.2"))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub minimum_protocol_version: String,
-    /// Passes connections on to the tcpproxy without decrypting them; the host is known by SNI. Without effect beside a
+    /// Passes connections on to the tcpproxy without decrypting them; the host is known by SNI. Needs a tcpproxy, and no
     /// secretName.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub passthrough: bool,
@@ -228,16 +231,16 @@ pub struct Delegate {
     #[schemars(regex(pattern = LABEL), length(max = LABEL_LENGTH))]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// Other IngressRoutes that are kept ready to become the active branch. The first of them is the one for preview
-    /// and canary.
+    /// Branches that are kept ready, and that sticky sessions stay on. The active branch may be listed, too, so that the
+    /// list stays as it is when the name changes; a repeated name counts once. For example: `[blue, green]`.
     #[schemars(inner(regex(pattern = NAME), length(max = NAME_LENGTH)))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<String>,
-    /// Sends requests with a certain header to the first standby, before anything else is asked.
+    /// Sends requests with a certain header to a standby, before anything else is asked.
     #[schemars(with = "Preview")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
-    /// Sends a share of the new sessions to the first standby. Without sticky, each request is a new session.
+    /// Sends a share of the new sessions to a standby. Without sticky, each request is a new session.
     #[schemars(with = "Canary")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
@@ -248,7 +251,7 @@ pub struct Delegate {
     pub sticky: Option<Sticky>,
 }
 
-/// Which requests go to the first standby.
+/// Which requests go to a branch before it is active.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Preview {
@@ -258,15 +261,25 @@ pub struct Preview {
     /// What the header says in requests that are meant.
     #[schemars(regex(pattern = HEADER_VALUE))]
     pub value: String,
+    /// The branch that is previewed: the name or one of standby. The first standby that is not active if not given. While
+    /// it is the active branch, the preview has no effect. For example: `green`.
+    #[schemars(regex(pattern = NAME), length(max = NAME_LENGTH))]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub branch: String,
 }
 
-/// The share of new sessions that the first standby gets.
+/// The share of new sessions that a branch gets before it is active.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Canary {
     /// How many of a hundred.
     #[schemars(range(min = 0, max = 100))]
     pub percent: i64,
+    /// The branch that gets them: the name or one of standby. The first standby that is not active if not given. While it
+    /// is the active branch, the canary has no effect. For example: `green`.
+    #[schemars(regex(pattern = NAME), length(max = NAME_LENGTH))]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub branch: String,
 }
 
 /// How a session is known.
@@ -303,8 +316,8 @@ pub struct Service {
     /// Asks each endpoint regularly whether it is well; one that is not gets no requests. Not for a tcpproxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
-    /// Verifies the certificates of the endpoints. For ports that speak TLS: those that the Service names in its
-    /// annotation projectcontour.io/upstream-protocol.tls or projectcontour.io/upstream-protocol.h2.
+    /// Verifies the certificates of the endpoints. For ports that speak TLS alone: those that the Service names in its
+    /// annotation projectcontour.io/upstream-protocol.tls or projectcontour.io/upstream-protocol.h2. Elsewhere it is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
 }

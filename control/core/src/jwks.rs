@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! text -> [ Set ] -> each member -> [ Jwk ] -> Key      what may be verified with it
-//!                                           -> Unusable left out, as RFC 7517, 5 has it
+//!                                           -> Unusable left out and told, as RFC 7517, 5 has it
 //! ```
 //!
-//! A key is left out whose type, use, algorithm or size is not for verifying signatures here: issuers publish such keys
-//! beside others. Those with a shared secret (`oct`) are among them: who can verify by one can sign by it. A private key
+//! A key is left out whose type, use or algorithm is not for verifying signatures here, or that the filter's own check
+//! refuses: issuers publish such keys beside others. Those with a shared secret (`oct`) are among them: who can verify by one can sign by it. A private key
 //! is another thing: whoever has seen the set can sign, so the whole set is refused until that key is gone from it.
 
 mod jwk;
@@ -44,16 +44,25 @@ pub enum JwksError {
     NoneUsable(String),
 }
 
+/// The keys of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySet {
+    /// At least one.
+    pub keys: Vec<Key>,
+    /// Keys that are left out, each with the reason; the first few, where they are many.
+    pub left_out: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Set {
     keys: Vec<Value>,
 }
 
-/// The keys of a set that signatures can be verified with, at least one.
+/// Reads a set of keys, and leaves those out that no signature can be verified with here.
 ///
 /// # Errors
 /// It is no set, it has a private key in it, or no key of use.
-pub fn parse(text: &[u8]) -> Result<Vec<Key>, JwksError> {
+pub fn parse(text: &[u8]) -> Result<KeySet, JwksError> {
     if text.len() > MAX_SIZE {
         return Err(JwksError::TooLarge);
     }
@@ -83,7 +92,11 @@ pub fn parse(text: &[u8]) -> Result<Vec<Key>, JwksError> {
     if usable.is_empty() {
         return Err(JwksError::NoneUsable(list(unusable)));
     }
-    Ok(usable)
+    let left_out = (!unusable.is_empty()).then(|| list(unusable));
+    Ok(KeySet {
+        keys: usable,
+        left_out,
+    })
 }
 
 /// `keys[2]`, with its `kid` if it has one.

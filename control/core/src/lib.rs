@@ -8,6 +8,7 @@
 //! Everything here is synchronous and pure: one owner applies objects to a [`Graph`], commits, and reads what
 //! changed. There is no Kubernetes client, no protobuf and no runtime below this line.
 
+pub mod address;
 pub mod duration;
 pub mod graph;
 pub mod ingressroute;
@@ -19,7 +20,7 @@ pub mod table;
 pub mod tree;
 
 pub use self::{
-    graph::{Change, Excerpt, Graph, Obstacle, Settings},
+    graph::{Blocker, Change, Graph, HostSnapshot, Settings},
     object::{Name, Object, ObjectId},
     status::{Status, StatusError},
     table::Table,

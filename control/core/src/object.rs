@@ -6,6 +6,7 @@ use crate::ingressroute::{
     self,
     policy::{Auth, Ways},
 };
+use serde::{Serialize, Serializer};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -22,7 +23,7 @@ pub struct Name {
 }
 
 /// The kinds of object that routing depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     IngressRoute,
     Service,
@@ -32,27 +33,28 @@ pub enum Kind {
     TlsCertificateDelegation,
     /// No kind of Kubernetes': what is at a URI.
     Jwks,
+    /// No kind of Kubernetes': the addresses of a name.
+    DnsName,
 }
 
 /// Which object, of any kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectId {
     pub kind: Kind,
     pub name: Name,
 }
 
-/// One parsed object of any kind.
-// It is moved once, from whoever parsed it into the graph: boxing would cost more than it saves.
-#[allow(clippy::large_enum_variant)]
+/// One parsed object of any kind. An IngressRoute is several times as long as any other, and most objects are others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
-    IngressRoute(IngressRoute),
+    IngressRoute(Box<IngressRoute>),
     Service(Service),
     EndpointSlice(EndpointSlice),
     Endpoints(Endpoints),
     Secret(Secret),
     TlsCertificateDelegation(TlsCertificateDelegation),
     Jwks(Jwks),
+    DnsName(DnsName),
 }
 
 /// What a source saw change, at once. The first batch of a source is everything it has.
@@ -71,7 +73,47 @@ pub struct IngressRoute {
     pub name: Name,
     /// `metadata.generation`, 0 where the source has none.
     pub generation: i64,
+    pub created: Created,
     pub spec: ingressroute::Spec,
+    pub unknown: UnknownFields,
+}
+
+/// Fields below a part of a spec that there are none of. One may be a guard that is misspelt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownFields {
+    /// What has one of them is not served.
+    pub refused: Vec<UnknownField>,
+    /// Fields that whoever stores the object has left out: its owner is told.
+    pub left_out: Vec<UnknownField>,
+}
+
+/// A field of an IngressRoute that there is none of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownField {
+    /// The part of the spec that has it.
+    pub part: SpecPart,
+    /// As kubectl writes it: `spec.routes[2].Auth`.
+    pub path: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// A part of a spec that is served or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SpecPart {
+    VirtualHost,
+    /// `spec.routes[i]`.
+    Route(usize),
+    TcpProxy,
+}
+
+/// `metadata.creationTimestamp`, ordered by precedence: the oldest first, and last those of sources that have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Created {
+    /// Seconds since 1970.
+    At(i64),
+    #[default]
+    Unknown,
 }
 
 /// `v1` Service.
@@ -96,7 +138,7 @@ pub struct ServicePort {
 }
 
 /// What an upstream speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Protocol {
     #[default]
     Http1,
@@ -109,7 +151,7 @@ pub enum Protocol {
 }
 
 /// Circuit breaker thresholds; none leaves Envoy's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Limits {
     pub max_connections: Option<u32>,
     pub max_pending_requests: Option<u32>,
@@ -137,7 +179,7 @@ pub struct SliceEndpoint {
 }
 
 /// Where an endpoint listens: an address, or for slices of addressType FQDN a name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Address {
     Ip(IpAddr),
     Fqdn(String),
@@ -173,13 +215,37 @@ pub struct Secret {
 /// What is wrong with certificates and keys in PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum PemFault {
-    #[error("\"tls.crt\" holds no certificate in PEM")]
+    #[error("\"tls.crt\" holds no certificate in PEM, or one that is damaged")]
     Certificate,
+    #[error(
+        "the certificate in \"tls.crt\" has an RSA key of fewer than 2048 bits: make one with a larger key"
+    )]
+    RsaBits,
+    #[error(
+        "the certificate in \"tls.crt\" has a key of a kind that Envoy does not present: make one with a key of RSA, of EC on \
+         P-256, P-384 or P-521, or of Ed25519"
+    )]
+    KeyType,
+    #[error(
+        "the certificate in \"tls.crt\" has an EC key that is not for signatures: make one whose key usage has digital \
+         signature"
+    )]
+    KeyUsage,
+    #[error(
+        "the certificate in \"tls.crt\" has no name: make one with a common name, or a subject alternative name of DNS, IP \
+         or URI"
+    )]
+    NoName,
+    #[error(
+        "the certificate in \"tls.crt\" asks for an OCSP response (must-staple), which there is none of: make one without \
+         that"
+    )]
+    MustStaple,
     #[error("\"tls.key\" holds no private key in PEM that Envoy can use")]
     Key,
     #[error("\"tls.key\" does not belong to the certificate in \"tls.crt\"")]
     Mismatch,
-    #[error("\"ca.crt\" holds no certificate in PEM")]
+    #[error("\"ca.crt\" holds no certificate in PEM, or something that is damaged")]
     Authority,
 }
 
@@ -211,8 +277,19 @@ pub struct Jwks {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchedKeys {
     pub keys: Vec<Key>,
+    /// As [`KeySet`](crate::jwks::KeySet) has it.
+    pub left_out: Option<String>,
     /// Seconds since 1970.
     pub fetched: u64,
+}
+
+/// A DNS name that an upstream is at. Whoever resolves it tells the graph its addresses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnsName {
+    /// In lower case.
+    pub name: Arc<str>,
+    /// The last good ones, or the reason why there never were any.
+    pub addresses: Result<BTreeSet<IpAddr>, String>,
 }
 
 // === impl Name ===
@@ -236,6 +313,12 @@ impl Name {
     }
 }
 
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {
@@ -248,7 +331,7 @@ impl fmt::Display for Name {
 // === impl Kind ===
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::IngressRoute,
         Self::Service,
         Self::EndpointSlice,
@@ -256,6 +339,7 @@ impl Kind {
         Self::Secret,
         Self::TlsCertificateDelegation,
         Self::Jwks,
+        Self::DnsName,
     ];
 
     /// As Kubernetes spells it.
@@ -269,6 +353,7 @@ impl Kind {
             Self::Secret => "Secret",
             Self::TlsCertificateDelegation => "TLSCertificateDelegation",
             Self::Jwks => "JWKS",
+            Self::DnsName => "DNSName",
         }
     }
 }
@@ -290,6 +375,15 @@ impl ObjectId {
             name: Name::new("", uri),
         }
     }
+
+    /// The addresses of a name.
+    #[must_use]
+    pub fn dns_name(name: Arc<str>) -> Self {
+        Self {
+            kind: Kind::DnsName,
+            name: Name::new("", name),
+        }
+    }
 }
 
 impl fmt::Display for ObjectId {
@@ -300,12 +394,19 @@ impl fmt::Display for ObjectId {
 
 // === impl Object ===
 
+impl From<IngressRoute> for Object {
+    fn from(ingress_route: IngressRoute) -> Self {
+        Self::IngressRoute(Box::new(ingress_route))
+    }
+}
+
 impl Object {
     /// What names this object.
     #[must_use]
     pub fn id(&self) -> ObjectId {
         let (kind, name) = match self {
             Self::Jwks(o) => return ObjectId::jwks(o.uri.clone()),
+            Self::DnsName(o) => return ObjectId::dns_name(o.name.clone()),
             Self::IngressRoute(o) => (Kind::IngressRoute, &o.name),
             Self::Service(o) => (Kind::Service, &o.name),
             Self::EndpointSlice(o) => (Kind::EndpointSlice, &o.name),
@@ -376,7 +477,12 @@ impl PemFault {
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
-            Self::Certificate => "tls.crt",
+            Self::Certificate
+            | Self::RsaBits
+            | Self::KeyType
+            | Self::KeyUsage
+            | Self::NoName
+            | Self::MustStaple => "tls.crt",
             Self::Key | Self::Mismatch => "tls.key",
             Self::Authority => "ca.crt",
         }

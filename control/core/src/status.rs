@@ -8,10 +8,12 @@ pub struct Status {
     pub state: State,
     /// Every error, in the order of the fields they stand at; empty if valid.
     pub errors: Vec<StatusError>,
+    /// What its owner should know, and does not keep it from being served as it is.
+    pub warnings: Vec<StatusError>,
 }
 
 /// `status.currentStatus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Valid,
     Invalid,
@@ -19,7 +21,7 @@ pub enum State {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StatusError {
     /// The field at fault, as kubectl writes it: `spec.routes[2].services[0].port`. Empty: the whole object.
     pub field: String,
@@ -30,9 +32,15 @@ pub struct StatusError {
 // === impl Status ===
 
 impl Status {
-    /// `status.description`: all errors in one line, or what Contour says of a valid or orphaned object.
+    /// `status.description`: all errors in one line, or what Contour says of a valid or orphaned object. Warnings follow.
     #[must_use]
     pub fn description(&self) -> String {
+        let warnings = self.warnings.iter();
+        let warnings = warnings.map(|StatusError { message, .. }| format!("; warning: {message}"));
+        self.verdict() + &warnings.collect::<String>()
+    }
+
+    fn verdict(&self) -> String {
         match self.state {
             State::Valid => "valid IngressRoute".to_owned(),
             State::Orphaned if self.errors.is_empty() => {

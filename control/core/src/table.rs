@@ -8,10 +8,13 @@
 //!
 //! Values are behind `Arc` and compared by content: what did not change is the same value, at the same place.
 
-use crate::object::{Address, Limits, Name, Protocol};
+use crate::object::{Limits, Name, Protocol};
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -26,7 +29,7 @@ pub struct Table {
     pub switches: BTreeMap<SwitchKey, Arc<Switch>>,
     /// Every cluster that any IngressRoute names, reached or not: an orphan is kept warm.
     pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
-    /// One for each cluster whose discovery is [`Discovery::Eds`].
+    /// One for each cluster, unless it is at names that have no addresses yet.
     pub endpoints: BTreeMap<ClusterName, Arc<Vec<Endpoint>>>,
     /// Certificates that hosts with TLS present.
     pub certificates: BTreeMap<Name, Arc<Certificate>>,
@@ -35,7 +38,7 @@ pub struct Table {
 }
 
 /// A host name, owned by one root.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     pub fqdn: Arc<str>,
     pub root: Name,
@@ -45,7 +48,7 @@ pub struct Host {
 }
 
 /// What a host does with TLS connections.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostTls {
     /// Decrypt and route HTTP.
     Terminate { tls: EdgeTls, vhost: Vhost },
@@ -56,29 +59,29 @@ pub enum HostTls {
 }
 
 /// How a host's TLS is terminated.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeTls {
     /// A key of [`Table::certificates`].
     pub certificate: Name,
     pub minimum: TlsVersion,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum TlsVersion {
-    #[default]
     V1_1,
+    #[default]
     V1_2,
     V1_3,
 }
 
 /// Where decrypted or undecrypted bytes go. No clusters: the connection is closed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TcpProxy {
     pub clusters: Vec<WeightedCluster>,
 }
 
 /// The HTTP routes of a host on one port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vhost {
     /// By normalised prefix (see [`crate::path`]): the longest by whole segments wins.
     pub routes: BTreeMap<Arc<str>, HostRoute>,
@@ -90,18 +93,10 @@ pub struct Vhost {
 }
 
 /// What a vhost does with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum HostRoute {
-    /// Routed by the proxy alone.
-    Plain {
-        template: Template,
-        clusters: Vec<WeightedCluster>,
-        rewrite: Option<Arc<str>>,
-        /// The outermost first. If there is any, the filter is on.
-        policies: Vec<PolicyKey>,
-        /// For these of the requests.
-        sample: Sample,
-    },
+    /// Routed by the proxy alone. In a box: a leaf of a map has room for eleven routes, and most hosts have one.
+    Plain(Box<ServiceRoute>),
     /// Handed to the filter.
     Switch(SwitchKey),
     /// 301 to the same URL with https.
@@ -110,19 +105,31 @@ pub enum HostRoute {
     Unavailable,
 }
 
+/// A route with services, on a host itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceRoute {
+    pub template: Template,
+    pub clusters: Vec<WeightedCluster>,
+    pub rewrite: Option<Arc<str>>,
+    /// The outermost first. If there is any, the filter is on.
+    pub policies: Vec<PolicyKey>,
+    /// The requests that the filter is on for, if it is.
+    pub sample: Sample,
+}
+
 /// Names a switch; what the proxy's route is called, too.
 ///
 /// `fqdn/prefix` on a host, `fqdn namespace/name/match` below one, both after `http://` where they differ for the
 /// plain port of a host with TLS.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SwitchKey(pub Arc<str>);
 
 /// Names a policy on a host: `fqdn namespace/name virtualhost`, or `fqdn namespace/name/match`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct PolicyKey(pub Arc<str>);
 
 /// A delegating route: a prefix, its branches, and the one that is active.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switch {
     /// The root that it hangs from.
     pub root: Name,
@@ -136,24 +143,34 @@ pub struct Switch {
     pub active: Name,
     pub standby: Vec<Name>,
     pub preview: Option<Preview>,
-    /// 0 to 100: the share of new sessions for the first standby.
-    pub canary: u8,
+    pub canary: Option<Canary>,
     pub sticky: Option<Sticky>,
     /// Of its owner's route, and of the virtualhost if that is the root's; the outermost first.
     pub policies: Vec<PolicyKey>,
     pub branches: BTreeMap<Name, Branch>,
 }
 
-/// Requests that carry this go to the first standby.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Requests that carry this go to a branch, unless it is the active one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
     /// In lower case.
     pub header: Arc<str>,
     pub value: Arc<str>,
+    /// A key of [`Switch::branches`].
+    pub branch: Name,
+}
+
+/// The share of new sessions that goes to a branch, unless it is the active one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// 1 to 100.
+    pub percent: u8,
+    /// A key of [`Switch::branches`].
+    pub branch: Name,
 }
 
 /// How a session is told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sticky {
     pub cookie: Arc<str>,
     /// None: until the browser closes.
@@ -162,13 +179,13 @@ pub struct Sticky {
 
 /// What an IngressRoute serves inside a mount: by prefix, the longest by whole segments wins. No prefix lies
 /// outside the mount.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Branch {
     pub routes: BTreeMap<Arc<str>, Target>,
 }
 
 /// What a branch does with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Leaf(Leaf),
     /// A key of [`Table::switches`].
@@ -179,7 +196,7 @@ pub enum Target {
 }
 
 /// A route with services, below a switch.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     pub template: Template,
     pub clusters: Vec<WeightedCluster>,
@@ -188,7 +205,7 @@ pub struct Leaf {
 }
 
 /// All that a proxy's route says, but for the cluster and the path: what leaves have in common.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Template {
     /// None: Envoy's 15 s.
     pub timeout: Option<Timeout>,
@@ -198,14 +215,14 @@ pub struct Template {
     pub session_affinity: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Timeout {
     Infinite,
     After(Duration),
 }
 
 /// Retried on 5xx.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Retry {
     /// At least 1.
     pub count: u32,
@@ -213,23 +230,24 @@ pub struct Retry {
 }
 
 /// One of several clusters, and its share. Weights are relative; they are never all 0.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WeightedCluster {
     pub cluster: ClusterName,
     pub weight: u32,
 }
 
 /// `namespace/service/port/digest`: the digest covers the cluster's settings, so other settings are another cluster.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ClusterName(pub Arc<str>);
 
 /// A Service's port, with the settings that a route asks of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cluster {
     pub name: ClusterName,
     pub service: Name,
     pub port: u16,
-    pub discovery: Discovery,
+    /// The name that its endpoints are resolved from, which TLS asks for where no validation names another.
+    pub server_name: Option<Arc<str>>,
     pub protocol: Protocol,
     pub strategy: Strategy,
     pub health_check: Option<HealthCheck>,
@@ -237,16 +255,7 @@ pub struct Cluster {
     pub limits: Limits,
 }
 
-/// How a cluster's endpoints are found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Discovery {
-    /// From [`Table::endpoints`].
-    Eds,
-    /// By resolving names: an ExternalName Service, or slices of addressType FQDN.
-    Dns(BTreeSet<(Arc<str>, u16)>),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Strategy {
     #[default]
     RoundRobin,
@@ -256,7 +265,7 @@ pub enum Strategy {
 }
 
 /// Active HTTP health checking.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct HealthCheck {
     pub path: Arc<str>,
     pub host: Arc<str>,
@@ -267,7 +276,7 @@ pub struct HealthCheck {
 }
 
 /// How an upstream's certificate is verified.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UpstreamValidation {
     /// PEM.
     pub ca: Arc<[u8]>,
@@ -275,17 +284,17 @@ pub struct UpstreamValidation {
 }
 
 /// One ready endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Endpoint {
-    /// Always [`Address::Ip`] in [`Table::endpoints`].
-    pub address: Address,
+    pub address: IpAddr,
     pub port: u16,
 }
 
-/// A certificate chain and its key, both PEM. Its Debug form tells neither.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// A certificate chain and its key, both PEM. Its Debug form tells neither, and its serialized form has a digest of the key.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
     pub chain: Vec<u8>,
+    #[serde(serialize_with = "digest_of")]
     pub key: Vec<u8>,
 }
 
@@ -303,7 +312,7 @@ impl Host {
             .chain(tls)
             .flat_map(|vhost| vhost.routes.values());
         routes.flat_map(|route| match route {
-            HostRoute::Plain { policies, .. } => &**policies,
+            HostRoute::Plain(route) => &*route.policies,
             HostRoute::Switch(_) | HostRoute::HttpsRedirect | HostRoute::Unavailable => &[],
         })
     }
@@ -354,6 +363,20 @@ impl fmt::Display for SwitchKey {
 // === impl Switch ===
 
 impl Switch {
+    /// The preview, if it has an effect.
+    #[must_use]
+    pub fn preview_in_effect(&self) -> Option<&Preview> {
+        self.preview
+            .as_ref()
+            .filter(|preview| preview.branch != self.active)
+    }
+
+    /// The canary, if it has an effect.
+    #[must_use]
+    pub fn canary_in_effect(&self) -> Option<&Canary> {
+        self.canary.as_ref().filter(|canary| canary.branch != self.active)
+    }
+
     /// The policies that it and its leaves name; the switches below name more.
     pub fn policy_keys(&self) -> impl Iterator<Item = &PolicyKey> {
         let targets = self.branches.values().flat_map(|branch| branch.routes.values());
@@ -408,6 +431,10 @@ impl fmt::Display for ClusterName {
 }
 
 // === impl Certificate ===
+
+fn digest_of<S: Serializer>(secret: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    Sha256::digest(secret).serialize(serializer)
+}
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -80,8 +80,19 @@ pub enum Way {
 pub struct Branch {
     pub name: Name,
     pub active: bool,
+    /// Without effect where the branch is active.
+    pub choices: Choices,
     pub state: State,
     pub routes: Vec<Route>,
+}
+
+/// The requests that a branch gets, or would get, while another one is active.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// The header of its preview.
+    pub preview: Option<Arc<str>>,
+    /// How many of a hundred new sessions its canary gets.
+    pub canary: Option<u8>,
 }
 
 /// What is known while one root's tree grows.
@@ -146,6 +157,18 @@ fn root(graph: &Graph, (name, state): (&Name, State), fqdn: Option<&Arc<str>>) -
     root
 }
 
+fn choices(switch: &Switch, branch: &Name) -> Choices {
+    let preview = switch
+        .preview
+        .as_ref()
+        .filter(|preview| preview.branch == *branch);
+    let canary = switch.canary.as_ref().filter(|canary| canary.branch == *branch);
+    Choices {
+        preview: preview.map(|preview| preview.header.clone()),
+        canary: canary.map(|canary| canary.percent),
+    }
+}
+
 // === impl Growth ===
 
 impl<'a> Growth<'a> {
@@ -157,7 +180,7 @@ impl<'a> Growth<'a> {
         let route = |(prefix, route): (&Arc<str>, &'a HostRoute)| Route {
             prefix: prefix.clone(),
             way: match route {
-                HostRoute::Plain { clusters, .. } => Way::Services(clusters.clone()),
+                HostRoute::Plain(route) => Way::Services(route.clusters.clone()),
                 HostRoute::Switch(key) => self.switch(key),
                 HostRoute::HttpsRedirect | HostRoute::Unavailable => Way::Unavailable { reason: None },
             },
@@ -184,6 +207,7 @@ impl<'a> Growth<'a> {
         Branch {
             name: name.clone(),
             active: switch.active == *name,
+            choices: choices(switch, name),
             state: self
                 .graph
                 .status(name)

@@ -1,8 +1,8 @@
-//! A Service's annotations.
+//! Annotations of a Service.
 //!
 //! Names are Contour's (`internal/annotation/annotations.go`): `projectcontour.io/` first, then the older
-//! `contour.heptio.com/`. A value that does not parse is as good as absent, and told of in a warning: an annotation
-//! must not take a Service away.
+//! `contour.heptio.com/`. A value that does not parse is ignored with a warning, so that a bad annotation does not
+//! remove the Service.
 
 use crate::FieldError;
 use std::collections::BTreeMap;
@@ -10,20 +10,20 @@ use switchyard_core::object::{Limits, Protocol};
 
 const PREFIXES: [&str; 2] = ["projectcontour.io/", "contour.heptio.com/"];
 
-/// The later of two that name the same port wins.
+/// Protocols by annotation; the last one that names a port wins.
 const PROTOCOLS: [(&str, Protocol); 3] = [
     ("upstream-protocol.h2", Protocol::H2),
     ("upstream-protocol.h2c", Protocol::H2c),
     ("upstream-protocol.tls", Protocol::Tls),
 ];
 
-/// Those of one Service, and what was found wrong with them.
+/// The annotations of one Service, with warnings for invalid values.
 pub(crate) struct Annotations<'a> {
     values: &'a BTreeMap<String, String>,
     pub(crate) warnings: Vec<FieldError>,
 }
 
-/// What ports speak, by their name or number.
+/// Upstream protocols, by port name or number.
 pub(crate) struct Protocols<'a>(BTreeMap<&'a str, Protocol>);
 
 // === impl Annotations ===
@@ -59,7 +59,7 @@ impl<'a> Annotations<'a> {
         let (key, value) = self.get(name)?;
         let number = value.parse().ok();
         if number.is_none() {
-            let message = format!("{value:?} is no number from 0 to {}: it has no effect", u32::MAX);
+            let message = format!("{value:?} is not a number from 0 to {}; ignored", u32::MAX);
             self.warnings
                 .push(FieldError::new(format!("metadata.annotations.{key}"), message));
         }
@@ -78,7 +78,7 @@ impl<'a> Annotations<'a> {
 // === impl Protocols ===
 
 impl Protocols<'_> {
-    /// What a port speaks: by its name, else by its number.
+    /// Returns the protocol of a port, looked up by name, then by number.
     pub(crate) fn of(&self, name: &str, port: u16) -> Protocol {
         let Self(ports) = self;
         let found = ports.get(name).or_else(|| ports.get(port.to_string().as_str()));

@@ -1,7 +1,7 @@
-//! The CustomResourceDefinitions of the kinds that are ours to define, made of their Rust types.
+//! CustomResourceDefinitions of our own kinds, generated from their Rust types.
 //!
-//! Names and printer columns are those of Contour 0.15, so that its definitions can be replaced by these in a cluster
-//! that has objects, and scripts that read columns go on to work.
+//! Names and printer columns are those of Contour 0.15, so that these definitions can replace Contour's in a cluster
+//! that has objects, and scripts that read columns keep working.
 
 pub mod fields;
 mod structural;
@@ -12,39 +12,43 @@ use serde_json::{Value, json};
 const GROUP: &str = "contour.heptio.com";
 const VERSION: &str = "v1beta1";
 
-/// What the example of a field comes after, in its description: YAML, and a full stop. `kubectl explain` shows
-/// descriptions and nothing else.
+/// The text before the YAML example in a field's description; a full stop follows the example. `kubectl explain` shows
+/// nothing but descriptions.
 const EXAMPLE: &str = "For example: ";
 
-/// What `kubectl get` shows: name, path, description.
+/// A printer column of `kubectl get`: name, JSON path, description.
 type Column = (&'static str, &'static str, &'static str);
 
 const COLUMNS: [Column; 6] = [
-    ("FQDN", ".spec.virtualhost.fqdn", "The host name"),
+    ("FQDN", ".spec.virtualhost.fqdn", "Host name"),
     (
         "TLS Secret",
         ".spec.virtualhost.tls.secretName",
-        "The Secret with the host's certificate",
+        "Secret with the host's certificate",
     ),
     (
         "First route",
         ".spec.routes[0].match",
-        "The first route's path prefix",
+        "Path prefix of the first route",
     ),
     (
         "Status",
         ".status.currentStatus",
-        "Whether it is valid, invalid or orphaned",
+        "Status: valid, invalid or orphaned",
     ),
-    ("Status Description", ".status.description", "What is wrong"),
+    (
+        "Status Description",
+        ".status.description",
+        "Errors, or a summary of the status",
+    ),
     (
         "Active branch",
         ".status.activeBranch",
-        "The branches that are live",
+        "Active branches of the delegating routes",
     ),
 ];
 
-/// The definitions, always the same.
+/// Returns the definitions, which never vary.
 #[must_use]
 pub fn definitions() -> [Value; 2] {
     [
@@ -66,7 +70,7 @@ fn definition(kind: &str, schema: &Value, columns: &[Column]) -> Value {
         "metadata": {"name": format!("{plural}.{GROUP}")},
         "spec": {
             "group": GROUP,
-            // Contour's definition, of the days before schemas were asked for, says true. That has to be unsaid.
+            // Contour's definition predates structural schemas and sets true, which has to be overridden.
             "preserveUnknownFields": false,
             "scope": "Namespaced",
             "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": singular},
@@ -86,17 +90,17 @@ fn column((name, path, description): &Column) -> Value {
     json!({"name": name, "type": "string", "jsonPath": path, "description": description})
 }
 
-/// With the two fields that Contour's definition had room for and its program took no notice of: manifests that have
-/// them are admitted.
-fn ingress_route() -> Value {
+/// The schema of IngressRoute, with two fields that Contour's definition has and Contour ignores, so that manifests
+/// with them are admitted.
+pub(crate) fn ingress_route() -> Value {
     let mut schema = structural::schema::<IngressRoute>();
     let spec = &mut schema["properties"]["spec"]["properties"];
     spec["strategy"] = json!({
-        "description": "Without effect: each service has a strategy of its own.",
+        "description": "Ignored; each service has its own strategy.",
         "type": "string",
     });
     spec["healthCheck"] = json!({
-        "description": "Without effect: each service has a healthCheck of its own.",
+        "description": "Ignored; each service has its own healthCheck.",
         "type": "object",
         "x-kubernetes-preserve-unknown-fields": true,
     });

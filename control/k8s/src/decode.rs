@@ -1,4 +1,4 @@
-//! JSON into types, with the place of what does not fit.
+//! JSON decoding, with the path of the field in each error.
 
 use crate::FieldError;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -8,12 +8,12 @@ use serde_json::Value;
 use std::sync::Arc;
 use switchyard_core::Name;
 
-/// The longest name that Kubernetes gives an object.
+/// The maximum length of an object's name in Kubernetes.
 const LONGEST_NAME: usize = 253;
-/// kubectl's default, too.
+/// The namespace of objects that have none, as in kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Decodes, whatever else the document holds.
+/// Decodes a document, ignoring unknown fields.
 pub(crate) fn decode<T: DeserializeOwned>(document: Value) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(document).map_err(|error| {
         let field = match error.path().to_string() {
@@ -24,15 +24,15 @@ pub(crate) fn decode<T: DeserializeOwned>(document: Value) -> Result<T, FieldErr
     })
 }
 
-/// Decodes, and lists the fields that the type has no place for.
+/// Decodes a document, and lists the paths of unknown fields.
 pub(crate) fn decode_listing_unknown<T: DeserializeOwned>(
     document: Value,
-) -> Result<(T, Vec<FieldError>), FieldError> {
+) -> Result<(T, Vec<String>), FieldError> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(document, &mut track);
     let decoded = serde_ignored::deserialize(tracked, |path| {
-        unknown.push(FieldError::new(field(&path), "unknown field: it has no effect"));
+        unknown.push(field(&path));
     });
     match decoded {
         Ok(decoded) => Ok((decoded, unknown)),
@@ -55,7 +55,7 @@ fn field(path: &Path<'_>) -> String {
     }
 }
 
-/// Which object this is. Names are held to what an API server would admit: they become part of other names.
+/// The namespace and name of an object, restricted as by the API server: they become part of other names.
 pub(crate) fn name(metadata: &ObjectMeta) -> Result<Name, FieldError> {
     let name = metadata.name.as_deref().unwrap_or_default();
     let namespace = match metadata.namespace.as_deref() {
@@ -82,7 +82,8 @@ fn admit(field: &str, name: &str) -> Result<(), FieldError> {
     Err(FieldError::new(
         field,
         format!(
-            "{name:?} is no name: lower case letters, digits, '-' and '.', at most {LONGEST_NAME} of them"
+            "{name:?} is not a valid name: use lower-case letters, digits, '-' and '.', at most {LONGEST_NAME} \
+             characters"
         ),
     ))
 }

@@ -1,4 +1,4 @@
-//! Where a Service's pods listen: `discovery.k8s.io/v1` EndpointSlice, and the older `v1` Endpoints.
+//! Endpoints of a Service: `discovery.k8s.io/v1` EndpointSlice, and the older `v1` Endpoints.
 
 use crate::{FieldError, Reading, decode, service};
 use k8s_openapi::api::{core, discovery::v1 as discovery};
@@ -35,7 +35,7 @@ pub(crate) fn endpoint_slice(document: Value) -> Result<Reading, FieldError> {
 fn slice_ports(ports: Vec<discovery::EndpointPort>) -> Result<BTreeMap<String, u16>, FieldError> {
     let mut numbers = BTreeMap::new();
     for (index, port) in ports.into_iter().enumerate() {
-        // No number means every port, which names none to connect to.
+        // Without a number it means every port, so there is none to connect to.
         let Some(number) = port.port.filter(|_| service::is_tcp(port.protocol.as_deref())) else {
             continue;
         };
@@ -110,5 +110,5 @@ fn subset_ports(
 
 fn ip(text: &str, field: String) -> Result<IpAddr, FieldError> {
     text.parse()
-        .map_err(|_| FieldError::new(field, format!("{text:?} is no IP address")))
+        .map_err(|_| FieldError::new(field, format!("{text:?} is not an IP address")))
 }

@@ -1,11 +1,11 @@
 use std::fmt;
 
-/// What is wrong with a document, and where.
+/// An error in a document, with the field that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct FieldError {
-    /// As kubectl writes it: `spec.ports[0].port`. Empty: the whole document.
+    /// The path as kubectl writes it: `spec.ports[0].port`. Empty for the whole document.
     pub field: String,
-    /// Does not repeat the field.
+    /// The reason; does not repeat the field.
     pub message: String,
 }
 

@@ -2,14 +2,14 @@ use crate::FieldError;
 use serde_json::Value;
 use switchyard_core::object::Kind;
 
-/// What every Kubernetes object says of itself first.
+/// The type and name of a Kubernetes object, read before the rest of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
     pub api_version: &'a str,
     pub kind: &'a str,
-    /// `metadata.namespace`, empty where there is none.
+    /// `metadata.namespace`, empty if absent.
     pub namespace: &'a str,
-    /// `metadata.name`, empty where there is none.
+    /// `metadata.name`, empty if absent.
     pub name: &'a str,
 }
 
@@ -28,12 +28,12 @@ const KINDS: [(&str, &str, Kind); 6] = [
 
 impl<'a> Header<'a> {
     /// # Errors
-    /// It is no object, or `apiVersion` or `kind` is missing.
+    /// The document is not an object, or `apiVersion` or `kind` is missing.
     pub fn read(document: &'a Value) -> Result<Self, FieldError> {
         if !document.is_object() {
             return Err(FieldError::new(
                 "",
-                "not a Kubernetes object: a mapping with apiVersion and kind is expected",
+                "not a Kubernetes object: expected a mapping with apiVersion and kind",
             ));
         }
         let required = |field: &str| {
@@ -51,7 +51,7 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// Which of the kinds that routing depends on this is, if any.
+    /// Returns the kind if routing depends on it. Fails for a known kind of another version.
     pub(crate) fn known_kind(&self) -> Result<Option<Kind>, FieldError> {
         let (group, version) = self.api_version.split_once('/').unwrap_or(("", self.api_version));
         let known = KINDS
@@ -63,7 +63,7 @@ impl<'a> Header<'a> {
         if *read == version {
             return Ok(Some(*kind));
         }
-        let message = format!("{version:?} of {kind} is not read, {read:?} is");
+        let message = format!("version {version:?} of {kind} is not supported; use {read:?}");
         Err(FieldError::new("apiVersion", message))
     }
 }

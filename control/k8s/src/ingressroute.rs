@@ -1,16 +1,20 @@
-//! `contour.heptio.com/v1beta1`: the kinds that are ours to define.
+//! The kinds of `contour.heptio.com/v1beta1`, which are our own.
 
 use crate::{
     FieldError, Reading, decode,
     status::{IngressRouteStatus, TlsCertificateDelegationStatus},
+    unknown::{self, Unknown},
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use switchyard_core::{ingressroute::Spec, object};
+use switchyard_core::{
+    ingressroute::Spec,
+    object::{self, Created},
+};
 
-/// Routes of a host, or routes that others delegate to.
+/// Routes of a host, or routes that other IngressRoutes delegate to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IngressRoute {
@@ -20,10 +24,10 @@ pub struct IngressRoute {
     pub kind: String,
     #[schemars(skip)]
     pub metadata: ObjectMeta,
-    /// What it serves, and what it leaves to others.
+    /// The host and routes to serve, and the delegation of routes to other IngressRoutes.
     #[serde(default)]
     pub spec: Spec,
-    /// What has become of it. Written by Switchyard, which never reads it.
+    /// The observed state, written by Switchyard. It has no effect on routing.
     #[schemars(with = "IngressRouteStatus")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Value>,
@@ -39,33 +43,36 @@ pub struct TlsCertificateDelegation {
     pub kind: String,
     #[schemars(skip)]
     pub metadata: ObjectMeta,
-    /// What it permits.
+    /// The permitted uses of Secrets.
     pub spec: TlsCertificateDelegationSpec,
-    /// What has become of it. Written by Switchyard, which never reads it.
+    /// The observed state, written by Switchyard. It has no effect on routing.
     #[schemars(with = "TlsCertificateDelegationStatus")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Value>,
 }
 
-/// Which Secrets may be used, and where.
+/// The Secrets that other namespaces may use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsCertificateDelegationSpec {
     /// The Secrets, each with the namespaces that may use it.
     pub delegations: Vec<CertificateDelegation>,
 }
 
-/// One Secret, and who may use it.
+/// One Secret, with the namespaces that may use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateDelegation {
     /// A Secret in the namespace of this object.
     pub secret_name: String,
-    /// The namespaces whose roots may use it; * stands for all of them.
+    /// The namespaces whose roots may use it; * means all namespaces.
     pub target_namespaces: Vec<String>,
 }
 
 pub(crate) fn ingress_route(document: Value) -> Result<Reading, FieldError> {
-    let (decoded, warnings) = decode::decode_listing_unknown(document)?;
+    let left_out = unknown::left_out(&document);
+    let nulls = unknown::without_value(&document);
+    let (decoded, paths) = decode::decode_listing_unknown(document)?;
+    let Unknown { refused, ignored } = unknown::sort(paths);
     let IngressRoute {
         api_version: _,
         kind: _,
@@ -73,16 +80,31 @@ pub(crate) fn ingress_route(document: Value) -> Result<Reading, FieldError> {
         spec,
         status: _,
     } = decoded;
-    let object = object::Object::IngressRoute(object::IngressRoute {
+    let object = object::Object::from(object::IngressRoute {
         name: decode::name(&metadata)?,
         generation: metadata.generation.unwrap_or_default(),
+        created: created(&metadata),
         spec,
+        unknown: object::UnknownFields {
+            refused: refused.into_iter().chain(nulls).collect(),
+            left_out,
+        },
     });
-    Ok(Reading { object, warnings })
+    Ok(Reading {
+        object,
+        warnings: ignored,
+    })
+}
+
+/// The creation time, which gives precedence among roots that claim the same host.
+fn created(metadata: &ObjectMeta) -> Created {
+    let created = metadata.creation_timestamp.as_ref();
+    created.map_or(Created::Unknown, |Time(time)| Created::At(time.as_second()))
 }
 
 pub(crate) fn certificate_delegation(document: Value) -> Result<Reading, FieldError> {
-    let (decoded, warnings) = decode::decode_listing_unknown(document)?;
+    let (decoded, paths) = decode::decode_listing_unknown(document)?;
+    let warnings = paths.into_iter().map(unknown::ignored).collect();
     let TlsCertificateDelegation {
         api_version: _,
         kind: _,

@@ -1,7 +1,7 @@
-//! Which of several replicas leads: the one that holds a Lease.
+//! Leader election: the replica that holds a Lease leads.
 //!
-//! By the rules of client-go's leader election, with its times: a holder renews, and one that has not for a whole
-//! duration, as seen here, has lost it. No clock but our own is trusted.
+//! Rules and timing are those of client-go's leader election: the holder renews the Lease, and loses it when another
+//! replica observes no renewal for the whole duration. Only the local clock is trusted.
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -16,29 +16,29 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tracing::{debug, info, warn};
 
-/// How long a Lease that is not renewed is held.
+/// The lifetime of a Lease without renewal.
 const DURATION: Duration = Duration::from_secs(15);
-/// Who could not renew for so long no longer leads, before another one can.
+/// The renewal deadline. A leader that misses it stops leading before another replica can start.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Between two looks.
+/// The interval between attempts.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Which Lease, and who wants it.
+/// A Lease, and the replica that competes for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub namespace: String,
-    /// Of the Lease.
+    /// The name of the Lease.
     pub name: String,
-    /// Of this replica; no two have the same.
+    /// The holder identity of this replica, unique among replicas.
     pub identity: String,
 }
 
-/// What is known of a Lease.
+/// The observed state of a Lease.
 #[derive(Debug, Default)]
 struct Record {
-    /// As it was last seen.
+    /// The spec that was last observed.
     spec: Option<LeaseSpec>,
-    /// When it was first seen so.
+    /// The time when this spec was first observed.
     since: Option<Instant>,
 }
 
@@ -46,13 +46,14 @@ struct Election {
     api: Api<Lease>,
     candidate: Candidate,
     record: Record,
-    /// When it was last held.
+    /// The time when this replica last held the Lease.
     held: Option<Instant>,
-    /// Whether the last try failed: told of once.
+    /// True if the last attempt failed; only the first failure is logged as a warning.
     failing: bool,
 }
 
-/// Holds the Lease whenever it can, until `stop` is sent or dropped; then gives it back. `leading` says whether it does.
+/// Competes for the Lease until `stop` is sent or dropped, then releases it. `leading` is true while this replica holds
+/// it.
 pub async fn run(
     client: Client,
     candidate: Candidate,
@@ -105,9 +106,12 @@ impl Election {
         let Candidate { identity, name, .. } = &self.candidate;
         if leading.send_replace(leads) != leads {
             if leads {
-                info!(lease = name, identity, "Leading: this replica writes statuses");
+                info!(
+                    lease = name,
+                    identity, "Acquired the leader lease; writing statuses"
+                );
             } else {
-                warn!(lease = name, identity, "Leading no more");
+                warn!(lease = name, identity, "Lost the leader lease");
             }
         }
     }
@@ -115,9 +119,12 @@ impl Election {
     fn failed(&mut self, error: &kube::Error) {
         let Candidate { namespace, name, .. } = &self.candidate;
         if std::mem::replace(&mut self.failing, true) {
-            debug!(namespace, lease = name, %error, "Still no Lease");
+            debug!(namespace, lease = name, %error, "Still cannot hold the Lease");
         } else {
-            warn!(namespace, lease = name, %error, "Cannot hold the Lease: no statuses are written without");
+            warn!(
+                namespace, lease = name, %error,
+                "Cannot hold the Lease; this replica writes no statuses until it does"
+            );
         }
     }
 
@@ -125,7 +132,7 @@ impl Election {
         self.held.is_some_and(|held| now.duration_since(held) < DEADLINE)
     }
 
-    /// Makes the Lease, takes it over, or renews it. False: another replica holds it.
+    /// Creates, acquires or renews the Lease. Returns false if another replica holds it.
     async fn try_hold(&mut self) -> kube::Result<bool> {
         let Candidate { name, identity, .. } = &self.candidate;
         let written = match self.api.get_opt(name).await? {
@@ -145,7 +152,7 @@ impl Election {
                     return Ok(false);
                 }
                 lease.spec = Some(next(lease.spec.as_ref(), identity, Timestamp::now()));
-                // The resourceVersion goes along: who was faster has it.
+                // The resourceVersion is included: the request conflicts if another replica was faster.
                 self.api.replace(name, &PostParams::default(), &lease).await
             }
         };
@@ -159,7 +166,7 @@ impl Election {
         }
     }
 
-    /// So that another one need not wait.
+    /// Releases the Lease, so that another replica can acquire it at once.
     async fn release(&self) {
         let Candidate { name, identity, .. } = &self.candidate;
         let released = async {
@@ -181,8 +188,8 @@ impl Election {
                 .map(drop)
         };
         match released.await {
-            Ok(()) => info!(lease = name, "The Lease is given back"),
-            Err(error) => warn!(lease = name, %error, "Cannot give the Lease back"),
+            Ok(()) => info!(lease = name, "Released the Lease"),
+            Err(error) => warn!(lease = name, %error, "Cannot release the Lease"),
         }
     }
 }
@@ -213,7 +220,7 @@ impl Record {
     }
 }
 
-/// What `identity` makes of a Lease that it may have.
+/// The spec with which `identity` acquires or renews a Lease.
 fn next(spec: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> LeaseSpec {
     let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
     let renewed = spec.filter(|_| holder == Some(identity));

@@ -1,10 +1,10 @@
-//! Kubernetes objects, and how they become those of switchyard-core.
+//! Kubernetes objects, and their conversion to those of switchyard-core.
 //!
 //! ```text
-//! document (JSON) -> [ Header ] -> the type that apiVersion and kind name -> [ Reading ] -> core's Object
+//! document (JSON) -> [ Header ] -> the type of apiVersion and kind -> [ Reading ] -> core's Object
 //! ```
 //!
-//! A document may come from anywhere: nothing here relies on an API server having admitted it.
+//! A document may come from anywhere: nothing here assumes that an API server admitted it.
 
 mod annotations;
 pub mod crd;
@@ -18,6 +18,7 @@ pub mod replicas;
 mod secret;
 mod service;
 pub mod status;
+mod unknown;
 pub mod watch;
 
 pub use self::{
@@ -31,18 +32,18 @@ pub use self::{
 use serde_json::Value;
 use switchyard_core::object::{Kind, Object};
 
-/// An object, and what in its document goes without effect.
+/// An object, with warnings for the parts of its document that have no effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub object: Object,
     pub warnings: Vec<FieldError>,
 }
 
-/// Reads a document. None: it is of a kind that routing does not depend on.
+/// Reads a document. Returns `None` for a kind that routing does not depend on.
 ///
 /// # Errors
-/// The document is no Kubernetes object, its apiVersion is not one that is read here though its group is, or one of
-/// its fields is of the wrong type or missing.
+/// The document is not a Kubernetes object, its group is known but not its version, or a field is missing or of the
+/// wrong type.
 pub fn object(document: Value) -> Result<Option<Reading>, FieldError> {
     let Some(kind) = Header::read(&document)?.known_kind()? else {
         return Ok(None);
@@ -54,8 +55,8 @@ pub fn object(document: Value) -> Result<Option<Reading>, FieldError> {
         Kind::EndpointSlice => endpoints::endpoint_slice(document),
         Kind::Endpoints => endpoints::endpoints(document),
         Kind::Secret => secret::secret(document),
-        // No document is of this kind: it is none of Kubernetes'.
-        Kind::Jwks => return Ok(None),
+        // These kinds are internal: Kubernetes has no such objects.
+        Kind::Jwks | Kind::DnsName => return Ok(None),
     };
     reading.map(Some)
 }

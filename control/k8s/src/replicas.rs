@@ -1,16 +1,16 @@
-//! What the replicas of control tell one another: how far the proxies of each are.
+//! Progress of proxies, exchanged between the replicas of control.
 //!
 //! ```text
-//! own progress --> a Lease of its own (annotation) --> API server --> the watch of Leases --> Roster --> progress elsewhere
+//! own progress --> its own Lease (annotation) --> API server --> watch of Leases --> Peers --> progress elsewhere
 //! ```
 //!
-//! An Envoy is connected to one replica, and the one that writes statuses has to count them all. Replicas count their
-//! generations each for itself; what they have in common is the `resourceVersion` of IngressRoutes. A replica that no
-//! longer renews its Lease has no proxies any more: they have gone to others.
+//! Each Envoy is connected to one replica, and the leader, which writes statuses, has to count all of them. Generations
+//! are local to a replica, so progress is expressed by the `resourceVersion` of IngressRoutes. A replica that no longer
+//! renews its Lease counts as without proxies: they have reconnected to others.
 
-mod roster;
+mod peers;
 
-use self::roster::Roster;
+use self::peers::Peers;
 use crate::watch::Retry;
 use futures_util::{StreamExt, stream::BoxStream};
 use k8s_openapi::{
@@ -34,60 +34,60 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-/// The label of the Leases that replicas tell one another by: the name of the one that they elect a leader by.
+/// The label of the Leases with progress. Its value is the name of the Lease used for leader election.
 const GROUP: &str = "switchyard/replica-of";
 /// The annotation with the progress, in JSON.
 const PROGRESS: &str = "switchyard/progress";
-/// Who owns the fields, to the API server.
+/// The field manager.
 const MANAGER: &str = "switchyard";
-/// A replica that was not heard of for so long is gone.
+/// The time without renewal after which a replica counts as gone.
 const DURATION: Duration = Duration::from_secs(15);
-/// How often a Lease is renewed that says nothing new.
+/// The renewal interval of a Lease whose progress is unchanged.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// Between two writes of the same replica.
+/// The minimum interval between two writes of a replica.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How far proxies are.
+/// The versions that proxies have reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// How many have answered for everything up to a `resourceVersion`.
+    /// The number of proxies that have acknowledged or rejected everything up to a `resourceVersion`.
     pub proxies: BTreeMap<u64, usize>,
-    /// What some of them have not, for they refused it. No proxy is twice among those of one version.
+    /// Rejections by some of these proxies. A proxy is counted at most once for each version.
     pub refused: Vec<Refused>,
 }
 
-/// Proxies that refused what came from one version to another.
+/// Proxies that rejected resources of a range of versions, both ends included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub since: u64,
     pub until: u64,
     pub proxies: usize,
-    /// Which one refused what, and why; of one of them.
+    /// One of these proxies, with the rejected resource and the reason.
     pub example: String,
 }
 
-/// Which replica this is.
+/// The identity of this replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
     pub namespace: String,
-    /// The name of the Lease that all of them elect a leader by.
+    /// The name of the Lease used for leader election, common to all replicas.
     pub group: String,
-    /// No two have the same.
+    /// A name unique among replicas.
     pub identity: String,
 }
 
 struct Exchange {
     api: Api<Lease>,
     replica: Replica,
-    roster: Roster,
-    /// What was last written, and when.
+    peers: Peers,
+    /// The progress that was last written, and the time of the write.
     written: Option<(Progress, Instant)>,
-    /// Whether the last write failed: told of once.
+    /// True if the last write failed; only the first failure is logged.
     failing: bool,
 }
 
-/// Tells the others of `own`, and `elsewhere` of them, until `stop` is sent or dropped.
+/// Publishes `own` to the other replicas, and their total to `elsewhere`, until `stop` is sent or dropped.
 pub async fn run(
     client: Client,
     replica: Replica,
@@ -97,7 +97,7 @@ pub async fn run(
 ) {
     let mut exchange = Exchange {
         api: Api::namespaced(client, &replica.namespace),
-        roster: Roster::new(replica.lease()),
+        peers: Peers::new(replica.lease()),
         replica,
         written: None,
         failing: false,
@@ -113,7 +113,7 @@ pub async fn run(
             () = sleep_until(next) => {}
             _ = &mut stop => break,
         }
-        let now = exchange.roster.progress(Instant::now().into_std());
+        let now = exchange.peers.progress(Instant::now().into_std());
         elsewhere.send_if_modified(|before| std::mem::replace(before, now) != *before);
     }
     exchange.leave().await;
@@ -122,7 +122,7 @@ pub async fn run(
 // === impl Progress ===
 
 impl Progress {
-    /// How many proxies there are.
+    /// The number of proxies.
     #[must_use]
     pub fn len(&self) -> usize {
         sum(self.proxies.values())
@@ -133,19 +133,19 @@ impl Progress {
         self.proxies.is_empty()
     }
 
-    /// How many have answered for what a version came to, whatever they said.
+    /// The number of proxies that have acknowledged or rejected the resources of a version.
     #[must_use]
     pub fn answered(&self, version: u64) -> usize {
         sum(self.proxies.range(version..).map(|(_, count)| count))
     }
 
-    /// Those that refused something of what a version came to.
+    /// The proxies that rejected a resource of a version.
     pub fn refusing(&self, version: u64) -> impl Iterator<Item = &Refused> {
         let covers = move |refused: &&Refused| (refused.since..=refused.until).contains(&version);
         self.refused.iter().filter(covers)
     }
 
-    /// How many have what a version came to.
+    /// The number of proxies that have accepted all resources of a version.
     #[must_use]
     pub fn with(&self, version: u64) -> usize {
         let refusing = sum(self.refusing(version).map(|refused| &refused.proxies));
@@ -161,7 +161,7 @@ impl Progress {
     }
 }
 
-/// Of what others claim.
+/// Adds counts without overflow, since other replicas may report any number.
 fn sum<'a>(counts: impl Iterator<Item = &'a usize>) -> usize {
     counts.fold(0, |sum, count| sum.saturating_add(*count))
 }
@@ -169,7 +169,7 @@ fn sum<'a>(counts: impl Iterator<Item = &'a usize>) -> usize {
 // === impl Replica ===
 
 impl Replica {
-    /// The name of its own Lease. A pod's name stays as it is.
+    /// The name of this replica's own Lease. A pod's name is kept unchanged.
     fn lease(&self) -> String {
         let Self { group, identity, .. } = self;
         let name = format!("{group}-{identity}").to_lowercase();
@@ -179,7 +179,7 @@ impl Replica {
 
     fn to_lease(&self, progress: &Progress) -> Lease {
         let Self { group, identity, .. } = self;
-        // A map with numbers for keys always has a JSON form.
+        // A map with integer keys always serializes to JSON.
         let progress = serde_json::to_string(progress).unwrap_or_default();
         Lease {
             metadata: ObjectMeta {
@@ -208,7 +208,7 @@ impl Exchange {
             .boxed()
     }
 
-    /// When it has to write, or somebody may be gone.
+    /// The time of the next write, when peers are also checked for expiry.
     fn next(&self, own: &Progress) -> Instant {
         let Some((written, at)) = &self.written else {
             return Instant::now() + INTERVAL;
@@ -224,14 +224,14 @@ impl Exchange {
             return;
         }
         let lease = self.replica.to_lease(&progress);
-        // One that failed is tried again with the next renewal or news.
+        // A failed write is retried with the next renewal or change.
         self.written = Some((progress, now));
         let written = tokio::time::timeout(DURATION, self.apply(&lease)).await;
         match written {
             Ok(Ok(())) => self.failing = false,
             Ok(Err(error)) if !self.failing => {
                 self.failing = true;
-                warn!(%error, "Cannot tell the other replicas how far the proxies are");
+                warn!(%error, "Cannot publish the progress of the proxies to other replicas");
             }
             Ok(Err(_)) | Err(_) => {}
         }
@@ -249,23 +249,23 @@ impl Exchange {
     fn heard(&mut self, event: watcher::Result<Event<Lease>>) {
         let now = Instant::now().into_std();
         match event {
-            Ok(Event::Init) => self.roster.begin(),
-            Ok(Event::InitApply(lease) | Event::Apply(lease)) => self.roster.saw(&lease, now),
-            Ok(Event::InitDone) => self.roster.end(),
-            Ok(Event::Delete(lease)) => self.roster.gone(&lease),
-            Err(error) => debug!(%error, "The watch of the other replicas broke"),
+            Ok(Event::Init) => self.peers.begin(),
+            Ok(Event::InitApply(lease) | Event::Apply(lease)) => self.peers.saw(&lease, now),
+            Ok(Event::InitDone) => self.peers.end(),
+            Ok(Event::Delete(lease)) => self.peers.gone(&lease),
+            Err(error) => debug!(%error, "Watch of the other replicas failed; retrying"),
         }
-        for name in self.roster.abandoned(now) {
+        for name in self.peers.abandoned(now) {
             self.remove(name);
         }
     }
 
-    /// What a replica left behind that was killed.
+    /// Deletes the Lease that a killed replica left behind.
     fn remove(&self, name: String) {
         let api = self.api.clone();
         tokio::spawn(async move {
             match api.delete(&name, &DeleteParams::default()).await {
-                Ok(_) => info!(lease = name, "A replica is gone, and its Lease removed"),
+                Ok(_) => info!(lease = name, "Removed the Lease of a replica that is gone"),
                 Err(error) => {
                     debug!(lease = name, %error, "Cannot remove the Lease of a replica that is gone")
                 }
@@ -273,7 +273,7 @@ impl Exchange {
         });
     }
 
-    /// So that its proxies are not waited for.
+    /// Deletes this replica's own Lease, so that nobody waits for its proxies.
     async fn leave(&self) {
         let name = self.replica.lease();
         if let Err(error) = self.api.delete(&name, &DeleteParams::default()).await {

@@ -19,7 +19,7 @@ pub(crate) fn secret(document: Value) -> Result<Reading, FieldError> {
         .unwrap_or_default()
         .into_iter()
         .map(|(key, ByteString(value))| (key, value));
-    // As the API server merges them: `stringData` wins.
+    // Merged as by the API server: `stringData` wins.
     let strings = string_data
         .unwrap_or_default()
         .into_iter()

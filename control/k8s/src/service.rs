@@ -34,7 +34,7 @@ fn external_name(spec: &ServiceSpec) -> Result<Option<String>, FieldError> {
     let missing = || {
         FieldError::new(
             "spec.externalName",
-            "missing: a Service of type ExternalName needs it",
+            "missing: required for a Service of type ExternalName",
         )
     };
     spec.external_name
@@ -63,7 +63,7 @@ fn ports(
         .collect()
 }
 
-/// Whether HTTP could be spoken there: TCP is the default.
+/// Returns true for a TCP port, which can carry HTTP. TCP is the default.
 pub(crate) fn is_tcp(protocol: Option<&str>) -> bool {
     matches!(protocol, None | Some("" | "TCP"))
 }

@@ -1,6 +1,6 @@
-//! `status` of the kinds that are ours to define.
+//! The `status` of our own kinds.
 
-pub mod ledger;
+pub mod queue;
 pub mod writer;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -9,40 +9,40 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// In characters, of a condition: as many as Kubernetes' own kinds take.
+/// The maximum length of a condition's message in characters, as in Kubernetes' own kinds.
 const LONGEST_MESSAGE: usize = 32768;
 
-/// What has become of an IngressRoute.
+/// The observed state of an IngressRoute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressRouteStatus {
-    /// Whether it is valid, invalid or orphaned, for which no root delegates to it.
+    /// One of valid, invalid and orphaned; orphaned if no root delegates to it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub current_status: String,
-    /// What is wrong, in one line.
+    /// A summary in one line, with the errors and warnings if there are any.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Everything that is wrong, each with the field where it stands.
+    /// All errors, each with the path of its field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// The generation of the spec that this was found out about.
+    /// The generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     pub observed_generation: Option<i64>,
-    /// What holds of it, for programs and for kubectl wait.
+    /// The conditions, for programs and for kubectl wait.
     #[schemars(schema_with = "conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// Which branch is live, for each of its routes that delegate.
+    /// The live branch of each delegating route.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host", "match"]))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub switches: Vec<SwitchStatus>,
-    /// The branches that are live, in short.
+    /// The live branches in short, for kubectl get.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub active_branch: String,
 }
 
-/// A route that delegates, as the proxies have it.
+/// A delegating route, as the proxies have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SwitchStatus {
@@ -51,41 +51,41 @@ pub struct SwitchStatus {
     /// The match of the route.
     #[serde(rename = "match")]
     pub match_: String,
-    /// The branch that is active: namespace/name.
+    /// The active branch: namespace/name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub active: String,
-    /// The branches that are ready to become the active one: namespace/name of each.
+    /// The branches that are ready to become active: namespace/name of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<String>,
-    /// The branch that was active before, which switchyard switch --undo goes back to: namespace/name.
+    /// The previously active branch, which switchyard switch --undo returns to: namespace/name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub previous: String,
-    /// How many of the connected proxies have it so: 3/3.
+    /// The proxies that have accepted this, out of all connected ones: 3/3.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub proxies: String,
 }
 
-/// What has become of a TLSCertificateDelegation.
+/// The observed state of a TLSCertificateDelegation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TlsCertificateDelegationStatus {
-    /// What holds of it, for programs and for kubectl wait.
+    /// The conditions, for programs and for kubectl wait.
     #[schemars(schema_with = "conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
 
-/// Whether what an IngressRoute says is right: the condition of that name.
+/// The condition that is true if the spec of an IngressRoute is valid.
 pub const VALID: &str = "Valid";
-/// Whether the connected proxies have what it comes to: the condition of that name, as Gateway API has it.
+/// The condition that is true if all connected proxies have accepted the resources of the object, as in Gateway API.
 pub const PROGRAMMED: &str = "Programmed";
-/// Why it does not hold, where a proxy refuses what it comes to.
+/// The reason of a false `Programmed` condition if a proxy rejects a resource.
 pub const REFUSED: &str = "Refused";
 
 // === impl IngressRouteStatus ===
 
 impl IngressRouteStatus {
-    /// Keeps what was active before, where nobody has seen that since control started.
+    /// Keeps the previously active branches of `before` for switches that control has not seen move since it started.
     fn remember(&mut self, before: &Self) {
         for switch in self
             .switches
@@ -102,10 +102,10 @@ impl IngressRouteStatus {
         }
     }
 
-    /// Says that the spec of that generation cannot be read, and that what was read before goes on.
+    /// Reports that the spec of that generation cannot be parsed, and that the last valid spec stays in effect.
     fn be_unreadable(&mut self, generation: i64, wrong: &str) {
         "invalid".clone_into(&mut self.current_status);
-        self.description = format!("cannot be read, and goes on as it was: {wrong}");
+        self.description = format!("cannot be parsed; the last valid version stays in effect: {wrong}");
         self.errors = vec![wrong.to_owned()];
         self.observed_generation = Some(generation);
         self.conditions.retain(|condition| condition.type_ != VALID);
@@ -114,7 +114,7 @@ impl IngressRouteStatus {
     }
 }
 
-/// A condition; since when it is so, the one who writes it knows.
+/// A condition; the writer of the status sets its transition time.
 #[must_use]
 pub fn condition(type_: &str, holds: bool, reason: &str, message: &str, generation: i64) -> Condition {
     Condition {
@@ -127,43 +127,47 @@ pub fn condition(type_: &str, holds: bool, reason: &str, message: &str, generati
     }
 }
 
-/// Of Kubernetes' conditions, with the limits that its own kinds have.
+/// The schema of conditions, with the limits of Kubernetes' own kinds.
 fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "items": {
-            "description": "Something that holds, does not hold, or is not known.",
+            "description": "One aspect of the current state.",
             "type": "object",
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
                 "type": {
-                    "description": "What it is about.",
+                    "description": "The type of the condition.",
                     "type": "string",
                     "maxLength": 316,
                     "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
                 },
                 "status": {
-                    "description": "Whether it holds.",
+                    "description": "The status of the condition.",
                     "type": "string",
                     "enum": ["True", "False", "Unknown"],
                 },
                 "reason": {
-                    "description": "Why, in one word for programs.",
+                    "description": "The reason of the last transition in CamelCase, for programs.",
                     "type": "string",
                     "minLength": 1,
                     "maxLength": 1024,
                     "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
                 },
-                "message": {"description": "Why, for people.", "type": "string", "maxLength": 32768},
+                "message": {
+                    "description": "The reason of the last transition, for people.",
+                    "type": "string",
+                    "maxLength": 32768,
+                },
                 "lastTransitionTime": {
-                    "description": "Since when.",
+                    "description": "The time of the last transition to another status.",
                     "type": "string",
                     "format": "date-time",
                 },
                 "observedGeneration": {
-                    "description": "The generation of the spec that it was found out about.",
+                    "description": "The generation of the spec that the condition describes.",
                     "type": "integer",
                     "format": "int64",
                     "minimum": 0,

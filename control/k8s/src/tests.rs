@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 use switchyard_core::{
     Name, Object,
-    object::{Address, Limits, Protocol},
+    object::{Address, Created, Limits, Protocol, SpecPart},
 };
 
 fn reading(document: Value) -> Reading {
@@ -38,7 +38,7 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
     for (document, want) in [
         (
             json!([]),
-            "not a Kubernetes object: a mapping with apiVersion and kind is expected",
+            "not a Kubernetes object: expected a mapping with apiVersion and kind",
         ),
         (
             json!({"kind": "Service"}),
@@ -50,11 +50,11 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
         ),
         (
             json!({"apiVersion": "contour.heptio.com/v1", "kind": "IngressRoute"}),
-            "apiVersion: \"v1\" of IngressRoute is not read, \"v1beta1\" is",
+            "apiVersion: version \"v1\" of IngressRoute is not supported; use \"v1beta1\"",
         ),
         (
             json!({"apiVersion": "discovery.k8s.io/v1beta1", "kind": "EndpointSlice"}),
-            "apiVersion: \"v1beta1\" of EndpointSlice is not read, \"v1\" is",
+            "apiVersion: version \"v1beta1\" of EndpointSlice is not supported; use \"v1\"",
         ),
         (
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {}}),
@@ -62,7 +62,8 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
         ),
         (
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a/b"}}),
-            "metadata.name: \"a/b\" is no name: lower case letters, digits, '-' and '.', at most 253 of them",
+            "metadata.name: \"a/b\" is not a valid name: use lower-case letters, digits, '-' and '.', at most 253 \
+             characters",
         ),
         (
             service(&json!({}), &json!({"ports": [{"port": 0}]})),
@@ -70,7 +71,7 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
         ),
         (
             service(&json!({}), &json!({"type": "ExternalName"})),
-            "spec.externalName: missing: a Service of type ExternalName needs it",
+            "spec.externalName: missing: required for a Service of type ExternalName",
         ),
         (
             ingress_route(&json!({"routes": [{"match": true}]})),
@@ -82,7 +83,7 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
         ),
         (
             slice("IPv4", "localhost"),
-            "endpoints[0].addresses[0]: \"localhost\" is no IP address",
+            "endpoints[0].addresses[0]: \"localhost\" is not an IP address",
         ),
     ] {
         assert_eq!(refusal(document.clone()), want, "{document}");
@@ -102,33 +103,42 @@ fn other_kinds_are_passed_over() {
 }
 
 #[test]
-fn an_unknown_field_is_told_and_has_no_effect() {
+fn unknown_field_below_a_part_of_the_spec_is_refused_with_it() {
     let limit = json!({"requests": 1, "unit": "second", "brust": 5, "match": {"path": "/a"}});
     let auth = json!({"anyOf": [{"basik": {}}]});
     let routes = json!([{"match": "/", "copies": true, "rateLimits": [limit], "auth": [auth]}]);
-    let virtualhost = json!({"fqdn": "a.com", "auht": []});
-    let reading = reading(ingress_route(
-        &json!({"virtualhost": virtualhost, "routes": routes, "strategy": "Random"}),
-    ));
-    let fields: Vec<_> = reading
-        .warnings
-        .iter()
-        .map(|warning| warning.field.as_str())
-        .collect();
+    let virtualhost = json!({"fqdn": "a.com", "auht": [], "concurrency": null});
+    let tcpproxy = json!({"services": [{"name": "a", "port": 80, "validate": {}}]});
+    let reading = reading(ingress_route(&json!({
+        "virtualhost": virtualhost, "routes": routes, "tcpproxy": tcpproxy, "strategy": "Random",
+        "healthCheck": {"path": "/"}, "auth": [],
+    })));
+    let ignored: Vec<_> = reading.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
-        fields,
-        [
-            "spec.routes[0].auth[0].anyOf[0].basik",
-            "spec.routes[0].copies",
-            "spec.routes[0].rateLimits[0].brust",
-            "spec.routes[0].rateLimits[0].match.path",
-            "spec.strategy",
-            "spec.virtualhost.auht",
-        ]
+        ignored,
+        ["spec.auth: unknown field, ignored; remove it, or correct its name"]
     );
     let Object::IngressRoute(route) = reading.object else {
         panic!("{:?}", reading.object)
     };
+    let refused: Vec<_> = route
+        .unknown
+        .refused
+        .iter()
+        .map(|field| (field.part, field.path.as_str()))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            (SpecPart::Route(0), "spec.routes[0].auth[0].anyOf[0].basik"),
+            (SpecPart::Route(0), "spec.routes[0].copies"),
+            (SpecPart::Route(0), "spec.routes[0].rateLimits[0].brust"),
+            (SpecPart::Route(0), "spec.routes[0].rateLimits[0].match.path"),
+            (SpecPart::TcpProxy, "spec.tcpproxy.services[0].validate"),
+            (SpecPart::VirtualHost, "spec.virtualhost.auht"),
+            (SpecPart::VirtualHost, "spec.virtualhost.concurrency"),
+        ]
+    );
     assert_eq!(route.name, Name::new("default", "r"));
     assert_eq!(route.spec.routes[0].match_, "/");
 }
@@ -167,7 +177,7 @@ fn annotations_prefer_the_newer_prefix_and_warn_of_what_does_not_parse() {
         }
     );
     let field = "metadata.annotations.contour.heptio.com/max-retries".to_owned();
-    let message = "\"many\" is no number from 0 to 4294967295: it has no effect".to_owned();
+    let message = "\"many\" is not a number from 0 to 4294967295; ignored".to_owned();
     assert_eq!(warnings, [FieldError { field, message }]);
 }
 
@@ -245,4 +255,30 @@ fn a_certificate_delegation_is_read_whole() {
     };
     assert_eq!(delegation.delegations[0].secret_name, "wildcard");
     assert_eq!(delegation.delegations[0].target_namespaces, ["a", "*"]);
+}
+
+#[test]
+fn creation_timestamp_is_read_where_there_is_one() {
+    for (metadata, want) in [
+        (json!({"name": "r"}), Created::Unknown),
+        (json!({"name": "r", "creationTimestamp": null}), Created::Unknown),
+        (
+            json!({"name": "r", "creationTimestamp": "1970-01-02T00:00:00Z"}),
+            Created::At(86_400),
+        ),
+        (
+            json!({"name": "r", "creationTimestamp": "1970-01-02T01:00:00.5+01:00"}),
+            Created::At(86_400),
+        ),
+    ] {
+        let mut document = ingress_route(&json!({}));
+        document["metadata"] = metadata;
+        let Object::IngressRoute(read) = reading(document).object else {
+            panic!("no IngressRoute")
+        };
+        assert_eq!(read.created, want);
+    }
+    let mut document = ingress_route(&json!({}));
+    document["metadata"] = json!({"name": "r", "creationTimestamp": "yesterday"});
+    assert!(refusal(document).starts_with("metadata.creationTimestamp: "));
 }

@@ -1,15 +1,15 @@
-//! The objects of a cluster, and what becomes of them.
+//! Watches of a cluster's objects, as batches of changes.
 //!
 //! ```text
 //! a watch of each kind, in each namespace -> [ Listing ] -> object, Reading --+
 //!                                                 |                           v
-//!                                              [ Wanted ]                   Batch -> the engine
+//!                                        [ SecretReferences ]                Batch -> the engine
 //!                                                 v                           ^
-//!           a watch of Secrets' metadata -> the Secrets that routes name -----+
+//!           a watch of Secrets' metadata -> Secrets that routes reference ----+
 //! ```
 //!
-//! The first batch goes out when everything was listed. After that, whatever becomes of the API server, what it last
-//! said holds: a watch that starts anew deletes an object only when a whole new list is without it.
+//! The first batch is sent when everything was listed. After that, the last known state holds even if the API server is
+//! unavailable: a restarted watch deletes an object only when a complete new list lacks it.
 
 mod class;
 mod collector;
@@ -27,7 +27,7 @@ pub use self::{
 pub(crate) use self::retry::Retry;
 
 use self::collector::Collector;
-use crate::status::writer::Order;
+use crate::status::writer::StatusRequest;
 use futures_util::{
     StreamExt,
     stream::{BoxStream, FuturesUnordered, SelectAll},
@@ -46,19 +46,19 @@ use std::{fmt, sync::Arc};
 use switchyard_core::object::{Batch, Kind};
 use tokio::sync::mpsc;
 
-/// Which objects count.
+/// The selection of objects, and the receivers of what watches report.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// None: all of them. The API server is asked for no other.
+    /// The namespaces to watch, all of them if empty. No other namespace is requested from the API server.
     pub namespaces: Vec<String>,
     pub classes: IngressClasses,
-    /// Who is told what the statuses of IngressRoutes say. None: nobody.
-    pub sightings: Option<mpsc::UnboundedSender<Order>>,
-    /// Where it is counted how often a watch broke.
+    /// The receiver of the observed statuses of IngressRoutes, if any.
+    pub sightings: Option<mpsc::UnboundedSender<StatusRequest>>,
+    /// The counters of broken watches.
     pub restarts: Arc<Restarts>,
 }
 
-/// What is watched whole: group, version, plural. Secrets are watched by their metadata.
+/// The kinds that are watched as whole objects: kind, group, version, plural. Secrets are watched by metadata only.
 const WATCHED: [(Kind, &str, &str, &str); 4] = [
     (
         Kind::IngressRoute,
@@ -76,29 +76,29 @@ const WATCHED: [(Kind, &str, &str, &str); 4] = [
     (Kind::EndpointSlice, "discovery.k8s.io", "v1", "endpointslices"),
 ];
 
-/// Events that are taken together, if so many are there.
+/// The maximum number of pending events taken into one batch.
 const TOGETHER: usize = 1024;
 
-/// One watch: of a kind, in a namespace or in all of them.
+/// One watch: a kind, in one namespace or in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) kind: Kind,
     pub(crate) namespace: Option<String>,
 }
 
-/// What a watch told, and which.
+/// An event, with the index of its watch.
 struct Told {
     source: usize,
     event: Result<Seen, watcher::Error>,
 }
 
-/// As far as it was asked for.
+/// An event with whole objects, or with their metadata.
 pub(crate) enum Seen {
     Whole(Event<DynamicObject>),
     Metadata(Event<PartialObjectMeta<Secret>>),
 }
 
-/// Watches until nobody takes batches any longer. The first batch is everything that there is.
+/// Watches until the receiver of batches is dropped. The first batch has all objects.
 pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>) {
     let Options {
         namespaces,
@@ -118,7 +118,7 @@ pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>)
         tokio::select! {
             Some(event) = told.next() => {
                 take(&mut collector, event);
-                // What is there already belongs to the same batch.
+                // Pending events belong to the same batch.
                 for _ in 1..TOGETHER {
                     let Some(Some(event)) = futures_util::FutureExt::now_or_never(told.next()) else { break };
                     take(&mut collector, event);
@@ -131,9 +131,8 @@ pub async fn run(client: Client, options: Options, batches: mpsc::Sender<Batch>)
         }
         let seen = collector.sightings();
         if let Some(sightings) = &sightings {
-            // Who no longer listens need not be told.
-            seen.into_iter()
-                .for_each(|order| sightings.send(order).unwrap_or_default());
+            // A dropped receiver is not an error.
+            seen.into_iter().for_each(|order| drop(sightings.send(order)));
         }
         if let Some(batch) = collector.batch()
             && batches.send(batch).await.is_err()
@@ -195,7 +194,7 @@ fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, 
     }
 }
 
-/// How the API server names a kind. None: only its metadata is watched.
+/// The API resource of a kind; `None` if only its metadata is watched.
 #[must_use]
 pub fn resource(kind: Kind) -> Option<ApiResource> {
     let (_, group, version, plural) = WATCHED.iter().find(|(watched, ..)| *watched == kind)?;

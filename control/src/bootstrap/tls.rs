@@ -1,7 +1,7 @@
-//! How Envoy secures its connection to control: `UpstreamTlsContext` of the xDS cluster.
+//! TLS of Envoy's connection to control: the `UpstreamTlsContext` of the xDS cluster.
 //!
-//! Envoy reads a certificate that stands in the bootstrap once. One that it is told of by a file (SDS) it reads again when
-//! something is moved into the folder that it watches: a volume of Kubernetes moves the link `..data`.
+//! Envoy reads a certificate in the bootstrap only once. One from a file by SDS it reads again when something is moved
+//! into the watched folder: a volume of Kubernetes moves the link `..data`.
 
 use crate::tls_files::TlsFiles;
 use anyhow::{Result, ensure};
@@ -11,13 +11,13 @@ use std::path::Path;
 /// Envoy's side of the connection.
 #[derive(Clone, Debug)]
 pub struct XdsTls {
-    /// Where Envoy finds them.
+    /// The files, with their paths for Envoy.
     files: TlsFiles,
-    /// What control's certificate has to be for.
+    /// The name required in control's certificate.
     server_name: String,
 }
 
-/// The files beside the bootstrap, and the secret that each has: a file may have one only.
+/// The files beside the bootstrap, each with its secret: a file can have only one.
 const CERTIFICATE: (&str, &str) = ("sds-certificate.json", "switchyard-xds-certificate");
 const VALIDATION: (&str, &str) = ("sds-validation.json", "switchyard-xds-validation");
 
@@ -30,16 +30,16 @@ const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls
 impl XdsTls {
     /// # Errors
     ///
-    /// If the certificate and its key are in two folders: Envoy watches one for both.
+    /// If the certificate and its key are in different folders: Envoy watches one for both.
     pub fn new(files: TlsFiles, server_name: String) -> Result<Self> {
         ensure!(
             folder_of(&files.certificate) == folder_of(&files.key),
-            "--xds-cert-file and --xds-key-file: must be in one folder, so that Envoy sees when they change"
+            "--xds-cert-file and --xds-key-file: must be in the same directory, so that Envoy detects changes"
         );
         Ok(Self { files, server_name })
     }
 
-    /// `folder` is where the files of [`Self::secrets`] are.
+    /// The transport socket; `folder` contains the files of [`Self::secrets`].
     pub(super) fn transport_socket(&self, folder: &Path) -> Value {
         json!({
             "name": "envoy.transport_sockets.tls",

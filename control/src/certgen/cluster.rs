@@ -11,10 +11,10 @@ use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Who wrote, in `metadata.managedFields`.
+/// The field manager in `metadata.managedFields`.
 const MANAGER: &str = "switchyard-certgen";
 const TYPE: &str = "kubernetes.io/tls";
-/// How often it is begun anew because another run wrote in between.
+/// The maximum number of attempts, which fail if another run writes in between.
 const TRIES: usize = 10;
 
 /// The Secrets of a namespace.
@@ -23,14 +23,14 @@ pub(super) struct Secrets {
     namespace: String,
 }
 
-/// How a write ended that did not fail.
+/// The result of a write that did not fail.
 enum Written {
     Done,
-    /// Somebody else wrote since it was read.
+    /// Somebody else has written a Secret since it was read.
     Conflict,
 }
 
-/// What is printed: documents of YAML, or one List.
+/// Formats the Secrets, as YAML documents or as one JSON List.
 pub(super) fn print(entries: &[Entry], namespace: &str, format: Format) -> String {
     let holding = |entry: &Entry| Some((entry.role, entry.holding.clone()?));
     let secret = |(role, holding): (Role, Holding)| json!(filled(new(role, namespace), &holding));
@@ -63,7 +63,7 @@ fn new(role: Role, namespace: &str) -> Secret {
     }
 }
 
-/// The Secret with these parts in the place of its own. What else it has stays.
+/// Replaces the parts of a Secret, and keeps its other data.
 fn filled(mut secret: Secret, holding: &Holding) -> Secret {
     let data = secret.data.get_or_insert_default();
     for (name, part) in holding.parts() {
@@ -96,7 +96,7 @@ impl Secrets {
         }
     }
 
-    /// Makes the namespace hold what `plan` says. Answers the Secrets, and what became of them.
+    /// Applies `plan` to the namespace, and returns the Secrets with their outcome.
     pub(super) async fn hold(
         &self,
         plan: impl Fn(&Holdings) -> Result<Vec<Entry>>,
@@ -111,7 +111,7 @@ impl Secrets {
             }
         }
         bail!(
-            "others write the Secrets of {} at the same time, again and again",
+            "the Secrets in namespace {} keep changing: another process writes them, too",
             self.namespace
         )
     }
@@ -151,7 +151,7 @@ impl Secrets {
         self.api.create(&as_manager(), &secret).await.map(drop)
     }
 
-    /// Only if it is what was read still: it has that version.
+    /// Replaces a Secret, unless it was changed since it was read: it carries the resourceVersion.
     async fn replace(&self, role: Role, secret: Secret, holding: &Holding) -> kube::Result<()> {
         let secret = filled(secret, holding);
         self.api

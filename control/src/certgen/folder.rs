@@ -1,4 +1,4 @@
-//! Certificates in a directory: a folder for each role, as a Secret's volume would show it.
+//! Certificates in a directory: a folder for each role, with the files of a Secret's volume.
 
 use super::{
     holding::{CA, CERTIFICATE, Holding, Holdings, KEY, Role},
@@ -12,11 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Of files that hold a key.
+/// The mode of files with a private key.
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 
-/// A directory that has a folder for each role.
+/// A directory with a folder for each role.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
@@ -27,7 +27,7 @@ impl Folder {
         Self(dir)
     }
 
-    /// Makes it hold what `plan` says. Answers the folders, and what became of what is in them.
+    /// Applies `plan` to the directory, and returns the folders with their outcome.
     pub(super) fn hold(
         &self,
         plan: impl FnOnce(&Holdings) -> Result<Vec<Entry>>,
@@ -61,7 +61,7 @@ impl Folder {
     }
 }
 
-/// What a file holds; nothing where there is none. What is no text is no PEM, which is told later.
+/// Reads a file; empty if it does not exist. A file that is not UTF-8 is not PEM, which fails later.
 fn text(path: &Path) -> Result<String> {
     match fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -70,10 +70,11 @@ fn text(path: &Path) -> Result<String> {
     }
 }
 
-/// Each file is put in place whole. Who reads between two of them finds a key that is not the certificate's, and tries
-/// again.
+/// Replaces each file atomically. A reader between two of them finds a key that does not match the certificate, and
+/// tries again.
 fn write(folder: &Path, holding: &Holding) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create the directory {}", folder.display()))?;
     for (name, part) in holding.parts() {
         let path = folder.join(name);
         let mode = if name == KEY { SECRET_MODE } else { PUBLIC_MODE };
@@ -83,8 +84,8 @@ fn write(folder: &Path, holding: &Holding) -> Result<()> {
 }
 
 fn put(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let folder = path.parent().context("a file without a folder")?;
-    // It is made with mode 0600.
+    let folder = path.parent().context("the path has no parent directory")?;
+    // It is created with mode 0600.
     let mut file = tempfile::Builder::new()
         .prefix(".switchyard-")
         .tempfile_in(folder)?;

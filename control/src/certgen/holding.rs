@@ -1,22 +1,21 @@
-//! What is held for each part.
+//! The roles, and the certificate and key of each.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Whose certificate it is. In the order in which they are written: what is to be trusted comes first.
+/// The role of a certificate. The order is that of writing: the CA, which has to be trusted, comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Authority,
-    /// Control's.
+    /// Control.
     Server,
-    /// Envoy's.
+    /// Envoy.
     Client,
 }
 
-/// A certificate and what belongs to it, as a Secret of type `kubernetes.io/tls` has it. All PEM; empty where there is
-/// none.
+/// A certificate with its key and CAs, as in a Secret of type `kubernetes.io/tls`. All in PEM; empty if missing.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Holding {
-    /// Whom to trust: the newest CA, and those before it that have not ended.
+    /// The trusted CAs: the newest, and earlier ones that have not expired.
     pub(super) ca: String,
     pub(super) certificate: String,
     pub(super) key: String,
@@ -24,7 +23,7 @@ pub(super) struct Holding {
 
 pub(super) type Holdings = BTreeMap<Role, Holding>;
 
-/// The names of the parts, of files and of a Secret's `data`.
+/// The names of the parts, as files and in a Secret's `data`.
 pub(super) const CA: &str = "ca.crt";
 pub(super) const CERTIFICATE: &str = "tls.crt";
 pub(super) const KEY: &str = "tls.key";
@@ -66,7 +65,7 @@ impl Holding {
 }
 
 impl fmt::Debug for Holding {
-    /// Without the key: nothing that is printed is to hold one.
+    /// Omits the private key, which must not be printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ca, certificate, key } = self;
         f.debug_struct("Holding")

@@ -1,4 +1,4 @@
-//! Making certificates: ECDSA on P-256, which Envoy and rustls both take, and which cost little at each handshake.
+//! Issues certificates: ECDSA on P-256, which Envoy and rustls both support, and whose handshakes are cheap.
 
 use super::{days, holding::Role};
 use crate::x509;
@@ -11,26 +11,26 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// A CA, able to sign.
+/// A CA with its private key.
 pub(super) struct Authority {
-    /// PEM.
+    /// The certificate, in PEM.
     pub(super) certificate: String,
-    /// PEM.
+    /// The private key, in PEM.
     pub(super) key: String,
     pub(super) until: OffsetDateTime,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate that was made, and its key. Both PEM.
+/// An issued certificate and its key, both in PEM.
 pub(super) struct Issued {
     pub(super) certificate: String,
     pub(super) key: String,
     pub(super) until: OffsetDateTime,
 }
 
-/// For how long a CA is good.
+/// The validity of a CA.
 pub(super) const LIFETIME: Duration = days(3650);
-/// Clocks differ: what is made now is good already where they are behind.
+/// The time by which clocks may differ: certificates are valid from that long ago.
 const SKEW: Duration = Duration::from_secs(60 * 60);
 
 // === impl Authority ===
@@ -50,10 +50,10 @@ impl Authority {
         })
     }
 
-    /// One that was made before.
+    /// Loads an existing CA.
     pub(super) fn read(certificate: &str, key: &str) -> Result<Self> {
         let until = x509::facts(certificate).context("tls.crt")?.until;
-        let pair = KeyPair::from_pem(key).context("tls.key: it holds no private key that can sign")?;
+        let pair = KeyPair::from_pem(key).context("tls.key: contains no private key that can sign")?;
         let issuer = Issuer::from_ca_cert_pem(certificate, pair).context("tls.crt")?;
         Ok(Self {
             certificate: certificate.to_owned(),
@@ -63,7 +63,7 @@ impl Authority {
         })
     }
 
-    /// A certificate of this CA's, which it outlives.
+    /// Issues a certificate, which does not outlive the CA.
     pub(super) fn issue(
         &self,
         role: Role,
@@ -77,7 +77,7 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![purpose(role)];
-        // So that a bundle of several CAs is looked through by key, and not by name.
+        // In a bundle of several CAs, the issuer is then found by key, not by name.
         params.use_authority_key_identifier_extension = true;
         Ok(Issued {
             certificate: params.signed_by(&key, &self.issuer)?.pem(),
@@ -87,7 +87,8 @@ impl Authority {
     }
 }
 
-/// Another for each key: else who meets the certificate of another CA calls it forged, and not unknown.
+/// A name that is unique to the key. With a common name, a certificate of another CA would be reported as forged, not
+/// as of an unknown CA.
 fn name(key: &KeyPair) -> String {
     let digest = Sha256::digest(key.public_key_raw());
     let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
@@ -101,7 +102,7 @@ fn params(
     until: OffsetDateTime,
 ) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(names)
-        .with_context(|| format!("these are no host names or addresses: {}", names.join(", ")))?;
+        .with_context(|| format!("invalid host name or IP address in: {}", names.join(", ")))?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = now - SKEW;
@@ -109,7 +110,7 @@ fn params(
     Ok(params)
 }
 
-/// So that neither side's certificate passes for the other's.
+/// The extended key usage, so that one side's certificate is not accepted for the other's.
 fn purpose(role: Role) -> ExtendedKeyUsagePurpose {
     match role {
         Role::Authority | Role::Server => ExtendedKeyUsagePurpose::ServerAuth,

@@ -1,9 +1,9 @@
-//! What is to be made of what there is.
+//! The plan of a run: the certificates to create, renew or keep.
 //!
-//! Nothing that connects may fail because of it. Each side has its files at its own time: a new certificate has to be
-//! one that the other side takes with the files that it has still. So a CA is renewed long before it ends, and the run
-//! that renews it only has it trusted, beside the one before: that one signs whatever is due then. From the next run on
-//! the new one signs.
+//! No connection may fail because of a run. The sides get their files at different times: each new certificate has to
+//! be accepted by the other side with its old files. So a CA is renewed long before it expires, and the run that renews
+//! it only adds it to the trusted CAs: the old CA signs the certificates of that run. The new CA signs from the next
+//! run on.
 
 use super::{
     holding::{Holding, Holdings, Role},
@@ -15,35 +15,35 @@ use pem::Pem;
 use std::{fmt, time::Duration};
 use time::OffsetDateTime;
 
-/// What is asked for.
+/// The requested certificates.
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
-    /// Of control's certificate: host names and addresses.
+    /// The host names and addresses in control's certificate.
     pub(super) names: Vec<String>,
-    /// Of leaves.
+    /// The validity of leaf certificates.
     pub(super) lifetime: Duration,
     pub(super) mode: Mode,
 }
 
-/// What becomes of what is there.
+/// The treatment of existing certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Keep,
-    /// What ends sooner than that is renewed.
+    /// Renews certificates that expire within a period.
     Renew {
         before: Duration,
     },
-    /// It is as if nothing were there.
+    /// Ignores existing certificates.
     Overwrite,
 }
 
-/// What becomes of one role's.
+/// The outcome for one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) role: Role,
     pub(super) outcome: Outcome,
     pub(super) until: OffsetDateTime,
-    /// What is to be written, if anything is.
+    /// The parts to write, if any.
     pub(super) holding: Option<Holding>,
 }
 
@@ -52,33 +52,33 @@ pub(super) enum Outcome {
     Made,
     Renewed,
     Kept,
-    /// It ended, and nothing asked for its renewal.
+    /// Kept although it has expired, because renewal was not requested.
     KeptEnded,
-    /// Kept, with a new CA to trust.
+    /// Kept, with a new trusted CA.
     Trusting,
 }
 
-/// What a plan is made from.
+/// The input of a plan.
 struct Planner<'p> {
-    /// What counts of what is there.
+    /// The existing certificates that are considered: none in mode `Overwrite`.
     existing: &'p Holdings,
-    /// What is there.
+    /// All existing certificates.
     replaced: &'p Holdings,
     wish: &'p Wish,
     now: OffsetDateTime,
 }
 
-/// The CA that was there, and the one that is made.
+/// The existing CA, and the new one.
 struct Authorities {
     old: Option<Authority>,
     new: Option<Authority>,
 }
 
-/// What becomes of each role's, in the order in which it is to be written.
+/// Plans the outcome for each role, in the order of writing.
 ///
 /// # Errors
 ///
-/// If what is there cannot be read, or cannot sign what is asked for.
+/// If existing certificates cannot be parsed, or the existing CA cannot sign the requested ones.
 pub(super) fn plan(existing: &Holdings, wish: &Wish, now: OffsetDateTime) -> Result<Vec<Entry>> {
     let none = Holdings::new();
     let planner = Planner {
@@ -117,7 +117,7 @@ impl Planner<'_> {
         Ok(entries)
     }
 
-    /// Whether a leaf is to be made.
+    /// Returns true if a leaf has to be issued.
     fn is_due(&self, role: Role) -> Result<bool> {
         let Some(holding) = self.existing.get(&role) else {
             return Ok(true);
@@ -130,7 +130,7 @@ impl Planner<'_> {
         Ok(facts.until <= self.now + before || self.wish.names.iter().any(lacks))
     }
 
-    /// The CA that is there, and a new one if it is needed.
+    /// The existing CA, and a new one if it is needed.
     fn authorities(&self, signs: bool) -> Result<Authorities> {
         let old = self.existing.get(&Role::Authority);
         let old = old.map(|Holding { certificate, key, .. }| Authority::read(certificate, key));
@@ -143,13 +143,13 @@ impl Planner<'_> {
         Ok(Authorities { old, new })
     }
 
-    /// Whether a CA is to be renewed: before it could end sooner than what it signs.
+    /// Returns true if a CA has to be renewed, so that it does not expire before its certificates.
     fn ends_too_soon(&self, authority: &Authority, signs: bool) -> Result<bool> {
         match self.wish.mode {
             Mode::Renew { before } => Ok(authority.until <= self.now + self.wish.lifetime + before),
             _ if signs && authority.until <= self.now => {
                 bail!(
-                    "the CA ended on {}: --renew-before renews it",
+                    "the CA expired on {}: renew it with --renew-before",
                     authority.until.date()
                 )
             }
@@ -157,14 +157,14 @@ impl Planner<'_> {
         }
     }
 
-    /// All CAs that are to be trusted: the newest first, and those that were trusted and have not ended.
+    /// The CAs to trust: the newest first, then those that were trusted and have not expired.
     fn trusted(&self, authorities: &Authorities) -> Result<Vec<Pem>> {
         let mut trusted = match authorities.newest() {
             Some(newest) => x509::certificates(&newest.certificate)?,
             None => Vec::new(),
         };
         for (role, Holding { ca, .. }) in self.existing {
-            // A Secret of others may have none.
+            // A Secret that somebody else made may have none.
             for block in x509::certificates(ca).unwrap_or_default() {
                 let ended = x509::facts_of(&block).with_context(|| broken(*role))?.until <= self.now;
                 if !ended && !trusted.contains(&block) {
@@ -200,7 +200,7 @@ impl Planner<'_> {
             Role::Authority | Role::Client => &[],
         };
         let signer = authorities.signer(self.now + self.wish.mode.margin());
-        let signer = signer.context("there is no CA")?;
+        let signer = signer.context("no CA to sign with")?;
         let Issued {
             certificate,
             key,
@@ -218,9 +218,9 @@ impl Planner<'_> {
         })
     }
 
-    /// A leaf that stays. It is written nevertheless if the newest CA is not among those that it comes with.
+    /// Keeps a leaf. It is written all the same if its trusted CAs lack the newest one.
     fn keep(&self, role: Role, authorities: &Authorities, trusted: &[Pem]) -> Result<Entry> {
-        let holding = self.existing.get(&role).context("it is there")?;
+        let holding = self.existing.get(&role).context("no certificate to keep")?;
         let until = facts(role, holding)?.until;
         let known = x509::certificates(&holding.ca).unwrap_or_default();
         let newest = authorities.newest().and_then(|_| trusted.first());
@@ -266,7 +266,7 @@ fn facts(role: Role, Holding { certificate, .. }: &Holding) -> Result<x509::Fact
 
 fn broken(role: Role) -> String {
     format!(
-        "what there is for {} cannot be used (--overwrite makes everything anew)",
+        "the existing {} cannot be used (--overwrite replaces everything)",
         role.secret()
     )
 }
@@ -274,7 +274,7 @@ fn broken(role: Role) -> String {
 // === impl Mode ===
 
 impl Mode {
-    /// How much longer than now a certificate has to be good not to be due.
+    /// The remaining validity below which a certificate is due.
     fn margin(self) -> Duration {
         match self {
             Self::Renew { before } => before,
@@ -290,7 +290,7 @@ impl Authorities {
         self.new.as_ref().or(self.old.as_ref())
     }
 
-    /// The one that everybody trusts already, unless what it signs would be due at once.
+    /// The CA that signs: the one that both sides trust already, unless its certificates would be due at once.
     fn signer(&self, due: OffsetDateTime) -> Option<&Authority> {
         let old = self.old.as_ref().filter(|old| old.until > due);
         old.or(self.new.as_ref())
@@ -303,14 +303,11 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.until.date();
         match self.outcome {
-            Outcome::Made => write!(f, "made, good until {date}"),
-            Outcome::Renewed => write!(f, "renewed, good until {date}"),
-            Outcome::Kept => write!(f, "kept as it is, good until {date}"),
-            Outcome::KeptEnded => write!(
-                f,
-                "kept as it is, but it ENDED on {date}: renew it with --renew-before"
-            ),
-            Outcome::Trusting => write!(f, "kept, and trusts the new CA too; good until {date}"),
+            Outcome::Made => write!(f, "created, valid until {date}"),
+            Outcome::Renewed => write!(f, "renewed, valid until {date}"),
+            Outcome::Kept => write!(f, "kept, valid until {date}"),
+            Outcome::KeptEnded => write!(f, "kept, but EXPIRED on {date}: renew it with --renew-before"),
+            Outcome::Trusting => write!(f, "kept, with the new CA in ca.crt; valid until {date}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, str::FromStr};
 use switchyard_xds::explain::{Canaries, Request, Unclear};
 
-/// What is asked, parameter by parameter. But for headers and canaries, each is there once.
+/// The parameters of a query. All but headers and canaries may occur only once.
 #[derive(Debug, Default)]
 struct Query<'q> {
     host: Option<&'q str>,
@@ -15,32 +15,32 @@ struct Query<'q> {
     canaries: Vec<&'q str>,
 }
 
-/// What is wrong with it.
+/// An error in a query.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("{0:?} is no parameter: there are host, path, method, header, https, clientIP and canary")]
+    #[error("unknown parameter {0:?}; expected host, path, method, header, https, clientIP or canary")]
     Unknown(String),
-    #[error("{0} is there twice")]
+    #[error("duplicate parameter {0}")]
     Twice(&'static str),
-    #[error("host: say which, such as host=www.example.com&path=/cart")]
+    #[error("host: missing, for example host=www.example.com&path=/cart")]
     NoHost,
-    #[error("host: {0:?} has a path: that is a parameter of its own")]
+    #[error("host: {0:?} contains a path: use the parameter path")]
     HostWithPath(String),
-    #[error("path: {0:?} does not begin with /")]
+    #[error("path: {0:?} does not start with /")]
     Path(String),
-    #[error("{0}: {1:?} is neither true nor false")]
+    #[error("{0}: {1:?} is not true or false")]
     Truth(&'static str, String),
-    #[error("clientIP: {0:?} is no address")]
+    #[error("clientIP: {0:?} is not an IP address")]
     Address(String),
     #[error(transparent)]
     Unclear(#[from] Unclear),
 }
 
-/// The request that is asked about.
+/// Parses the request to explain.
 ///
 /// # Errors
 ///
-/// If it is none, or it is not known what is asked.
+/// If a parameter is missing, unknown, repeated or invalid.
 pub fn request(pairs: &[(String, String)]) -> Result<Request, Fault> {
     let Query {
         host,
@@ -168,24 +168,27 @@ mod tests {
         for (query, want) in [
             (
                 "path=/",
-                "host: say which, such as host=www.example.com&path=/cart",
+                "host: missing, for example host=www.example.com&path=/cart",
             ),
             (
                 "host=a&hots=b",
-                "\"hots\" is no parameter: there are host, path, method, header, https, clientIP and canary",
+                "unknown parameter \"hots\"; expected host, path, method, header, https, clientIP or canary",
             ),
-            ("host=a&host=b", "host is there twice"),
+            ("host=a&host=b", "duplicate parameter host"),
             (
                 "host=a/b",
-                "host: \"a/b\" has a path: that is a parameter of its own",
+                "host: \"a/b\" contains a path: use the parameter path",
             ),
-            ("host=a&path=b", "path: \"b\" does not begin with /"),
-            ("host=a&https=yes", "https: \"yes\" is neither true nor false"),
+            ("host=a&path=b", "path: \"b\" does not start with /"),
+            ("host=a&https=yes", "https: \"yes\" is not true or false"),
             (
                 "host=a&canary=1",
                 "canary: \"1\" is neither true nor false, nor an IngressRoute, NAMESPACE/NAME",
             ),
-            ("host=a&clientIP=1.2.3", "clientIP: \"1.2.3\" is no address"),
+            (
+                "host=a&clientIP=1.2.3",
+                "clientIP: \"1.2.3\" is not an IP address",
+            ),
             ("host=a&method=G T", "\"G T\" is no method, such as GET"),
             ("host=a b", "\"a b\" is no host name, nor an address"),
         ] {

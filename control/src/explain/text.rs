@@ -1,4 +1,4 @@
-//! An explanation for people, in lines.
+//! The text form of an explanation, for people.
 
 use crate::paint::{Paint, Style};
 use switchyard_xds::explain::{
@@ -6,14 +6,14 @@ use switchyard_xds::explain::{
     Setting, Upstream,
 };
 
-/// Lines of an explanation.
+/// A printer of an explanation's lines.
 struct Printer<'a> {
     policies: &'a [Part],
     paint: Paint,
     text: String,
 }
 
-/// All of it.
+/// Formats an explanation.
 pub(super) fn of(explanation: &Explanation, paint: Paint) -> String {
     let Explanation {
         request,
@@ -53,7 +53,7 @@ pub(super) fn of(explanation: &Explanation, paint: Paint) -> String {
 // === impl Printer ===
 
 impl Printer<'_> {
-    /// With where it stands.
+    /// Prints a line, with its place if there is one.
     fn line(&mut self, depth: usize, said: &str, place: Option<&Place>) {
         let indent = "  ".repeat(depth);
         let place = place.and_then(where_it_stands);
@@ -70,6 +70,8 @@ impl Printer<'_> {
             authority,
             path,
             client_ip,
+            // Printed in JSON only: for programs, and to look into Envoy.
+            route_configuration: _,
         }: &Asked,
     ) {
         self.line(
@@ -79,7 +81,8 @@ impl Printer<'_> {
         );
     }
 
-    /// Each delegation is told two steps further in than what delegates: its route is in between.
+    /// Prints a link of the delegation chain, indented by two steps more than its parent, since the route is in
+    /// between.
     fn link(
         &mut self,
         Link {
@@ -108,7 +111,7 @@ impl Printer<'_> {
         };
         let rewritten = rewrite.as_ref().map(|to| match delegates {
             true => format!(" (as {to})"),
-            false => format!(" (asked for as {to})"),
+            false => format!(" (rewritten to {to})"),
         });
         self.line(
             depth + 1,
@@ -118,7 +121,7 @@ impl Printer<'_> {
         self.parts(&format!("{ingress_route} route {prefix}"), depth + 2);
     }
 
-    /// Nothing where it asks nothing.
+    /// Prints a level, if it has policies.
     fn level(&mut self, level: &str, called: &str, depth: usize) {
         if self.policies.iter().any(|part| part.level == level) {
             self.line(depth, called, None);
@@ -167,6 +170,7 @@ impl Printer<'_> {
             name,
             percent,
             others,
+            without_effect,
         }: &Chosen,
     ) -> String {
         let name = name.as_deref().unwrap_or_default();
@@ -182,9 +186,13 @@ impl Printer<'_> {
             [] => String::new(),
             others => format!(", not {}", others.join(", ")),
         };
-        let others = self.paint.text(Style::Faint, others);
+        let idle = match &**without_effect {
+            [] => String::new(),
+            fields => format!("; no effect while their branch is active: {}", fields.join(", ")),
+        };
+        let rest = self.paint.text(Style::Faint, others + &idle);
         format!(
-            "{}{}{others}",
+            "{}{}{rest}",
             self.paint.text(style, said),
             share.unwrap_or_default()
         )
@@ -244,11 +252,11 @@ impl Printer<'_> {
     }
 }
 
-/// The last line, where what it is about stands, and what is wrong beside.
+/// The last line, its place, and further errors.
 fn in_the_end(outcome: &Outcome) -> (String, Option<&Place>, &[Fault]) {
     let alone = |said| (said, None, &[][..]);
     match outcome {
-        Outcome::Forward { upstreams, path, .. } => alone(format!("{}, asked for {path}", shares(upstreams))),
+        Outcome::Forward { upstreams, path, .. } => alone(format!("{}, path {path}", shares(upstreams))),
         Outcome::Respond { status, why, faults } => {
             let (place, faults) = beside(why, faults);
             (format!("{status}: {why}"), place, faults)
@@ -260,7 +268,7 @@ fn in_the_end(outcome: &Outcome) -> (String, Option<&Place>, &[Fault]) {
             part,
             place,
         } => (format!("{status}: {level} {part}: {why}"), Some(place), &[][..]),
-        Outcome::Preflight { status } => alone(format!("{status}: the page may send it")),
+        Outcome::Preflight { status } => alone(format!("{status}: preflight allowed")),
         Outcome::Redirect { status, location } => alone(format!("{status} to {location}")),
         Outcome::Proxy { upstreams, decrypts } => {
             let how = if *decrypts { "decrypted" } else { "as they are" };
@@ -273,7 +281,7 @@ fn in_the_end(outcome: &Outcome) -> (String, Option<&Place>, &[Fault]) {
     }
 }
 
-/// A fault that is the reason itself is not told again.
+/// Leaves out an error that is the reason itself, which is not printed twice.
 fn beside<'f>(why: &str, faults: &'f [Fault]) -> (Option<&'f Place>, &'f [Fault]) {
     match faults {
         [only] if only.message == why => (Some(&only.place), &[]),
@@ -281,7 +289,7 @@ fn beside<'f>(why: &str, faults: &'f [Fault]) -> (Option<&'f Place>, &'f [Fault]
     }
 }
 
-/// A line of a file; else a field of an IngressRoute, which a whole IngressRoute needs not be told by.
+/// The line of a file, or else the field of an IngressRoute; `None` for a whole IngressRoute without a file.
 fn where_it_stands(place: &Place) -> Option<String> {
     let Place {
         ingress_route,

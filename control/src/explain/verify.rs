@@ -6,7 +6,8 @@ use aws_lc_rs::signature::{
 };
 use switchyard_policy::config::policy::Algorithm;
 
-/// Whether `signature` is of `text`, by the key `spki`. The others the filter verifies itself.
+/// Returns true if `signature` is a signature of `text` by the key `spki`. False for algorithms that the filter
+/// verifies itself.
 pub(super) fn verifies(algorithm: Algorithm, spki: &[u8], text: &[u8], signature: &[u8]) -> bool {
     let verification: &'static dyn VerificationAlgorithm = match algorithm {
         Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,

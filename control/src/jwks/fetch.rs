@@ -1,107 +1,102 @@
-//! One fetch of one set of keys.
+//! The fetch of a key set.
 
-use super::addresses::Addresses;
+use crate::cache::Fetched;
 use anyhow::{Context, Result as Anyhow};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Uri,
     body::Incoming,
-    client::conn::http1,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, HOST, USER_AGENT},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        self, Client,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::TokioExecutor,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, pem::PemObject},
 };
 use std::{
+    error::Error,
     io,
     net::{IpAddr, SocketAddr},
     path::Path,
+    pin::Pin,
     sync::Arc,
-    time::Duration,
+    task::{self, Poll},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use switchyard_core::jwks::{self, JwksError};
-use switchyard_policy::config::policy::Key;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
-    time::timeout,
+use switchyard_core::{
+    address::AddressRule,
+    jwks::{self, JwksError, KeySet},
+    object::FetchedKeys,
 };
-use tokio_rustls::TlsConnector;
+use tokio::{net::lookup_host, time::timeout};
+use tower_service::Service;
 use tracing::warn;
 
-/// From looking the name up to the last byte.
+/// The timeout of a fetch, from the DNS lookup to the last byte.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Fetches sets of keys.
+/// A fetcher of key sets.
 pub(super) struct Fetcher {
-    addresses: Addresses,
-    tls: TlsConnector,
+    addresses: Arc<AddressRule>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
 }
 
-/// What an issuer answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fetched {
-    pub(super) keys: Vec<Key>,
-    /// For how long it says that they are good.
-    pub(super) max_age: Option<Duration>,
+/// The system's resolver, without the addresses that the rule forbids.
+#[derive(Clone, Debug)]
+struct Resolver {
+    addresses: Arc<AddressRule>,
 }
 
-/// Why there are no keys. It is shown in the statuses of IngressRoutes, and tells nothing of an answer but its status code,
-/// and what it lacks to be a set of keys.
+/// The reason why a fetch failed. It is shown in the statuses of IngressRoutes, so it reveals nothing of an answer but
+/// its status code, and the reason why it is not a key set.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    #[error("this is not a URI of http or https with a host, and without user and password")]
+    #[error("must be an http or https URI with a host, and without user and password")]
     Uri,
     #[error("the host cannot be resolved")]
     Resolve,
     #[error(
-        "{0} is not an address that control fetches from: it is special to its machine; --jwks-allow-addresses allows it"
+        "{0} is a loopback, link-local or otherwise restricted address; --jwks-allow-addresses permits it"
     )]
     Forbidden(IpAddr),
     #[error("cannot connect: {0}")]
     Connect(io::ErrorKind),
     #[error("the certificate is not trusted: {0}; --jwks-ca-file adds CAs")]
     Certificate(rustls::CertificateError),
-    #[error("TLS fails")]
+    #[error("TLS handshake failed")]
     Tls,
-    #[error("no whole answer within {LONGEST:?}")]
+    #[error("no complete response within {LONGEST:?}")]
     TimedOut,
-    #[error("the connection ends before the answer does")]
+    #[error("the connection was closed before the response was complete")]
     Broken,
-    #[error("answers {0}, a redirect, which is not followed: name where the keys are")]
+    #[error("status {0}, a redirect, which is not followed: use its target as URI")]
     Redirect(u16),
-    #[error("answers {0}")]
+    #[error("status {0}")]
     Status(u16),
-    #[error("answers in an encoding that was not asked for")]
+    #[error("unsupported content-encoding")]
     Encoding,
     #[error(transparent)]
     Keys(#[from] JwksError),
 }
 
-/// Where a URI leads.
-struct Target {
-    host: String,
-    port: u16,
-    secure: bool,
-    /// The value of `Host`.
-    authority: String,
-    /// The path, with the query.
-    path: String,
-}
-
 // === impl Fetcher ===
 
 impl Fetcher {
-    /// Trusts the CAs that this system trusts, and those in the file.
-    pub(super) fn new(addresses: Addresses, ca_file: Option<&Path>) -> Anyhow<Self> {
+    /// Creates a fetcher that trusts the CAs of this system, and those in the file.
+    pub(super) fn new(addresses: AddressRule, ca_file: Option<&Path>) -> Anyhow<Self> {
         let mut roots = RootCertStore::empty();
         let system = rustls_native_certs::load_native_certs();
         for error in system.errors {
-            warn!(%error, "Some CAs of this system cannot be read");
+            warn!(%error, "Cannot load some CA certificates of this system");
         }
         roots.add_parsable_certificates(system.certs);
         if let Some(file) = ca_file {
@@ -115,44 +110,43 @@ impl Fetcher {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self {
-            addresses,
-            tls: TlsConnector::from(Arc::new(config)),
-        })
+        let addresses = Arc::new(addresses);
+        let mut http = HttpConnector::new_with_resolver(Resolver {
+            addresses: addresses.clone(),
+        });
+        http.enforce_http(false);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(https);
+        Ok(Self { addresses, client })
     }
 
-    pub(super) async fn fetch(&self, uri: &str) -> Result<Fetched, FetchError> {
-        let target = Target::new(uri)?;
-        timeout(LONGEST, self.get(&target))
+    pub(super) async fn fetch(&self, uri: &str) -> Result<Fetched<FetchedKeys>, FetchError> {
+        let uri = target(uri)?;
+        // An address literal is not resolved.
+        if let Ok(address) = uri.host().unwrap_or_default().trim_matches(['[', ']']).parse() {
+            self.addresses
+                .check(address)
+                .map_err(|_| FetchError::Forbidden(address))?;
+        }
+        timeout(LONGEST, self.get(uri))
             .await
             .map_err(|_| FetchError::TimedOut)?
     }
 
-    async fn get(&self, target: &Target) -> Result<Fetched, FetchError> {
-        let stream = self.connect(target).await?;
-        if !target.secure {
-            return ask(stream, target).await;
-        }
-        let name = ServerName::try_from(target.host.clone()).map_err(|_| FetchError::Uri)?;
-        let stream = self
-            .tls
-            .connect(name, stream)
-            .await
-            .map_err(|error| refusal(&error))?;
-        ask(stream, target).await
-    }
-
-    /// To the first address that answers, of those that may be connected to.
-    async fn connect(&self, Target { host, port, .. }: &Target) -> Result<TcpStream, FetchError> {
-        let addresses = lookup_host((host.as_str(), *port))
-            .await
-            .map_err(|_| FetchError::Resolve)?;
-        let (allowed, forbidden): (Vec<_>, Vec<_>) =
-            addresses.partition(|address| self.addresses.allow(address.ip()));
-        if let ([], [forbidden, ..]) = (&allowed[..], &forbidden[..]) {
-            return Err(FetchError::Forbidden(forbidden.ip()));
-        }
-        connect(&allowed).await
+    async fn get(&self, uri: Uri) -> Result<Fetched<FetchedKeys>, FetchError> {
+        let request = Request::get(uri)
+            .header(ACCEPT, "application/jwk-set+json, application/json")
+            .header(USER_AGENT, concat!("switchyard/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::new())
+            .map_err(|_| FetchError::Uri)?;
+        let response = self.client.request(request).await;
+        read(response.map_err(|error| FetchError::from(&error))?).await
     }
 }
 
@@ -164,49 +158,67 @@ impl std::fmt::Debug for Fetcher {
     }
 }
 
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, FetchError> {
-    let mut last = FetchError::Resolve;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = FetchError::Connect(error.kind()),
+// === impl Resolver ===
+
+impl Resolver {
+    async fn resolve(self, name: Name) -> Result<std::vec::IntoIter<SocketAddr>, FetchError> {
+        let found = lookup_host((name.as_str(), 0)).await;
+        let found = found.map_err(|_| FetchError::Resolve)?;
+        let (allowed, forbidden): (Vec<_>, Vec<_>) =
+            found.partition(|address| self.addresses.check(address.ip()).is_ok());
+        match (&allowed[..], &forbidden[..]) {
+            ([], [forbidden, ..]) => Err(FetchError::Forbidden(forbidden.ip())),
+            _ => Ok(allowed.into_iter()),
         }
     }
-    Err(last)
 }
 
-/// rustls tells in its own errors what is wrong with a certificate.
-fn refusal(error: &io::Error) -> FetchError {
-    let inner = error.get_ref().and_then(|error| error.downcast_ref());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(error)) => FetchError::Certificate(error.clone()),
-        _ => FetchError::Tls,
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, FetchError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), FetchError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(self.clone().resolve(name))
     }
 }
 
-async fn ask<S>(stream: S, target: &Target) -> Result<Fetched, FetchError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| FetchError::Broken)?;
-    // What goes wrong in it, who waits for the answer is told; it ends with the answer, or when nobody waits.
-    tokio::spawn(async move { connection.await.unwrap_or_default() });
-    let request = Request::get(&target.path)
-        .header(HOST, &target.authority)
-        .header(ACCEPT, "application/jwk-set+json, application/json")
-        .header(USER_AGENT, concat!("switchyard/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| FetchError::Uri)?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|_| FetchError::Broken)?;
-    read(response).await
+// === impl FetchError ===
+
+impl From<&legacy::Error> for FetchError {
+    fn from(error: &legacy::Error) -> Self {
+        if error.is_connect() {
+            error.source().and_then(Self::of_cause).unwrap_or(Self::Tls)
+        } else {
+            Self::Broken
+        }
+    }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Fetched, FetchError> {
+impl FetchError {
+    /// The error of this kind, of TLS or of the socket that libraries have wrapped.
+    fn of_cause(cause: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(Self::Forbidden(address)) = cause.downcast_ref() {
+            return Some(Self::Forbidden(*address));
+        }
+        match (cause.downcast_ref(), cause.downcast_ref::<io::Error>()) {
+            (Some(rustls::Error::InvalidCertificate(error)), _) => Some(Self::Certificate(error.clone())),
+            (Some(_), _) => Some(Self::Tls),
+            (None, Some(error)) => match error.get_ref() {
+                Some(inner) => Self::of_cause(inner),
+                None => Some(Self::Connect(error.kind())),
+            },
+            (None, None) if cause.is::<Self>() => Some(Self::Resolve),
+            (None, None) => cause.source().and_then(Self::of_cause),
+        }
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Fetched<FetchedKeys>, FetchError> {
     let status = response.status();
     if status.is_redirection() {
         return Err(FetchError::Redirect(status.as_u16()));
@@ -230,11 +242,17 @@ async fn read(response: Response<Incoming>) -> Result<Fetched, FetchError> {
             FetchError::Broken
         }
     })?;
-    let keys = jwks::parse(&body.to_bytes())?;
-    Ok(Fetched { keys, max_age })
+    let KeySet { keys, left_out } = jwks::parse(&body.to_bytes())?;
+    let fetched = SystemTime::now().duration_since(UNIX_EPOCH);
+    let value = FetchedKeys {
+        keys,
+        left_out,
+        fetched: fetched.unwrap_or_default().as_secs(),
+    };
+    Ok(Fetched { value, max_age })
 }
 
-/// RFC 9111, 5.2.2.1.
+/// The `max-age` of an answer (RFC 9111, 5.2.2.1).
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all(CACHE_CONTROL).into_iter();
     let directives = values
@@ -249,32 +267,21 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     ages.next()
 }
 
-// === impl Target ===
-
-impl Target {
-    fn new(uri: &str) -> Result<Self, FetchError> {
-        let uri: Uri = uri.parse().map_err(|_| FetchError::Uri)?;
-        let secure = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(FetchError::Uri),
-        };
-        let authority = uri.authority().ok_or(FetchError::Uri)?;
-        let host = authority.host().trim_matches(['[', ']']);
-        if host.is_empty() || authority.as_str().contains('@') {
-            return Err(FetchError::Uri);
-        }
-        let path = uri.path_and_query().map_or("", |path| path.as_str());
-        // A request line has a path, also where the URI begins with its query (RFC 9112, 3.2.1).
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        Ok(Self {
-            host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
-            secure,
-            authority: authority.to_string(),
-            path: format!("{slash}{path}"),
-        })
+/// Parses a URI of http or https, without user and password.
+fn target(uri: &str) -> Result<Uri, FetchError> {
+    let uri: Uri = uri.parse().map_err(|_| FetchError::Uri)?;
+    let authority = uri.authority().ok_or(FetchError::Uri)?;
+    let is_http = matches!(uri.scheme_str(), Some("https" | "http"));
+    if !is_http || authority.host().trim_matches(['[', ']']).is_empty() || authority.as_str().contains('@') {
+        return Err(FetchError::Uri);
     }
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    // A request line has a path, even if the URI has only a query (RFC 9112, 3.2.1).
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path = format!("{slash}{path}");
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(path.parse().map_err(|_| FetchError::Uri)?);
+    Uri::from_parts(parts).map_err(|_| FetchError::Uri)
 }
 
 #[cfg(test)]

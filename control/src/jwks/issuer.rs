@@ -1,4 +1,4 @@
-//! A server of JWKS for tests, that says what it is told to say, byte by byte.
+//! A JWKS server for tests, whose answers are set byte by byte.
 
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// A P-256 key (RFC 7517, A.1), under another name.
+/// A key set with a P-256 key (RFC 7517, A.1), under the given `kid`.
 pub(super) fn key_set(kid: &str) -> String {
     format!(
         r#"{{"keys": [{{"kty": "EC", "crv": "P-256", "use": "sig", "kid": "{kid}",
@@ -24,7 +24,7 @@ pub(super) fn key_set(kid: &str) -> String {
     )
 }
 
-/// A whole answer.
+/// A complete answer.
 pub(super) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into()
@@ -34,7 +34,7 @@ pub(super) fn ok(kid: &str) -> Vec<u8> {
     answer("200 OK", "", &key_set(kid))
 }
 
-/// It runs until the test ends.
+/// A server that runs until the test ends.
 pub(super) struct IssuerServer {
     pub(super) address: SocketAddr,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
@@ -49,7 +49,7 @@ impl IssuerServer {
         Self::start_with(answer, None).await
     }
 
-    /// Over TLS, and the PEM of the CA.
+    /// Starts a server with TLS, and returns it with the PEM of its CA.
     pub(super) async fn start_tls(answer: Vec<u8>) -> (Self, String) {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new([]).unwrap();
@@ -103,7 +103,7 @@ impl IssuerServer {
         server
     }
 
-    /// None: it closes connections without an answer.
+    /// Sets the answer; `None` closes connections without one.
     pub(super) fn say(&self, answer: Option<Vec<u8>>) {
         *self.answer.lock().unwrap() = answer;
     }
@@ -116,13 +116,13 @@ impl IssuerServer {
         self.connections.load(Relaxed)
     }
 
-    /// Their heads, in lower case.
+    /// The heads of the requests, in lower case.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-/// Keeps the connection when it has said all: only who knows the length knows that it is all.
+/// Answers one request, and keeps the connection open: the client has to find the end of the answer by its length.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     answer: &Mutex<Option<Vec<u8>>>,
@@ -137,6 +137,6 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let answer = answer.lock().unwrap().clone()?;
     stream.write_all(&answer).await.ok()?;
     stream.flush().await.ok()?;
-    // Until the other side goes.
+    // Until the client closes the connection.
     stream.read_to_end(&mut Vec::new()).await.ok().map(|_| ())
 }

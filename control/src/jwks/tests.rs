@@ -1,4 +1,4 @@
-//! From a source to the engine, with an issuer in between.
+//! Tests of the way from a source to the engine, with an issuer in between.
 
 use super::{
     issuer::{IssuerServer, ok},
@@ -8,9 +8,10 @@ use std::time::Duration;
 use switchyard_core::{
     Name,
     ingressroute::{Spec, VirtualHost, policy},
+    object::{Created, UnknownFields},
 };
 
-/// What the tests wait for comes in about a second.
+/// A timeout for events that take about a second.
 const LONG: Duration = Duration::from_secs(20);
 
 fn arguments() -> JwksArgs {
@@ -45,7 +46,7 @@ impl World {
         self.source.send(batch).await.unwrap();
     }
 
-    /// The next that the engine is told of the set, whatever else it is told.
+    /// The next key set that the engine gets, skipping other objects.
     async fn told(&mut self) -> Result<String, String> {
         let told = async {
             loop {
@@ -64,29 +65,30 @@ impl World {
             .expect("the engine is told")
     }
 
-    /// What it is told until that is this.
+    /// Waits until the engine gets `want`.
     async fn told_at_last(&mut self, want: &Result<String, String>) {
         while self.told().await != *want {}
     }
 }
 
-/// It trusts keys for a second after they were got, so they are got twice as often.
+/// An IngressRoute that trusts keys for a second after a fetch, so that they are fetched twice as often.
 fn route(uri: &str) -> Object {
     let jwks = policy::Jwks {
         uri: uri.to_owned(),
         max_stale_seconds: Some(1),
         ..policy::Jwks::default()
     };
-    let auth = policy::Auth {
+    let auth = Auth {
         jwt: Some(policy::Jwt {
             jwks,
             ..policy::Jwt::default()
         }),
-        ..policy::Auth::default()
+        ..Auth::default()
     };
-    Object::IngressRoute(IngressRoute {
+    Object::from(IngressRoute {
         name: Name::new("default", "r"),
         generation: 1,
+        created: Created::Unknown,
         spec: Spec {
             virtualhost: Some(VirtualHost {
                 auth: vec![auth],
@@ -94,6 +96,7 @@ fn route(uri: &str) -> Object {
             }),
             ..Spec::default()
         },
+        unknown: UnknownFields::default(),
     })
 }
 
@@ -111,7 +114,7 @@ async fn keys_rotate_and_an_outage_does_not_take_the_last_ones() {
         while issuer.connections() < before + 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // What it is told meanwhile is of before.
+        // Batches that come meanwhile are from before.
         while let Ok(batch) = world.engine.try_recv() {
             let failed = |object: &Object| matches!(object, Object::Jwks(set) if set.keys.is_err());
             assert!(!batch.applied.iter().any(failed), "{batch:?}");
@@ -150,7 +153,7 @@ fn who_only_looks_assumes_the_sets() {
     let Object::IngressRoute(route) = route("https://a.com/jwks") else {
         panic!("no IngressRoute");
     };
-    let assumed = assume([&route]);
+    let assumed = assume([&*route]);
     let [Object::Jwks(set)] = &assumed[..] else {
         panic!("{assumed:?}");
     };

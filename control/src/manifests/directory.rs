@@ -1,6 +1,6 @@
 //! The files of a directory, as last read.
 
-use super::{Entry, Places, Problem, Severity, file};
+use super::{Diagnostic, Entry, Severity, SourceLocations, file};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -10,52 +10,52 @@ use std::{
 };
 use switchyard_core::{ObjectId, object::Batch};
 
-/// The largest file that is read, in bytes.
+/// The maximum size of a file, in bytes.
 const LARGEST: u64 = 64 << 20;
-/// For how long a file must be away, or be empty, before that counts. Some editors move a file away before they write
-/// it anew, and writing begins with emptying.
+/// The time for which a file must be missing or empty before that counts. Some editors move a file away before they
+/// write it again, and a write begins with truncation.
 const GRACE: Duration = Duration::from_millis(500);
-/// For how long a file that was found changed by looking alone must have been left in peace: it may be half written.
+/// The time since the last write to a file that is found changed by polling: it may be half written before.
 const SETTLED: Duration = Duration::from_secs(1);
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// A directory of manifests. Folders in it are not looked into; links to files are followed.
+/// A directory of manifests. Folders in it are not read; links to files are followed.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    /// By file name.
+    /// The files by name.
     files: BTreeMap<Arc<str>, Kept>,
-    /// The files that an object stands in. The first by name counts.
-    places: BTreeMap<ObjectId, BTreeSet<Arc<str>>>,
-    /// The same of IngressRoutes, for others.
-    published: Places,
-    /// Files that are away or empty, and since when.
+    /// The files that contain each object. The first by name is in effect.
+    locations: BTreeMap<ObjectId, BTreeSet<Arc<str>>>,
+    /// The locations of IngressRoutes, shared with others.
+    published: SourceLocations,
+    /// Files that are missing or empty, with the time since when.
     doubtful: BTreeMap<Arc<str>, Instant>,
-    /// Why the directory could not be listed the last time.
-    unlisted: Option<Problem>,
+    /// The error of the last listing of the directory, if it failed.
+    unlisted: Option<Diagnostic>,
 }
 
-/// Which files to look at, and how much to trust what is seen.
+/// The files to look at, by the reason to look.
 #[derive(Debug)]
 pub enum Look {
-    /// These have changed, and were closed.
+    /// Files that were changed and closed.
     Told(BTreeSet<Arc<str>>),
-    /// Something has changed: those that look different have.
+    /// All files, because of a change: files that look different have changed.
     Everything,
-    /// It is time: those that look different have changed, and may be half written.
+    /// All files, by polling: files that look different have changed, and may be half written.
     Poll,
 }
 
-/// A file's last good state, and what is wrong with it now.
+/// A file's last good state, and its current diagnostics.
 #[derive(Debug, Default)]
 struct Kept {
     signature: Option<Signature>,
     entries: BTreeMap<ObjectId, Entry>,
-    problems: Vec<Problem>,
+    diagnostics: Vec<Diagnostic>,
     others: usize,
 }
 
-/// What differs when a file has changed.
+/// The metadata that differs when a file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Signature {
     file: (u64, u64),
@@ -67,14 +67,14 @@ struct Signature {
 // === impl Directory ===
 
 impl Directory {
-    /// A directory that nothing has been read of.
+    /// Creates a directory, without reading it.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             files: BTreeMap::new(),
-            places: BTreeMap::new(),
-            published: Places::default(),
+            locations: BTreeMap::new(),
+            published: SourceLocations::default(),
             doubtful: BTreeMap::new(),
             unlisted: None,
         }
@@ -85,28 +85,28 @@ impl Directory {
         &self.path
     }
 
-    /// Where IngressRoutes stand, now and later.
+    /// The locations of IngressRoutes, which are kept up to date.
     #[must_use]
-    pub fn published(&self) -> Places {
+    pub fn published(&self) -> SourceLocations {
         self.published.clone()
     }
 
-    /// The entries that count.
+    /// The entries in effect, each with its file.
     pub fn entries(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
-        self.places.iter().filter_map(|(id, files)| {
+        self.locations.iter().filter_map(|(id, files)| {
             let file = files.first()?;
             Some((file, self.files.get(file)?.entries.get(id)?))
         })
     }
 
-    /// An object, and its file.
+    /// The entry of an object in effect, with its file.
     #[must_use]
     pub fn entry(&self, id: &ObjectId) -> Option<(&Arc<str>, &Entry)> {
-        let file = self.places.get(id)?.first()?;
+        let file = self.locations.get(id)?.first()?;
         Some((file, self.files.get(file)?.entries.get(id)?))
     }
 
-    /// How many files there are.
+    /// The number of files.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
@@ -117,34 +117,37 @@ impl Directory {
         self.files.is_empty()
     }
 
-    /// How many objects are of kinds that routing does not depend on.
+    /// The number of objects of kinds that routing does not depend on.
     #[must_use]
     pub fn others(&self) -> usize {
         self.files.values().map(|kept| kept.others).sum()
     }
 
-    /// What is wrong now, in the order of files and lines.
+    /// The current diagnostics, in the order of files and lines.
     #[must_use]
-    pub fn problems(&self) -> Vec<Problem> {
-        let of_files = self.files.values().flat_map(|kept| kept.problems.iter().cloned());
-        let mut problems: Vec<_> = self
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let of_files = self
+            .files
+            .values()
+            .flat_map(|kept| kept.diagnostics.iter().cloned());
+        let mut diagnostics: Vec<_> = self
             .unlisted
             .iter()
             .cloned()
             .chain(of_files)
             .chain(self.duplicates())
             .collect();
-        problems.sort();
-        problems
+        diagnostics.sort();
+        diagnostics
     }
 
-    /// When to look at doubtful files again.
+    /// The time to look at doubtful files again.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.doubtful.values().min().map(|since| *since + GRACE)
     }
 
-    /// Looks at files, and says what has changed.
+    /// Looks at files, and returns the changes.
     pub fn look(&mut self, look: Look, now: Instant) -> Batch {
         let polled = matches!(look, Look::Poll);
         let names = match look {
@@ -160,7 +163,7 @@ impl Directory {
         self.batch(touched)
     }
 
-    /// The files that look different, and those that are gone.
+    /// The files that look different, and missing ones.
     fn changed(&mut self, polled: bool) -> BTreeSet<Arc<str>> {
         let Some(present) = self.list() else {
             return BTreeSet::new();
@@ -170,7 +173,7 @@ impl Directory {
         gone.chain(different).cloned().collect()
     }
 
-    /// The names of the files. None where the directory cannot be read: then all that was known stays.
+    /// The names of the files. `None` if the directory cannot be read, in which case everything known stays.
     fn list(&mut self) -> Option<BTreeSet<Arc<str>>> {
         match names(&self.path) {
             Ok(names) => {
@@ -209,13 +212,13 @@ impl Directory {
             }
             Err(error) => {
                 let mut bad = file::File::default();
-                bad.problems.push(unreadable(name, error.to_string()));
+                bad.diagnostics.push(unreadable(name, error.to_string()));
                 self.take(name, None, bad, touched);
             }
         }
     }
 
-    /// Whether it is too early to believe that a file which had something has nothing any more.
+    /// Returns true while it is too early to believe that a file which had objects has none any more.
     fn doubted(&mut self, name: &Arc<str>, now: Instant) -> bool {
         if self.files.get(name).is_none_or(|kept| kept.entries.is_empty()) {
             return false;
@@ -224,8 +227,7 @@ impl Directory {
         now.saturating_duration_since(since) < GRACE
     }
 
-    /// Takes a file as it reads now. A bad one keeps its last good state; what can be read of it counts only where it
-    /// never had one.
+    /// Updates a file. A bad one keeps its last good state; if it never had one, its readable objects count.
     fn take(
         &mut self,
         name: &Arc<str>,
@@ -236,12 +238,12 @@ impl Directory {
         let good = read.is_good();
         let file::File {
             entries,
-            problems,
+            diagnostics,
             others,
         } = read;
         let kept = self.files.entry(name.clone()).or_default();
         kept.signature = signature;
-        kept.problems = problems;
+        kept.diagnostics = diagnostics;
         if !good && !kept.entries.is_empty() {
             return;
         }
@@ -253,7 +255,7 @@ impl Directory {
                 entries,
             );
             for id in old.keys() {
-                displace(&mut directory.places, id, name);
+                displace(&mut directory.locations, id, name);
             }
             let new = directory
                 .files
@@ -262,7 +264,7 @@ impl Directory {
                 .flat_map(|kept| kept.entries.keys());
             for id in new {
                 directory
-                    .places
+                    .locations
                     .entry(id.clone())
                     .or_default()
                     .insert(name.clone());
@@ -276,12 +278,12 @@ impl Directory {
         self.edit(&ids, touched, |directory| {
             directory.files.remove(name);
             for id in &ids {
-                displace(&mut directory.places, id, name);
+                displace(&mut directory.locations, id, name);
             }
         });
     }
 
-    /// Makes an edit, and notes for which of these objects another one counts afterwards, or none.
+    /// Makes an edit, and records the objects whose entry in effect has changed.
     fn edit(
         &mut self,
         ids: &BTreeSet<ObjectId>,
@@ -299,7 +301,7 @@ impl Directory {
         touched.extend(changed.map(|(id, _)| id.clone()));
     }
 
-    /// What has become of objects.
+    /// The batch of changed objects.
     fn batch(&self, touched: BTreeSet<ObjectId>) -> Batch {
         let mut batch = Batch::default();
         for id in touched {
@@ -311,35 +313,37 @@ impl Directory {
         batch
     }
 
-    /// Objects that stand in several files. A file that may be going does not count: it may have been renamed.
-    fn duplicates(&self) -> impl Iterator<Item = Problem> {
-        self.places.iter().flat_map(move |(id, files)| {
+    /// The errors for objects in several files. Doubtful files do not count, since they may have been renamed.
+    fn duplicates(&self) -> impl Iterator<Item = Diagnostic> {
+        self.locations.iter().flat_map(move |(id, files)| {
             let mut files = files.iter().filter(|file| !self.doubtful.contains_key(*file));
             let first = files.next();
             files.filter_map(move |file| self.duplicate(id, first?, file))
         })
     }
 
-    fn duplicate(&self, id: &ObjectId, first: &Arc<str>, file: &Arc<str>) -> Option<Problem> {
+    fn duplicate(&self, id: &ObjectId, first: &Arc<str>, file: &Arc<str>) -> Option<Diagnostic> {
         let positions = |file| Some(&self.files.get(file)?.entries.get(id)?.positions);
         let field = "metadata.name";
         let line = positions(first)?.find(field).line;
-        Some(Problem {
+        Some(Diagnostic {
             file: file.clone(),
             position: positions(file)?.find(field),
             severity: Severity::Error,
             object: id.to_string(),
             field: field.to_owned(),
-            message: format!("it stands in {first}:{line} too, and that one counts: remove one of the two"),
+            message: format!("also defined in {first}:{line}, which takes precedence: remove one"),
         })
     }
 }
 
-fn displace(places: &mut BTreeMap<ObjectId, BTreeSet<Arc<str>>>, id: &ObjectId, file: &Arc<str>) {
-    let Some(files) = places.get_mut(id) else { return };
+fn displace(locations: &mut BTreeMap<ObjectId, BTreeSet<Arc<str>>>, id: &ObjectId, file: &Arc<str>) {
+    let Some(files) = locations.get_mut(id) else {
+        return;
+    };
     files.remove(file);
     if files.is_empty() {
-        places.remove(id);
+        locations.remove(id);
     }
 }
 
@@ -359,7 +363,7 @@ fn names(path: &Path) -> io::Result<BTreeSet<Arc<str>>> {
     Ok(names)
 }
 
-/// The name of a file, if it is one that is read: hidden ones are editors' and the kubelet's.
+/// The name of a file, if it is a manifest. Hidden files are not, since editors and the kubelet create them.
 #[must_use]
 pub fn manifest_name(path: &Path) -> Option<Arc<str>> {
     let name = path.file_name()?.to_str()?;
@@ -373,13 +377,13 @@ fn read(path: &Path) -> io::Result<(Signature, String)> {
         let message = format!("is larger than {} MiB: split it", LARGEST >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    // Taken before the text: what is written in between makes it look different again.
+    // Taken before the text, so that a write in between makes the file look different again.
     let signature = Signature::of(&metadata);
     Ok((signature, fs::read_to_string(path)?))
 }
 
-fn unreadable(file: &Arc<str>, message: String) -> Problem {
-    Problem {
+fn unreadable(file: &Arc<str>, message: String) -> Diagnostic {
+    Diagnostic {
         file: file.clone(),
         position: super::Position { line: 1, column: 1 },
         severity: Severity::Error,
@@ -389,7 +393,7 @@ fn unreadable(file: &Arc<str>, message: String) -> Problem {
     }
 }
 
-/// How long ago it was written. None where the clock cannot say.
+/// The time since the last write; `None` if the clock cannot tell.
 fn age(metadata: &fs::Metadata) -> Option<Duration> {
     SystemTime::now().duration_since(metadata.modified().ok()?).ok()
 }

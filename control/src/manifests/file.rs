@@ -1,21 +1,21 @@
 //! One file of manifests.
 
-use super::{Content, Node, Position, Positions, Problem, Severity, yaml};
+use super::{Content, Diagnostic, Node, Position, Positions, Severity, yaml};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use switchyard_core::{Object, ObjectId, object::Secret};
 use switchyard_k8s::{FieldError, Header, Reading, object};
 
-/// What a file says.
+/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
     pub entries: BTreeMap<ObjectId, Entry>,
-    pub problems: Vec<Problem>,
-    /// How many objects are of kinds that routing does not depend on.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The number of objects of kinds that routing does not depend on.
     pub others: usize,
 }
 
-/// An object, and where it stands.
+/// An object, and the positions of its fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub object: Object,
@@ -27,7 +27,7 @@ struct Reader<'f> {
     file: File,
 }
 
-/// Reads a file, as far as it can be read.
+/// Parses a file, as far as possible.
 #[must_use]
 pub fn read(name: &Arc<str>, text: &str) -> File {
     let mut reader = Reader {
@@ -65,10 +65,10 @@ pub fn objects(document: &Node) -> Vec<&Node> {
 // === impl File ===
 
 impl File {
-    /// Whether all of it could be read.
+    /// Returns true if the whole file could be read.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        !self.problems.iter().any(Problem::is_error)
+        !self.diagnostics.iter().any(Diagnostic::is_error)
     }
 }
 
@@ -100,7 +100,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Who names the Secret learns of it, too; here it is told with its line.
+    /// Reports the errors in a Secret with their lines. The IngressRoutes that reference it report them, too.
     fn secret(&mut self, secret: &Secret, node: &Node, positions: &Positions, label: &str) {
         for fault in &secret.faults {
             let error = FieldError {
@@ -111,13 +111,12 @@ impl Reader<'_> {
         }
     }
 
-    /// The first of two objects with the same name wins.
+    /// Adds an object. The first of two objects with the same name wins.
     fn add(&mut self, entry: Entry, label: &str) {
         let id = entry.object.id();
         if let Some(first) = self.file.entries.get(&id) {
             let line = first.positions.find("").line;
-            let message =
-                format!("it stands in line {line} already, and that one counts: remove one of the two");
+            let message = format!("also defined in line {line}, which takes precedence: remove one");
             let error = FieldError {
                 field: "metadata.name".to_owned(),
                 message,
@@ -129,7 +128,7 @@ impl Reader<'_> {
 
     fn tell(&mut self, position: Position, severity: Severity, object: &str, error: FieldError) {
         let FieldError { field, message } = error;
-        self.file.problems.push(Problem {
+        self.file.diagnostics.push(Diagnostic {
             file: self.name.clone(),
             position,
             severity,
@@ -140,14 +139,14 @@ impl Reader<'_> {
     }
 }
 
-/// The field that a value of a Secret comes from: `stringData` wins.
+/// The field with a value of a Secret: `stringData` wins.
 fn data_field(secret: &Node, key: &str) -> String {
     let written = secret.get("stringData").and_then(|data| data.get(key));
     let data = if written.is_some() { "stringData" } else { "data" };
     format!("{data}.{key}")
 }
 
-/// `Kind namespace/name`, as far as the document says.
+/// The label `Kind namespace/name`, as far as the document has it.
 fn label(document: &Value) -> String {
     let Ok(Header {
         kind,
@@ -165,7 +164,7 @@ fn label(document: &Value) -> String {
     }
 }
 
-/// Adds what to do where YAML made something else of a text than its writer meant.
+/// Adds advice if YAML has read a value as another type than its writer meant.
 fn hint(message: String) -> String {
     let lost = [
         "invalid type: boolean",

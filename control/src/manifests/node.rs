@@ -1,14 +1,14 @@
-//! YAML as a tree that knows where in its file everything stands.
+//! YAML as a tree with the position of every node.
 
 use serde_json::{Map, Value};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// One value.
+/// A value, with its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub span: Span,
     pub content: Content,
-    /// It stands elsewhere, and an alias (`*name`, `<<`) brings it here.
+    /// True if it is written elsewhere, and an alias (`*name`, `<<`) brings it here.
     pub aliased: bool,
 }
 
@@ -16,7 +16,7 @@ pub struct Node {
 pub enum Content {
     Scalar(Value),
     Sequence(Vec<Node>),
-    /// In the order of the file; no key twice.
+    /// Entries in the order of the file, without duplicate keys.
     Mapping(Vec<(Key, Node)>),
 }
 
@@ -34,26 +34,26 @@ pub struct Position {
     pub column: usize,
 }
 
-/// Where something begins, with its tag and its anchor.
+/// The start of a node, including its tag and its anchor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// In characters of the file, from 0.
+    /// The offset in characters of the file, from 0.
     pub start: usize,
     pub position: Position,
 }
 
-/// Where each field of an object stands. Fields are kept as hashes: they are looked up, never listed.
+/// The positions of an object's fields. Fields are kept as hashes: they are looked up, never listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
     whole: Position,
-    /// In order.
+    /// Hashes of fields in order, each with its position.
     fields: Box<[(u64, Position)]>,
 }
 
 // === impl Node ===
 
 impl Node {
-    /// A value of which no more is known than where it begins.
+    /// Creates a node from a value of which only the start is known.
     #[must_use]
     pub fn at(position: Position, value: Value) -> Self {
         let content = match value {
@@ -77,7 +77,7 @@ impl Node {
         }
     }
 
-    /// The value without its places.
+    /// The value without its positions.
     #[must_use]
     pub fn to_value(&self) -> Value {
         match &self.content {
@@ -102,7 +102,7 @@ impl Node {
             .map(|(_, node)| node)
     }
 
-    /// The items of a sequence; none of anything else.
+    /// The items of a sequence; empty for other nodes.
     #[must_use]
     pub fn items(&self) -> &[Self] {
         match &self.content {
@@ -111,7 +111,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar that is one.
+    /// The text of a string scalar.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.content {
@@ -120,7 +120,7 @@ impl Node {
         }
     }
 
-    /// Whether it holds nothing: what is between two `---`, or a comment alone.
+    /// Returns true for null, such as the space between two `---`, or a mere comment.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.content == Content::Scalar(Value::Null)
@@ -130,7 +130,7 @@ impl Node {
 // === impl Positions ===
 
 impl Positions {
-    /// Those of an object. Where an alias brings a value in, the alias counts.
+    /// The positions of an object's fields. A value from an alias has the position of the alias.
     #[must_use]
     pub fn of(object: &Node) -> Self {
         let mut fields = Vec::new();
@@ -142,7 +142,7 @@ impl Positions {
         }
     }
 
-    /// Where a field stands, or else the nearest that encloses it and does.
+    /// The position of a field, or else of the nearest known field around it.
     #[must_use]
     pub fn find(&self, field: &str) -> Position {
         let mut field = field;
@@ -162,7 +162,7 @@ impl Positions {
     }
 }
 
-/// Lists fields by hash and position. As deep as nodes are, which is bounded where they are made.
+/// Lists fields by hash and position. Recurses as deep as nodes are nested, which the parser limits.
 fn collect(node: &Node, path: &str, fields: &mut Vec<(u64, Position)>) {
     match &node.content {
         Content::Scalar(_) => {}

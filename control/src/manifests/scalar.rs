@@ -1,4 +1,4 @@
-//! What a plain scalar means, as kubectl reads it: YAML 1.1, in which `yes`, `on` and `y` are true.
+//! The meaning of plain scalars, as kubectl reads them: YAML 1.1, in which `yes`, `on` and `y` are true.
 
 use serde_json::{Number, Value};
 
@@ -30,7 +30,7 @@ fn integer(text: &str, digits: &str) -> Option<i64> {
         Some(("0x", rest)) => (16, rest),
         Some(("0o", rest)) => (8, rest),
         Some(("0b", rest)) => (2, rest),
-        // 1.1 knows octal by its leading zero.
+        // In YAML 1.1, octal numbers have a leading zero.
         _ if digits.len() > 1 && digits.starts_with('0') => (8, digits),
         _ => (10, digits),
     };
@@ -41,7 +41,7 @@ fn integer(text: &str, digits: &str) -> Option<i64> {
     i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
 }
 
-/// What Rust takes for a float is what YAML does, but for names such as `inf`, which begin with no digit.
+/// Parses a float. Rust's syntax is that of YAML, except for names such as `inf`, which do not begin with a digit.
 fn float(text: &str) -> Option<Number> {
     Number::from_f64(text.parse().ok()?)
 }

@@ -1,6 +1,6 @@
-//! Watching a directory: each change is read within milliseconds, and none is missed for long.
+//! Watches a directory: each change is read within milliseconds, and none is missed for long.
 
-use super::{Directory, Look, Places, Problem, manifest_name};
+use super::{Diagnostic, Directory, Look, SourceLocations, manifest_name};
 use notify::{
     Event, EventKind, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind},
@@ -21,19 +21,18 @@ use switchyard_core::object::Batch;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-/// What one command moves or writes comes closer together than this.
+/// The maximum time between two notifications of the same command.
 const TOGETHER: Duration = Duration::from_micros(250);
-/// For how long more of an edit is waited for, whatever comes.
+/// The maximum wait for further notifications of an edit.
 const LONGEST: Duration = Duration::from_millis(5);
-/// How often everything is looked at, told or not: notifications are lost on some file systems, and when their queue
-/// runs over.
+/// The polling interval: notifications are lost on some file systems, and when their queue overflows.
 const POLL: Duration = Duration::from_secs(5);
 
-/// What the operating system told.
+/// A notification of the operating system.
 #[derive(Debug, PartialEq, Eq)]
 enum Hint {
     File(Arc<str>),
-    /// A link was swapped, or something was lost.
+    /// A link was swapped, or notifications were lost.
     Anything,
 }
 
@@ -41,34 +40,34 @@ struct Watch {
     directory: Directory,
     hints: Receiver<Hint>,
     sender: Sender<Hint>,
-    /// What was told of last.
-    problems: BTreeSet<Problem>,
-    /// Held, as dropping it ends the notifications; and which directory it watches.
+    /// The diagnostics that were logged last.
+    diagnostics: BTreeSet<Diagnostic>,
+    /// The watcher, which ends the notifications when it is dropped, and the inode of its directory.
     watcher: Option<(notify::RecommendedWatcher, u64)>,
 }
 
-/// Reads a directory, and goes on reading what changes in it. The first batch is all that there is. Answers where
-/// IngressRoutes stand in it.
-pub fn spawn(path: &Path, batches: mpsc::Sender<Batch>) -> Places {
+/// Reads a directory, and watches it for changes. The first batch has all objects. Returns the locations of
+/// IngressRoutes in it.
+pub fn spawn(path: &Path, batches: mpsc::Sender<Batch>) -> SourceLocations {
     let (sender, hints) = channel();
     let directory = Directory::new(path);
-    let places = directory.published();
+    let locations = directory.published();
     let watch = Watch {
         directory,
         hints,
         sender,
-        problems: BTreeSet::new(),
+        diagnostics: BTreeSet::new(),
         watcher: None,
     };
     thread::spawn(move || watch.run(&batches));
-    places
+    locations
 }
 
 // === impl Watch ===
 
 impl Watch {
     fn run(mut self, batches: &mpsc::Sender<Batch>) {
-        // Before the first look: what comes in between is told of.
+        // Before the first look, so that changes in between are notified.
         self.listen();
         let mut look = Look::Everything;
         let mut first = true;
@@ -121,7 +120,7 @@ impl Watch {
         }
     }
 
-    /// Asks for notifications, unless they come already. A directory that was replaced is another.
+    /// Starts the notifications, unless they are running. A directory that was replaced is watched again.
     fn listen(&mut self) {
         let path = self.directory.path();
         let inode = fs::metadata(path).map(|metadata| metadata.ino()).ok();
@@ -132,33 +131,33 @@ impl Watch {
             Ok(watcher) => self.watcher = inode.map(|inode| (watcher, inode)),
             Err(error) => warn!(
                 directory = %path.display(), %error,
-                "Changes are not notified: looking every {} s", POLL.as_secs(),
+                "Cannot watch the directory; polling every {} s", POLL.as_secs(),
             ),
         }
     }
 
-    /// Logs what is newly wrong, and what no longer is.
+    /// Logs new diagnostics, and the end of the last one.
     fn tell(&mut self) {
-        let problems: BTreeSet<_> = self.directory.problems().into_iter().collect();
-        for problem in problems.difference(&self.problems) {
-            let (place, text) = (problem.place(), problem.text());
-            if problem.is_error() {
-                error!(%place, "Refused, what was read before goes on: {text}");
+        let diagnostics: BTreeSet<_> = self.directory.diagnostics().into_iter().collect();
+        for diagnostic in diagnostics.difference(&self.diagnostics) {
+            let (place, text) = (diagnostic.place(), diagnostic.text());
+            if diagnostic.is_error() {
+                error!(%place, "Rejected; the last good state stays in effect: {text}");
             } else {
                 warn!(%place, "{text}");
             }
         }
-        if problems.is_empty() && !self.problems.is_empty() {
-            info!(directory = %self.directory.path().display(), "Every file reads well again");
+        if diagnostics.is_empty() && !self.diagnostics.is_empty() {
+            info!(directory = %self.directory.path().display(), "All files are valid again");
         }
-        self.problems = problems;
+        self.diagnostics = diagnostics;
     }
 }
 
 fn watcher(path: &Path, hints: Sender<Hint>) -> notify::Result<notify::RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         for hint in event.map_or_else(|_| vec![Hint::Anything], |event| hints_of(&event)) {
-            // Where nobody listens any more, there is nobody to tell.
+            // A dropped receiver is not an error.
             drop(hints.send(hint));
         }
     })?;
@@ -175,8 +174,8 @@ fn hints_of(event: &Event) -> Vec<Hint> {
     event.paths.iter().filter(concerns).map(hint).collect()
 }
 
-/// Whether a file is likely to read otherwise now. Where the end of writing is told, what happens before is not of
-/// interest: the file may be half written.
+/// Returns true if a file has probably changed. On systems that notify the end of a write, earlier events are ignored:
+/// the file may be half written.
 fn concerns(kind: EventKind, path: &Path) -> bool {
     let ends_are_told = cfg!(any(target_os = "linux", target_os = "android"));
     match kind {
@@ -184,13 +183,13 @@ fn concerns(kind: EventKind, path: &Path) -> bool {
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => false,
         EventKind::Modify(ModifyKind::Data(_)) => !ends_are_told && manifest_name(path).is_some(),
         EventKind::Create(CreateKind::File) if ends_are_told => is_linked(path),
-        // Manifests may be links to it, or through it. Else it is what an editor writes before it renames.
+        // Manifests may be links to it, or through it. Otherwise it is a file that an editor writes before a rename.
         EventKind::Modify(ModifyKind::Name(_)) if manifest_name(path).is_none() => is_linked(path),
         _ => true,
     }
 }
 
-/// Whether a new name is not that of a new file: nobody is about to write and close it.
+/// Returns true if a new name is a link to an existing file, which nobody is about to write and close.
 fn is_linked(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink() || metadata.nlink() > 1)
 }

@@ -1,26 +1,28 @@
-//! YAML and JSON into nodes, within bounds: a manifest may come from anyone who may write one.
+//! Parses YAML and JSON into nodes, within limits: a manifest may come from anyone who may write one.
 
 use super::{
     node::{Content, Key, Node, Position, Span},
     scalar,
+    unique::Unique,
 };
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// How deep values may lie in each other.
+/// The maximum nesting depth of values.
 const DEEPEST: usize = 100;
-/// How many nodes aliases may add to a file: enough for any real use, and the end of a file that doubles itself.
+/// The maximum number of nodes that aliases add to a file: enough for any real use, and a limit for exponential
+/// expansion.
 const MOST_ALIASED: usize = 100_000;
 
-/// The documents of a file, up to where it cannot be read.
+/// The documents of a file, up to the first syntax error.
 #[derive(Debug, Default)]
 pub struct Documents {
     pub documents: Vec<Node>,
     pub error: Option<SyntaxError>,
 }
 
-/// Where and why a file cannot be read.
+/// A syntax error, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     pub position: Position,
@@ -30,22 +32,22 @@ pub struct SyntaxError {
 struct Composer<'i> {
     parser: Parser<'i, StrInput<'i>>,
     anchors: BTreeMap<usize, Node>,
-    /// Nodes that aliases have added.
+    /// The number of nodes that aliases have added.
     aliased: usize,
-    /// How deep the node at hand lies.
+    /// The depth of the current node.
     depth: usize,
 }
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
-/// Reads a file. `json` says that it is to be JSON, which YAML does not read in every case, and reads too much of.
+/// Parses a file. `json` is true if it has to be JSON: YAML parsers reject some JSON, and accept other syntax.
 #[must_use]
 pub fn documents(text: &str, json: bool) -> Documents {
     if !json {
         return Composer::new(text).read();
     }
     let read = json_documents(text);
-    // Only YAML's reader tells places. It takes no tab for indentation, and in JSON none means itself.
+    // Only the YAML parser has positions. It rejects tabs as indentation, and JSON strings contain no tabs.
     let placed = Composer::new(&text.replace('\t', " ")).read();
     let same = placed.error.is_none() && placed.documents.len() == read.documents.len();
     if same && read.error.is_none() {
@@ -55,14 +57,14 @@ pub fn documents(text: &str, json: bool) -> Documents {
     }
 }
 
-/// Values one after the other, with no more places than where each begins.
+/// Parses consecutive values, each with the position of its start only.
 fn json_documents(text: &str) -> Documents {
     let mut read = Documents::default();
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Unique>();
     let mut start = 0;
     while let Some(value) = values.next() {
         match value {
-            Ok(value) => read.documents.push(Node::at(position(text, start), value)),
+            Ok(Unique(value)) => read.documents.push(Node::at(position(text, start), value)),
             Err(error) => {
                 read.error = Some(SyntaxError::from_json(&error));
                 break;
@@ -73,7 +75,7 @@ fn json_documents(text: &str) -> Documents {
     read
 }
 
-/// Where the first character at or after `start` stands that is no space.
+/// The position of the first character at or after `start` that is not a space.
 fn position(text: &str, start: usize) -> Position {
     let rest = text.get(start..).unwrap_or_default();
     let start = start + (rest.len() - rest.trim_start().len());
@@ -141,7 +143,7 @@ impl<'i> Composer<'i> {
         if self.depth > DEEPEST {
             return Err(SyntaxError::at(
                 span,
-                format!("values lie more than {DEEPEST} deep in each other"),
+                format!("values are nested more than {DEEPEST} deep"),
             ));
         }
         let node = match event {
@@ -151,14 +153,14 @@ impl<'i> Composer<'i> {
             }
             Event::SequenceStart(anchor, _) => self.sequence(span).map(|node| self.anchored(anchor, node))?,
             Event::MappingStart(anchor, _) => self.mapping(span).map(|node| self.anchored(anchor, node))?,
-            _ => return Err(SyntaxError::at(span, "a value is expected here".to_owned())),
+            _ => return Err(SyntaxError::at(span, "expected a value".to_owned())),
         };
         self.depth -= 1;
         Ok(node)
     }
 
     fn anchored(&mut self, anchor: usize, node: Node) -> Node {
-        // 0 is no anchor.
+        // 0 means no anchor.
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -167,17 +169,17 @@ impl<'i> Composer<'i> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Node> {
         let anchored = self.anchors.get(&anchor);
-        let unknown = || SyntaxError::at(span, "an alias must come after what it stands for".to_owned());
+        let unknown = || SyntaxError::at(span, "an alias must come after its anchor".to_owned());
         let mut node = anchored.ok_or_else(unknown)?.clone();
         self.aliased = self.aliased.saturating_add(mark_aliased(&mut node));
         if self.aliased > MOST_ALIASED {
-            let message = format!("aliases add more than {MOST_ALIASED} values: write them out");
+            let message = format!("aliases expand to more than {MOST_ALIASED} values: write the values out");
             return Err(SyntaxError::at(span, message));
         }
         if self.depth + depth(&node) > DEEPEST {
             return Err(SyntaxError::at(
                 span,
-                format!("values lie more than {DEEPEST} deep in each other"),
+                format!("values are nested more than {DEEPEST} deep"),
             ));
         }
         node.span = span;
@@ -228,14 +230,14 @@ impl<'i> Composer<'i> {
             } else {
                 return Err(SyntaxError {
                     position: key.position,
-                    message: format!("the key {:?} stands here twice", key.text),
+                    message: format!("duplicate key {:?}", key.text),
                 });
             }
         }
     }
 }
 
-/// What `<<` brings in: the entries of a mapping, or of several, where the first that has a key wins.
+/// The entries that `<<` merges: those of a mapping, or of several, of which the first with a key wins.
 fn mergeable(node: Node) -> Result<Vec<(Key, Node)>> {
     let Node { span, content, .. } = node;
     let mut entries = match content {
@@ -244,7 +246,7 @@ fn mergeable(node: Node) -> Result<Vec<(Key, Node)>> {
             let merged: Vec<Vec<_>> = items.into_iter().map(mergeable).collect::<Result<_>>()?;
             merged.into_iter().flatten().collect()
         }
-        Content::Scalar(_) => return Err(SyntaxError::at(span, "<< must name a mapping".to_owned())),
+        Content::Scalar(_) => return Err(SyntaxError::at(span, "<< must refer to a mapping".to_owned())),
     };
     for (key, _) in &mut entries {
         key.position = span.position;
@@ -252,7 +254,7 @@ fn mergeable(node: Node) -> Result<Vec<(Key, Node)>> {
     Ok(entries)
 }
 
-/// Marks a node and all in it. Answers how many they are.
+/// Marks a node and its descendants, and returns their number.
 fn mark_aliased(node: &mut Node) -> usize {
     node.aliased = true;
     1 + match &mut node.content {
@@ -321,7 +323,7 @@ impl SyntaxError {
 
     fn from_json(error: &serde_json::Error) -> Self {
         let text = error.to_string();
-        // serde_json says the place in its text, too.
+        // The text of serde_json has the position, too.
         let message = text.split(" at line ").next().unwrap_or(&text);
         Self {
             position: Position {

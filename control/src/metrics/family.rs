@@ -1,8 +1,9 @@
 //! Families of metrics in the classic text format.
 //!
-//! The encoder is one of OpenMetrics, which names a counter `x` in its HELP and TYPE and `x_total` in its samples. The
-//! classic format, which `promtool check metrics` reads, has `x_total` in all three. Where both agree, on gauges and
-//! histograms, the encoder is used as it is; a counter's samples are written as a gauge's are, whose names it leaves.
+//! The encoder writes OpenMetrics, which names a counter `x` in HELP and TYPE, and `x_total` in samples. The classic
+//! format, which `promtool check metrics` reads, has `x_total` in all three. Gauges and histograms are the same in
+//! both, and use the encoder as it is; the samples of a counter are written like those of a gauge, whose names the
+//! encoder does not change.
 
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, GaugeValueEncoder},
@@ -10,18 +11,18 @@ use prometheus_client::{
 };
 use std::fmt;
 
-/// What is being written.
+/// The text of a scrape, as it is written.
 #[derive(Debug)]
 pub struct Exposition<'a>(pub DescriptorEncoder<'a>);
 
-/// What a sample says.
+/// The value of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     Integer(u64),
     Real(f64),
 }
 
-/// The name of a label, its value, and the sample's.
+/// The name of a label, its value, and the value of the sample.
 pub type Labelled<'l> = (&'static str, &'l str, Value);
 
 // === impl Exposition ===
@@ -29,7 +30,7 @@ pub type Labelled<'l> = (&'static str, &'l str, Value);
 impl Exposition<'_> {
     /// # Errors
     ///
-    /// If it cannot be written, as of all of these.
+    /// If the text cannot be written, as for all methods here.
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.single(MetricType::Gauge, name, help, Value::Integer(value))
     }

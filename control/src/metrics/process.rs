@@ -1,65 +1,46 @@
-//! What the kernel knows of this process, under the names that Prometheus' client libraries give it.
+//! The kernel's data about this process, under the names that Prometheus' client libraries use.
 
 use super::family::{Exposition, Value};
-use rustix::param::{clock_ticks_per_second, page_size};
-use std::{fmt, fs};
+use procfs::{ProcResult, boot_time_secs, page_size, process, ticks_per_second};
+use std::fmt;
 
-/// As of one moment.
+/// The data of one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Process {
     /// User and system time, in seconds.
     cpu_seconds: f64,
     resident_bytes: u64,
-    /// Since the epoch, in seconds.
+    /// The start time since the epoch, in seconds.
     start_seconds: f64,
     open_fds: u64,
-}
-
-/// The kernel's units.
-#[derive(Clone, Copy, Debug)]
-struct Units {
-    ticks_per_second: f64,
-    page_bytes: u64,
 }
 
 // === impl Process ===
 
 impl Process {
-    /// None where there is no `/proc`, or it says something else.
+    /// Reads the data; `None` without `/proc`.
     #[must_use]
     pub fn read() -> Option<Self> {
-        let units = Units {
-            ticks_per_second: clock_ticks_per_second() as f64,
-            page_bytes: page_size() as u64,
-        };
-        let own = fs::read_to_string("/proc/self/stat").ok()?;
-        let machine = fs::read_to_string("/proc/stat").ok()?;
-        // One of them is for the looking.
-        let open_fds = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
-        Self::parse(&own, &machine, open_fds as u64, units)
+        Self::try_read().ok()
     }
 
-    /// Of `/proc/self/stat` and `/proc/stat`: see proc_pid_stat(5) and proc_stat(5).
-    fn parse(own: &str, machine: &str, open_fds: u64, units: Units) -> Option<Self> {
-        // The program's name stands in brackets, and may have spaces and brackets in it.
-        let (_, after_name) = own.rsplit_once(')')?;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        // As proc_pid_stat(5) numbers them: the first after the name is 3.
-        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        let boot = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
-        let boot: u64 = boot.trim().parse().ok()?;
-        let seconds = |ticks: u64| ticks as f64 / units.ticks_per_second;
-        Some(Self {
-            cpu_seconds: seconds(field(14)? + field(15)?),
-            resident_bytes: field(24)? * units.page_bytes,
-            start_seconds: boot as f64 + seconds(field(22)?),
-            open_fds,
+    fn try_read() -> ProcResult<Self> {
+        let own = process::Process::myself()?;
+        let stat = own.stat()?;
+        let seconds = |ticks: u64| ticks as f64 / ticks_per_second() as f64;
+        // One of the files is open for this count only.
+        let open_fds = own.fd_count()?.saturating_sub(1);
+        Ok(Self {
+            cpu_seconds: seconds(stat.utime + stat.stime),
+            resident_bytes: stat.rss * page_size(),
+            start_seconds: boot_time_secs()? as f64 + seconds(stat.starttime),
+            open_fds: open_fds as u64,
         })
     }
 
     /// # Errors
     ///
-    /// If it cannot be written.
+    /// If the text cannot be written.
     pub fn encode(&self, out: &mut Exposition<'_>) -> fmt::Result {
         let Self {
             cpu_seconds,
@@ -89,35 +70,6 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const UNITS: Units = Units {
-        ticks_per_second: 100.0,
-        page_bytes: 4096,
-    };
-    const MACHINE: &str = "cpu  1 2 3\nctxt 7\nbtime 1700000000\nprocesses 9\n";
-
-    #[test]
-    fn the_name_of_the_program_may_look_like_anything() {
-        for name in ["switchyard", "a b", "x) R 1 (y", "))"] {
-            let own = format!(
-                "42 ({name}) S 1 42 42 0 -1 4194560 500 0 0 0 150 50 0 0 20 0 4 0 1050 9000000 300 18446744073709551615"
-            );
-            let want = Process {
-                cpu_seconds: 2.0,
-                resident_bytes: 300 * 4096,
-                start_seconds: 1_700_000_010.5,
-                open_fds: 5,
-            };
-            assert_eq!(Process::parse(&own, MACHINE, 5, UNITS), Some(want), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_understood_is_nothing() {
-        for own in ["", "42 (a) S 1 2", "42 a S"] {
-            assert_eq!(Process::parse(own, MACHINE, 0, UNITS), None, "{own}");
-        }
-    }
 
     #[test]
     fn this_process_has_run_for_a_while_in_some_memory() {

@@ -1,43 +1,44 @@
-//! How long changes take to every proxy.
+//! The time that changes take to reach every proxy.
 //!
 //! ```text
 //! Engine -- Published --> Pending -- taken by all --> histogram
 //! Server -- progress of the proxies --^
 //! ```
 //!
-//! A task of its own: the engine waits for no proxy.
+//! A separate task, so that the engine does not wait for proxies.
 
 use prometheus_client::metrics::histogram::Histogram;
 use std::{collections::VecDeque, time::Duration};
 use switchyard_xds::ads::Server;
 use tokio::{sync::mpsc, time::Instant};
 
-/// How often it is looked whether a proxy has been silent for so long that it is no longer waited for.
+/// The interval of checks for proxies that are no longer waited for because they have been silent for too long.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The most that wait. A proxy that owes its answer for so many changes is slow, and more of them say no more.
+/// The maximum number of pending changes. A proxy that has not acknowledged so many is slow, and more of them tell
+/// nothing new.
 const MOST: usize = 4096;
 
-/// A change that the proxies are to have.
+/// A published change.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
     pub generation: u64,
-    /// When what caused it came to the engine.
+    /// The time when its cause reached the engine.
     pub arrived: Instant,
 }
 
-/// What some proxy has not taken yet, oldest first.
+/// The changes that some proxy has not acknowledged yet, oldest first.
 #[derive(Debug, Default)]
 struct Pending(VecDeque<Published>);
 
-/// Observes until the engine ends.
+/// Observes changes until the engine ends.
 pub async fn run(server: Server, mut published: mpsc::UnboundedReceiver<Published>, seconds: Histogram) {
     let mut progress = server.changed();
     let mut pending = Pending::default();
     loop {
         tokio::select! {
             news = published.recv() => match news {
-                // Who takes it when nobody is connected was never waited for.
+                // A proxy that connects later was not waited for.
                 Some(news) => if server.connections() > 0 { pending.add(news) },
                 None => return,
             },
@@ -63,7 +64,7 @@ impl Pending {
         }
     }
 
-    /// Removes what every proxy has, now that all have `generation`; with when each came.
+    /// Removes the changes up to `generation`, which all proxies have, and returns their arrival times.
     fn taken(&mut self, generation: u64) -> Vec<Instant> {
         let count = self.0.partition_point(|news| news.generation <= generation);
         self.0.drain(..count).map(|news| news.arrived).collect()

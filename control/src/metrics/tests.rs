@@ -2,14 +2,14 @@ use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 use switchyard_xds::ads::{Config, WasmCode};
 
-/// What is scraped where there is nothing yet.
+/// The text of a scrape without any objects.
 fn scraped(cluster: Option<ClusterMetrics>) -> String {
     let metrics = Metrics {
         server: Server::new(Config::new(WasmCode {
             bytes: Default::default(),
             sha256: String::new(),
         })),
-        tally: Arc::default(),
+        graph_stats: Arc::default(),
         timings: Timings::default(),
         fetches: Arc::default(),
         cluster,
@@ -91,7 +91,7 @@ fn a_directory_has_no_leader_and_no_watches() {
     }
 }
 
-/// Name and type stand in the first two columns of the table.
+/// The first two columns of the table are name and type.
 #[test]
 fn every_metric_is_documented_with_its_type() {
     let document = include_str!("../../../docs/metrics.md");
@@ -106,14 +106,14 @@ fn every_metric_is_documented_with_its_type() {
     assert_eq!(rows.collect::<BTreeMap<_, _>>(), types(&text));
 }
 
-/// One that was renamed would show as an empty panel.
+/// A metric that was renamed would show as an empty panel.
 #[test]
 fn the_dashboard_shows_metrics_that_there_are() {
     let dashboard = include_str!("../../../deploy/grafana/switchyard.json");
     let text = scraped(Some(of_cluster()));
     let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
     let words: BTreeSet<_> = dashboard.split(|char| !is_part(char)).collect();
-    // Envoys have this one, as the page on metrics says.
+    // A metric of Envoy, which the page on metrics describes.
     const OF_PROXIES: &str = "switchyard_policy";
     assert!(words.contains(OF_PROXIES));
     let named: Vec<_> = words

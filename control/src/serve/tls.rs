@@ -1,7 +1,7 @@
-//! How xDS is secured.
+//! The security of xDS.
 //!
-//! What is served holds the private keys of all hosts: both sides show a certificate, and nobody else gets in. Plain
-//! text is for a proxy on the same machine, and for those who ask for it.
+//! The configuration contains the private keys of all hosts, so both sides have to present a certificate. Plain text is
+//! for a proxy on the same machine, and for those who ask for it.
 
 mod credentials;
 mod incoming;
@@ -13,19 +13,19 @@ use anyhow::{Result, bail};
 use std::net::SocketAddr;
 use tracing::warn;
 
-/// How Envoys connect.
+/// The transport of xDS connections.
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain,
     Tls(Credentials),
 }
 
-/// What the command line comes to.
+/// The transport chosen by the command line.
 #[derive(Debug, PartialEq, Eq)]
 enum Choice {
-    /// To this machine alone, or nobody said otherwise.
+    /// Plain text on loopback only.
     Plain,
-    /// To whoever asks.
+    /// Plain text for anyone.
     Exposed,
     Tls(TlsFiles),
 }
@@ -33,19 +33,19 @@ enum Choice {
 // === impl Transport ===
 
 impl Transport {
-    /// As the command line says.
+    /// Creates the transport that the command line asks for.
     ///
     /// # Errors
     ///
-    /// If others could connect and nothing says how that is secured, or a file cannot be used.
+    /// If others could connect and no security was chosen, or a file cannot be used.
     pub(super) fn new(address: SocketAddr, files: Option<TlsFiles>, insecure: bool) -> Result<Self> {
         match choose(address, files, insecure)? {
             Choice::Plain => Ok(Self::Plain),
             Choice::Exposed => {
                 warn!(
                     %address,
-                    "xDS is NOT SECURED (--insecure): whoever reaches this address can read every private key, \
-                     and whoever is on the way can give Envoys another configuration"
+                    "xDS is NOT ENCRYPTED (--insecure): anyone who can reach this address can read all private keys, \
+                     and anyone on the network path can change the configuration of Envoys"
                 );
                 Ok(Self::Plain)
             }
@@ -60,9 +60,8 @@ fn choose(address: SocketAddr, files: Option<TlsFiles>, insecure: bool) -> Resul
         None if insecure => Ok(Choice::Exposed),
         None if address.ip().to_canonical().is_loopback() => Ok(Choice::Plain),
         None => bail!(
-            "--xds-address {address} can be reached by others, and xDS has private keys in it: secure it with \
-             --xds-ca-file, --xds-cert-file and --xds-key-file (`switchyard certgen` makes the files), or serve it in \
-             plain text to everybody with --insecure"
+            "--xds-address {address} is not loopback, and xDS contains private keys: enable TLS with --xds-ca-file, \
+             --xds-cert-file and --xds-key-file (`switchyard certgen` creates them), or pass --insecure"
         ),
     }
 }

@@ -1,50 +1,50 @@
-//! What to do next while an Envoy drains, and when it has. Knows no network.
+//! The next step while an Envoy drains, and the end of draining. Does no I/O.
 
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-/// An Envoy that does not answer so often has ended.
+/// The number of unanswered requests after which an Envoy has ended.
 const MOST_UNANSWERED: u32 = 10;
 
-/// How long, and down to what.
+/// The limits of draining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Balancers need a while until they send nothing new.
+    /// The time that load balancers need until they send nothing new.
     pub(super) min_wait: Duration,
     pub(super) max_wait: Duration,
-    /// So many connections may be left.
+    /// The number of connections that may be left.
     pub(super) min_open_connections: u64,
 }
 
-/// An Envoy that is to end.
+/// The state of a draining Envoy.
 #[derive(Debug)]
 pub(super) struct Drain {
     limits: Limits,
     begun: Instant,
-    /// Whether it has taken itself out of the balancers.
+    /// True once Envoy fails health checks, which removes it from load balancers.
     is_told: bool,
-    /// How many connections there were at the last look.
+    /// The number of connections at the last count.
     open: Option<u64>,
-    /// How often it has not answered since it last did.
+    /// The number of unanswered requests since the last answer.
     unanswered: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// To have it answer health checks with 503, and clients that they should go.
+    /// Make Envoy answer health checks with 503, and ask clients to disconnect.
     Fail,
-    /// To count its connections.
+    /// Count Envoy's connections.
     Count,
     Done(End),
 }
 
-/// How it went.
+/// The result of draining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Drained,
-    /// The longest time is over. None: it was never counted.
+    /// The maximum time is over; `None` if connections were never counted.
     Overdue {
         open: Option<u64>,
     },
@@ -108,23 +108,23 @@ impl fmt::Display for End {
         match self {
             Self::Drained => f.write_str("drained"),
             Self::Overdue { open: Some(open) } => {
-                write!(f, "the longest time is over, and {open} connections are open")
+                write!(f, "timed out with {open} open connections")
             }
-            Self::Overdue { open: None } => f.write_str("the longest time is over, and Envoy told nothing"),
-            Self::Gone => f.write_str("Envoy is gone"),
+            Self::Overdue { open: None } => f.write_str("timed out without an answer from Envoy"),
+            Self::Gone => f.write_str("Envoy does not answer any more"),
         }
     }
 }
 
-/// The connections of clients, of `/stats` as text: those of all listeners but the one of the admin interface and
-/// `except`. None: there is no such statistic.
+/// Sums the connections of clients in the text of `/stats`: those of all listeners but the one of the admin interface
+/// and `except`. Returns `None` if there is no such statistic.
 pub(super) fn connections(stats: &str, except: &str) -> Option<u64> {
     let of_listener = |line: &str| {
         let (name, value) = line.split_once(": ")?;
         let listener = name
             .strip_prefix("listener.")?
             .strip_suffix(".downstream_cx_active")?;
-        // Those of one thread are in the whole.
+        // The total includes those of each thread.
         let is_of_thread = listener.contains(".worker_") || listener.ends_with(".main_thread");
         let is_whole = !is_of_thread && listener != "admin" && listener != except;
         is_whole.then(|| value.trim().parse::<u64>().ok())?

@@ -1,21 +1,22 @@
-//! How far the proxies are: those of this replica, and those of the others.
+//! The progress of all proxies: those of this replica, and those of others.
 
-use super::Standing;
+use super::Programmed;
 use std::collections::BTreeMap;
 use switchyard_k8s::replicas::{Progress, Refused};
 use switchyard_xds::ads::{Nack, Proxy};
 
-/// How many proxies a text names of those that have not answered, and of those that refused.
+/// The maximum number of proxies that a text names, both of silent and of rejecting ones.
 const MOST_NAMED: usize = 4;
-/// In bytes, of what one proxy refused, as other replicas are told: an annotation of a Lease has 256 KiB.
+/// The maximum length, in bytes, of the example of a rejection for other replicas: an annotation of a Lease has 256
+/// KiB.
 const LONGEST_EXAMPLE: usize = 256;
 
-/// What proxies are to have taken for something to be live on them. Both count up together.
+/// The point that proxies have to reach for a change to be live on them. Both parts increase together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// That of this replica's configuration.
+    /// The generation of this replica's configuration.
     pub generation: u64,
-    /// The newest `resourceVersion` of an IngressRoute in it: what other replicas know it by.
+    /// The newest `resourceVersion` of an IngressRoute in it, by which other replicas know it.
     pub version: u64,
 }
 
@@ -23,7 +24,7 @@ pub struct Mark {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
     here: Vec<Member>,
-    /// Those of other replicas.
+    /// The proxies of other replicas.
     elsewhere: Progress,
 }
 
@@ -31,21 +32,21 @@ pub struct Fleet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Member {
     node: String,
-    /// The generation through which it has answered.
+    /// The generation up to which it has acknowledged or rejected everything.
     answered: u64,
     refusals: Vec<Refusal>,
 }
 
-/// What a proxy has not, for it refused it.
+/// A rejection, and the changes that the proxy lacks because of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refusal {
     since: u64,
     until: u64,
-    /// What it refused, and why.
+    /// The rejected resource, and the reason.
     text: String,
 }
 
-/// Which version each generation came to.
+/// The version that each generation has reached.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     reached: BTreeMap<u64, u64>,
@@ -54,17 +55,17 @@ pub(super) struct Versions {
 // === impl Fleet ===
 
 impl Fleet {
-    /// What is new of this replica's.
+    /// Updates the proxies of this replica.
     pub(super) fn see(&mut self, proxies: &[Proxy]) {
         self.here = proxies.iter().map(Member::new).collect();
     }
 
-    /// What is new of the others'.
+    /// Updates the proxies of other replicas.
     pub(super) fn hear(&mut self, elsewhere: Progress) {
         self.elsewhere = elsewhere;
     }
 
-    /// How many there are.
+    /// The number of proxies.
     #[must_use]
     pub fn len(&self) -> usize {
         self.here.len().saturating_add(self.elsewhere.len())
@@ -75,28 +76,28 @@ impl Fleet {
         self.len() == 0
     }
 
-    /// How many have it.
+    /// The number of proxies that have reached a mark without a rejection.
     #[must_use]
     pub fn with(&self, Mark { generation, version }: Mark) -> usize {
         let here = self.here.iter().filter(|member| member.has(generation));
         here.count().saturating_add(self.elsewhere.with(version))
     }
 
-    pub(super) fn standing(&self, mark: Mark) -> Standing {
+    pub(super) fn programmed(&self, mark: Mark) -> Programmed {
         if self.refusing(mark).next().is_some() {
-            Standing::Refused
+            Programmed::Refused
         } else if self.with(mark) < self.len() {
-            Standing::Pending
+            Programmed::Pending
         } else {
-            Standing::Live
+            Programmed::Live
         }
     }
 
-    /// How far it is, in words: how many have it, and which have not, and why.
+    /// A text about a mark: the number of proxies that have reached it, and the others with their reasons.
     #[must_use]
     pub fn told(&self, mark: Mark) -> String {
         let (live, of) = (self.with(mark), self.len());
-        let mut parts = vec![format!("{live} of {of} connected proxies have it")];
+        let mut parts = vec![format!("{live} of {of} connected proxies have acknowledged it")];
         parts.extend(named(self.refusing(mark).collect()));
         let silent = self
             .here
@@ -107,7 +108,9 @@ impl Fleet {
         let answered = self.elsewhere.answered(mark.version);
         let elsewhere = self.elsewhere.len().saturating_sub(answered);
         if elsewhere > 0 {
-            parts.push(format!("{elsewhere} of other replicas have not answered"));
+            parts.push(format!(
+                "proxies of other replicas that have not answered: {elsewhere}"
+            ));
         }
         parts.join("; ")
     }
@@ -122,7 +125,7 @@ impl Fleet {
     }
 }
 
-/// The first of them.
+/// The first of several texts, with the number of others.
 fn named(mut texts: Vec<String>) -> Vec<String> {
     let more = texts.len().saturating_sub(MOST_NAMED);
     texts.truncate(MOST_NAMED);
@@ -134,8 +137,8 @@ fn named(mut texts: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 impl Fleet {
-    /// One of this replica's proxies alone, each by the generation that it has answered; the first of them has refused what
-    /// these generations changed.
+    /// A fleet of this replica's proxies only, each given by the generation that it has answered. The first one has
+    /// rejected the changes of the generations in `refused`.
     pub(super) fn of(answered: &[u64], refused: &[u64]) -> Self {
         let refusal = |generation: &u64| Refusal {
             since: *generation,
@@ -175,10 +178,10 @@ impl Member {
     }
 
     fn refuses(&self, Refusal { text, .. }: &Refusal) -> String {
-        format!("{} refused {text}", self.node)
+        format!("{} rejected {text}", self.node)
     }
 
-    /// The oldest generation that anything of it is known by.
+    /// The oldest generation that its state refers to.
     fn oldest(&self) -> u64 {
         let refused = self.refusals.iter().map(|refusal| refusal.since);
         refused.chain([self.answered]).min().unwrap_or_default()
@@ -200,12 +203,12 @@ impl Refusal {
 // === impl Versions ===
 
 impl Versions {
-    /// A version that changed nothing belongs to the newest generation, too.
+    /// Records the version of a generation. A version without changes belongs to the newest generation, too.
     pub(super) fn reached(&mut self, Mark { generation, version }: Mark) {
         self.reached.insert(generation, version);
     }
 
-    /// As other replicas are told. What no proxy needs any longer is forgotten.
+    /// The progress for other replicas. Drops the versions that no proxy needs any longer.
     pub(super) fn progress(&mut self, fleet: &Fleet) -> Progress {
         let mut proxies = BTreeMap::new();
         let mut refused = Vec::new();
@@ -219,7 +222,7 @@ impl Versions {
         Progress { proxies, refused }
     }
 
-    /// What a proxy refused, each version once.
+    /// The rejections of a proxy, with each version once.
     fn refused(&self, member: &Member) -> Vec<Refused> {
         let mut spans: Vec<Refused> = Vec::new();
         let mut refusals: Vec<_> = member.refusals.iter().collect();
@@ -244,7 +247,7 @@ impl Versions {
         reached.map(|(_, version)| *version).unwrap_or_default()
     }
 
-    /// What was before the one that `least` has.
+    /// Drops the versions before the one of generation `least`.
     fn forget(&mut self, least: u64) {
         if let Some(held) = self.reached.range(..=least).next_back().map(|(held, _)| *held) {
             self.reached = self.reached.split_off(&held);
@@ -252,7 +255,7 @@ impl Versions {
     }
 }
 
-/// One proxy more that refused the same.
+/// Adds a proxy's rejection to the same rejection by others.
 fn add(refused: &mut Vec<Refused>, span: Refused) {
     let same = |other: &&mut Refused| (other.since, other.until) == (span.since, span.until);
     match refused.iter_mut().find(same) {

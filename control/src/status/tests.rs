@@ -17,6 +17,7 @@ fn judged(generation: u64, switches: &[(&str, u64)]) -> Judged {
         status: Status {
             state: State::Valid,
             errors: Vec::new(),
+            warnings: Vec::new(),
         },
         observed: 3,
         since: mark(generation),
@@ -24,7 +25,7 @@ fn judged(generation: u64, switches: &[(&str, u64)]) -> Judged {
     }
 }
 
-/// What other replicas know it by is of no account here.
+/// A mark by its generation; the version does not matter here.
 fn mark(generation: u64) -> Mark {
     Mark {
         generation,
@@ -87,7 +88,7 @@ fn the_column_names_a_few_branches() {
     }
 }
 
-/// The names of what is to be ordered at a time, in milliseconds from the start.
+/// The names of the statuses that are due at a time, in milliseconds from the start.
 fn due(reporter: &mut Reporter, start: Instant, millis: u64) -> Vec<String> {
     let due = reporter.due(start + Duration::from_millis(millis));
     due.into_iter().map(|(name, _)| name.name.to_string()).collect()
@@ -96,11 +97,12 @@ fn due(reporter: &mut Reporter, start: Instant, millis: u64) -> Vec<String> {
 #[test]
 fn a_status_waits_a_while_for_the_proxies_and_is_written_again_when_they_have_it() {
     let (orders, _ordered) = mpsc::unbounded_channel();
+    let start = Instant::now();
     let mut reporter = Reporter {
         fleet: fleet(&[1, 1]),
+        connected_by: Some(start),
         ..Default::default()
     };
-    let start = Instant::now();
     assert_eq!(due(&mut reporter, start, 0), [""; 0]);
     for (route, generation) in [("fast", 2), ("slow", 3)] {
         reporter.judge(vec![(name(route), Some(judged(generation, &[])))], &orders);
@@ -119,8 +121,11 @@ fn a_status_waits_a_while_for_the_proxies_and_is_written_again_when_they_have_it
 #[test]
 fn when_proxies_come_all_is_counted_again_and_no_oftener_than_every_five_seconds() {
     let (orders, _ordered) = mpsc::unbounded_channel();
-    let mut reporter = Reporter::default();
     let start = Instant::now();
+    let mut reporter = Reporter {
+        connected_by: Some(start),
+        ..Default::default()
+    };
     reporter.judge(vec![(name("a"), Some(judged(1, &[])))], &orders);
     assert_eq!(due(&mut reporter, start, 0), ["a"]);
     reporter.fleet = fleet(&[1]);
@@ -132,11 +137,52 @@ fn when_proxies_come_all_is_counted_again_and_no_oftener_than_every_five_seconds
 }
 
 #[test]
+fn after_a_start_statuses_wait_until_proxies_have_had_time_to_connect() {
+    let (orders, _ordered) = mpsc::unbounded_channel();
+    let mut reporter = Reporter::default();
+    let start = Instant::now();
+    for (route, generation) in [("fast", 1), ("slow", 2)] {
+        reporter.judge(vec![(name(route), Some(judged(generation, &[])))], &orders);
+    }
+    assert_eq!(due(&mut reporter, start, 1000), [""; 0], "no proxy is there");
+    reporter.fleet = fleet(&[1]);
+    assert_eq!(
+        due(&mut reporter, start, 2000),
+        ["fast", "slow"],
+        "as far as it came"
+    );
+    reporter.fleet = fleet(&[2]);
+    assert_eq!(due(&mut reporter, start, 4900), ["slow"]);
+    assert!(!reporter.trusts_count(start + Duration::from_millis(4900)));
+    assert_eq!(due(&mut reporter, start, 5100), ["fast", "slow"]);
+    assert!(reporter.trusts_count(start + Duration::from_millis(5100)));
+    assert_eq!(due(&mut reporter, start, 20_000), [""; 0]);
+    assert_eq!(reporter.next(), None);
+}
+
+#[test]
+fn many_statuses_wait_longer() {
+    let (orders, _ordered) = mpsc::unbounded_channel();
+    let start = Instant::now();
+    let mut reporter = Reporter {
+        fleet: fleet(&[1]),
+        connected_by: Some(start),
+        counted: Some((1, start)),
+        ..Default::default()
+    };
+    let route = |number: usize| (name(&number.to_string()), Some(judged(2, &[])));
+    reporter.judge((0..10_000).map(route).collect(), &orders);
+    assert_eq!(due(&mut reporter, start, 9_000).len(), 0);
+    reporter.fleet = fleet(&[2]);
+    assert_eq!(due(&mut reporter, start, 9_100).len(), 10_000);
+}
+
+#[test]
 fn what_is_gone_is_wanted_no_more() {
     let (orders, mut ordered) = mpsc::unbounded_channel();
     let mut reporter = Reporter::default();
     reporter.judge(vec![(name("a"), Some(judged(9, &[])))], &orders);
     reporter.judge(vec![(name("a"), None)], &orders);
     assert_eq!(due(&mut reporter, Instant::now(), 1000), [""; 0]);
-    assert_eq!(ordered.try_recv(), Ok(Order::Want(name("a"), None)));
+    assert_eq!(ordered.try_recv(), Ok(StatusRequest::Desired(name("a"), None)));
 }

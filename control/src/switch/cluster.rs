@@ -1,4 +1,4 @@
-//! Where to patch: a delegating route of an IngressRoute on an API server.
+//! A delegating route of an IngressRoute on an API server, and its patch.
 
 use super::{Goal, find};
 use crate::{live::Report, place};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use switchyard_core::{
     Graph, Name, Object, Settings,
-    ingressroute::{Delegate, Route, Spec, VirtualHost, policy::Ways},
-    object::{IngressRoute, Kind},
+    ingressroute::{Activation, CanaryEdit, Delegate, Route, Spec, StandbyEdit, VirtualHost, policy::Ways},
+    object::{Created, IngressRoute, Kind, UnknownFields},
     path,
 };
 use switchyard_k8s::{
@@ -21,46 +21,45 @@ use switchyard_k8s::{
     watch::{are_of_one_class, document, resource},
 };
 
-/// Who patched, in `metadata.managedFields`.
-const MANAGER: &str = "switchyard-switch";
+/// The field managers in `metadata.managedFields`: of `switch`, and of `switch --undo`.
+const MANAGERS: [&str; 2] = ["switchyard-switch", "switchyard-undo"];
 
-/// Where a status counts the proxies, and says no more of them.
-const NO_REASON: &str = "the status does not say why not on all of them";
+/// The reason if a status has only the number of proxies.
+const NO_REASON: &str = "the status does not say why some proxies lack the switch";
 
-/// The delegating route that is meant.
-pub(super) struct Spot {
+/// The delegating route to switch.
+pub(super) struct ClusterRoute {
     client: Client,
     pub(super) owner: Name,
     /// `metadata.generation` of the owner.
     pub(super) generation: i64,
     pub(super) prefix: String,
-    /// Where the branches are.
+    /// The namespace of the branches.
     pub(super) namespace: String,
-    pub(super) active: String,
-    /// The branch that was active before, `namespace/name`, if the status says so.
+    pub(super) delegate: Delegate,
+    /// The previously active branch, `namespace/name`, if the status has it.
     pub(super) previous: Option<String>,
-    standby: Vec<String>,
-    /// Of the route.
+    /// The index of the route.
     index: usize,
-    /// Of the owner: they say its class.
+    /// The annotations of the owner, which contain its class.
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// An IngressRoute, and what its status says.
+/// An IngressRoute, and its status.
 struct Found {
     ingress_route: IngressRoute,
     status: IngressRouteStatus,
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// The one route of an IngressRoute that delegates, or the one with this match. A name that says no namespace is of
-/// `namespace`, or of the context's.
+/// Finds the only delegating route of an IngressRoute, or the one with this match. A name without a namespace is in
+/// `namespace`, or in that of the context.
 pub(super) async fn spot(
     client: &Client,
     namespace: Option<&str>,
     root: &str,
     matched: Option<&str>,
-) -> Result<Spot> {
+) -> Result<ClusterRoute> {
     let namespace = namespace.unwrap_or(client.default_namespace());
     let Found {
         ingress_route,
@@ -71,44 +70,37 @@ pub(super) async fn spot(
     let IngressRoute {
         name: owner,
         generation,
+        created: _,
         spec,
+        unknown: _,
     } = ingress_route;
     let mut routes = spec.routes;
     let route = routes.swap_remove(index);
-    let Some(Delegate {
-        name: active,
-        namespace,
-        standby,
-        ..
-    }) = route.delegate
-    else {
-        bail!("the route does not delegate")
-    };
+    let delegate = route.delegate.context("the route does not delegate")?;
     let previous = of_route(&status, &route.match_).map(|switch| switch.previous.clone());
     let previous = previous.filter(|name| !name.is_empty()).last();
-    Ok(Spot {
+    Ok(ClusterRoute {
         client: client.clone(),
         generation,
         previous,
         prefix: route.match_,
-        namespace: if namespace.is_empty() {
+        namespace: if delegate.namespace.is_empty() {
             owner.namespace.to_string()
         } else {
-            namespace
+            delegate.namespace.clone()
         },
         owner,
-        active,
-        standby,
+        delegate,
         index,
         annotations,
     })
 }
 
-/// What would keep a branch from serving, as far as its own namespace shows: who may switch may not be allowed to read
-/// more. Which classes control follows is not known; that of the owner is one of them.
-pub(super) async fn rehearse(spot: &Spot, target: &Name) -> Result<Vec<String>> {
-    let Spot { client, owner, .. } = spot;
-    let mut graph = Graph::new(Settings::default());
+/// The reasons why a branch would not serve, as far as its own namespace shows: the user may not be allowed to read
+/// others. The classes that control follows are not known, but include that of the owner.
+pub(super) async fn dry_run(spot: &ClusterRoute, target: &Name, settings: Settings) -> Result<Vec<String>> {
+    let ClusterRoute { client, owner, .. } = spot;
+    let mut graph = Graph::new(settings);
     for kind in [Kind::IngressRoute, Kind::Service, Kind::EndpointSlice] {
         let (ours, others): (Vec<_>, Vec<_>) = list(&api(client, kind, Some(&target.namespace))?, kind)
             .await?
@@ -116,7 +108,7 @@ pub(super) async fn rehearse(spot: &Spot, target: &Name) -> Result<Vec<String>> 
             .partition(|object| kind != Kind::IngressRoute || spot.is_of_class(object));
         if others.iter().any(|object| object.name_any() == *target.name) {
             let text = format!(
-                "IngressRoute {target} is of another class than {owner} is: it may be another controller's"
+                "IngressRoute {target} has another ingress class than {owner}: another controller may serve it"
             );
             return Ok(vec![text]);
         }
@@ -126,14 +118,14 @@ pub(super) async fn rehearse(spot: &Spot, target: &Name) -> Result<Vec<String>> 
     }
     let stage = stage(&target.namespace);
     let owner = stage.name.clone();
-    graph.apply(Object::IngressRoute(stage));
+    graph.apply(stage.into());
     graph.commit();
-    let obstacles = graph.rehearse(&owner, "/", &target.name);
-    let obstacles = obstacles.context("the route went away")?;
-    Ok(obstacles.iter().map(ToString::to_string).collect())
+    let blockers = graph.dry_run(&owner, "/", &target.name);
+    let blockers = blockers.context("the route was removed")?;
+    Ok(blockers.iter().map(ToString::to_string).collect())
 }
 
-/// A root to try branches on. No object can have its name.
+/// A root to try branches on, with a name that no object can have.
 fn stage(namespace: &str) -> IngressRoute {
     let delegate = Delegate {
         name: "/".to_owned(),
@@ -147,18 +139,21 @@ fn stage(namespace: &str) -> IngressRoute {
     IngressRoute {
         name: Name::new(namespace, "/"),
         generation: 0,
+        // The oldest object, so that no other root takes its host.
+        created: Created::At(i64::MIN),
         spec: Spec {
             virtualhost: Some(VirtualHost {
-                fqdn: "rehearsal.invalid".to_owned(),
+                fqdn: "dry-run.invalid".to_owned(),
                 ..Default::default()
             }),
             routes: vec![route],
             tcpproxy: None,
         },
+        unknown: UnknownFields::default(),
     }
 }
 
-/// Without what only other namespaces, Secrets and issuers of tokens could show to be right.
+/// Removes the parts that need other namespaces, Secrets or token issuers to be verified.
 fn alone(object: Object) -> Object {
     let Object::IngressRoute(mut ingress_route) = object else {
         return object;
@@ -178,7 +173,7 @@ fn alone(object: Object) -> Object {
     Object::IngressRoute(ingress_route)
 }
 
-/// The IngressRoute of that name, or the root of that host.
+/// Finds the IngressRoute of that name, or the root of that host.
 async fn owner(client: &Client, namespace: &str, root: &str) -> Result<Found> {
     let name = place::name(root, namespace);
     if let Some(found) = get(client, &name).await? {
@@ -189,7 +184,7 @@ async fn owner(client: &Client, namespace: &str, root: &str) -> Result<Found> {
         Object::IngressRoute(route) if owns(&route, root) => Some(route.name),
         _ => None,
     });
-    let unknown = || format!("there is no IngressRoute {name}, and no host {root}");
+    let unknown = || format!("no IngressRoute {name} and no host {root} found");
     let owner = owner.with_context(unknown)?;
     get(client, &owner).await?.with_context(unknown)
 }
@@ -208,24 +203,26 @@ async fn get(client: &Client, name: &Name) -> Result<Option<Found>> {
 
 async fn list(api: &Api<DynamicObject>, kind: Kind) -> Result<Vec<DynamicObject>> {
     let all = api.list(&ListParams::default()).await;
-    Ok(all.with_context(|| format!("cannot list every {kind}"))?.items)
+    Ok(all
+        .with_context(|| format!("cannot list objects of kind {kind}"))?
+        .items)
 }
 
-/// Those that can be read.
+/// The objects that can be parsed.
 fn read(objects: Vec<DynamicObject>, kind: Kind) -> impl Iterator<Item = Object> {
     let read = move |object| Some(switchyard_k8s::object(document(kind, object)).ok()??.object);
     objects.into_iter().filter_map(read)
 }
 
 fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
-    let resource = resource(kind).with_context(|| format!("{kind} is watched whole"))?;
+    let resource = resource(kind).with_context(|| format!("{kind} cannot be listed"))?;
     Ok(match namespace {
         None => Api::all_with(client.clone(), &resource),
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
     })
 }
 
-/// An absent or unreadable status says nothing.
+/// The status of an object; empty if it is absent or cannot be parsed.
 fn status(object: &DynamicObject) -> IngressRouteStatus {
     let status = object.data.get("status").cloned();
     status
@@ -233,7 +230,7 @@ fn status(object: &DynamicObject) -> IngressRouteStatus {
         .unwrap_or_default()
 }
 
-/// The switches that a route is, one for each host that it is reached by.
+/// The switches of a route, one for each host that leads to it.
 fn of_route<'s>(status: &'s IngressRouteStatus, prefix: &str) -> impl Iterator<Item = &'s SwitchStatus> {
     status
         .switches
@@ -241,7 +238,7 @@ fn of_route<'s>(status: &'s IngressRouteStatus, prefix: &str) -> impl Iterator<I
         .filter(move |switch| path::normalise(&switch.match_) == path::normalise(prefix))
 }
 
-/// What a status says of a route whose switches are to have a branch active.
+/// The report of a status about a route whose switches should have a branch active.
 fn report(object: &DynamicObject, prefix: &str, Goal { target, generation }: &Goal) -> Report {
     let status = status(object);
     let target = target.to_string();
@@ -249,7 +246,7 @@ fn report(object: &DynamicObject, prefix: &str, Goal { target, generation }: &Go
     let mut switches = of_route(&status, prefix).peekable();
     let accepted =
         seen && switches.peek().is_some() && of_route(&status, prefix).all(|switch| switch.active == target);
-    // On the host that has come least far: all of them are to have it.
+    // The host with the least progress counts, because all hosts should have it.
     let counts = switches.filter_map(|switch| {
         let (live, of) = switch.proxies.split_once('/')?;
         Some((live.parse().ok()?, of.parse().ok()?))
@@ -269,14 +266,14 @@ fn report(object: &DynamicObject, prefix: &str, Goal { target, generation }: &Go
     }
 }
 
-/// Whether a proxy refuses what comes of that generation, or of a later one.
+/// Returns true if a proxy rejects resources of that generation, or of a later one.
 fn is_refused(object: &DynamicObject, generation: i64) -> bool {
     let status = status(object);
     let programmed = programmed(&status, generation);
     programmed.is_some_and(|condition| condition.reason == REFUSED)
 }
 
-/// How far the proxies are with that generation, or a later one.
+/// The condition `Programmed` of that generation, or of a later one.
 fn programmed(status: &IngressRouteStatus, generation: i64) -> Option<&Condition> {
     let mut conditions = status.conditions.iter();
     conditions
@@ -292,30 +289,31 @@ impl Found {
         let reading = switchyard_k8s::object(document(Kind::IngressRoute, object))?;
         match reading.map(|reading| reading.object) {
             Some(Object::IngressRoute(ingress_route)) => Ok(Self {
-                ingress_route,
+                ingress_route: *ingress_route,
                 status,
                 annotations,
             }),
-            _ => bail!("it is no IngressRoute"),
+            _ => bail!("not an IngressRoute"),
         }
     }
 }
 
-// === impl Spot ===
+// === impl ClusterRoute ===
 
-impl Spot {
-    /// Whether who follows the owner follows an IngressRoute, too.
+impl ClusterRoute {
+    /// Returns true if any controller that serves the owner also serves the other IngressRoute.
     fn is_of_class(&self, object: &DynamicObject) -> bool {
         are_of_one_class(self.annotations.as_ref(), object.metadata.annotations.as_ref())
     }
 
-    /// Makes `branch` the active one, and says which generation that is. If it was a standby, the one that was active takes
-    /// its place there. Fails if somebody else has switched in between.
-    pub(super) async fn edit(&self, branch: &str) -> Result<i64> {
+    /// Activates a branch, and returns the resulting generation. Fails if somebody else has switched in between.
+    pub(super) async fn edit(&self, activation: &Activation, undo: bool) -> Result<i64> {
         let owner = &self.owner;
-        let patch = serde_json::from_value(self.patch(branch))?;
+        let patch = serde_json::from_value(self.patch(activation))?;
+        let [switch, undone] = MANAGERS;
+        let manager = if undo { undone } else { switch };
         let parameters = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
+            field_manager: Some(manager.to_owned()),
             ..Default::default()
         };
         let patched = self
@@ -326,8 +324,8 @@ impl Spot {
         Ok(patched.meta().generation.unwrap_or_default())
     }
 
-    /// Waits until the status says that all proxies have the branch active, or that one refuses it, or for as long as
-    /// `timeout`; with what it says then.
+    /// Waits until the status has the branch active on all proxies, or a rejection, for as long as `timeout`. Returns
+    /// the report of the status at that time.
     pub(super) async fn wait(&self, goal: &Goal, timeout: Duration) -> Result<Report> {
         let Self { owner, prefix, .. } = self;
         let api = self.api()?;
@@ -338,7 +336,7 @@ impl Spot {
             })
         };
         let over = await_condition(api.clone(), &owner.name, is_over);
-        // What is there when time is up says how far it came.
+        // After the timeout, the status shows the progress.
         if let Ok(waited) = tokio::time::timeout(timeout, over).await {
             waited.context("cannot watch the IngressRoute")?;
         }
@@ -351,32 +349,81 @@ impl Spot {
         api(&self.client, Kind::IngressRoute, Some(&self.owner.namespace))
     }
 
-    fn patch(&self, branch: &str) -> Value {
-        let Self {
-            active,
-            standby,
-            index,
-            ..
-        } = self;
-        let delegate = format!("/spec/routes/{index}/delegate");
-        let replace = |path: String, old: &str, new: &str| {
-            [
-                json!({"op": "test", "path": path, "value": old}),
-                json!({"op": "replace", "path": path, "value": new}),
-            ]
-        };
-        let same = standby.iter().enumerate().filter(|(_, name)| *name == branch);
-        let swapped = same.flat_map(|(at, _)| replace(format!("{delegate}/standby/{at}"), branch, active));
-        replace(format!("{delegate}/name"), active, branch)
-            .into_iter()
-            .chain(swapped)
-            .collect()
+    fn patch(&self, activation: &Activation) -> Value {
+        patch(
+            &format!("/spec/routes/{}/delegate", self.index),
+            &self.delegate.name,
+            activation,
+        )
     }
+}
+
+/// The edits of a delegate as a JSON Patch, which fails if the delegate has changed.
+fn patch(delegate: &str, active: &str, activation: &Activation) -> Value {
+    let Activation {
+        branch,
+        standby,
+        preview,
+        canary,
+    } = activation;
+    let test = |path: &str, value: Value| json!({"op": "test", "path": format!("{delegate}/{path}"), "value": value});
+    let replace = |path: &str, value: Value| json!({"op": "replace", "path": format!("{delegate}/{path}"), "value": value});
+    let add =
+        |path: &str, value: &str| json!({"op": "add", "path": format!("{delegate}/{path}"), "value": value});
+    let mut operations = vec![test("name", json!(active)), replace("name", json!(branch))];
+    match standby {
+        Some(StandbyEdit::Replace(at)) => {
+            let path = format!("standby/{at}");
+            operations.extend([test(&path, json!(branch)), replace(&path, json!(active))]);
+        }
+        Some(StandbyEdit::Insert(at)) => {
+            let path = format!("standby/{at}");
+            operations.extend([test(&path, json!(branch)), add(&path, active)]);
+        }
+        None => {}
+    }
+    operations.extend(preview.as_ref().map(|name| add("preview/branch", name)));
+    match canary {
+        Some(CanaryEdit::End { percent }) => {
+            let path = "canary/percent";
+            operations.extend([test(path, json!(percent)), replace(path, json!(0))]);
+        }
+        Some(CanaryEdit::Name(name)) => operations.push(add("canary/branch", name)),
+        None => {}
+    }
+    operations.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_patch_makes_each_edit_of_an_activation() {
+        let delegate: Delegate = serde_json::from_value(json!({
+            "name": "blue", "standby": ["red", "green"], "canary": {"percent": 10, "branch": "green"},
+        }))
+        .unwrap();
+        let want = json!([
+            {"op": "test", "path": "/d/name", "value": "blue"},
+            {"op": "replace", "path": "/d/name", "value": "green"},
+            {"op": "test", "path": "/d/standby/1", "value": "green"},
+            {"op": "add", "path": "/d/standby/1", "value": "blue"},
+            {"op": "test", "path": "/d/canary/percent", "value": 10},
+            {"op": "replace", "path": "/d/canary/percent", "value": 0},
+        ]);
+        assert_eq!(patch("/d", "blue", &delegate.activation("green")), want);
+        let listed: Delegate = serde_json::from_value(json!({
+            "name": "blue", "standby": ["blue", "red", "green"], "preview": {"header": "x", "value": "y"},
+        }))
+        .unwrap();
+        let want = json!([
+            {"op": "test", "path": "/d/name", "value": "blue"},
+            {"op": "replace", "path": "/d/name", "value": "green"},
+            {"op": "add", "path": "/d/preview/branch", "value": "red"},
+        ]);
+        assert_eq!(patch("/d", "blue", &listed.activation("green")), want);
+    }
 
     #[test]
     fn what_only_secrets_and_issuers_could_show_is_not_held_against_a_branch() {
@@ -390,10 +437,12 @@ mod tests {
                 {"external": {"service": {"name": "sso", "port": 80}}},
             ],
         }]);
-        let object = Object::IngressRoute(IngressRoute {
+        let object = Object::from(IngressRoute {
             name: Name::new("default", "blue"),
             generation: 1,
+            created: Created::Unknown,
             spec: serde_json::from_value(json!({"routes": routes})).unwrap(),
+            unknown: UnknownFields::default(),
         });
         let Object::IngressRoute(left) = alone(object) else {
             panic!("no IngressRoute")

@@ -1,4 +1,4 @@
-//! Where to edit: a delegating route in the text of its file.
+//! A delegating route in the text of its file, and its edit.
 
 use crate::{
     edit,
@@ -6,7 +6,7 @@ use crate::{
     manifests::{Directory, Documents, Node, documents, objects},
     place,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     collections::BTreeSet,
     fs,
@@ -14,26 +14,28 @@ use std::{
 };
 use switchyard_core::{
     Name, Object, ObjectId,
-    ingressroute::{Delegate, Route},
+    ingressroute::{Activation, Delegate, Route},
     object::{IngressRoute, Kind},
     path,
 };
 
-/// The delegating route that is meant.
-pub(super) struct Spot {
+/// The delegating route to switch.
+pub(super) struct FileRoute {
     pub(super) file: PathBuf,
     pub(super) line: usize,
     pub(super) owner: Name,
     pub(super) prefix: String,
-    /// Where the branches are.
+    /// The namespace of the branches.
     pub(super) namespace: String,
-    pub(super) active: String,
-    /// As it was when the delegate was found in it.
+    pub(super) delegate: Delegate,
+    /// The text of the file, as it was when the delegate was found.
     text: String,
-    delegate: Node,
+    node: Node,
+    /// The index of the route.
+    index: usize,
 }
 
-/// Which IngressRoute is meant by what the command line says.
+/// Finds the IngressRoute that the command line names.
 pub(super) fn owner(loaded: &Loaded, root: &str, namespace: &str) -> Result<Name> {
     let name = place::name(root, namespace);
     let known: BTreeSet<_> = loaded.graph.statuses().map(|(name, _)| name.clone()).collect();
@@ -45,19 +47,19 @@ pub(super) fn owner(loaded: &Loaded, root: &str, namespace: &str) -> Result<Name
     }
     let known: Vec<_> = known.iter().map(Name::to_string).collect();
     bail!(
-        "there is no IngressRoute {name}, and no host {root}. There are: {}",
+        "no IngressRoute {name} and no host {root} found; known IngressRoutes: {}",
         known.join(", ")
     )
 }
 
-/// The one route of an IngressRoute that delegates, or the one with this match.
-pub(super) fn spot(directory: &Directory, owner: &Name, matched: Option<&str>) -> Result<Spot> {
+/// Finds the only delegating route of an IngressRoute, or the one with this match.
+pub(super) fn spot(directory: &Directory, owner: &Name, matched: Option<&str>) -> Result<FileRoute> {
     let (file, entry) = directory
         .entry(&id(owner))
-        .context("the IngressRoute went away")?;
+        .context("the IngressRoute was removed")?;
     refuse_broken(directory, file)?;
     let Object::IngressRoute(ingress_route) = &entry.object else {
-        bail!("{owner} is no IngressRoute")
+        bail!("{owner} is not an IngressRoute")
     };
     let index = find_route(ingress_route, matched)?;
     read_spot(&directory.path().join(&**file), ingress_route, index)
@@ -70,19 +72,21 @@ fn id(name: &Name) -> ObjectId {
     }
 }
 
-/// A file that control cannot read is not edited: control would not see it.
+/// Fails for a file that control cannot parse: control would not see an edit.
 fn refuse_broken(directory: &Directory, file: &str) -> Result<()> {
     match directory
-        .problems()
+        .diagnostics()
         .into_iter()
-        .find(|problem| problem.is_error() && *problem.file == *file)
+        .find(|diagnostic| diagnostic.is_error() && *diagnostic.file == *file)
     {
-        Some(problem) => bail!("{problem}\nmend that first: control goes on with what the file said before"),
+        Some(diagnostic) => {
+            bail!("{diagnostic}\nfix this first: until then, control ignores changes of the file")
+        }
         None => Ok(()),
     }
 }
 
-/// The index of the one route that delegates, or of the one with this match.
+/// The index of the only delegating route, or of the one with this match.
 pub(super) fn find_route(ingress_route: &IngressRoute, matched: Option<&str>) -> Result<usize> {
     let IngressRoute { name, spec, .. } = ingress_route;
     let delegating = spec
@@ -96,42 +100,41 @@ pub(super) fn find_route(ingress_route: &IngressRoute, matched: Option<&str>) ->
     let meant: Vec<_> = delegating.filter(|(_, route)| is_meant(route)).collect();
     match &meant[..] {
         [(index, _)] => Ok(*index),
-        [] if matched.is_some() => bail!("{name} has no route with that match that delegates"),
-        [] => bail!("{name} has no route that delegates"),
+        [] if matched.is_some() => bail!("{name} has no delegating route with this match"),
+        [] => bail!("{name} has no delegating route"),
         several => {
             let matches: Vec<_> = several.iter().map(|(_, route)| route.match_.as_str()).collect();
             bail!(
-                "{name} has several routes that delegate: name one of {}",
+                "{name} has several delegating routes: pass MATCH, one of {}",
                 matches.join(", ")
             )
         }
     }
 }
 
-fn read_spot(file: &Path, ingress_route: &IngressRoute, index: usize) -> Result<Spot> {
+fn read_spot(file: &Path, ingress_route: &IngressRoute, index: usize) -> Result<FileRoute> {
     let IngressRoute {
         name: owner, spec, ..
     } = ingress_route;
-    let route = spec.routes.get(index).context("the route went away")?;
-    let Some(Delegate { name, namespace, .. }) = &route.delegate else {
-        bail!("the route does not delegate")
-    };
+    let route = spec.routes.get(index).context("the route was removed")?;
+    let delegate = route.delegate.clone().context("the route does not delegate")?;
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let delegate =
-        delegate_node(file, &text, owner, index).context("the file has just changed: try again")?;
-    Ok(Spot {
+    let node = delegate_node(file, &text, owner, index)
+        .context("the file has changed in the meantime: try again")?;
+    Ok(FileRoute {
         file: file.to_owned(),
-        line: delegate.get("name").map_or(1, |name| name.span.position.line),
+        line: node.get("name").map_or(1, |name| name.span.position.line),
         text,
         owner: owner.clone(),
         prefix: route.match_.clone(),
-        namespace: if namespace.is_empty() {
+        namespace: if delegate.namespace.is_empty() {
             owner.namespace.to_string()
         } else {
-            namespace.clone()
+            delegate.namespace.clone()
         },
-        active: name.clone(),
         delegate,
+        node,
+        index,
     })
 }
 
@@ -164,14 +167,28 @@ fn is_ingress_route(object: &Node, Name { namespace, name }: &Name) -> bool {
             == &**namespace
 }
 
-// === impl Spot ===
+// === impl FileRoute ===
 
-impl Spot {
-    /// Makes `branch` the active one, in the file.
-    pub(super) fn edit(&self, branch: &str) -> Result<()> {
-        let changes = edit::activate(&self.delegate, branch);
+impl FileRoute {
+    /// Activates a branch in the file.
+    pub(super) fn edit(&self, activation: &Activation) -> Result<()> {
+        let changes = edit::activate(&self.node, activation);
         let edited = changes.and_then(|changes| edit::apply(&self.text, &changes));
+        let edited = edited.and_then(|edited| self.verified(edited, activation));
         let edited = edited.with_context(|| format!("{}:{}", self.file.display(), self.line))?;
         edit::write(&self.file, &edited)
+    }
+
+    /// Returns the edited text, if it parses to the wanted delegate.
+    fn verified(&self, edited: String, activation: &Activation) -> Result<String> {
+        let node = delegate_node(&self.file, &edited, &self.owner, self.index);
+        let found = node.and_then(|node| serde_json::from_value::<Delegate>(node.to_value()).ok());
+        let mut wanted = self.delegate.clone();
+        activation.apply(&mut wanted);
+        ensure!(
+            found.as_ref() == Some(&wanted),
+            "the delegate cannot be edited automatically: edit the file by hand"
+        );
+        Ok(edited)
     }
 }

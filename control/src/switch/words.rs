@@ -1,24 +1,24 @@
-//! What the words of `switchyard switch` say.
+//! The positional arguments of `switchyard switch`.
 
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Which route to switch, and to what.
+/// The route to switch, and the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked<'a> {
-    /// None: the API server.
+    /// The directory; `None` for the API server.
     pub(super) dir: Option<&'a Path>,
     pub(super) root: &'a str,
     pub(super) matched: Option<&'a str>,
-    /// None: back to the branch that was active before.
+    /// The branch; `None` for the previously active one.
     pub(super) branch: Option<&'a str>,
 }
 
 // === impl Asked ===
 
 impl<'a> Asked<'a> {
-    /// `[DIR] ROOT [MATCH] BRANCH`, or without a branch for `undo`. A `match` begins with `/`, and no IngressRoute's name
-    /// does.
+    /// Parses `[DIR] ROOT [MATCH] BRANCH`, without BRANCH if `undo` is true. A match begins with `/`, which the name of
+    /// an IngressRoute does not.
     pub(super) fn read(words: &'a [String], undo: bool) -> Result<Self> {
         let (branch, words) = match words {
             words if undo => (None, words),
@@ -30,8 +30,8 @@ impl<'a> Asked<'a> {
             [root, matched] if matched.starts_with('/') => (None, root, Some(&**matched)),
             [dir, root] => (Some(dir), root, None),
             [dir, root, matched] => (Some(dir), root, Some(&**matched)),
-            _ if undo => bail!("name an IngressRoute, and no branch"),
-            _ => bail!("name an IngressRoute and a branch"),
+            _ if undo => bail!("with --undo, expected [DIR] ROOT [MATCH], without a branch"),
+            _ => bail!("expected [DIR] ROOT [MATCH] BRANCH"),
         };
         Ok(Self {
             dir: dir.map(Path::new),

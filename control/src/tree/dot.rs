@@ -1,7 +1,7 @@
-//! The delegations as a drawing, in Graphviz' DOT.
+//! The delegation tree as a drawing, in Graphviz' DOT.
 //!
-//! Hosts, IngressRoutes and what serves are nodes; routes are edges, bold to the branch that is active. What several
-//! hosts delegate to is drawn below each of them, as `switchyard tree` prints it.
+//! Hosts, IngressRoutes and services are nodes; routes are edges, bold to the active branch. An IngressRoute that
+//! several hosts delegate to is drawn below each of them, as in `switchyard tree`.
 
 use super::clusters;
 use switchyard_core::{
@@ -9,7 +9,7 @@ use switchyard_core::{
     tree::{Branch, Root, Route, Tree, Way},
 };
 
-/// A drawing under way.
+/// A drawing in progress.
 #[derive(Debug, Default)]
 struct Drawing {
     text: String,
@@ -20,7 +20,7 @@ struct Drawing {
 #[derive(Clone, Copy, Debug)]
 struct Node(usize);
 
-/// How something is drawn: further attributes of DOT.
+/// The look of a node or an edge: additional attributes of DOT.
 type Look = &'static str;
 
 const HOST: Look = "shape=house";
@@ -34,7 +34,7 @@ const ACTIVE: Look = "style=bold";
 const STANDBY: Look = "style=dashed";
 const PLAIN: Look = "style=solid";
 
-/// The whole tree.
+/// Draws the whole tree.
 pub(super) fn dot(Tree { roots, orphans }: &Tree) -> String {
     let mut drawing = Drawing::default();
     drawing
@@ -72,7 +72,7 @@ impl Drawing {
         self.routes(root, routes);
     }
 
-    /// As deep as delegations go, which is bounded.
+    /// Draws routes. Recurses as deep as delegations go, which is bounded.
     fn routes(&mut self, from: Node, routes: &[Route]) {
         for Route { prefix, way } in routes {
             match way {
@@ -103,6 +103,7 @@ impl Drawing {
         Branch {
             name,
             active,
+            choices: _,
             state,
             routes,
         }: &Branch,
@@ -113,13 +114,13 @@ impl Drawing {
         self.routes(branch, routes);
     }
 
-    /// Where a route ends.
+    /// Draws the end of a route.
     fn end(&mut self, from: Node, prefix: &str, label: &str, look: Look) {
         let node = self.node(&[label], look);
         self.edge(from, node, prefix, PLAIN);
     }
 
-    /// Named by its number: what it is called stands in its label alone.
+    /// Draws a node. Its ID is a number; its name is only in the label.
     fn node(&mut self, lines: &[&str], look: Look) -> Node {
         let node = Node(self.nodes);
         self.nodes += 1;
@@ -137,7 +138,7 @@ impl Drawing {
     }
 }
 
-/// For a label in quotes, where Graphviz reads escapes, as in `\N`, and entities, as in `&lt;`.
+/// Escapes a text for a quoted label, in which Graphviz reads escapes, as in `\N`, and entities, as in `&lt;`.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -159,7 +160,7 @@ mod tests {
     use switchyard_core::{
         Name,
         table::{ClusterName, SwitchKey, WeightedCluster},
-        tree::Security,
+        tree::{Choices, Security},
     };
 
     #[test]
@@ -182,6 +183,7 @@ mod tests {
         Branch {
             name: Name::new("default", name),
             active,
+            choices: Choices::default(),
             state,
             routes: vec![Route {
                 prefix: "/".into(),

@@ -59,7 +59,7 @@ fn admin(log: ChildStderr) -> String {
         admin = admin.or(line
             .split_once("admin=")
             .map(|(_, admin)| admin.trim().to_owned()));
-        read |= line.contains("Everything is read");
+        read |= line.contains("All objects are read");
     }
     // It goes on: a log that nobody reads would hold control up.
     thread::spawn(move || lines.for_each(drop));

@@ -99,7 +99,7 @@ fn explain_says_what_is_wrong_with_a_request() {
     for (arguments, want) in [
         (
             &[folder][..],
-            format!("{folder} is a directory: name HOST/PATH after it, such as www.example.com/cart"),
+            format!("{folder} is a directory: add HOST/PATH after it, such as www.example.com/cart"),
         ),
         (
             &[folder, "/cart"],
@@ -117,13 +117,13 @@ fn explain_says_what_is_wrong_with_a_request() {
         ),
         (
             &["/nowhere", "bar.com/"],
-            "switchyard explain [DIR] HOST/PATH: the first of two is a directory of manifests: cannot read the \
+            "switchyard explain [DIR] HOST/PATH: DIR must be a directory of manifests: cannot read the \
              directory /nowhere: No such file or directory (os error 2)"
                 .to_owned(),
         ),
         (
             &["--control", "http://127.0.0.1:1", "bar.com/"],
-            "http://127.0.0.1:1 cannot be asked: Connection refused (os error 111)".to_owned(),
+            "cannot reach control at http://127.0.0.1:1: Connection refused (os error 111)".to_owned(),
         ),
     ] {
         let output = switchyard(&[&["explain"], arguments].concat());

@@ -8,10 +8,10 @@ use std::{
 };
 use switchyard_core::{
     graph::Change,
-    object::{Address, Limits, Name, Protocol},
+    object::{Limits, Name, Protocol},
     table::{
-        Branch, Cluster, ClusterName, Discovery, Endpoint, Host, HostRoute, Leaf, Strategy, Switch,
-        SwitchKey, Table, Target, Template, Timeout, Vhost, WeightedCluster,
+        Branch, Cluster, ClusterName, Endpoint, Host, HostRoute, Leaf, Strategy, Switch, SwitchKey, Table,
+        Target, Template, Timeout, Vhost, WeightedCluster,
     },
 };
 use switchyard_xds::{
@@ -192,7 +192,7 @@ fn switch(root: usize) -> Switch {
         active: name(root, "blue"),
         standby: vec![name(root, "green")],
         preview: None,
-        canary: 0,
+        canary: None,
         sticky: None,
         policies: vec![],
         branches: branches.into(),
@@ -221,7 +221,7 @@ fn cluster(root: usize, colour: &str) -> Cluster {
         name: cluster_name(root, colour),
         service: name(root, colour),
         port: 80,
-        discovery: Discovery::Eds,
+        server_name: None,
         protocol: Protocol::Http1,
         strategy: Strategy::RoundRobin,
         health_check: None,
@@ -232,7 +232,7 @@ fn cluster(root: usize, colour: &str) -> Cluster {
 
 fn endpoint(last: u8) -> Endpoint {
     Endpoint {
-        address: Address::Ip([10, 0, 0, last].into()),
+        address: [10, 0, 0, last].into(),
         port: 8080,
     }
 }

@@ -1,12 +1,16 @@
-//! Writes `src/json/descriptors.bin`: of the descriptors that come with envoy-types, those of what is sent.
+//! Writes `src/descriptors.bin`: of the descriptors that come with envoy-types, those of the messages that are sent, with
+//! their constraints (`validate.rules`).
 //!
 //! ```text
 //! cargo run -p switchyard-xds --example descriptors -- <envoy-types>/src/generated/types.bin > descriptors.bin
 //! ```
 
 use anyhow::Context;
-use prost::Message;
-use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost::{
+    Message,
+    encoding::{DecodeContext, decode_key, skip_field},
+};
+use prost_reflect::prost_types::FileDescriptorProto;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
@@ -37,19 +41,33 @@ const ROOTS: &[&str] = &[
     "envoy/type/matcher/v3/http_inputs.proto",
 ];
 
+/// The number of `FileDescriptorProto.source_code_info`: the comments.
+const SOURCE_CODE_INFO: u32 = 9;
+
+/// A `FileDescriptorSet` whose files are not decoded, because that would lose the options of other protos.
+#[derive(Clone, PartialEq, Message)]
+struct Files {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    file: Vec<Vec<u8>>,
+}
+
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("which descriptor set?")?;
-    let all = FileDescriptorSet::decode(std::fs::read(path)?.as_slice())?;
-    let files: BTreeMap<_, _> = all.file.iter().map(|file| (file.name(), file)).collect();
-    let needed = needed(&files)?;
-    let file = all
-        .file
+    let Files { file: all } = Files::decode(std::fs::read(path)?.as_slice())?;
+    let decoded: Vec<_> = all
         .iter()
-        .filter(|file| needed.contains(file.name()))
-        .map(bare)
-        .collect();
+        .map(|file| FileDescriptorProto::decode(file.as_slice()))
+        .collect::<Result<_, _>>()?;
+    let files: BTreeMap<_, _> = decoded.iter().map(|file| (file.name(), file)).collect();
+    let needed = needed(&files)?;
+    let file = decoded
+        .iter()
+        .zip(&all)
+        .filter(|(file, _)| needed.contains(file.name()))
+        .map(|(_, encoded)| without_comments(encoded))
+        .collect::<Result<_, _>>()?;
     let mut bytes = Vec::new();
-    FileDescriptorSet { file }.encode(&mut bytes)?;
+    Files { file }.encode(&mut bytes)?;
     std::io::stdout().write_all(&bytes)?;
     Ok(())
 }
@@ -68,10 +86,18 @@ fn needed<'a>(files: &BTreeMap<&'a str, &'a FileDescriptorProto>) -> anyhow::Res
     Ok(needed)
 }
 
-/// Without the comments.
-fn bare(file: &FileDescriptorProto) -> FileDescriptorProto {
-    FileDescriptorProto {
-        source_code_info: None,
-        ..file.clone()
+/// Copies all fields of an encoded file but one.
+fn without_comments(file: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut rest = file;
+    while !rest.is_empty() {
+        let field = rest;
+        let (tag, wire_type) = decode_key(&mut rest)?;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
+        if tag != SOURCE_CODE_INFO {
+            let (copied, _) = field.split_at(field.len() - rest.len());
+            kept.extend_from_slice(copied);
+        }
     }
+    Ok(kept)
 }

@@ -19,18 +19,18 @@ mod session;
 mod store;
 mod stream;
 mod subscription;
-mod tally;
+mod traffic;
 
 pub use self::{
     answer::Answer,
     session::{Excess, Limits, Session},
     store::Store,
-    tally::Traffic,
+    traffic::Traffic,
 };
 
 use self::{
     registry::{Registry, StreamId},
-    tally::Tally,
+    traffic::TrafficCounters,
 };
 use crate::resource::{ResourceType, Update};
 use bytes::Bytes;
@@ -127,7 +127,7 @@ struct Shared {
     generation: watch::Sender<u64>,
     closing: watch::Sender<bool>,
     registry: Registry,
-    tally: Tally,
+    traffic: TrafficCounters,
 }
 
 type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -165,7 +165,7 @@ impl Server {
             generation: watch::Sender::default(),
             closing: watch::Sender::default(),
             registry: Registry::default(),
-            tally: Tally::default(),
+            traffic: TrafficCounters::default(),
         }))
     }
 
@@ -223,7 +223,7 @@ impl Server {
 
     /// What went over the streams since the start, by type.
     pub fn traffic(&self) -> Vec<Traffic> {
-        self.0.tally.traffic()
+        self.0.traffic.traffic()
     }
 
     /// The generation through which every connected Envoy has accepted or refused everything.
@@ -231,7 +231,7 @@ impl Server {
     /// What has been unused since before it may be removed. An Envoy that owes its acceptance for longer than
     /// [`Config::silence`] does not hold the others up.
     pub fn acked_generation(&self) -> u64 {
-        self.0.registry.settled(self.0.newest(), self.0.config.silence)
+        self.0.registry.acked(self.0.newest(), self.0.config.silence)
     }
 
     /// Waits until every Envoy that is connected now has taken `generation` one way or the other, but no longer than
@@ -295,7 +295,7 @@ impl AggregatedDiscoveryService for Server {
         _: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
         Err(Status::unimplemented(
-            "only incremental xDS is served: set `api_type: DELTA_GRPC` in `ads_config`",
+            "only incremental xDS is supported: set `api_type: DELTA_GRPC` in `ads_config`",
         ))
     }
 }

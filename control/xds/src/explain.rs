@@ -4,7 +4,7 @@
 //! Request --> Proxy: a model of Envoy, of the resources that the translator makes
 //!               |  \-> the filter: its own decisions (switchyard-policy), by its own sections
 //!               v
-//!            Outcome <-- where it stands: Excerpt of the graph
+//!            Outcome <-- where it stands: HostSnapshot of the graph
 //! ```
 //!
 //! Nothing is decided here. What Envoy is sent is the translator's; what the filter does is what the filter does, from the
@@ -25,12 +25,13 @@ pub use answer::{
 };
 pub use request::{Canaries, Request, Scheme, Unclear};
 
+use crate::translate::Settings;
 use passage::Passage;
 use proxy::{Arrival, Connection, Headers, Manager, Proxy, Way};
 use std::{net::IpAddr, time::Duration};
 use switchyard_core::{
-    Excerpt, Name,
-    table::{ClusterName, Discovery, Host, HostRoute, HostTls, Vhost, WeightedCluster},
+    HostSnapshot, Name,
+    table::{ClusterName, Host, HostRoute, HostTls, Vhost, WeightedCluster},
 };
 use switchyard_policy::config::policy::Algorithm;
 
@@ -44,8 +45,8 @@ pub trait Surroundings {
     /// Whether `signature` is of `text`, as [`switchyard_policy::host::Host::verifies`].
     fn verifies(&self, algorithm: Algorithm, spki: &[u8], text: &[u8], signature: &[u8]) -> bool;
 
-    /// How many proxies in front are trusted to say where a request comes from.
-    fn trusted_hops(&self) -> u32;
+    /// The settings of the proxies.
+    fn proxies(&self) -> &Settings;
 
     /// The file and the line in which a field of an IngressRoute stands, where it stands in a file.
     fn find(&self, ingress_route: &Name, field: &str) -> Option<(String, usize)>;
@@ -54,26 +55,29 @@ pub trait Surroundings {
 /// A request that is being explained.
 #[derive(Clone, Copy)]
 struct Case<'a> {
-    excerpt: &'a Excerpt,
+    host_snapshot: &'a HostSnapshot,
     request: &'a Request,
     around: &'a dyn Surroundings,
     host: Option<&'a Host>,
     /// The address of the client, as the proxy trusts it.
     client_ip: IpAddr,
+    /// The table that its routes are in. None: it is no HTTP to the proxy.
+    table: Option<&'a str>,
 }
 
-/// Explains a request. The excerpt is of [`Request::host`].
+/// Explains a request. The host_snapshot is of [`Request::host`].
 #[must_use]
-pub fn explain(excerpt: &Excerpt, request: &Request, around: &dyn Surroundings) -> Explanation {
+pub fn explain(host_snapshot: &HostSnapshot, request: &Request, around: &dyn Surroundings) -> Explanation {
     let host = request.host();
     let case = Case {
-        excerpt,
+        host_snapshot,
         request,
         around,
-        host: excerpt.table.hosts.get(host.as_str()).map(AsRef::as_ref),
+        host: host_snapshot.table.hosts.get(host.as_str()).map(AsRef::as_ref),
         client_ip: request.client_ip,
+        table: None,
     };
-    let proxy = Proxy::of(excerpt, around.trusted_hops());
+    let proxy = Proxy::of(host_snapshot, around.proxies());
     let connection = match request.scheme {
         Scheme::Http => proxy.plain(),
         Scheme::Https => proxy.secure(&host),
@@ -90,10 +94,14 @@ const CLIMBS: &str = "the path climbs for upstreams that take parameters off seg
 // === impl Case ===
 
 impl<'a> Case<'a> {
-    fn http(self, proxy: &Proxy, manager: &Manager<'_>) -> Explanation {
+    fn http<'m>(self, proxy: &Proxy, manager: &'m Manager<'_>) -> Explanation
+    where
+        'm: 'a,
+    {
         let headers = self.request.to_headers();
         let case = Self {
             client_ip: manager.client(&headers, self.request.client_ip),
+            table: Some(manager.table()),
             ..self
         };
         let headers = match manager.arrive(headers, self.request.client_ip) {
@@ -131,9 +139,9 @@ impl<'a> Case<'a> {
         };
         explanation.outcome = match (host_route, route.way(headers, None)) {
             (_, Some(Way::Redirect { status, location })) => Outcome::Redirect { status, location },
-            (HostRoute::Plain { template, .. }, Some(Way::Forward { clusters, path })) => {
-                explanation.timeout = Some(self.timeout_of(host, (&host.root, prefix), template));
-                explanation.retry = self.retry_of(host, (&host.root, prefix), template);
+            (HostRoute::Plain(plain), Some(Way::Forward { clusters, path })) => {
+                explanation.timeout = Some(self.timeout_of(host, (&host.root, prefix), &plain.template));
+                explanation.retry = self.retry_of(host, (&host.root, prefix), &plain.template);
                 self.forward(self.upstreams(clusters), path, Changed::default())
             }
             (_, Some(Way::Respond(status))) => {
@@ -164,7 +172,12 @@ impl<'a> Case<'a> {
         let Some(host) = self.host else {
             return explanation;
         };
-        explanation.chain = self.excerpt.tcp.iter().map(|name| self.link(name)).collect();
+        explanation.chain = self
+            .host_snapshot
+            .tcp
+            .iter()
+            .map(|name| self.link(name))
+            .collect();
         let (proxy, decrypts) = match &host.tls {
             Some(HostTls::TerminateTcp { tls: _, proxy }) => (proxy, true),
             Some(HostTls::Passthrough { proxy }) => (proxy, false),
@@ -172,7 +185,7 @@ impl<'a> Case<'a> {
         };
         let upstreams = self.upstreams(weights(&proxy.clusters));
         explanation.outcome = if has_none(&upstreams) {
-            let at = self.excerpt.tcp.iter();
+            let at = self.host_snapshot.tcp.iter();
             let faults = at
                 .flat_map(|name| self.faults_of(name, "spec.tcpproxy"))
                 .collect();
@@ -189,7 +202,7 @@ impl<'a> Case<'a> {
         explanation.chain.extend(self.host.map(|host| self.root(host)));
         let faults = match self.host {
             Some(host) => self.faults_of(&host.root, "spec.virtualhost"),
-            None => self.faults_of_claimants(),
+            None => Vec::new(),
         };
         explanation.outcome = Outcome::Close {
             why: why.to_owned(),
@@ -199,7 +212,7 @@ impl<'a> Case<'a> {
     }
 
     /// One of which no more is known yet than how it is answered.
-    fn answered(self, mut outcome: Outcome) -> Explanation {
+    fn answered(self, outcome: Outcome) -> Explanation {
         let Request {
             scheme,
             authority,
@@ -207,9 +220,6 @@ impl<'a> Case<'a> {
             method,
             ..
         } = self.request;
-        if let (None, Outcome::Respond { faults, .. }) = (self.host, &mut outcome) {
-            *faults = self.faults_of_claimants();
-        }
         Explanation {
             request: Asked {
                 method: method.clone(),
@@ -217,6 +227,10 @@ impl<'a> Case<'a> {
                 authority: authority.clone(),
                 path: target.split('?').next().unwrap_or_default().to_owned(),
                 client_ip: self.client_ip.to_string(),
+                route_configuration: self.table.map(|table| {
+                    let Settings { buckets, .. } = *self.around.proxies();
+                    buckets.name(table, buckets.of(&self.request.host()))
+                }),
             },
             chain: Vec::new(),
             policies: Vec::new(),
@@ -266,7 +280,7 @@ impl<'a> Case<'a> {
 
     /// Of a level, or of a field of it.
     fn level_place(self, owner: &Name, prefix: Option<&str>, field: &str) -> Place {
-        let level = self.excerpt.field(owner, prefix).unwrap_or_default();
+        let level = self.host_snapshot.field(owner, prefix).unwrap_or_default();
         let dot = if level.is_empty() || field.is_empty() {
             ""
         } else {
@@ -293,16 +307,16 @@ impl<'a> Case<'a> {
             prefix: prefix.to_owned(),
             place: self.level_place(owner, Some(prefix), ""),
             rewrite: self
-                .excerpt
+                .host_snapshot
                 .rewrite(owner, prefix)
                 .map(|rewrite| rewrite.to_string()),
-            delegates: self.excerpt.delegates(owner, prefix),
+            delegates: self.host_snapshot.delegates(owner, prefix),
         }
     }
 
     /// What is wrong with a field of an IngressRoute.
     fn faults_of(self, name: &Name, field: &str) -> Vec<Fault> {
-        let errors = self.excerpt.errors(name, field);
+        let errors = self.host_snapshot.errors(name, field);
         errors
             .map(|error| Fault {
                 place: self.place(name, &error.field),
@@ -317,16 +331,8 @@ impl<'a> Case<'a> {
         if !of_host.is_empty() {
             return of_host;
         }
-        let field = self.excerpt.field(&host.root, Some(prefix));
+        let field = self.host_snapshot.field(&host.root, Some(prefix));
         field.map_or_else(Vec::new, |field| self.faults_of(&host.root, &field))
-    }
-
-    /// Why those roots serve nothing that say that the host is theirs.
-    fn faults_of_claimants(self) -> Vec<Fault> {
-        let claimants = self.excerpt.claimants.iter();
-        claimants
-            .flat_map(|name| self.faults_of(name, "spec.virtualhost"))
-            .collect()
     }
 
     // === Where it goes ===
@@ -340,10 +346,8 @@ impl<'a> Case<'a> {
 
     fn upstream(self, cluster: String, weight: u32) -> Upstream {
         let name = ClusterName(cluster.as_str().into());
-        let table = &self.excerpt.table;
-        let is_listed =
-            |found: &std::sync::Arc<switchyard_core::table::Cluster>| found.discovery == Discovery::Eds;
-        let listed = table.clusters.get(&name).is_none_or(is_listed);
+        let table = &self.host_snapshot.table;
+        let is_known = !table.clusters.contains_key(&name) || table.endpoints.contains_key(&name);
         let endpoints = table.endpoints.get(&name).map_or(0, |list| list.len());
         let (service, port) = words::service(&cluster);
         Upstream {
@@ -351,7 +355,7 @@ impl<'a> Case<'a> {
             service,
             port,
             weight,
-            endpoints: listed.then_some(endpoints),
+            endpoints: is_known.then_some(endpoints),
         }
     }
 

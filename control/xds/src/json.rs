@@ -1,18 +1,13 @@
 //! Resources as people read them: protobuf's JSON, with what is inside of an `Any` in place, and no private key.
 
 use crate::{
-    pack,
+    descriptors, pack,
     resource::{Body, Resource, ResourceType},
     sections::{Code, Sections},
 };
 use envoy_types::pb::google::protobuf::Any;
-use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, ReflectMessage, SerializeOptions};
+use prost_reflect::{DynamicMessage, ReflectMessage, SerializeOptions};
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
-
-/// Of the messages that are sent; made by `examples/descriptors.rs`.
-static DESCRIPTORS: LazyLock<Result<DescriptorPool, DescriptorError>> =
-    LazyLock::new(|| DescriptorPool::decode(include_bytes!("json/descriptors.bin").as_slice()));
 
 const REDACTED: &str = "[redacted]";
 /// A type that is never in an `Any` that is sent.
@@ -21,10 +16,8 @@ const STAND_IN: &str = "type.googleapis.com/google.protobuf.Struct";
 /// Why there is no JSON.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the descriptors cannot be read: {0}")]
-    Descriptors(&'static DescriptorError),
-    #[error("{0} is no type that is sent")]
-    Type(String),
+    #[error(transparent)]
+    Type(#[from] descriptors::Error),
     #[error("the message cannot be read: {0}")]
     Message(#[from] prost::DecodeError),
     #[error("the message is no JSON: {0}")]
@@ -48,12 +41,7 @@ pub fn to_json(kind: ResourceType, resource: &Resource, code: &Code) -> Result<V
 /// # Errors
 /// A type that the descriptors do not have, or another message than of that type.
 pub fn message_to_json(type_url: &str, bytes: &[u8]) -> Result<Value, Error> {
-    let name = type_url.rsplit('/').next().unwrap_or_default();
-    let descriptors = DESCRIPTORS.as_ref().map_err(Error::Descriptors)?;
-    let descriptor = descriptors
-        .get_message_by_name(name)
-        .ok_or_else(|| Error::Type(type_url.to_owned()))?;
-    let mut message = DynamicMessage::decode(descriptor, bytes)?;
+    let mut message = DynamicMessage::decode(descriptors::of_type(type_url)?, bytes)?;
     name_empty(&mut message)?;
     let options = SerializeOptions::new().use_proto_field_name(true);
     let mut json = message.serialize_with_options(serde_json::value::Serializer, &options)?;
@@ -78,10 +66,7 @@ fn name_empty(message: &mut DynamicMessage) -> Result<(), Error> {
     if any.type_url.is_empty() {
         STAND_IN.clone_into(&mut any.type_url);
     } else {
-        let name = any.type_url.rsplit('/').next().unwrap_or_default();
-        let inner = message.descriptor().parent_pool().get_message_by_name(name);
-        let inner = inner.ok_or_else(|| Error::Type(any.type_url.clone()))?;
-        let mut inner = DynamicMessage::decode(inner, any.value.as_slice())?;
+        let mut inner = DynamicMessage::decode(descriptors::of_type(&any.type_url)?, any.value.as_slice())?;
         name_empty(&mut inner)?;
         any.value = pack::encode(&inner).into();
     }

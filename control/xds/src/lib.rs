@@ -1,6 +1,8 @@
 //! Routing table to Envoy resources, and the delta ADS server.
 
 pub mod ads;
+mod constraints;
+mod descriptors;
 pub mod explain;
 pub mod json;
 mod pack;

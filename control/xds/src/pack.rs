@@ -11,21 +11,23 @@ use envoy_types::pb::{
     xds::core::v3 as xds,
 };
 use prost::{Message, Name, encoding};
-use std::{
-    hash::{Hash, Hasher},
-    time::Duration,
-};
-use xxhash_rust::xxh3::Xxh3Default;
+use serde::Serialize;
+use std::time::Duration;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// What a resource is made of counts, and how: another release may translate the same otherwise.
 const FORMAT: &str = env!("CARGO_PKG_VERSION");
 
-/// The version of what is made of `source`.
-pub(crate) fn version<T: Hash + ?Sized>(source: &T) -> u64 {
-    let mut hasher = Xxh3Default::new();
-    FORMAT.hash(&mut hasher);
-    source.hash(&mut hasher);
-    hasher.finish()
+/// The version of what is made of `source`: a hash of its JSON, which no compiler and no platform writes differently.
+pub(crate) fn version<T: Serialize + ?Sized>(source: &T) -> u64 {
+    let encoded = serde_json::to_vec(&(FORMAT, source));
+    debug_assert!(encoded.is_ok(), "not JSON: {encoded:?}");
+    xxh3_64(&encoded.unwrap_or_default())
+}
+
+/// The version of what is made of bytes alone.
+pub(crate) fn version_of(bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, xxh3_64(FORMAT.as_bytes()))
 }
 
 /// The bytes of a message.

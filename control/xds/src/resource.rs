@@ -7,12 +7,14 @@ use std::{fmt, sync::Arc};
 /// A type of Envoy resource that is served.
 ///
 /// Declared, and so ordered, as an Envoy should learn them: what is named before what names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResourceType {
     Cluster,
     Endpoint,
     Secret,
     Listener,
+    /// Which route configuration is asked of which requests (SRDS).
+    ScopedRoute,
     Route,
     /// The configuration of an HTTP filter (ECDS).
     Extension,
@@ -53,11 +55,12 @@ pub(crate) struct PerType<T>([T; ResourceType::ALL.len()]);
 
 impl ResourceType {
     /// Every type, in the order in which they are sent.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Cluster,
         Self::Endpoint,
         Self::Secret,
         Self::Listener,
+        Self::ScopedRoute,
         Self::Route,
         Self::Extension,
     ];
@@ -69,6 +72,7 @@ impl ResourceType {
             Self::Endpoint => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::ScopedRoute => "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
             Self::Extension => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         }
@@ -80,9 +84,9 @@ impl ResourceType {
     }
 
     /// Whether a first request without names asks for all resources of the type, as the xDS protocol has it for
-    /// listeners and clusters.
+    /// listeners, clusters and scopes.
     pub(crate) const fn empty_means_all(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
+        matches!(self, Self::Cluster | Self::Listener | Self::ScopedRoute)
     }
 }
 
@@ -93,9 +97,20 @@ impl fmt::Display for ResourceType {
             Self::Endpoint => "ClusterLoadAssignment",
             Self::Secret => "Secret",
             Self::Listener => "Listener",
+            Self::ScopedRoute => "ScopedRouteConfiguration",
             Self::Route => "RouteConfiguration",
             Self::Extension => "TypedExtensionConfig",
         })
+    }
+}
+
+// === impl Update ===
+
+impl Update {
+    /// Return whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.removed.is_empty()
     }
 }
 

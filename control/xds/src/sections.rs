@@ -79,7 +79,7 @@ impl Sections {
     /// What a proxy may hold on its way from this one to `target`: these sections, and `target`'s for the keys that
     /// these lack. Its routes may then name what is new, while all that is old says what its routes have.
     #[must_use]
-    pub fn bridge(&self, target: &Self) -> Self {
+    pub fn overlap(&self, target: &Self) -> Self {
         let edits = self
             .missing(target)
             .map(|(key, json)| (key.clone(), Some(json.clone())))
@@ -251,10 +251,9 @@ impl Sections {
 
 impl Bucket {
     fn empty() -> Self {
-        let sections = BTreeMap::new();
         Self {
-            hash: pack::version(&sections),
-            sections,
+            hash: pack::version_of(&[]),
+            sections: BTreeMap::new(),
             packed: vec![],
         }
     }
@@ -262,7 +261,7 @@ impl Bucket {
     fn new(sections: BTreeMap<Arc<str>, Bytes>) -> Result<Self, Unpackable> {
         let packed = packed::encode_bucket(sections.iter().map(|(key, json)| (key.as_ref(), json.as_ref())))?;
         Ok(Self {
-            hash: pack::version(&sections),
+            hash: pack::version_of(&packed),
             sections,
             packed,
         })

@@ -3,7 +3,8 @@
 //! ```text
 //! Table.clusters      -> Cluster, ClusterLoadAssignment
 //!      .certificates  -> Secret                            one for each host that presents it
-//!      .hosts         -> RouteConfiguration, Listener      a VirtualHost for each host and port
+//!      .hosts         -> RouteConfiguration, Listener      a VirtualHost for each host and port; a bucket of hosts is a
+//!                                                           RouteConfiguration
 //!      .switches      -> TypedExtensionConfig              a section for each switch, for each policy, and for each
 //!      .policies                                            plain route that has policies
 //! ```
@@ -12,8 +13,10 @@
 //! until [`Translator::prune`] is told that no proxy is.
 
 mod access_log;
+mod bucket;
 mod cluster;
 mod configuration;
+mod containment;
 mod endpoint;
 mod filters;
 mod hosts;
@@ -21,37 +24,46 @@ mod http;
 pub(crate) mod listener;
 mod mirror;
 mod published;
+mod refused;
 mod route;
+mod scope;
 mod secret;
 mod shard;
 mod tcp;
 mod tls;
 
+pub use bucket::Buckets;
+pub(crate) use containment::PROBE;
 pub(crate) use mirror::mirror_name;
+pub use refused::{Origin, Refusal};
 pub(crate) use route::FILTER;
 pub use route::{HTTPS_REDIRECT, template_name};
 pub(crate) use shard::Shard;
 
 use crate::{
+    ads::Proxy,
     pack,
     resource::{Body, ResourceType, Update},
 };
+use containment::{Containment, Outcome};
 use filters::Filters;
 use hosts::Hosts;
 use mirror::Mirrors;
 use prost::Message;
 use published::Published;
+use serde::Serialize;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Instant,
 };
 use switchyard_core::{
     graph::Change,
-    table::{Certificate, ClusterName, Discovery, Table, TlsVersion},
+    table::{Certificate, ClusterName, Table, TlsVersion},
 };
 
 /// What does not depend on objects.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {
     /// Where plain HTTP is taken.
     pub http: SocketAddr,
@@ -66,6 +78,8 @@ pub struct Settings {
     /// Of every host. Hosts that ask for more share one filter chain for each version, whose connections drain when
     /// another such host comes or goes; so this is best what most hosts ask for.
     pub minimum_tls: TlsVersion,
+    /// The number of parts that the hosts of a listener are cut in, of which a change sends one.
+    pub buckets: Buckets,
 }
 
 /// What the proxies were told, and how it follows from the table.
@@ -76,6 +90,7 @@ pub struct Translator {
     hosts: Hosts,
     mirrors: Mirrors,
     filters: Filters,
+    containment: Containment,
 }
 
 // === impl Settings ===
@@ -88,7 +103,8 @@ impl Default for Settings {
             access_log: "/dev/stdout".to_owned(),
             expose_branch: false,
             xff_trusted_hops: 0,
-            minimum_tls: TlsVersion::V1_1,
+            minimum_tls: TlsVersion::default(),
+            buckets: Buckets::ONE,
         }
     }
 }
@@ -100,15 +116,18 @@ impl Translator {
     pub fn new(settings: Settings) -> Self {
         Self {
             published: Published::default(),
-            hosts: Hosts::default(),
+            hosts: Hosts::new(&settings),
             mirrors: Mirrors::default(),
             filters: Filters::new(&settings),
+            containment: Containment::default(),
             settings,
         }
     }
 
     /// What there is without any object.
     pub fn start(&mut self) -> Update {
+        scope::publish(self.settings.buckets, &mut self.published);
+        self.probe();
         self.hosts.publish(&self.settings, &mut self.published);
         self.filters.start(&mut self.published);
         self.published.take()
@@ -153,6 +172,59 @@ impl Translator {
         self.published.take()
     }
 
+    /// Contains what proxies refuse, as far as they have said: finds the host that it is about, and has it answer 503. The
+    /// update is to be published as `generation`, which is more than the last was.
+    pub fn contain(&mut self, table: &Table, proxies: &[Proxy], generation: u64, now: Instant) -> Update {
+        self.hosts.release(&self.settings, table, proxies);
+        match self.containment.review(proxies, now) {
+            None => {}
+            Some(Outcome::Ask) => self.ask(generation, now),
+            Some(Outcome::Withhold(withheld)) => {
+                self.hosts.withhold(&withheld);
+                self.probe();
+            }
+            Some(Outcome::Nobody) => {
+                self.probe();
+            }
+        }
+        self.hosts.publish(&self.settings, &mut self.published);
+        let published = |name: &str| self.published.version(ResourceType::Route, name);
+        if let Some(accused) = self.containment.accused(proxies, published) {
+            let suspects = self.hosts.suspects(&accused.0);
+            self.containment.begin(accused, suspects, proxies, now);
+            self.ask(generation, now);
+        }
+        self.published.take()
+    }
+
+    /// The time to contain at, though no proxy says anything new.
+    #[must_use]
+    pub fn containment_deadline(&self) -> Option<Instant> {
+        self.containment.deadline()
+    }
+
+    fn ask(&mut self, generation: u64, now: Instant) {
+        let version = self.probe();
+        self.containment.sent(version, generation, now);
+    }
+
+    /// Publishes the hosts that the proxies are asked about, if any. With its version.
+    fn probe(&mut self) -> u64 {
+        let asked = self.containment.asked();
+        let hosts: Vec<_> = asked.iter().map(|host| (&host.fqdn, host.version)).collect();
+        let version = pack::version(&(PROBE, self.containment.searched(), hosts));
+        let fields = asked.iter().map(|host| &host.field);
+        let body = || Body::Encoded(configuration::encode(PROBE, None, fields));
+        self.published
+            .set(ResourceType::Route, &PROBE.into(), version, body);
+        version
+    }
+
+    /// The messages that are not sent, for Envoy would refuse them, or has refused them.
+    pub fn refused(&self) -> impl Iterator<Item = (&Origin, &Refusal)> {
+        self.published.refused().iter().chain(self.hosts.refused())
+    }
+
     fn set_cluster(&mut self, table: &Table, name: &ClusterName, generation: u64) {
         let ClusterName(key) = name;
         match table.clusters.get(name) {
@@ -167,21 +239,12 @@ impl Translator {
 
     fn set_endpoints(&mut self, table: &Table, name: &ClusterName, generation: u64) {
         let ClusterName(key) = name;
-        let discovered = table
-            .clusters
-            .get(name)
-            .is_some_and(|cluster| cluster.discovery == Discovery::Eds);
-        if discovered {
-            let endpoints = table
-                .endpoints
-                .get(name)
-                .map(|endpoints| endpoints.as_slice())
-                .unwrap_or_default();
-            let message = || encoded(&endpoint::assignment(name, endpoints));
-            self.published
-                .set(ResourceType::Endpoint, key, pack::version(endpoints), message);
-        } else {
+        if !table.clusters.contains_key(name) {
             self.published.retire(ResourceType::Endpoint, key, generation);
+        } else if let Some(endpoints) = table.endpoints.get(name) {
+            let message = || encoded(&endpoint::assignment(name, endpoints));
+            let version = pack::version(endpoints.as_slice());
+            self.published.set(ResourceType::Endpoint, key, version, message);
         }
     }
 

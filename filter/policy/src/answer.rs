@@ -1,31 +1,33 @@
-//! What an answer says of paths, put as the client sees them.
+//! Mapping of the paths in a response to those that the client sees.
 //!
-//! An upstream below a rewrite does not know where it is mounted. What it says of its own paths, in `Location`,
-//! `Content-Location` and the `Path` of a cookie, is true of its side alone.
+//! An upstream below a rewrite does not know where it is mounted. Its paths in `Location`, `Content-Location` and the
+//! `Path` of a cookie are valid on its side only.
 
 use crate::path;
 
-/// What of the client's paths is what of the upstream's, by the levels of a delegation that rewrite, from the root's on.
+/// The client's prefixes and the upstream prefixes that they map to, by the rewriting levels of a delegation, from the
+/// root on.
 ///
-/// An upstream speaks of what is below the last level; and of what an outer one mounted, as all that are mounted there do.
+/// An upstream may send paths below the last level, and paths below an outer one, like everything that is mounted
+/// there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
     levels: Vec<Level>,
 }
 
-/// All rewrites down to one of them, as one.
+/// All rewrites down to a level, combined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Level {
     /// A normalised prefix, as the client sees it.
     visible: String,
-    /// The same prefix, as who is below the level sees it.
+    /// The same prefix, as seen below the level.
     upstream: String,
 }
 
 // === impl Mapping ===
 
 impl Mapping {
-    /// Nothing is rewritten.
+    /// The mapping without rewrites.
     #[must_use]
     pub const fn identity() -> Self {
         Self { levels: Vec::new() }
@@ -36,7 +38,7 @@ impl Mapping {
         self.levels.iter().all(|level| level.visible == level.upstream)
     }
 
-    /// With one more rewrite below: of `prefix`, as this mapping's upstream side sees it, to `mount`.
+    /// Adds a rewrite below: of `prefix`, as this mapping's upstream side sees it, to `mount`.
     #[must_use]
     pub fn then(mut self, prefix: &str, mount: &str) -> Self {
         let mount = if mount == "/" {
@@ -52,7 +54,7 @@ impl Mapping {
         self
     }
 
-    /// A prefix of the upstream's side as the client sees it; `/` where it lies outside.
+    /// A prefix of the upstream's side as the client sees it; `/` if it lies outside.
     #[must_use]
     pub fn visible(&self, prefix: &str) -> String {
         let (visible, upstream) = self.innermost();
@@ -72,10 +74,10 @@ impl Mapping {
         levels.find(|level| path::contains(&level.upstream, said))
     }
 
-    /// What to put for the value of a `Location` or `Content-Location`; none: leave it.
+    /// Maps the value of a `Location` or `Content-Location`; `None` leaves it as it is.
     ///
-    /// Paths, and URLs of the host that was asked for (`authority`), are mapped; query and fragment stay. Another
-    /// host's are its own, and relative ones are resolved by the client, against what it sees.
+    /// Maps paths, and URLs of the requested host (`authority`); query and fragment stay. URLs of other hosts are left
+    /// as they are, and the client resolves relative ones against the path that it sees.
     #[must_use]
     pub fn location(&self, value: &[u8], authority: &str) -> Option<String> {
         let value = str::from_utf8(value).ok()?;
@@ -92,9 +94,9 @@ impl Mapping {
         Some(format!("{origin}{mapped}{tail}"))
     }
 
-    /// What to put for the value of a `Set-Cookie`; none: leave it.
+    /// Maps the value of a `Set-Cookie`; `None` leaves it as it is.
     ///
-    /// Browsers take a cookie whose name starts with `__Host-` at `Path=/` alone, so that one stays.
+    /// Browsers accept a cookie whose name starts with `__Host-` only with `Path=/`, so that one stays.
     #[must_use]
     pub fn set_cookie(&self, value: &[u8]) -> Option<Vec<u8>> {
         let mut parts: Vec<_> = value.split(|byte| *byte == b';').map(<[u8]>::to_vec).collect();
@@ -112,7 +114,7 @@ impl Mapping {
         is_changed.then(|| parts.join(&b';'))
     }
 
-    /// The new path of a cookie's attribute, if that is what the attribute says and it is to change.
+    /// The mapped path of a cookie attribute, if it is a `Path` that changes.
     fn cookie_path(&self, attribute: &[u8]) -> Option<String> {
         let at = attribute.iter().position(|byte| *byte == b'=')?;
         let (name, value) = attribute.split_at_checked(at)?;
@@ -121,7 +123,7 @@ impl Mapping {
         }
         let path = str::from_utf8(value.get(1..)?.trim_ascii()).ok()?;
         let Level { visible, upstream } = self.level(path)?.speaking(path)?;
-        // As a prefix, not as a path: `Path=/shop/` would not go along with a request to `/shop`.
+        // The value is a prefix, not a path: with `Path=/shop/` the cookie would not be sent to `/shop`.
         path::rebase_prefix(path, upstream, visible)
     }
 }
@@ -129,7 +131,7 @@ impl Mapping {
 // === impl Level ===
 
 impl Level {
-    /// With one more rewrite below the two sides of a level; none if they have nothing to do with each other.
+    /// Combines the two sides of a level with a rewrite below; `None` if they do not overlap.
     fn below((visible, upstream): (&str, &str), prefix: &str, mount: &str) -> Option<Self> {
         if let Some(visible) = path::rebase_prefix(prefix, upstream, visible) {
             return Some(Self {
@@ -137,18 +139,19 @@ impl Level {
                 upstream: mount.to_owned(),
             });
         }
-        // The rewrite is of more than what the level is about, which moves along with it.
+        // The rewrite covers more than the level, which moves along with it.
         path::rebase_prefix(upstream, prefix, mount).map(|upstream| Self {
             visible: visible.to_owned(),
             upstream,
         })
     }
 
-    /// Itself, if a path that the upstream says is to be mapped.
+    /// Returns itself if a path from the upstream is to be mapped.
     ///
-    /// Where the visible prefix lies inside the upstream's (`/shop` mounted at `/`), a path inside the visible one
-    /// could be either side's. It is left: an upstream that was told its outside prefix builds its URLs with it, and
-    /// mapping those again would break them all, while one that serves its own mount's name below itself is rare.
+    /// If the visible prefix lies inside the upstream's (`/shop` mounted at `/`), a path inside the visible one could
+    /// be either side's. It is left as it is: an upstream that was told its outside prefix builds its URLs with it, and
+    /// mapping those again would break them all, while an upstream that serves its mount's own name below itself is
+    /// rare.
     fn speaking(&self, said: &str) -> Option<&Self> {
         let is_ambiguous = path::contains(&self.upstream, &self.visible);
         let is_visible_already = is_ambiguous && path::contains(&self.visible, said);
@@ -156,7 +159,7 @@ impl Level {
     }
 }
 
-/// Where the path starts in a URL of the host `authority`, or in a path; none for all others.
+/// The offset of the path in a URL of the host `authority`, or in a path; `None` for anything else.
 fn origin_len(value: &str, authority: &str) -> Option<usize> {
     let scheme_len = ["http:", "https:"]
         .into_iter()

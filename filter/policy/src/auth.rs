@@ -1,4 +1,4 @@
-//! Who sends a request, and whether that is enough.
+//! Authentication of requests.
 //!
 //! ```text
 //! config::policy::Requirement -> Requirement -> check -> Verdict: Pass | Fail
@@ -6,8 +6,8 @@
 //!                                              resume <-----+ Ask a service | Work in slices
 //! ```
 //!
-//! A requirement is made ready once, with the policy that has it. What was found out about credentials is kept in a
-//! [`Memory`], one in each worker, so that the same ones need not be verified again.
+//! A requirement is prepared once, with its policy. Results about credentials are kept in a [`Memory`], one in each
+//! worker, so that the same ones need not be verified again.
 
 mod api_key;
 mod basic;
@@ -26,33 +26,32 @@ pub use api_key::without_parameters;
 pub use failure::{Failure, Reason, Refusal, Response};
 pub use fault::Fault;
 pub use hash::{HashFault, check_hash};
-pub use jwt::{Claims, KeyFault, TokenFault};
+pub use jwt::{Claims, KeyFault, TokenFault, check_key};
 pub use memory::Memory;
-pub use passwords::Work;
+pub use passwords::{Verification, Work};
 
 use crate::{
     call::{Call, Reply},
     config::policy,
     decide::{Headers, Level},
     host::Host,
-    maps::Set,
 };
 use api_key::ApiKey;
 use basic::Basic;
 use external::External;
 use ip::Ip;
 use jwt::Jwt;
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
-/// One of several checks must pass.
+/// A requirement that one of several checks passes.
 pub struct Requirement {
     any_of: Vec<Check>,
-    /// Headers that credentials come in: none may be there twice, for who knows which of them the upstream believes.
-    credentials: Set<String>,
+    /// Headers with credentials. None may occur twice, since it is unknown which one the upstream takes.
+    credentials: BTreeSet<String>,
     withheld: Withheld,
 }
 
-/// A way to show who one is, made ready for requests.
+/// A check, prepared for requests.
 enum Check {
     Basic(Basic),
     ApiKey(ApiKey),
@@ -61,53 +60,53 @@ enum Check {
     Ip(Ip),
 }
 
-/// What of a client's request is never sent on, whichever check it passes: what names the client to the upstream is said
-/// by the checks alone, and keys are nobody else's business. Services that are asked at the same level, or below, are not
-/// told it either.
+/// Headers and parameters of the client that are never sent on, whichever check passes: only checks set headers that
+/// identify the client to the upstream, and keys stay private. They are not sent to services of the same level, or
+/// below, either.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
-    /// In lower case.
-    pub headers: Set<String>,
-    /// Of the query.
-    pub parameters: Set<String>,
+    /// Names of headers, in lower case.
+    pub headers: BTreeSet<String>,
+    /// Names of query parameters.
+    pub parameters: BTreeSet<String>,
 }
 
-/// A request that is to be checked, and by what.
+/// A request to check, and its context.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub headers: &'a dyn Headers,
     pub host: &'a dyn Host,
-    /// That of the worker.
+    /// The memory of the worker.
     pub memory: &'a Memory,
-    /// The level that asks and those above, the outermost first: what they withhold, no service is told either.
+    /// This level and those above, the outermost first: services are not told what these withhold.
     pub levels: &'a [Level],
 }
 
-/// What becomes of the request.
+/// The verdict on a request.
 #[derive(Debug)]
 pub enum Verdict {
     Pass(Pass),
     Fail(Failure),
-    /// It waits until the service has answered, and is then resumed.
+    /// The request waits until the service has answered, and is then resumed.
     Ask(Call, Waiting),
-    /// It waits until the work is done, and is then resumed.
+    /// The request waits until the work is done, and is then resumed.
     Work(Work, Waiting),
 }
 
-/// A requirement that a request waits at.
+/// The state of a requirement that a request waits at.
 #[derive(Debug)]
 pub struct Waiting(Progress);
 
-/// What a request has waited for.
+/// The result that a request has waited for.
 #[derive(Debug)]
 pub enum Answer {
-    /// What came of the [`Call`].
+    /// The reply to the [`Call`].
     Reply(Reply),
-    /// What [`Work`] came to: whether the password is right.
-    Work(bool),
+    /// The result of the [`Work`].
+    Work(Verification),
 }
 
-/// What a check alone says of a request.
+/// The outcome of a single check.
 enum Step {
     Pass(Pass),
     Fail(Failure),
@@ -115,26 +114,27 @@ enum Step {
     Work(Work),
 }
 
-/// A request that may go on.
+/// The result of a check that has passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
-    /// None: the check was not about who it is.
+    /// The client; `None` if the check does not identify it.
     pub identity: Option<Identity>,
-    /// What the check has to say to the upstream and to the client, after what is [`Withheld`].
+    /// The check's edits of the headers to the upstream and to the client, made after the [`Withheld`] ones are
+    /// removed.
     pub headers: policy::Headers,
 }
 
-/// Who sends a request.
+/// The identity of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub scheme: Scheme,
-    /// As a header can say it. None: the token does not say.
+    /// A valid header value; `None` if the token has no name.
     pub name: Option<String>,
-    /// Of a token.
+    /// The claims of a token.
     pub claims: Option<Rc<Claims>>,
 }
 
-/// What shows who sends a request.
+/// The authentication scheme of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     Basic,
@@ -142,19 +142,19 @@ pub enum Scheme {
     Jwt,
 }
 
-/// How far a requirement has come.
+/// The progress of a requirement.
 #[derive(Debug, Default)]
 struct Progress {
-    /// The check that is next.
+    /// The index of the next check.
     at: usize,
-    /// Of those before it.
+    /// The failure of the checks before it.
     failure: Option<Failure>,
 }
 
 // === impl Requirement ===
 
 impl Requirement {
-    /// What no request that this is asked of may bring to the upstream from its client.
+    /// The headers and parameters that must not reach the upstream from the client.
     #[must_use]
     pub fn withheld(&self) -> &Withheld {
         &self.withheld
@@ -169,14 +169,14 @@ impl Requirement {
         }
     }
 
-    /// Goes on with a request that has waited: the very same, for what it shows is not verified again.
+    /// Resumes a request that has waited. It must be the same request: its credentials are not verified again.
     #[must_use]
     pub fn resume(&self, waiting: Waiting, answer: Answer, request: Request<'_>) -> Verdict {
         let Waiting(progress) = waiting;
         let step = match (self.any_of.get(progress.at), answer) {
-            (Some(Check::Basic(basic)), Answer::Work(is_right)) => basic.resume(is_right, request),
+            (Some(Check::Basic(basic)), Answer::Work(outcome)) => basic.resume(outcome, request),
             (Some(Check::External(external)), Answer::Reply(reply)) => external.resume(reply, request),
-            // It waited for nothing.
+            // The request did not wait for this answer.
             _ => Step::Fail(Failure::forbidden(Reason::Missing)),
         };
         match progress.settle(step) {
@@ -217,7 +217,7 @@ impl TryFrom<policy::Requirement> for Requirement {
             .into_iter()
             .map(Check::try_from)
             .collect::<Result<_, _>>()?;
-        let mut credentials = Set::default();
+        let mut credentials = BTreeSet::new();
         let mut withheld = Withheld::default();
         for check in &any_of {
             credentials.extend(check.credentials().map(str::to_owned));
@@ -244,7 +244,7 @@ impl Check {
         }
     }
 
-    /// The header that it looks for credentials in.
+    /// The header that holds the check's credentials.
     fn credentials(&self) -> Option<&str> {
         match self {
             Self::Basic(_) | Self::Jwt(_) => Some("authorization"),
@@ -300,7 +300,7 @@ impl Pass {
 // === impl Scheme ===
 
 impl Scheme {
-    /// As the upstream is told.
+    /// The name of the scheme, as sent to the upstream.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -314,7 +314,7 @@ impl Scheme {
 // === impl Progress ===
 
 impl Progress {
-    /// What a check's step comes to; or that the next one is to be tried.
+    /// Returns the verdict of a step, or the progress to try the next check with.
     fn settle(self, step: Step) -> Result<Verdict, Self> {
         let Self { at, failure } = self;
         match step {

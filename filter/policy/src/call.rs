@@ -1,9 +1,8 @@
-//! Services that are asked while a request waits.
+//! Callouts to services while a request waits.
 
-use crate::protobuf::Writer;
 use std::time::Duration;
 
-/// A question to a service.
+/// A callout to a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub cluster: String,
@@ -11,7 +10,7 @@ pub struct Call {
     pub message: Message,
 }
 
-/// What it is asked.
+/// The message of a callout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A request without a body. Its headers have `:method`, `:path` and `:authority` among them.
@@ -25,7 +24,8 @@ pub enum Message {
     },
 }
 
-/// What comes back. The proxy itself answers 503 and 504 where the service does not, so only a clear yes is one.
+/// The result of a callout. The proxy itself answers 503 or 504 if the service does not, so only an explicit yes counts
+/// as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     Http {
@@ -33,23 +33,53 @@ pub enum Reply {
         headers: Vec<(String, Vec<u8>)>,
         body: Vec<u8>,
     },
-    /// Of a call that ended in OK.
+    /// The response of a call that ended with OK.
     Grpc { body: Vec<u8> },
-    /// There is no answer.
+    /// No response.
     Failed,
 }
 
-/// The server that is asked by gRPC in a cluster, as the proxy has it (`envoy.config.core.v3.GrpcService`).
+/// `envoy.config.core.v3.GrpcService`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct GrpcService {
+    #[prost(message, optional, tag = "1")]
+    envoy_grpc: Option<EnvoyGrpc>,
+}
+
+/// `envoy.config.core.v3.GrpcService.EnvoyGrpc`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EnvoyGrpc {
+    #[prost(string, tag = "1")]
+    cluster_name: String,
+    #[prost(string, tag = "2")]
+    authority: String,
+}
+
+/// Encodes the `envoy.config.core.v3.GrpcService` of a cluster.
 ///
-/// If nothing is said, the proxy takes the cluster's name for the host that it asks for. Control's have slashes in them, which no
-/// host has, and some servers refuse to hear of it (RFC 3986, 3.2.2).
+/// By default the proxy sends the cluster's name as the host. Control's cluster names contain slashes, which are not
+/// valid in a host, and some servers reject such calls (RFC 3986, 3.2.2).
 #[must_use]
 pub fn grpc_service(cluster: &str) -> Vec<u8> {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
     let host = cluster.replace(|c| !is_fit(c), "-");
-    let envoy_grpc = Writer::default().bytes(1, cluster).bytes(2, host);
-    Writer::default().message(1, envoy_grpc).into_bytes()
+    encode(&GrpcService {
+        envoy_grpc: Some(EnvoyGrpc {
+            cluster_name: cluster.to_owned(),
+            authority: host,
+        }),
+    })
 }
+
+/// Encodes a message, which must not contain an unordered map.
+pub fn encode(message: &impl prost::Message) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(message.encoded_len());
+    message.encode_raw(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+pub(crate) mod vectors;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! The filter's configuration, as people write it and as control sends it.
+//! The filter's configuration, as users write it and as control sends it.
 //!
 //! ```json
 //! {
@@ -17,31 +17,29 @@
 //! }
 //! ```
 //!
-//! An unknown field or a value out of range is refused; the refusal names its place.
+//! Unknown fields and values out of range are rejected, with the path of the field.
 
-mod at;
 mod check;
 mod error;
-mod json;
+mod field_path;
+mod key_part;
 pub mod policy;
-mod read;
 #[cfg(feature = "schema")]
 mod schema;
 
+pub use check::check_rewrite;
 pub(crate) use check::is_token;
 pub use error::Error;
-#[cfg(test)]
-pub(crate) use json::parse;
 pub use policy::Policy;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
-use crate::maps::Map;
-use serde::Serialize;
+use crate::json::unique_keys;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The whole configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -52,34 +50,42 @@ pub struct Config {
     /// Tell clients which branch answered, in the response header `x-switchyard-branch`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expose_branch: bool,
-    /// By key: the name of the Envoy route that the switch is, or for one below another what `switch` says there.
-    #[serde(default)]
-    pub switches: Map<String, Switch>,
-    /// Of Envoy routes that are no switches, and that the filter is on for: by the route's name.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub routes: Map<String, PlainRoute>,
-    /// By key: what `policies` and `policy` say elsewhere.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub policies: Map<String, Policy>,
+    /// Switches by key: the name of the Envoy route, or for a switch below another the key in its `switch` field.
+    #[serde(default, deserialize_with = "unique_keys")]
+    pub switches: BTreeMap<String, Switch>,
+    /// Plain Envoy routes, without a switch, that the filter is enabled for, by the route's name.
+    #[serde(
+        default,
+        deserialize_with = "unique_keys",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub routes: BTreeMap<String, PlainRoute>,
+    /// Policies by the key that `policies` and `policy` name them by.
+    #[serde(
+        default,
+        deserialize_with = "unique_keys",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub policies: BTreeMap<String, Policy>,
 }
 
-/// An Envoy route whose requests meet policies, and go where Envoy says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An Envoy route with policies, whose requests go where Envoy routes them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlainRoute {
     /// Keys of policies, the outermost first.
     pub policies: Vec<String>,
-    /// It has a timeout of its own, which one from above does not replace.
+    /// True if the route has a timeout of its own, which one from above does not replace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_timeout: bool,
-    /// It has retries of its own, which those from above do not replace.
+    /// True if the route has retries of its own, which those from above do not replace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_retry: bool,
 }
 
-/// A prefix, its branches, and the one that is active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A switch: a prefix, its branches, and the active one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Switch {
@@ -88,12 +94,12 @@ pub struct Switch {
     pub root: String,
     /// The path prefix that the switch handles, normalised: whole segments, no trailing `/`.
     pub prefix: String,
-    /// What the prefix is to the branches below; the same if absent.
+    /// The prefix as the branches below see it; the same if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<String>,
     /// A key of `branches`.
     pub active: String,
-    /// Keys of `branches`.
+    /// Keys of `branches`. The active one may be among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,56 +111,84 @@ pub struct Switch {
     /// Keys of policies that requests meet before a branch is chosen, the outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
-    /// What each branch serves. The longest prefix by whole segments wins; no prefix lies outside the mount.
+    /// Routes by branch. The longest prefix by whole segments wins; no prefix lies outside the mount.
+    #[serde(deserialize_with = "unique_keys")]
     pub branches: BTreeMap<String, Vec<Route>>,
 }
 
-/// Requests with this header go to the first standby.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A preview: requests with this header go to a branch, unless it is the active one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preview {
     /// A header name, in lower case.
     pub header: String,
     pub value: String,
+    /// The active branch or one of `standby`; if absent, the first standby that is not active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
 }
 
-/// A share of new sessions goes to the first standby.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A canary: a share of new sessions goes to a branch, unless it is the active one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Canary {
     /// 0 to 100.
     #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     pub percent: u8,
+    /// The active branch or one of `standby`; if absent, the first standby that is not active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
 }
 
-/// A session stays on its branch while that is a branch of the switch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Sticky sessions: a session stays on its branch while that is a branch of the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sticky {
     /// A cookie name.
     pub cookie: String,
-    /// Absent: until the browser closes.
+    /// The lifetime of a session; if absent, it ends when the browser closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
 }
 
 /// One prefix of a branch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(try_from = "schema::RouteFields"))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "RouteFields")]
 pub struct Route {
-    /// As the branch sees paths: normalised, inside the mount.
+    /// The path prefix as the branch sees it: normalised, inside the mount.
     pub prefix: String,
-    /// Beside `prefix`, as one of the fields `leaf`, `switch`, `unavailable`.
+    /// The action for the prefix: one of the fields `leaf`, `switch`, `unavailable`.
     #[serde(flatten)]
     pub target: Target,
 }
 
-/// What a branch does with a prefix.
+// A `Route`, field by field: serde does not tell the path of a field inside a flattened one.
+/// One prefix of a branch, and what the branch does with it.
+#[derive(Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Route", extend("oneOf" = [
+        {"required": ["leaf"]}, {"required": ["switch"]}, {"required": ["unavailable"]}
+    ]))
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RouteFields {
+    /// The path prefix as the branch sees it: normalised, inside the mount.
+    prefix: String,
+    /// Forward the request.
+    leaf: Option<Leaf>,
+    /// Go on at the switch of this key.
+    switch: Option<String>,
+    /// Answer 503; this reason goes to the access log alone.
+    unavailable: Option<String>,
+}
+
+/// The action of a branch for a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -167,41 +201,124 @@ pub enum Target {
     Unavailable(String),
 }
 
-/// Which Envoy route a request is sent on to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The Envoy route that a request is forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Leaf {
-    /// The value of `x-switchyard-route` that the Envoy route matches. Absent: `forward` where the
-    /// path is rewritten, else the one that the request is on already.
+    /// The value of `x-switchyard-route` that the Envoy route matches. If absent, `forward` if the path is rewritten,
+    /// else the route that the request is on already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// One is chosen by weight and set as `x-switchyard-cluster`. None: the route needs no cluster.
+    /// Clusters, of which one is chosen by weight and set as `x-switchyard-cluster`; empty if the route needs no
+    /// cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<WeightedCluster>,
-    /// What replaces the prefix before the request is sent.
+    /// The replacement of the prefix in the path that is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<String>,
-    /// The key of its own policy.
+    /// The key of the leaf's own policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// Its route has a timeout of its own, which one from above does not replace.
+    /// True if the leaf's route has a timeout of its own, which one from above does not replace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_timeout: bool,
-    /// Its route has retries of its own, which those from above do not replace.
+    /// True if the leaf's route has retries of its own, which those from above do not replace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_retry: bool,
 }
 
 /// A cluster and its share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WeightedCluster {
     pub name: String,
-    /// Relative to the others of the leaf.
+    /// The weight relative to the other clusters of the leaf.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: u32,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Parses a whole configuration and checks it.
+    ///
+    /// # Errors
+    /// The first error, with the path of its field.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        let config: Self = parse(json)?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+// === impl PlainRoute ===
+
+impl PlainRoute {
+    /// Parses one section without checks: the sender has checked it.
+    ///
+    /// # Errors
+    /// The first error, with the path of its field.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// Parses one section without checks: the sender has checked it.
+    ///
+    /// # Errors
+    /// The first error, with the path of its field.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
+// === impl Switch ===
+
+impl Switch {
+    /// Parses one section without checks: the sender has checked it.
+    ///
+    /// # Errors
+    /// The first error, with the path of its field.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        parse(json)
+    }
+}
+
+// === impl Route ===
+
+impl TryFrom<RouteFields> for Route {
+    type Error = &'static str;
+
+    fn try_from(fields: RouteFields) -> Result<Self, &'static str> {
+        let RouteFields {
+            prefix,
+            leaf,
+            switch,
+            unavailable,
+        } = fields;
+        let target = match (leaf, switch, unavailable) {
+            (Some(leaf), None, None) => Target::Leaf(leaf),
+            (None, Some(key), None) => Target::Switch(key),
+            (None, None, Some(reason)) => Target::Unavailable(reason),
+            _ => return Err("exactly one of `leaf`, `switch` and `unavailable` is needed"),
+        };
+        Ok(Self { prefix, target })
+    }
+}
+
+/// Parses a whole text as JSON.
+pub(crate) fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut deserializer)?;
+    deserializer
+        .end()
+        .map_err(|error| Error::new(String::new(), error.to_string()))?;
+    Ok(value)
 }
 
 fn one() -> u32 {

@@ -1,4 +1,4 @@
-//! What a request gets.
+//! The routing decision for a request.
 
 use crate::{
     answer::Mapping,
@@ -9,24 +9,25 @@ use crate::{
     rng::{Chance, Rng},
     session,
     store::{Kind, Point, Store, Unusable},
-    switch::{Branch, Switch},
+    switch::{Branch, Preview, Switch},
 };
 use smallvec::SmallVec;
 use std::{borrow::Cow, rc::Rc};
 
 pub use crate::request::Headers;
 
-/// Switches that a request may pass. Control delegates at most 64 deep; a configuration that leads in a circle ends.
+/// The most switches that a request may pass. Control delegates at most 64 deep; the limit ends a configuration with a
+/// cycle.
 const MAX_SWITCHES: usize = 128;
 
-/// The Envoy route of leaves that name none, where the path is rewritten.
+/// The Envoy route of leaves that rewrite the path and name no route.
 pub const FORWARD: &str = "forward";
 
-/// What a request gets, and what the access log is told of it.
+/// The decision for a request, with its trail for the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub trail: Trail,
-    /// What it has to meet first, the outermost first.
+    /// The policies that the request has to meet first, the outermost first.
     pub levels: Levels,
     pub outcome: Result<Forward, Refusal>,
 }
@@ -35,59 +36,59 @@ pub struct Decision {
 #[derive(Clone, Debug)]
 pub struct Level {
     pub policy: Rc<Policy>,
-    /// The path as this level sees it, without the query. None: the policy does not look at it.
+    /// The path as this level sees it, without the query; `None` if the policy does not depend on it.
     pub path: Option<String>,
 }
 
-/// Those of a request. Most have few, and memory from elsewhere costs more than these.
+/// The levels of a request. Most requests have few, and storing these inline is cheaper than an allocation.
 pub type Levels = SmallVec<[Level; 3]>;
 
-/// The way that a request took.
+/// The route of a request through the switches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     /// The root IngressRoute, `namespace/name`.
     pub root: String,
     /// The branch taken at each switch, from the root's on, joined with `, `.
     pub branches: String,
-    /// The prefix of the route that it ended at, as its branch sees it. Empty where it came to none.
+    /// The prefix of the final route, as its branch sees it; empty if there is none.
     pub leaf: String,
 }
 
-/// Send the request on.
+/// A request to forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
-    /// The value of `x-switchyard-route`. None: the route that the request is on will do.
+    /// The value of `x-switchyard-route`; `None` keeps the current route.
     pub route: Option<String>,
-    /// The value of `x-switchyard-cluster`. None: the route needs no cluster.
+    /// The value of `x-switchyard-cluster`; `None` if the route needs no cluster.
     pub cluster: Option<String>,
-    /// The path to ask the upstream for, without the query, which stays. None: the same.
+    /// The rewritten path, without the query, which stays; `None` if it does not change.
     pub path: Option<String>,
-    /// Of each session that starts with this request, the value of its `Set-Cookie`.
+    /// The `Set-Cookie` values of the sessions that start with this request.
     pub set_cookies: Vec<String>,
-    /// None: the upstream sees the paths that the client sees.
+    /// The mapping of response paths; `None` if the upstream sees the client's paths.
     pub mapping: Option<Mapping>,
-    /// It is on a plain route, whose cluster is for the proxy to choose.
+    /// True on a plain route, whose cluster Envoy chooses.
     pub stays: bool,
     pub own: Own,
 }
 
-/// What the route that a request goes by says itself.
+/// True for each setting that the request's route has of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Own {
     pub timeout: bool,
     pub retry: bool,
 }
 
-/// Do not send the request on.
+/// The reason not to forward a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// To an upstream below a rewrite it could mean a path outside of what was given to that. Where nothing looks at the
-    /// path, it is the upstream's own affair.
+    /// A path that an upstream below a rewrite could take for one outside its prefix. It is accepted if nothing depends
+    /// on the path.
     #[error("the path is not UTF-8, or climbs with `..`")]
     BadPath,
     #[error("no route for the path")]
     NoRoute,
-    /// A route that the configuration says is out of order, and why.
+    /// A route that the configuration marks as unavailable, with the reason.
     #[error("{0}")]
     Unavailable(String),
     #[error("no switch {0:?}")]
@@ -104,10 +105,10 @@ pub enum Refusal {
     TooDeep,
 }
 
-/// A request under way from switch to switch.
+/// A request on its way from switch to switch.
 struct Walk<'a> {
     request: Request<'a>,
-    /// As the level that was reached sees it. None: no level has asked.
+    /// The path as the current level sees it; `None` until a level needs it.
     path: Option<Cow<'a, str>>,
     mapping: Mapping,
     trail: Trail,
@@ -115,14 +116,14 @@ struct Walk<'a> {
     set_cookies: Vec<String>,
 }
 
-/// What chose a branch.
+/// The rule that chose a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Of this request alone.
+    /// A preview, for this request alone.
     Preview,
-    /// The session that it belongs to.
+    /// The session of the request.
     Session,
-    /// Where new sessions go: a share of them elsewhere than the others.
+    /// The default for new sessions: the canary for a share of them, else the active branch.
     New,
 }
 
@@ -132,7 +133,7 @@ pub fn decide(store: &Store, request: Request<'_>, rng: &mut Rng) -> Decision {
     decide_with(store, request, rng)
 }
 
-/// The same, where something else is in the place of chance.
+/// Decides a request with another source of chance.
 #[must_use]
 pub fn decide_with(store: &Store, request: Request<'_>, chance: &mut impl Chance) -> Decision {
     let mut walk = Walk::new(request);
@@ -157,7 +158,7 @@ impl Eq for Level {}
 // === impl Refusal ===
 
 impl Refusal {
-    /// The status of the answer.
+    /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -173,7 +174,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the configuration is not what control makes.
+    /// Returns true if the configuration is not one that control makes.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         match self {
@@ -187,7 +188,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the request has come as far as it can, and so is to hear of it only if it meets the policies on the way.
+    /// Returns true if all policies on the way are known, so that the client is told only if it meets them.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         matches!(self, Self::NoRoute | Self::Unavailable(_))
@@ -232,7 +233,7 @@ impl<'a> Walk<'a> {
         Err(Refusal::TooDeep)
     }
 
-    /// On a route that is no switch.
+    /// Decides a request on a plain route.
     fn stay(&mut self, policies: &[Rc<Policy>], own: Own) -> Result<Forward, Refusal> {
         self.meet(policies)?;
         Ok(Forward {
@@ -246,7 +247,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Notes policies that the request has to meet.
+    /// Adds policies that the request has to meet.
     fn meet(&mut self, policies: &[Rc<Policy>]) -> Result<(), Refusal> {
         for policy in policies {
             let path = policy.looks_at_path().then(|| self.path().map(str::to_owned));
@@ -258,7 +259,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Takes a branch of the switch.
+    /// Chooses a branch of the switch.
     fn enter(&mut self, (key, switch): (&str, &Switch), chance: &mut impl Chance) -> Rc<Branch> {
         let (branch, choice) = choose(switch, self.request, chance);
         chance.chose(key, &branch.name, choice);
@@ -271,10 +272,10 @@ impl<'a> Walk<'a> {
         Rc::clone(branch)
     }
 
-    /// What the branch does with the request; the path and the mapping are then as the branch sees them.
+    /// Returns the branch's route for the request; the path and the mapping are then as the branch sees them.
     ///
-    /// Where the branch has but one route, for all that the switch takes, the path makes no difference: the host's
-    /// route, or the level above, has seen that it is in the switch.
+    /// If the branch has a single route that covers the whole switch, the path makes no difference: the host's route,
+    /// or the level above, has matched the prefix of the switch.
     fn route<'b>(&mut self, switch: &Switch, branch: &'b Branch) -> Result<(&'b str, &'b Target), Refusal> {
         if switch.prefix == switch.mount
             && let Some(route) = branch.only_route(&switch.mount)
@@ -350,7 +351,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The path, if it is another than the client's.
+    /// The path, if it differs from the client's.
     fn rewritten(&self) -> Option<String> {
         match &self.path {
             Some(Cow::Owned(path)) if self.request.path() != Some(path) => Some(path.clone()),
@@ -364,7 +365,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What that key is of.
+/// Looks up the switch or the plain route of a key.
 fn find(store: &Store, key: &str) -> Result<Point, Refusal> {
     let switch = store
         .switch(key)
@@ -403,31 +404,30 @@ fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<Policy>>, Refu
     keys.iter().map(find).collect()
 }
 
-/// The branch that a request gets: a preview's, its session's, a canary's share, else the active one.
+/// Chooses the branch of a request: a preview's, its session's, a canary's share, else the active one.
 fn choose<'s>(
     switch: &'s Switch,
     request: Request<'_>,
     chance: &mut impl Chance,
 ) -> (&'s Rc<Branch>, Choice) {
-    if let Some(standby) = switch.standby.first().filter(|_| is_preview(switch, request)) {
-        return (standby, Choice::Preview);
+    let preview = switch.preview.as_ref();
+    if let Some(preview) = preview.filter(|preview| is_preview(preview, request)) {
+        return (&preview.branch, Choice::Preview);
     }
     if let Some(branch) = session_branch(switch, request) {
         return (branch, Choice::Session);
     }
-    let standby = switch.standby.first().filter(|_| switch.canary > 0);
-    let canary = standby.filter(|standby| chance.is_of_share(&standby.name, switch.canary));
-    (canary.unwrap_or(&switch.active), Choice::New)
+    let canary = switch.canary.as_ref();
+    let canary = canary.filter(|canary| chance.is_of_share(&canary.branch.name, canary.percent));
+    (
+        canary.map_or(&switch.active, |canary| &canary.branch),
+        Choice::New,
+    )
 }
 
-fn is_preview(switch: &Switch, request: Request<'_>) -> bool {
-    switch.preview.as_ref().is_some_and(|preview| {
-        request
-            .headers
-            .all()
-            .iter()
-            .any(|(name, value)| *name == preview.header && value == preview.value.as_bytes())
-    })
+fn is_preview(preview: &Preview, request: Request<'_>) -> bool {
+    let mut headers = request.headers.all().iter();
+    headers.any(|(name, value)| *name == preview.header && value == preview.value.as_bytes())
 }
 
 fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
@@ -438,7 +438,7 @@ fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc
     })
 }
 
-/// One of the clusters, by weight.
+/// Picks one of the clusters by weight.
 fn pick<'c>(clusters: &'c [WeightedCluster], chance: &mut impl Chance) -> Option<&'c str> {
     if let [only] = clusters {
         return Some(&only.name);

@@ -1,14 +1,14 @@
-//! What a request meets on its way, in this order:
+//! Enforcement of policies on a request, in this order:
 //!
-//! 1. A page's question whether it may send a request (a CORS preflight) is answered where the innermost `cors` is.
+//! 1. A CORS preflight is answered by the innermost level that has `cors`.
 //! 2. Local rate limits whose keys have no claim, the outermost level first: they protect the checks that follow.
 //! 3. Authentication, the outermost level first, in the order written.
-//! 4. Local rate limits by claim, the outermost level first; then those that a service counts.
+//! 4. Local rate limits by claim, the outermost level first; then limits that a service counts.
 //! 5. Concurrency, the outermost level first.
-//! 6. What is done to requests that have met all of it: copies, headers, timeouts and retries.
+//! 6. Changes of requests that have met all policies: mirrors, headers, timeouts and retries.
 //!
-//! Nothing is merged. Each level is asked by itself, and each can refuse; so a level below adds to what those above ask,
-//! and has no way to take it away.
+//! Levels are not merged. Each is enforced by itself, and each can refuse; so a level below adds to the policies above,
+//! and cannot remove them.
 
 mod asks;
 pub mod changes;
@@ -41,32 +41,32 @@ use witness::{Part, Said, Witness};
 pub struct Enforcement {
     levels: Levels,
     own: Own,
-    /// The filter was asked about the request as one of these.
+    /// The sample of requests that the filter sees, of which this is one.
     sample: Sample,
-    /// What is asked, in order, and the first of it that has not said yes.
+    /// The tasks in order, and the index of the first that has not passed.
     plan: Plan,
     next: usize,
-    /// What it waited at, and what for.
+    /// The state of the requirement that the request waits at, and the answer that it waited for.
     waiting: Option<Waiting>,
     answer: Option<Answer>,
     found: Found,
 }
 
-/// One thing that is asked.
+/// A part of a policy to check.
 #[derive(Clone, Copy, Debug)]
 struct Task {
-    /// By number.
+    /// The index of the level.
     level: usize,
     part: Part,
 }
 
-/// As [`Levels`], in little memory.
+/// Tasks in order, stored inline as [`Levels`] are.
 type Plan = SmallVec<[Task; 4]>;
 
-/// When something is asked. What two levels ask in one stage, the outer one asks first.
+/// A stage of enforcement. In one stage, outer levels come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Limits that need to know nothing of who asks: they protect what follows.
+    /// Limits that do not depend on the client's identity: they protect what follows.
     Limits,
     Auth,
     LimitsByClaim,
@@ -74,47 +74,48 @@ pub enum Stage {
     Concurrency,
 }
 
-/// What was found out on the way.
+/// Results of the checks so far.
 #[derive(Debug, Default)]
 struct Found {
-    /// Of the limit that leaves the least; the outermost level that has a limit; and what answers say of it.
+    /// The quota of the limit with the least remaining, the outermost level that has a limit, and the response headers
+    /// for the quota.
     quota: Option<Quota>,
     quota_level: Option<usize>,
     quota_headers: Vec<(&'static str, String)>,
-    /// The level that answers in the upstream's place.
+    /// The level that answers instead of the upstream.
     answered_by: Option<usize>,
     places: Vec<Place>,
-    /// What checks that were passed have to say, by level.
+    /// Passed checks with their header edits, by level.
     passes: Vec<(usize, Pass)>,
     /// The origin of the page that sends the request.
     origin: Option<Vec<u8>>,
-    /// Headers that steer the proxy.
+    /// Headers that control Envoy.
     steering: Vec<(String, String)>,
 }
 
-/// How far a request has come.
+/// The next step for a request.
 #[derive(Debug)]
 pub enum Step {
-    /// It has met all. The [`Enforcement`] says what is to be changed of it.
+    /// All policies are met. The [`Enforcement`] has the edits of the request.
     Done,
-    /// It is not sent on.
+    /// The request is refused.
     Refuse(Refusal),
-    /// It is answered in the upstream's place: a page has asked whether it may send another.
+    /// The filter answers the request itself: it is a CORS preflight.
     Answer(Response),
-    /// It waits for an answer.
+    /// The request waits for a callout.
     Call(Call),
-    /// It waits until this is done, bit by bit.
+    /// The request waits until this is done, slice by slice.
     Work(Work),
 }
 
-/// What a worker keeps from one request to the next.
+/// The state that a worker keeps between requests.
 pub struct Worker {
     pub limits: Limits,
     pub places: Places,
     pub memory: Memory,
 }
 
-/// What a request is in, and who is told of it.
+/// The context of a request: its host, its worker and its observer.
 pub struct Around<'a> {
     pub request: Request<'a>,
     pub host: &'a dyn Host,
@@ -122,11 +123,11 @@ pub struct Around<'a> {
     pub witness: &'a mut dyn Witness,
 }
 
-/// What is said of a [`Quota`]: its limit, what remains and the reset, as the draft standard of 2022 has it
-/// (draft-ietf-httpapi-ratelimit-headers-05), which proxies speak.
+/// The headers for a [`Quota`]: its limit, what remains and the reset, by the draft standard of 2022
+/// (draft-ietf-httpapi-ratelimit-headers-05), which other proxies implement.
 const QUOTA_HEADERS: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
 
-/// What keeps a request from the next thing that is asked.
+/// The result of a task; `Err` is the step that keeps the request from the next task.
 type Asked = Result<(), Step>;
 
 // === impl Step ===
@@ -153,7 +154,7 @@ impl Stage {
 // === impl Enforcement ===
 
 impl Enforcement {
-    /// A request that has yet to meet all of it.
+    /// Creates the enforcement of a request that has yet to meet all levels.
     #[must_use]
     pub fn new(levels: Levels, own: Own) -> Self {
         Self {
@@ -168,13 +169,13 @@ impl Enforcement {
         }
     }
 
-    /// The same, of a request that is one of these.
+    /// Sets the sample that the request belongs to.
     #[must_use]
     pub fn of(self, sample: Sample) -> Self {
         Self { sample, ..self }
     }
 
-    /// As far as the request comes without anything that takes time.
+    /// Advances the request as far as it comes without waiting.
     pub fn advance(&mut self, around: &mut Around<'_>) -> Step {
         let levels = std::mem::take(&mut self.levels);
         let asked = self.ask_all(around, &levels);
@@ -189,12 +190,12 @@ impl Enforcement {
         step
     }
 
-    /// What came of what it waited for, before it goes on.
+    /// Stores the answer that the request waited for; [`Self::advance`] then goes on.
     pub fn answer(&mut self, answer: Answer) {
         self.answer = Some(answer);
     }
 
-    /// What the request holds while it is under way: to be given back when it has ended, however it did.
+    /// Takes the places that the request holds while in flight: release them when it has ended, however it did.
     #[must_use]
     pub fn take_places(&mut self) -> Vec<Place> {
         std::mem::take(&mut self.found.places)
@@ -249,7 +250,7 @@ impl Enforcement {
     }
 }
 
-/// What the levels ask, in order.
+/// The tasks of all levels, in order.
 fn plan(levels: &[Level]) -> Plan {
     let mut plan = Plan::new();
     for now in Stage::ALL {
@@ -282,7 +283,7 @@ impl Worker {
 // === impl Found ===
 
 impl Found {
-    /// What a limit of that level leaves counts if none leaves less.
+    /// Notes the quota of a limit; the one with the least remaining is reported.
     fn note(&mut self, level: usize, quota: Option<Quota>) {
         let levels = self.quota_level.into_iter().chain(quota.map(|_| level));
         self.quota_level = levels.min();

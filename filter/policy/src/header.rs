@@ -1,58 +1,97 @@
-//! Headers, and what policies and the services that they ask may do with them.
+//! Headers, and the uses that policies and their services may make of them.
 
-use crate::{
-    config::is_token,
-    protobuf::{Malformed, Reader, Value},
-};
+use crate::config::{is_token, policy::Header};
+use prost::Message;
 
-/// Of a connection (RFC 9110, 7.6.1) or of how a message is framed, not of what it says; and what it is routed by.
-const NOT_OF_THE_MESSAGE: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+/// The headers that Envoy, the connection or the filter need, with the uses that remain for policies and their
+/// services. A name that ends with `-` is a prefix. Every other header permits every use.
+///
+/// Each row is tested against a real Envoy by
+/// `header_uses::headers_that_the_proxy_needs_are_refused_and_no_other_breaks_requests`.
+const NEEDED: [(&str, &[Use]); 14] = [
+    // The host is in `:authority`, by which requests are routed.
+    ("host", &[]),
+    // Headers of the connection, removed before anything here sees the request (RFC 9110, 7.6.1; RFC 9112, 6.1).
+    ("connection", &[]),
+    ("keep-alive", &[]),
+    ("proxy-connection", &[]),
+    ("transfer-encoding", &[]),
+    // Framing of the message, and upgrades of the connection: they may be read only.
+    ("content-length", &[Use::Read]),
+    ("te", &[Use::Read]),
+    ("trailer", &[Use::Read]),
+    ("upgrade", &[Use::Read]),
+    // Envoy finds no route for a request without it, and looks for one whenever the filter has changed a header.
+    ("x-forwarded-proto", &[Use::Set, Use::Read]),
+    // Envoy puts its own value in place of the client's, or adds to it.
+    ("x-forwarded-for", &[Use::Set, Use::Remove, Use::Read]),
+    ("x-forwarded-client-cert", &[Use::Set, Use::Remove]),
+    // Headers that control Envoy, and headers that it adds.
+    ("x-envoy-", &[Use::Read]),
+    // The listener removes these from all requests.
+    ("x-switchyard-", &[]),
 ];
-/// What steers the proxy: nobody but itself says that.
-const OF_THE_PROXY: [&str; 2] = ["x-envoy-", "x-switchyard-"];
 
-/// Whether a check, or a service that is asked, may set or remove the header of that name, in lower case.
-#[must_use]
-pub fn is_settable(name: &str) -> bool {
-    is_token(name)
-        && !name.bytes().any(|byte| byte.is_ascii_uppercase())
-        && !NOT_OF_THE_MESSAGE.contains(&name)
-        && !OF_THE_PROXY.iter().any(|prefix| name.starts_with(prefix))
+/// A use of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Set the header, or add to it.
+    Set,
+    /// Remove the header, or withhold it from the upstream.
+    Remove,
+    /// Match the header of a request, or read its value.
+    Read,
+    /// Trust its value as the client's own, such as an API key.
+    Trust,
 }
 
-/// Whether a header can say `text`.
+/// `envoy.config.core.v3.HeaderValue` with its strings as bytes: invalid UTF-8 loses the header, not the message.
+#[derive(Clone, PartialEq, Message)]
+pub struct HeaderValue {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
+    /// Used if `value` is empty.
+    #[prost(bytes = "vec", tag = "3")]
+    pub raw_value: Vec<u8>,
+}
+
+/// Returns true if the header `name`, in lower case, permits a use.
+#[must_use]
+pub fn permits(name: &str, wanted: Use) -> bool {
+    let is_named = |needed: &str| name == needed || (needed.ends_with('-') && name.starts_with(needed));
+    let needed = NEEDED.iter().find(|(needed, _)| is_named(needed));
+    is_token(name)
+        && !name.bytes().any(|byte| byte.is_ascii_uppercase())
+        && needed.is_none_or(|(_, uses)| uses.contains(&wanted))
+}
+
+/// Returns true if an external service may set the header `name`, in lower case.
+#[must_use]
+pub fn is_settable(name: &str) -> bool {
+    permits(name, Use::Set)
+}
+
+/// Returns true if `text` is a valid header value.
 #[must_use]
 pub fn is_value(text: &str) -> bool {
     !text.contains(char::is_control)
 }
 
-/// `envoy.config.core.v3.HeaderValue`: a name in lower case, and its value. None where a service may not say that header,
-/// or a header cannot say that.
-///
-/// # Errors
-/// It is no such message.
-pub fn read_header_value(message: &[u8]) -> Result<Option<(String, String)>, Malformed> {
-    let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
-    for field in Reader::new(message) {
-        match field? {
-            (1, Value::Bytes(key)) => name = key,
-            // `value`, or `raw_value` in its stead.
-            (2 | 3, Value::Bytes(text)) if !text.is_empty() => value = text,
-            _ => {}
-        }
+// === impl HeaderValue ===
+
+impl HeaderValue {
+    /// Returns the header, its name in lower case; `None` if a service may not set it or the value is not valid.
+    #[must_use]
+    pub fn into_header(self) -> Option<Header> {
+        let Self {
+            key,
+            value,
+            raw_value,
+        } = self;
+        let name = String::from_utf8(key).ok()?.to_ascii_lowercase();
+        let value = String::from_utf8(if value.is_empty() { raw_value } else { value }).ok()?;
+        (is_value(&value) && is_settable(&name)).then_some(Header { name, value })
     }
-    let name = str::from_utf8(name).unwrap_or_default().to_ascii_lowercase();
-    let value = str::from_utf8(value).ok().filter(|value| is_value(value));
-    Ok(value
-        .filter(|_| is_settable(&name))
-        .map(|value| (name.clone(), value.to_owned())))
 }

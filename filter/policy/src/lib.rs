@@ -1,11 +1,11 @@
-//! What a request gets, decided without a host; and the configuration that says it.
+//! Routing and policy decisions for requests, independent of a host, and their configuration.
 //!
 //! ```text
-//! bytes of ECDS -> Store -> decide(Request) -> Decision -> Forward -> Mapping, for what the answer says of paths
+//! bytes of ECDS -> Store -> decide(Request) -> Decision -> Forward -> Mapping, for paths in the response
 //!                  [ Packed | JSON ] -> Switch -> Branch -> Target
 //! ```
 //!
-//! Nothing here can panic on what a client, an upstream or a configuration says: in the filter that would end the
+//! Nothing here can panic on input from a client, an upstream or a configuration: in the filter that would end the
 //! worker's VM and every request in it.
 
 #![deny(clippy::indexing_slicing)]
@@ -21,13 +21,12 @@ pub mod header;
 pub mod host;
 mod json;
 pub mod limit;
-pub mod maps;
 pub mod names;
+mod network;
 pub mod packed;
 pub mod path;
 pub mod places;
 pub mod policy;
-pub mod protobuf;
 pub mod rate_limit_service;
 pub mod request;
 pub mod rng;

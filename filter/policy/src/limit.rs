@@ -1,4 +1,4 @@
-//! How often requests may come, counted across the workers of a proxy.
+//! Rate limits, counted across the workers of a proxy.
 //!
 //! ```text
 //! limit, id, key -> a Set of buckets, one shared value -> Gcra -> Admitted | Limited
@@ -18,7 +18,7 @@ use crate::{
 use gcra::Gcra;
 use set::Set;
 
-/// How many sets the buckets of a limit with a key are in, by the upper byte of the key's hash.
+/// The number of sets that hold the buckets of a limit with a key, by the upper byte of the key's hash.
 pub const SETS: usize = 256;
 
 /// Counts requests in one worker.
@@ -27,32 +27,32 @@ pub struct Limits {
     hashes: Hashes,
 }
 
-/// What a limit says of a request.
+/// The outcome of a limit for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is counted.
+    /// The request is counted.
     Admitted {
         quota: Quota,
-        /// A bucket of another key was given up for this one, and was not full: should that key come again, it finds a
-        /// full one.
+        /// True if a bucket of another key, which was not full, was evicted for this one: that key starts again with a
+        /// full bucket.
         is_crowded: bool,
     },
-    /// It is not counted.
+    /// The request is not counted.
     Limited {
         quota: Quota,
-        /// Seconds until one of its key is admitted, at least 1.
+        /// Seconds until a request with this key is admitted, at least 1.
         retry_after: u64,
     },
-    /// It cannot be counted: other workers were faster each time. To be refused.
+    /// The request cannot be counted, because other workers were faster each time. It must be refused.
     Contended,
 }
 
-/// What is left of a bucket, as `RateLimit-*` says it.
+/// The state of a bucket, for the `RateLimit-*` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// How many may come at once when the bucket is full.
+    /// Requests that may come at once when the bucket is full.
     pub limit: u32,
-    /// How many may come at once now.
+    /// Requests that may come at once now.
     pub remaining: u32,
     /// Seconds until the bucket is full.
     pub reset: u64,
@@ -61,8 +61,8 @@ pub struct Quota {
 // === impl Limits ===
 
 impl Limits {
-    /// Takes a request out of the bucket of its key. `id` names the limit, whatever its numbers are; `key` tells apart
-    /// what is counted apart, and is nothing to a limit without key.
+    /// Takes a request out of the bucket of its key. `id` identifies the limit, whatever its numbers; requests with the
+    /// same `key` share a bucket, and a limit without a key ignores it.
     #[must_use]
     pub fn take(&self, host: &dyn Host, limit: &LocalLimit, id: &str, key: &[u8]) -> Taken {
         let gcra = Gcra::from(limit);
@@ -75,7 +75,7 @@ impl Limits {
         bucket.and_then(take).unwrap_or(Taken::Contended)
     }
 
-    /// The name of the value that has the bucket, and what it is called there.
+    /// The name of the shared value that holds the bucket, and the bucket's hash in it.
     fn bucket(&self, host: &dyn Host, limit: &LocalLimit, id: &str, key: &[u8]) -> Option<(String, u64)> {
         if limit.key.is_empty() {
             return Some((format!("limit {id}"), 0));
@@ -86,7 +86,7 @@ impl Limits {
     }
 }
 
-/// What becomes of a set of buckets, if anything, and what the limit says.
+/// Returns the new set of buckets, if it changes, and the outcome of the limit.
 fn take_from(value: Option<&[u8]>, now: u64, gcra: Gcra, hash: u64) -> (Option<Vec<u8>>, Taken) {
     let read = value.and_then(Set::from_bytes);
     let mut set = read.unwrap_or_else(|| Set::new(gcra.window()));
@@ -108,7 +108,7 @@ fn take_from(value: Option<&[u8]>, now: u64, gcra: Gcra, hash: u64) -> (Option<V
     }
 }
 
-/// Since 1970, by the system's clock, which may be set back.
+/// Nanoseconds since 1970, by the system's clock, which may be set back.
 fn nanoseconds(host: &dyn Host) -> u64 {
     u64::try_from(host.now().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,18 +1,18 @@
-//! Headers by which the filter, the proxy's routes and upstreams tell one another something. Clients cannot: what they send
-//! by names that start with `x-switchyard-` goes before anything looks at it.
+//! Headers between the filter, the proxy's routes and upstreams. Clients cannot set them: headers of theirs that start
+//! with `x-switchyard-` are removed before anything looks at them.
 
-/// What the Envoy route that a request is sent on to matches.
+/// The header that the Envoy route of a forwarded request matches.
 pub const ROUTE: &str = "x-switchyard-route";
-/// What that route takes its cluster from.
+/// The header with the cluster of that route.
 pub const CLUSTER: &str = "x-switchyard-cluster";
-/// Tells a client which branch answered, where the configuration says so.
+/// Tells a client which branch answered, if the configuration exposes it.
 pub const BRANCH: &str = "x-switchyard-branch";
-/// Tells an upstream who a client is, where a policy has found out.
+/// Tells an upstream the client's identity, if a policy has established it.
 pub const USER: &str = "x-switchyard-user";
-/// Tells an upstream how that was found out: `basic`, `apiKey` or `jwt`.
+/// Tells an upstream the scheme of that identity: `basic`, `apiKey` or `jwt`.
 pub const AUTH: &str = "x-switchyard-auth";
 
-/// What the mirror of that number, from 0, of a route takes its cluster from. Where it is not there, there is no copy.
+/// The header with the cluster of a route's mirror, by its number from 0. Without the header there is no copy.
 #[must_use]
 pub fn mirror(number: usize) -> String {
     format!("x-switchyard-mirror-{number}")

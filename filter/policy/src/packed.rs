@@ -1,4 +1,4 @@
-//! Many switches in one piece of bytes, of which a reader touches only what a request needs.
+//! A packed configuration: many switches in one byte string, of which a reader touches only what a request needs.
 //!
 //! ```text
 //! "SWYD"  version u8  flags u8  0 u16  bucket count u32        all numbers little-endian
@@ -16,12 +16,12 @@
 //! | [`route_key`] | [`crate::config::PlainRoute`] |
 //! | [`policy_key`] | [`crate::config::Policy`] |
 //!
-//! The reader checks every bound: bytes that no sender made give no sections, or odd ones, never a panic or a loop.
+//! The reader checks every bound: malformed bytes give no sections, or odd ones, but never a panic or a loop.
 
 use crate::hash::hash;
 use std::ops::Range;
 
-/// What the bytes start with; JSON starts otherwise.
+/// The magic number, which JSON cannot start with.
 const MAGIC: [u8; 4] = *b"SWYD";
 const VERSION: u8 = 1;
 const EXPOSE_BRANCH: u8 = 1;
@@ -29,14 +29,14 @@ const HEADER_LEN: usize = 12;
 /// Entries to aim for in a bucket: few enough to scan, enough to keep the table small.
 const BUCKET_ENTRIES: usize = 8;
 
-/// What keys of sections start with that are not of switches.
+/// The prefixes of section keys that are not of switches.
 const ROUTE: char = '=';
 const POLICY: char = '#';
 
-/// What holds for all sections of a packed configuration.
+/// Flags of a packed configuration as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// As [`crate::config::Config::expose_branch`].
+    /// The flag [`crate::config::Config::expose_branch`].
     pub expose_branch: bool,
 }
 
@@ -51,12 +51,12 @@ pub struct Packed {
 /// One switch, route or policy of a packed configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section<'a> {
-    /// [`hash`] of `json`, as the sender said it.
+    /// The [`hash`] of `json`, as sent.
     pub hash: u64,
     pub json: &'a [u8],
 }
 
-/// What a section is of, and what that is called.
+/// The kind of a section, and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named<'a> {
     Switch(&'a str),
@@ -64,7 +64,7 @@ pub enum Named<'a> {
     Policy(&'a str),
 }
 
-/// Why bytes are no packed configuration.
+/// The reason that bytes are not a packed configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     #[error("neither JSON nor a packed configuration")]
@@ -77,7 +77,7 @@ pub enum Malformed {
     Length,
 }
 
-/// Why sections cannot be packed.
+/// The reason that sections cannot be packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unpackable {
     #[error("more than 4 GiB")]
@@ -104,7 +104,7 @@ impl Flags {
 // === impl Named ===
 
 impl<'a> Named<'a> {
-    /// Of the key of a section.
+    /// Parses the key of a section.
     #[must_use]
     pub fn of(key: &'a str) -> Self {
         match (key.strip_prefix(ROUTE), key.strip_prefix(POLICY)) {
@@ -114,7 +114,7 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// As the table and people's JSON call it.
+    /// The name in the JSON configuration, without the prefix of the section key.
     #[must_use]
     pub fn name(self) -> &'a str {
         match self {
@@ -129,7 +129,7 @@ impl Packed {
     /// Reads the header and no more: the cost does not depend on how many sections there are.
     ///
     /// # Errors
-    /// The bytes are no packed configuration, of a version that is not known, or not all there.
+    /// The bytes are not a packed configuration, of an unknown version, or incomplete.
     pub fn new(bytes: Vec<u8>) -> Result<Self, Malformed> {
         let [m0, m1, m2, m3, version, flags, _, _] = array(&bytes, 0).ok_or(Malformed::Magic)?;
         if [m0, m1, m2, m3] != MAGIC {
@@ -186,19 +186,19 @@ impl Packed {
     }
 }
 
-/// What the section of a plain route is called, by the route's name. No switch is called so: theirs start with a host.
+/// The section key of a plain route, by the route's name. It cannot equal a switch's key: those start with a host.
 #[must_use]
 pub fn route_key(route: &str) -> String {
     format!("{ROUTE}{route}")
 }
 
-/// What the section of a policy is called, by the policy's key.
+/// The section key of a policy, by the policy's key.
 #[must_use]
 pub fn policy_key(policy: &str) -> String {
     format!("{POLICY}{policy}")
 }
 
-/// How many buckets to use for `sections` sections: a power of two.
+/// The number of buckets for `sections` sections: a power of two.
 #[must_use]
 pub fn bucket_count(sections: usize) -> u32 {
     let wanted = sections.div_ceil(BUCKET_ENTRIES).next_power_of_two();
@@ -231,7 +231,7 @@ pub fn encode_bucket<'a>(
     Ok(bucket)
 }
 
-/// The whole: all buckets, in order, as many as [`bucket_of`] was asked for.
+/// Assembles all buckets, in order, as many as the count given to [`bucket_of`].
 ///
 /// # Errors
 /// More than 4 GiB of them, or not a power of two.
@@ -241,14 +241,14 @@ pub fn assemble(flags: Flags, buckets: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, U
     Ok(bytes)
 }
 
-/// How many bytes [`assemble`] makes of these.
+/// The number of bytes that [`assemble`] makes of these buckets.
 #[must_use]
 pub fn assembled_len(buckets: &[impl AsRef<[u8]>]) -> usize {
     let total: usize = buckets.iter().map(|bucket| bucket.as_ref().len()).sum();
     HEADER_LEN + 4 * buckets.len() + total
 }
 
-/// As [`assemble`], after what is there.
+/// Appends what [`assemble`] returns to `bytes`.
 ///
 /// # Errors
 /// More than 4 GiB of buckets, or not a power of two.

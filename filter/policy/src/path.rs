@@ -2,19 +2,32 @@
 //!
 //! A normalised prefix starts with `/`, has no empty segment, and ends with `/` only if it is `/` itself.
 
-/// Whether `prefix` is normalised.
+/// Returns true if a path can replace a request's: every upstream reads it alike, and as a path.
+#[must_use]
+pub fn is_outgoing(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    path.starts_with('/')
+        && !path.contains("//")
+        && !path.contains(['?', '#', '\\', ' '])
+        && !path.contains(char::is_control)
+        && !lower.contains("%2f")
+        && !lower.contains("%5c")
+        && !climbs(path)
+}
+
+/// Returns true if `prefix` is normalised.
 #[must_use]
 pub fn is_normalised(prefix: &str) -> bool {
     prefix == "/" || (prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains("//"))
 }
 
-/// Whether `path` lies in `prefix`. A prefix lies in itself.
+/// Returns true if `path` lies in `prefix`. A prefix lies in itself.
 #[must_use]
 pub fn contains(prefix: &str, path: &str) -> bool {
     rest(path, prefix).is_some()
 }
 
-/// What follows `prefix` in a `path` that lies in it: empty, or `/` and more.
+/// The rest of a `path` that lies in `prefix`: empty, or `/` and more.
 #[must_use]
 pub fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     if prefix == "/" {
@@ -24,10 +37,10 @@ pub fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// `path`, which lies in `from`, as a path in `to`; none where it does not.
+/// Moves a `path` that lies in `from` to `to`; `None` if it does not lie there.
 ///
-/// The join has one slash however many `to` and the path bring: `//host` at the start of a path is another host to
-/// whoever builds a URL from it, and to browsers `\` is a slash too.
+/// The join has one slash however many `to` and the path have: `//host` at the start of a path is another host to
+/// everything that builds a URL from it, and browsers take `\` for a slash, too.
 #[must_use]
 pub fn rebase(path: &str, from: &str, to: &str) -> Option<String> {
     let rest = rest(path, from)?;
@@ -38,7 +51,7 @@ pub fn rebase(path: &str, from: &str, to: &str) -> Option<String> {
     Some(format!("{head}/{tail}"))
 }
 
-/// Like [`rebase`] for a prefix: `from` itself becomes `to` itself, also where `from` is `/`.
+/// Like [`rebase`] for a prefix: `from` itself becomes `to` itself, also if `from` is `/`.
 #[must_use]
 pub fn rebase_prefix(prefix: &str, from: &str, to: &str) -> Option<String> {
     if prefix == from {
@@ -56,7 +69,7 @@ pub fn enclosing(path: &str, depth: usize) -> impl Iterator<Item = &str> {
         .map(|prefix| if prefix.is_empty() { "/" } else { prefix })
 }
 
-/// How many segments a normalised prefix has: what [`enclosing`] counts.
+/// The number of segments of a normalised prefix, as [`enclosing`] counts them.
 #[must_use]
 pub fn depth(prefix: &str) -> usize {
     if prefix == "/" {
@@ -66,7 +79,7 @@ pub fn depth(prefix: &str) -> usize {
     }
 }
 
-/// Whether some reader of `path` may take it to climb: a segment is `..`, with the dots, the slashes or both
+/// Returns true if some reader of `path` may take it to climb: a segment is `..`, with the dots, the slashes or both
 /// percent-encoded, with backslashes for slashes, or with `;` parameters after it.
 #[must_use]
 pub fn climbs(path: &str) -> bool {

@@ -1,14 +1,15 @@
-//! How many requests are in flight, counted across the workers of a proxy.
+//! Concurrency limits: requests in flight, counted across the workers of a proxy.
 //!
 //! ```text
-//! limit, id, key -> Counts, one shared value: who has how many places -> Place, which goes back when the request ends
+//! limit, id, key -> Counts, one shared value: places by worker -> Place, released when the request ends
 //! ```
 //!
-//! A place is given back by the worker that took it. Those of a worker whose VM failed nobody gives back. So counts
-//! are kept by worker, workers show that they live ([`Places::tick`]), and the counts of one that does not are dropped
-//! where they are in the way.
+//! A place is released by the worker that took it. If the VM of a worker fails, nobody releases its places. So counts
+//! are kept by worker, workers show that they live ([`Places::tick`]), and the counts of a dead worker are dropped when
+//! they are in the way.
 //!
-//! Counts are there while requests are: no client can make them more than the proxy lets it have in flight.
+//! Counts exist only while requests are in flight: no client can create more of them than the proxy lets it have in
+//! flight.
 
 pub mod counts;
 pub mod workers;
@@ -22,20 +23,20 @@ use counts::Counts;
 use std::time::Duration;
 use workers::{Watch, Workers};
 
-/// How often workers with requests in flight are to show that they live.
+/// The period at which workers with requests in flight show that they live.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// How many values the counts of a limit with a key are in, by the upper byte of the key's hash.
+/// The number of shared values that hold the counts of a limit with a key, by the upper byte of the key's hash.
 pub const SETS: usize = 256;
 
-/// A place has to go back. Each try that fails is one that another worker has got on by.
+/// The most tries to release a place, which has to succeed. Each failed try means that another worker's succeeded.
 const TRIES_TO_LEAVE: usize = 1_000;
 
 /// Counts requests in flight in one worker.
 #[derive(Debug, Default)]
 pub struct Places {
     hashes: Hashes,
-    /// What this worker counts as. None: it has not counted yet, or others took it for dead since.
+    /// The number of this worker; `None` until it counts, and after others have declared it dead.
     worker: Option<u64>,
     watch: Watch,
 }
@@ -49,17 +50,17 @@ pub struct Place {
     worker: u64,
 }
 
-/// Why a request gets no place.
+/// The reason that a request gets no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
     #[error("too many requests in flight")]
     Full,
-    /// To be refused.
+    /// The request cannot be counted, and must be refused.
     #[error("other workers were faster each time")]
     Contended,
 }
 
-/// Gives a place back.
+/// Releases a place.
 pub fn leave(host: &dyn Host, place: Place) {
     let Place { value, hash, worker } = place;
     shared::update(host, &value, TRIES_TO_LEAVE, |bytes| {
@@ -72,11 +73,11 @@ pub fn leave(host: &dyn Host, place: Place) {
 // === impl Places ===
 
 impl Places {
-    /// Takes a place for a request. `id` names the limit, whatever its numbers are; `key` tells apart what is counted
-    /// apart, and is nothing to a limit without key.
+    /// Takes a place for a request. `id` identifies the limit, whatever its numbers; requests with the same `key` are
+    /// counted together, and a limit without a key ignores it.
     ///
     /// # Errors
-    /// There is none, or none that can be counted.
+    /// There is no free place, or it cannot be counted.
     pub fn enter(
         &mut self,
         host: &dyn Host,
@@ -101,8 +102,8 @@ impl Places {
         Ok(Place { value, hash, worker })
     }
 
-    /// Shows that this worker lives, and looks whether the others do. To be called each [`TICK`] as long as it has
-    /// requests in flight; beyond that, requests that come see to it.
+    /// Shows that this worker lives, and checks if the others do. Call it every [`TICK`] while the worker has requests
+    /// in flight; otherwise new requests call it.
     pub fn tick(&mut self, host: &dyn Host) {
         let Some(worker) = self.worker else {
             return;
@@ -123,7 +124,7 @@ impl Places {
         self.worker
     }
 
-    /// The name of the value that has the counts, and what the key is called there.
+    /// The name of the shared value that holds the counts, and the key's hash in it.
     fn value(&self, host: &dyn Host, limit: &Concurrency, id: &str, key: &[u8]) -> Option<(String, u64)> {
         if limit.key.is_empty() {
             return Some((format!("in flight {id}"), 0));

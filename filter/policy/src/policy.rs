@@ -1,24 +1,24 @@
-//! A policy, made ready for requests.
+//! Policies prepared for requests.
 
 use crate::{
     auth::{Fault, Requirement, Withheld},
+    call::encode,
     config::{
         self,
         policy::{Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
     },
     enforce::{Stage, cors::Cors, mirror::Mirror, witness::Part},
     hash::hash,
-    maps::Set,
-    protobuf::Writer,
 };
-use std::fmt;
+use prost::Message;
+use std::{collections::BTreeSet, fmt};
 
-/// What [`config::Policy`] says, in the form in which requests ask for it. Its Debug form tells no secret.
+/// A [`config::Policy`] in the form that requests use. Its Debug form contains no secrets.
 pub struct Policy {
     pub source: String,
     pub cors: Option<Cors>,
     pub auth: Vec<Requirement>,
-    /// By its requirements, whichever way they are met.
+    /// The headers and parameters that its requirements withhold, whichever check passes.
     pub withheld: Withheld,
     pub limits: Vec<Limit>,
     pub concurrency: Option<Concurrency>,
@@ -26,9 +26,9 @@ pub struct Policy {
     pub headers: Headers,
     pub timeout_ms: Option<u64>,
     pub retry: Option<Retry>,
-    /// What it asks, and when.
+    /// The parts to check, with their stages.
     pub asks: Vec<(Stage, Part)>,
-    /// It does not count requests, for it need not be asked about all of them.
+    /// True if the policy only mirrors: its requests are not counted, because the filter need not see all of them.
     pub only_mirrors: bool,
     looks_at_path: bool,
 }
@@ -36,7 +36,7 @@ pub struct Policy {
 /// A rate limit.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// What its counters go by.
+    /// The ID of its counters.
     pub id: String,
     pub when: Option<When>,
     pub dry_run: bool,
@@ -44,14 +44,14 @@ pub struct Limit {
     pub counted: Counted,
 }
 
-/// Where requests are counted.
+/// The place that counts requests.
 #[derive(Clone, Debug)]
 pub enum Counted {
     Here(config::policy::LocalLimit),
     ByService(config::policy::GlobalLimit),
 }
 
-/// A policy that makes no sense.
+/// The reason that a policy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     #[error("auth[{0}].{1}")]
@@ -99,7 +99,7 @@ impl TryFrom<config::Policy> for Policy {
 }
 
 impl Policy {
-    /// Whether what it asks depends on the path as its level sees it.
+    /// Returns true if the policy depends on the path as its level sees it.
     #[must_use]
     pub fn looks_at_path(&self) -> bool {
         self.looks_at_path
@@ -149,8 +149,8 @@ fn asks(
     auth.chain(limits).chain(places)
 }
 
-/// Limits of one policy that count the same requests in the same way are told apart by their order. So a counter outlives
-/// all edits but those of what is counted.
+/// Prepares limits. Limits of one policy that count the same requests in the same way are numbered in order. So a
+/// counter survives all edits except those of what it counts.
 fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Limit>, Unfit> {
     let mut seen: Vec<u64> = Vec::new();
     let named = limits.into_iter().enumerate();
@@ -181,40 +181,72 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
     named.collect()
 }
 
-/// What a limit counts: other bytes where that is something else. Releases of the filter that differ in them hand out
-/// fresh buckets, so they are written out, by names and numbers, and no hash of Rust's. In which order methods and headers
-/// stand makes no difference.
+/// The bytes that identify what a limit counts. Releases of the filter that differ in them hand out fresh buckets, so
+/// they are encoded by names and numbers, without a hash of Rust's. The order of methods and headers makes no
+/// difference.
 fn what(when: Option<&When>, key: &[KeyPart]) -> Vec<u8> {
-    let mut what = Writer::default();
-    if let Some(When {
+    let no_condition = When::default();
+    let When {
         methods,
         prefix,
         headers,
-    }) = when
-    {
-        for method in methods.iter().collect::<Set<_>>().iter() {
-            what = what.bytes(1, method);
-        }
-        if let Some(prefix) = prefix {
-            what = what.bytes(2, prefix);
-        }
-        for HeaderMatch { name, value } in headers.iter().collect::<Set<_>>().iter() {
-            let name = Writer::default().bytes(1, name);
-            let header = value.iter().fold(name, |header, value| header.bytes(2, value));
-            what = what.message(3, header);
-        }
-    }
-    for part in key {
+    } = when.unwrap_or(&no_condition);
+    let methods: BTreeSet<_> = methods.iter().collect();
+    let headers: BTreeSet<_> = headers.iter().collect();
+    let header = |HeaderMatch { name, value }: &HeaderMatch| CountedHeader {
+        name: name.clone(),
+        value: value.clone(),
+    };
+    let part = |part: &KeyPart| {
         let (kind, name) = part.kind_and_name();
-        what = what.message(4, Writer::default().bytes(1, kind).bytes(2, name));
-    }
-    what.into_bytes()
+        CountedPart {
+            kind: kind.to_owned(),
+            name: name.into_owned(),
+        }
+    };
+    encode(&CountedRequests {
+        methods: methods.into_iter().cloned().collect(),
+        prefix: prefix.clone(),
+        headers: headers.into_iter().map(header).collect(),
+        key: key.iter().map(part).collect(),
+    })
+}
+
+/// The condition and the key of a limit, as in the names of its buckets.
+#[derive(Clone, PartialEq, Message)]
+struct CountedRequests {
+    #[prost(string, repeated, tag = "1")]
+    methods: Vec<String>,
+    #[prost(string, optional, tag = "2")]
+    prefix: Option<String>,
+    #[prost(message, repeated, tag = "3")]
+    headers: Vec<CountedHeader>,
+    #[prost(message, repeated, tag = "4")]
+    key: Vec<CountedPart>,
+}
+
+/// A [`HeaderMatch`].
+#[derive(Clone, PartialEq, Message)]
+struct CountedHeader {
+    #[prost(string, required, tag = "1")]
+    name: String,
+    #[prost(string, optional, tag = "2")]
+    value: Option<String>,
+}
+
+/// A [`KeyPart`].
+#[derive(Clone, PartialEq, Message)]
+struct CountedPart {
+    #[prost(string, required, tag = "1")]
+    kind: String,
+    #[prost(string, required, tag = "2")]
+    name: String,
 }
 
 // === impl Limit ===
 
 impl Limit {
-    /// One whose key has a claim waits for tokens to be verified.
+    /// The stage of the limit. A limit by claim waits for tokens to be verified.
     fn stage(&self) -> Stage {
         match &self.counted {
             Counted::ByService(_) => Stage::LimitsByService,

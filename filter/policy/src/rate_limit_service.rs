@@ -1,45 +1,112 @@
-//! Services that count for all proxies together: Envoy's rate limit protocol
+//! Rate limit services, which count for all proxies together, by Envoy's protocol
 //! (`envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`).
 
 use crate::{
-    call::{Call, Message, Reply},
-    config::policy::{GlobalLimit, Header, HeaderEdits, Headers},
-    header,
-    protobuf::{Malformed, Reader, Value, Writer},
+    call::{self, Call, Reply, encode},
+    config::policy::{GlobalLimit, HeaderEdits, Headers},
+    header::HeaderValue,
 };
+use prost::Message;
 use std::time::Duration;
 
-/// What a request is, in the terms of the service's configuration: keys and values.
+/// A descriptor of a request: keys and values of the service's configuration.
 pub type Descriptor = Vec<(String, String)>;
 
-/// What the service says.
+/// The verdict of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Whether the request is one too many.
+    /// True if the request is over the limit.
     pub is_over: bool,
-    /// Of the limit with the least left, if the service tells.
+    /// The quota of the limit with the least remaining, if the service reports it.
     pub quota: Option<Quota>,
-    /// What the service has to say to the upstream and to the client.
+    /// Headers that the service adds for the upstream and for the client.
     pub headers: Headers,
-    /// For the client, where the request is one too many. Empty: nothing.
+    /// The body for a client that is over the limit; empty if there is none.
     pub body: Vec<u8>,
 }
 
-/// What is left of a limit.
+/// The state of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Requests in a unit of time.
     pub limit: u32,
     pub remaining: u32,
-    /// Until the next unit of time.
+    /// Time until the next unit of time.
     pub reset: Duration,
 }
 
-/// `RateLimitResponse.Code`.
+/// `envoy.service.ratelimit.v3.RateLimitRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct RateLimitRequest {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(message, repeated, tag = "2")]
+    descriptors: Vec<RateLimitDescriptor>,
+}
+
+/// `envoy.extensions.common.ratelimit.v3.RateLimitDescriptor`.
+#[derive(Clone, PartialEq, Message)]
+struct RateLimitDescriptor {
+    #[prost(message, repeated, tag = "1")]
+    entries: Vec<Entry>,
+}
+
+/// `envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry`.
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+// Numbers are read as 64 bits, so that none is truncated.
+
+/// `envoy.service.ratelimit.v3.RateLimitResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RateLimitResponse {
+    #[prost(uint64, tag = "1")]
+    pub(crate) overall_code: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) statuses: Vec<DescriptorStatus>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) response_headers_to_add: Vec<HeaderValue>,
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) request_headers_to_add: Vec<HeaderValue>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(crate) raw_body: Vec<u8>,
+}
+
+/// `envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DescriptorStatus {
+    #[prost(message, optional, tag = "2")]
+    pub(crate) current_limit: Option<RateLimit>,
+    #[prost(uint64, tag = "3")]
+    pub(crate) limit_remaining: u64,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) duration_until_reset: Option<Seconds>,
+}
+
+/// `envoy.service.ratelimit.v3.RateLimitResponse.RateLimit`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RateLimit {
+    #[prost(uint64, tag = "1")]
+    pub(crate) requests_per_unit: u64,
+}
+
+/// `google.protobuf.Duration`, without its nanoseconds.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Seconds {
+    #[prost(uint64, tag = "1")]
+    pub(crate) seconds: u64,
+}
+
+/// `envoy.service.ratelimit.v3.RateLimitResponse.Code`.
 const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
-/// What to ask; none where there is nothing to be limited by.
+/// The callout for these descriptors; `None` if there are none.
 #[must_use]
 pub fn ask(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
     let GlobalLimit {
@@ -49,95 +116,89 @@ pub fn ask(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
         timeout_ms,
         on_failure: _,
     } = limit;
-    let entry = |message: Writer, (key, value): &(String, String)| {
-        message.message(1, Writer::default().bytes(1, key).bytes(2, value))
+    let entry = |(key, value): &(String, String)| Entry {
+        key: key.clone(),
+        value: value.clone(),
     };
-    let request = descriptors
-        .iter()
-        .fold(Writer::default().bytes(1, domain), |request, entries| {
-            request.message(2, entries.iter().fold(Writer::default(), entry))
-        });
+    let descriptor = |entries: &Descriptor| RateLimitDescriptor {
+        entries: entries.iter().map(entry).collect(),
+    };
+    let request = || RateLimitRequest {
+        domain: domain.clone(),
+        descriptors: descriptors.iter().map(descriptor).collect(),
+    };
     (!descriptors.is_empty()).then(|| Call {
         cluster: cluster.clone(),
         timeout: Duration::from_millis(*timeout_ms),
-        message: Message::Grpc {
+        message: call::Message::Grpc {
             service: "envoy.service.ratelimit.v3.RateLimitService",
             method: "ShouldRateLimit",
-            body: request.into_bytes(),
+            body: encode(&request()),
         },
     })
 }
 
-/// What the service says; none where it says neither that the request may pass nor that it may not.
+/// Reads a reply; `None` if it neither allows nor limits the request.
 #[must_use]
 pub fn read(reply: &Reply) -> Option<Judgement> {
     match reply {
-        Reply::Grpc { body } => read_response(body).ok()?,
+        Reply::Grpc { body } => RateLimitResponse::decode(body.as_slice()).ok()?.judge(),
         Reply::Http { .. } | Reply::Failed => None,
     }
 }
 
-/// `RateLimitResponse`.
-fn read_response(body: &[u8]) -> Result<Option<Judgement>, Malformed> {
-    let (mut judgement, mut code) = (Judgement::default(), 0);
-    for field in Reader::new(body) {
-        match field? {
-            (1, Value::Varint(value)) => code = value,
-            (2, Value::Bytes(status)) => {
-                let quotas = [judgement.quota, read_status(status)?];
-                judgement.quota = quotas.into_iter().flatten().min_by_key(|quota| quota.remaining);
-            }
-            (3, Value::Bytes(value)) => push(&mut judgement.headers.response, value)?,
-            (4, Value::Bytes(value)) => push(&mut judgement.headers.request, value)?,
-            (5, Value::Bytes(body)) => judgement.body = body.to_vec(),
-            _ => {}
-        }
+// === impl RateLimitResponse ===
+
+impl RateLimitResponse {
+    fn judge(self) -> Option<Judgement> {
+        let Self {
+            overall_code,
+            statuses,
+            response_headers_to_add,
+            request_headers_to_add,
+            raw_body,
+        } = self;
+        let quotas = statuses.into_iter().filter_map(DescriptorStatus::quota);
+        [OK, OVER_LIMIT].contains(&overall_code).then(|| Judgement {
+            is_over: overall_code == OVER_LIMIT,
+            quota: quotas.min_by_key(|quota| quota.remaining),
+            headers: Headers {
+                request: added(request_headers_to_add),
+                response: added(response_headers_to_add),
+            },
+            body: raw_body,
+        })
     }
-    judgement.is_over = code == OVER_LIMIT;
-    Ok([OK, OVER_LIMIT].contains(&code).then_some(judgement))
 }
 
-/// `RateLimitResponse.DescriptorStatus`: none where no limit is for the descriptor.
-fn read_status(message: &[u8]) -> Result<Option<Quota>, Malformed> {
-    let (mut limit, mut remaining, mut reset) = (None, 0, Duration::ZERO);
-    for field in Reader::new(message) {
-        match field? {
-            (2, Value::Bytes(current)) => limit = Some(first_number(current)?),
-            (3, Value::Varint(value)) => remaining = value,
-            (4, Value::Bytes(duration)) => {
-                reset = Duration::from_secs(saturated(first_number(duration)?).into())
-            }
-            _ => {}
-        }
+// === impl DescriptorStatus ===
+
+impl DescriptorStatus {
+    /// The quota; `None` if no limit applies to the descriptor.
+    fn quota(self) -> Option<Quota> {
+        let Self {
+            current_limit,
+            limit_remaining,
+            duration_until_reset,
+        } = self;
+        let reset = duration_until_reset.map_or(0, |duration| duration.seconds);
+        Some(Quota {
+            limit: saturated(current_limit?.requests_per_unit),
+            remaining: saturated(limit_remaining),
+            reset: Duration::from_secs(saturated(reset).into()),
+        })
     }
-    Ok(limit.map(|limit| Quota {
-        limit: saturated(limit),
-        remaining: saturated(remaining),
-        reset,
-    }))
 }
 
-/// The first field of `RateLimit`, its requests in a unit of time, and of `google.protobuf.Duration`, its seconds.
-fn first_number(message: &[u8]) -> Result<u64, Malformed> {
-    let mut number = 0;
-    for field in Reader::new(message) {
-        if let (1, Value::Varint(value)) = field? {
-            number = value;
-        }
+fn added(headers: Vec<HeaderValue>) -> HeaderEdits {
+    HeaderEdits {
+        add: headers.into_iter().filter_map(HeaderValue::into_header).collect(),
+        ..HeaderEdits::default()
     }
-    Ok(number)
 }
 
 fn saturated(number: u64) -> u32 {
     number.try_into().unwrap_or(u32::MAX)
-}
-
-fn push(edits: &mut HeaderEdits, value: &[u8]) -> Result<(), Malformed> {
-    let header = header::read_header_value(value)?;
-    edits
-        .add
-        .extend(header.map(|(name, value)| Header { name, value }));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! A request, as far as it matters.
+//! The parts of a request that decisions use.
 
-/// What is asked about a request.
+/// A request to decide.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The Envoy route that the request is on, which is the key of its switch.
@@ -8,19 +8,19 @@ pub struct Request<'a> {
     pub headers: &'a dyn Headers,
 }
 
-/// The headers of a request, which cost something to get: most requests are decided without.
+/// The headers of a request. Getting them is expensive, and most decisions do without.
 pub trait Headers {
-    /// `:path`.
+    /// The request target, `:path`.
     fn target(&self) -> &[u8];
 
-    /// All of them, names in lower case, those that start with `:` among them.
+    /// All headers, names in lower case, pseudo-headers included.
     fn all(&self) -> &[(String, Vec<u8>)];
 }
 
 // === impl Request ===
 
 impl<'a> Request<'a> {
-    /// The host that was asked for; empty where there is none.
+    /// The requested host; empty if there is none.
     #[must_use]
     pub fn authority(&self) -> &'a str {
         let value = self.values(":authority").next();
@@ -29,7 +29,7 @@ impl<'a> Request<'a> {
             .unwrap_or_default()
     }
 
-    /// Empty where there is none.
+    /// The method; empty if there is none.
     #[must_use]
     pub fn method(&self) -> &'a [u8] {
         self.values(":method").next().unwrap_or_default()
@@ -37,14 +37,14 @@ impl<'a> Request<'a> {
 
     /// The values of a header, by its name in lower case.
     pub fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        // The proxy has taken it for the other.
+        // Envoy has turned `host` into `:authority`.
         let name = if name == "host" { ":authority" } else { name };
         let headers = self.headers.all().iter();
         let named = headers.filter(move |(header, _)| header == name);
         named.map(|(_, value)| value.as_slice())
     }
 
-    /// The path, without the query; none if it is not UTF-8.
+    /// The path, without the query; `None` if it is not UTF-8.
     #[must_use]
     pub fn path(&self) -> Option<&'a str> {
         str::from_utf8(self.raw_path()).ok()
@@ -58,14 +58,14 @@ impl<'a> Request<'a> {
         end.and_then(|end| target.get(..end)).unwrap_or(target)
     }
 
-    /// Whether the client speaks TLS, to Envoy or to what is in front of it.
+    /// Returns true if the client uses TLS, to Envoy or to a proxy in front of it.
     #[must_use]
     pub fn is_https(&self) -> bool {
         let forwarded = self.values("x-forwarded-proto").next();
         forwarded.or_else(|| self.values(":scheme").next()) == Some(b"https".as_slice())
     }
 
-    /// Whether it is a call of gRPC, to which answers are statuses of gRPC.
+    /// Returns true if the request is a gRPC call, which is answered by a gRPC status.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
         let mut types = self.values("content-type");

@@ -1,19 +1,19 @@
-//! Chance, for shares and weights; nothing secret is made of it.
+//! Random numbers for shares and weights, not for secrets.
 
 use crate::decide::Choice;
 
-/// What is left to chance, and told what came of it: in the filter numbers that nobody can foresee, and nobody listens.
-/// Who explains a decision says himself how it is to turn out.
+/// A source of chance, which is told the branches chosen. The filter uses random numbers, and ignores the choices; a
+/// tool that explains a decision sets the outcome itself.
 pub trait Chance {
-    /// Any number below `bound`; 0 where that is 0.
+    /// Returns a number below `bound`; 0 if `bound` is 0.
     fn below(&mut self, bound: u64) -> u64;
 
-    /// Whether the request is one of so many of a hundred that go to that branch.
+    /// Returns true if the request is in the share, in percent, that goes to that branch.
     fn is_of_share(&mut self, _branch: &str, percent: u8) -> bool {
         self.below(100) < u64::from(percent)
     }
 
-    /// The switch of that key has sent the request to a branch.
+    /// Reports the branch that the switch of that key has chosen.
     fn chose(&mut self, _key: &str, _branch: &str, _choice: Choice) {}
 }
 
@@ -24,7 +24,7 @@ pub struct Rng(u64);
 // === impl Rng ===
 
 impl Rng {
-    /// Other seeds, other numbers.
+    /// Creates a generator; other seeds give other numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)

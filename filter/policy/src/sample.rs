@@ -1,35 +1,36 @@
-//! The requests that the filter is asked about.
+//! Sampling of the requests that the filter sees.
 //!
-//! Entering the filter costs more than anything that it does for a mirror. So where all that a route asks is that a few of
-//! its requests are copied, the proxy draws more than enough of them by chance, and switches the filter on for no others; the
-//! filter copies so many of those that it comes out even. The proxy says by the name of the route how many it draws: the route
-//! and the filter's configuration are told apart, and what is copied is to be right whichever comes first.
+//! Entering the filter costs more than anything that it does for a mirror. So if a route needs the filter only to copy
+//! a few of its requests, the proxy draws more than enough of them by chance, and enables the filter for no others; the
+//! filter copies as many of those as the percentage requires. The name of the route says how many the proxy draws: the
+//! route and the filter's configuration are sent separately, and the copies are to be right whichever arrives first.
 
 use crate::config::Policy;
+use serde::Serialize;
 
-/// Of how many in a million requests the filter is asked. At least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The number of requests in a million that the filter sees, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Sample(u32);
 
 const MILLION: u32 = 1_000_000;
-/// Between the name of a route and the number of those in a million that are drawn for it. No prefix that paths match has a `#`.
+/// The separator between the name of a route and the sample per million. No prefix that paths match has a `#`.
 const MARK: &str = "#sample-";
 
 // === impl Sample ===
 
 impl Sample {
     pub const ALL: Self = Self(MILLION);
-    /// More are not worth a second route.
+    /// The largest sample that is worth a second route.
     const MOST: Self = Self(MILLION / 2);
 
-    /// What is enough for policies that hold for the same requests, on a route that has the timeouts and retries that they hand
+    /// The sample that policies of the same requests need, on a route that has the timeouts and retries that they hand
     /// down.
     pub fn of<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Self {
         let samples = policies.into_iter().filter_map(Self::of_policy);
         samples.max().unwrap_or(Self::ALL)
     }
 
-    /// None: it needs no filter.
+    /// The sample that a policy needs; `None` if it needs no filter.
     fn of_policy(policy: &Policy) -> Option<Self> {
         let all = policy.is_for_all().then_some(Self::ALL);
         let mirrors = policy.mirror.iter();
@@ -39,10 +40,10 @@ impl Sample {
             .max()
     }
 
-    /// What is enough for copies of so many of a hundred requests: of 10,000 requests, that is then one percent too many or too few at
-    /// four standard deviations.
+    /// The sample for copies of `percent` of the requests. Of 10,000 requests, it gives one percent too many or too few
+    /// at four standard deviations.
     ///
-    /// Where the filter is asked about a share `q` of `n` requests, and copies `p / q` of those, evenly, the variance of the copies
+    /// If the filter sees a share `q` of `n` requests, and copies `p / q` of those, evenly, the variance of the copies
     /// is `n p^2 (1 - q) / q`. For `n` of 10,000 and a deviation of 25, `q` is `p^2 / (p^2 + 1/16)`.
     fn of_percent(percent: u8) -> Self {
         let share = millionths(percent);
@@ -53,13 +54,13 @@ impl Sample {
         if sample > Self::MOST { Self::ALL } else { sample }
     }
 
-    /// In a million.
+    /// The sample per million requests.
     #[must_use]
     pub fn per_million(self) -> u32 {
         self.0
     }
 
-    /// What the proxy calls the route of that name for the requests that it draws.
+    /// The name of a route for the requests that the proxy draws.
     #[must_use]
     pub fn route_name(self, name: &str) -> String {
         match self {
@@ -68,7 +69,7 @@ impl Sample {
         }
     }
 
-    /// Of the requests on a route by what the proxy calls it, of which the name of the route is left.
+    /// Takes the sample from a route's name, and leaves the plain name.
     #[must_use]
     pub fn take_from(route_name: &mut String) -> Self {
         let (name, sample) = Self::split(route_name);
@@ -77,7 +78,7 @@ impl Sample {
         sample
     }
 
-    /// The name of a route, by what the proxy calls it.
+    /// Splits a route's name into the plain name and the sample.
     #[must_use]
     pub fn split(route_name: &str) -> (&str, Self) {
         let split = route_name.rsplit_once(MARK).and_then(|(name, count)| {
@@ -88,7 +89,7 @@ impl Sample {
     }
 }
 
-/// Of a hundred. More than all are all.
+/// Converts a percentage to millionths; more than 100 counts as 100.
 pub(crate) fn millionths(percent: u8) -> u32 {
     u32::from(percent.min(100)) * (MILLION / 100)
 }
@@ -96,18 +97,18 @@ pub(crate) fn millionths(percent: u8) -> u32 {
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the filter is needed on a route that has the timeouts and retries that the policy hands down.
+    /// Returns true if the filter is needed on a route that has the timeouts and retries that the policy hands down.
     #[must_use]
     pub fn needs_filter(&self) -> bool {
         self.is_for_all() || !self.mirror.is_empty()
     }
 
-    /// Whether it does no more with a request than to copy it: as far as it goes, others need not be looked at.
+    /// Returns true if the policy only mirrors: as far as it goes, the filter need not see the other requests.
     pub(crate) fn only_mirrors(&self) -> bool {
         !self.is_for_all() && self.needs_filter()
     }
 
-    /// Whether the filter has to see every request for it.
+    /// Returns true if the filter has to see every request for the policy.
     fn is_for_all(&self) -> bool {
         let Self {
             source: _,

@@ -2,7 +2,7 @@
 
 use crate::{config::Sticky, hash::hash};
 
-/// What a cookie calls a branch: stable, and not its name, which is nobody's business outside.
+/// The token of a branch in cookies. It is stable, and does not expose the branch's name.
 #[must_use]
 pub fn token(branch: &str) -> String {
     format!("{:016x}", hash(branch.as_bytes()))
@@ -27,7 +27,7 @@ pub fn cookies<'a, 'n>(
 #[must_use]
 pub fn set_cookie(sticky: &Sticky, token: &str, prefix: &str, https: bool) -> String {
     let Sticky { cookie, ttl_seconds } = sticky;
-    // An attribute ends at `;`, so a prefix with one cannot be told; the cookie then goes along everywhere.
+    // An attribute ends at `;`, so a prefix with one cannot be set; the cookie then applies everywhere.
     let path = if prefix.contains(';') { "/" } else { prefix };
     let max_age = ttl_seconds
         .map(|seconds| format!("; Max-Age={seconds}"))

@@ -4,25 +4,25 @@ use crate::host::{Host, Shared};
 use siphasher::sip::SipHasher13;
 use std::cell::OnceCell;
 
-/// How often a change is tried. Each time that it fails, another worker has got on.
+/// The most tries of a change. Each failed try means that another worker's succeeded.
 pub(crate) const TRIES: usize = 16;
 
-/// A version that nobody reads: setting a value with it does so only where there is none.
+/// A version that no value has: setting a value with it succeeds only if there is none.
 const ABSENT: u32 = u32::MAX;
 
 const SECRET: &str = "hash secret";
 
-/// Turns keys that clients choose into numbers that no client can foresee, the same in all workers.
+/// Hashes keys that clients choose to numbers that no client can predict, the same in all workers.
 ///
-/// SipHash (<https://www.aumasson.jp/siphash/siphash.pdf>), with a secret that the first worker draws and all share: of
-/// a hash that can be worked out elsewhere, clients could find keys that meet a certain other client's.
+/// SipHash (<https://www.aumasson.jp/siphash/siphash.pdf>), with a secret that the first worker draws and all share:
+/// without one, clients could compute keys that collide with another client's.
 #[derive(Debug, Default)]
 pub(crate) struct Hashes {
     secret: OnceCell<[u64; 2]>,
 }
 
-/// Puts what `change` makes of a value in its place; none: leaves it as it is. Gives what `change` says of the value
-/// that was there in the end; none where others were faster `tries` times.
+/// Replaces a value by the first result of `change`; `None` leaves it as it is. Returns the second result of `change`,
+/// for the value that was there in the end; `None` if others were faster `tries` times.
 pub(crate) fn update<T>(
     host: &dyn Host,
     name: &str,
@@ -41,7 +41,7 @@ pub(crate) fn update<T>(
 // === impl Hashes ===
 
 impl Hashes {
-    /// None: the workers could not agree on a secret.
+    /// Hashes a key; `None` if the workers could not agree on a secret.
     pub(crate) fn hash(&self, host: &dyn Host, key: &[u8]) -> Option<u64> {
         let [k0, k1] = match self.secret.get() {
             Some(secret) => *secret,
@@ -54,7 +54,7 @@ impl Hashes {
     }
 }
 
-/// The secret that all workers have.
+/// Returns the secret of all workers, and draws it if there is none.
 fn agree(host: &dyn Host) -> Option<[u64; 2]> {
     update(host, SECRET, TRIES, |value| match value.and_then(read) {
         Some(secret) => (None, secret),

@@ -3,31 +3,30 @@
 use crate::{
     config::{self, Config, PlainRoute},
     decide::Own,
-    maps::Map,
     packed::{self, Malformed, Packed},
     policy::{Policy, Unfit},
     switch::{Switch, UnknownBranch},
 };
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
 
-/// Decoded sections of a kind to look at, for whether they are still meant, each time that one is decoded. More than
-/// one, so that those which no request asks for again go faster than others come.
+/// The number of decoded sections of a kind to check for staleness each time that one is decoded. More than one, so
+/// that sections which no request needs go faster than others come.
 const SWEPT_PER_DECODE: usize = 2;
 
-/// One configuration. Taking one in costs a copy where control sent it, a parse where people wrote it.
+/// One configuration. Loading it costs a copy if control sent it, a parse if it is JSON.
 #[derive(Debug)]
 pub struct Store {
     expose_branch: bool,
     sections: Sections,
     cache: Rc<RefCell<Cache>>,
-    /// What requests have come to since it was taken in.
-    points: RefCell<Map<String, Rc<Point>>>,
+    /// Points that requests have reached since it was loaded.
+    points: RefCell<BTreeMap<String, Rc<Point>>>,
 }
 
-/// What a request can come to, with what it names of the same configuration.
+/// A switch or a plain route that a request can reach, with its policies from the same configuration.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// The outermost first.
+    /// The policies, the outermost first.
     pub policies: Vec<Rc<Policy>>,
     pub kind: Kind,
 }
@@ -40,17 +39,17 @@ pub enum Kind {
 
 #[derive(Debug)]
 enum Sections {
-    /// As people write it: checked whole.
+    /// The JSON form, checked as a whole.
     Parsed {
-        switches: Map<String, Rc<Switch>>,
-        routes: Map<String, Rc<PlainRoute>>,
-        policies: Map<String, Rc<Policy>>,
+        switches: BTreeMap<String, Rc<Switch>>,
+        routes: BTreeMap<String, Rc<PlainRoute>>,
+        policies: BTreeMap<String, Rc<Policy>>,
     },
-    /// As control sends it: decoded section by section, when a request first asks.
+    /// Control's packed form, decoded section by section when a request first needs it.
     Packed(Packed),
 }
 
-/// What was decoded, kept from one configuration to the next: what did not change is not decoded again.
+/// Decoded sections, kept from one configuration to the next: unchanged ones are not decoded again.
 #[derive(Debug, Default)]
 pub struct Cache {
     switches: Decoded<Switch>,
@@ -60,24 +59,24 @@ pub struct Cache {
 
 /// Sections of a kind, by key, with the hash of what each was decoded from.
 ///
-/// It holds one state of a key. What a new configuration no longer means is let go a couple at a time, so that no
-/// request pays for dropping thousands.
+/// It holds one state of a key. Stale sections are dropped a couple at a time, so that no request pays for dropping
+/// thousands.
 #[derive(Debug)]
 struct Decoded<T> {
-    sections: Map<String, (u64, Outcome<T>)>,
+    sections: BTreeMap<String, (u64, Outcome<T>)>,
     /// The key at which the last sweep stopped.
     swept: String,
 }
 
-/// One that does not decode is not tried again.
+/// The result of decoding a section; a failure is not tried again.
 type Outcome<T> = Result<Rc<T>, Unusable>;
 
-/// What a section becomes before requests meet it.
+/// A type that sections are decoded to.
 trait Ready: Sized {
     fn decode(json: &[u8]) -> Result<Self, Unusable>;
 }
 
-/// Why a configuration, or one section of it, cannot be used.
+/// The reason that a configuration, or one section of it, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error(transparent)]
@@ -93,11 +92,11 @@ pub enum Unusable {
 // === impl Store ===
 
 impl Store {
-    /// A configuration from its bytes, which it keeps where they are packed. Stores that follow one another share
+    /// Loads a configuration from its bytes, which it keeps if they are packed. Stores that follow one another share
     /// the cache.
     ///
     /// # Errors
-    /// What is wrong with people's JSON, and where; or that the bytes are neither JSON nor whole.
+    /// The first error of the JSON, with its path; or the bytes are neither JSON nor a whole packed configuration.
     pub fn new(bytes: Vec<u8>, cache: Rc<RefCell<Cache>>) -> Result<Self, Unusable> {
         if bytes.trim_ascii_start().starts_with(b"{") {
             return Self::from_config(Config::from_json(&bytes)?, cache);
@@ -111,16 +110,16 @@ impl Store {
         })
     }
 
-    /// Whether clients are told which branch answered.
+    /// Returns true if clients are told which branch answered.
     #[must_use]
     pub fn expose_branch(&self) -> bool {
         self.expose_branch
     }
 
-    /// What that key is of, put together by `find` for the first request that comes to it: most have one that came before.
+    /// The point of a key, built by `find` for the first request and kept for the ones after it.
     ///
     /// # Errors
-    /// Those of `find`, which the next request asks again.
+    /// The error of `find`, which the next request calls again.
     pub fn point<E>(&self, key: &str, find: impl FnOnce() -> Result<Point, E>) -> Result<Rc<Point>, E> {
         if let Some(point) = self.points.borrow().get(key) {
             return Ok(Rc::clone(point));
@@ -133,7 +132,7 @@ impl Store {
     /// The switch of that key, if there is one.
     ///
     /// # Errors
-    /// Its section is not one that control sends.
+    /// The section is not one that control sends.
     pub fn switch(&self, key: &str) -> Result<Option<Rc<Switch>>, Unusable> {
         match &self.sections {
             Sections::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
@@ -141,10 +140,10 @@ impl Store {
         }
     }
 
-    /// What holds for the Envoy route of that name, if it is no switch.
+    /// The settings of the Envoy route of that name, if it is a plain route.
     ///
     /// # Errors
-    /// Its section is not one that control sends.
+    /// The section is not one that control sends.
     pub fn route(&self, name: &str) -> Result<Option<Rc<PlainRoute>>, Unusable> {
         match &self.sections {
             Sections::Parsed { routes, .. } => Ok(routes.get(name).cloned()),
@@ -158,7 +157,7 @@ impl Store {
     /// The policy of that key, if there is one.
     ///
     /// # Errors
-    /// Its section is not one that control sends.
+    /// The section is not one that control sends.
     pub fn policy(&self, key: &str) -> Result<Option<Rc<Policy>>, Unusable> {
         match &self.sections {
             Sections::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
@@ -191,9 +190,9 @@ impl Store {
 }
 
 fn ready<F, T>(
-    map: Map<String, F>,
+    map: BTreeMap<String, F>,
     make: impl Fn(F) -> Result<T, Unusable>,
-) -> Result<Map<String, Rc<T>>, Unusable> {
+) -> Result<BTreeMap<String, Rc<T>>, Unusable> {
     let ready = |(key, value)| Ok((key, Rc::new(make(value)?)));
     map.into_iter().map(ready).collect()
 }
@@ -237,7 +236,8 @@ impl<T: Ready> Decoded<T> {
 
     fn sweep(&mut self, current: &Packed) {
         for _ in 0..SWEPT_PER_DECODE {
-            let Some((key, (hash, _))) = self.sections.after(self.swept.as_str()) else {
+            let unswept = (Bound::Excluded(self.swept.as_str()), Bound::Unbounded);
+            let Some((key, (hash, _))) = self.sections.range::<str, _>(unswept).next() else {
                 self.swept.clear();
                 return;
             };
@@ -253,7 +253,7 @@ impl<T: Ready> Decoded<T> {
 impl<T> Default for Decoded<T> {
     fn default() -> Self {
         Self {
-            sections: Map::new(),
+            sections: BTreeMap::new(),
             swept: String::new(),
         }
     }

@@ -1,41 +1,60 @@
-//! A switch, made ready for requests.
+//! Switches prepared for requests.
 
 use crate::{
-    config::{self, Canary, Preview, Route, Sticky, Target},
-    maps::Map,
+    config::{self, Route, Sticky, Target},
     path, session,
 };
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
-/// What [`config::Switch`] says, in the form in which requests ask for it.
+/// A [`config::Switch`] in the form that requests use.
 #[derive(Clone, Debug)]
 pub struct Switch {
     pub root: String,
     pub prefix: String,
-    /// The same as `prefix` where nothing is rewritten.
+    /// The same as `prefix` if nothing is rewritten.
     pub mount: String,
     pub active: Rc<Branch>,
     pub standby: Vec<Rc<Branch>>,
+    /// `None` if its branch is the active one.
     pub preview: Option<Preview>,
-    /// 0 to 100.
-    pub canary: u8,
+    /// `None` if its branch is the active one.
+    pub canary: Option<Canary>,
     pub sticky: Option<Sticky>,
-    /// Keys, the outermost first.
+    /// Keys of policies, the outermost first.
     pub policies: Vec<String>,
 }
 
-/// One of the things that a switch can send traffic to.
+/// A preview: requests with this header go to a branch that is not active.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    pub header: String,
+    pub value: String,
+    pub branch: Rc<Branch>,
+}
+
+/// A canary: a share of new sessions goes to a branch that is not active.
+#[derive(Clone, Debug)]
+pub struct Canary {
+    /// 1 to 100.
+    pub percent: u8,
+    pub branch: Rc<Branch>,
+}
+
+/// A target that a switch can send traffic to.
 #[derive(Clone, Debug)]
 pub struct Branch {
     pub name: String,
-    /// What a session's cookie calls it.
+    /// The token of the branch in session cookies.
     pub token: String,
-    routes: Map<String, Target>,
-    /// Of the deepest prefix: a path has no need to be looked at beyond.
+    routes: BTreeMap<String, Target>,
+    /// The depth of the deepest prefix: further segments of a path make no difference.
     depth: usize,
 }
 
-/// A switch names a branch that it does not have.
+/// The branch of a preview or a canary; `None` if it is the active one, or there is none.
+type Chosen = Result<Option<Rc<Branch>>, UnknownBranch>;
+
+/// The error of a switch that names a branch that it does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no branch of the switch")]
 pub struct UnknownBranch(String);
@@ -66,20 +85,75 @@ impl TryFrom<config::Switch> for Switch {
             branches,
         } = switch;
         let branches = branches.into_iter().map(Branch::new).collect();
+        let active = branch(&branches, active)?;
+        let standby = standby
+            .into_iter()
+            .map(|name| branch(&branches, name))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The branch of a preview or a canary.
+        let chosen = |named: Option<String>| {
+            let chosen = match named {
+                Some(name) => Some(branch(&branches, name)?),
+                None => standby
+                    .iter()
+                    .find(|standby| standby.name != active.name)
+                    .cloned(),
+            };
+            Ok(chosen.filter(|chosen| chosen.name != active.name))
+        };
         Ok(Self {
             root,
             mount: mount.unwrap_or_else(|| prefix.clone()),
             prefix,
-            active: branch(&branches, active)?,
-            standby: standby
-                .into_iter()
-                .map(|name| branch(&branches, name))
-                .collect::<Result<_, _>>()?,
-            preview,
-            canary: canary.map_or(0, |Canary { percent }| percent),
+            preview: preview
+                .map(|preview| Preview::new(preview, chosen))
+                .transpose()?
+                .flatten(),
+            canary: canary
+                .map(|canary| Canary::new(canary, chosen))
+                .transpose()?
+                .flatten(),
+            active,
+            standby,
             sticky,
             policies,
         })
+    }
+}
+
+// === impl Preview ===
+
+impl Preview {
+    /// Returns `None` if it has no effect.
+    fn new(
+        preview: config::Preview,
+        chosen: impl Fn(Option<String>) -> Chosen,
+    ) -> Result<Option<Self>, UnknownBranch> {
+        let config::Preview {
+            header,
+            value,
+            branch,
+        } = preview;
+        let branch = chosen(branch)?;
+        Ok(branch.map(|branch| Self {
+            header,
+            value,
+            branch,
+        }))
+    }
+}
+
+// === impl Canary ===
+
+impl Canary {
+    /// Returns `None` if it has no effect.
+    fn new(
+        canary: config::Canary,
+        chosen: impl Fn(Option<String>) -> Chosen,
+    ) -> Result<Option<Self>, UnknownBranch> {
+        let config::Canary { percent, branch } = canary;
+        let branch = chosen(branch)?.filter(|_| percent > 0);
+        Ok(branch.map(|branch| Self { percent, branch }))
     }
 }
 
@@ -103,7 +177,7 @@ impl Branch {
         (name, Rc::new(branch))
     }
 
-    /// The route of everything, if there is no other: all of `mount` goes the same way.
+    /// The only route of the branch, if it covers all of `mount`.
     #[must_use]
     pub fn only_route(&self, mount: &str) -> Option<(&str, &Target)> {
         let mut routes = self.routes.iter();
@@ -111,17 +185,17 @@ impl Branch {
         (routes.next().is_none() && prefix == mount).then_some((prefix, target))
     }
 
-    /// What the branch does with a path: that of the longest prefix in which it lies.
+    /// The route of a path: the one with the longest prefix that contains it.
     ///
-    /// As many look-ups as the deepest prefix has segments, however long the path.
+    /// Takes as many look-ups as the deepest prefix has segments, however long the path.
     #[must_use]
     pub fn route(&self, path: &str) -> Option<(&str, &Target)> {
         let (prefix, target) =
-            path::enclosing(path, self.depth).find_map(|prefix| self.routes.entry(prefix))?;
+            path::enclosing(path, self.depth).find_map(|prefix| self.routes.get_key_value(prefix))?;
         Some((prefix, target))
     }
 }
 
-fn branch(branches: &Map<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranch> {
+fn branch(branches: &BTreeMap<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranch> {
     branches.get(&name).cloned().ok_or(UnknownBranch(name))
 }

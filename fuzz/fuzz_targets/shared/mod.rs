@@ -1,8 +1,8 @@
-//! A client, a proxy, and what has a request meet policies.
+//! A client, a proxy, and a driver that enforces policies on a request.
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, time::Duration};
 use switchyard_policy::{
-    auth::Answer,
+    auth::{Answer, Verification},
     call::{Call, Reply},
     config::policy::Algorithm,
     decide::{Levels, Own},
@@ -11,23 +11,23 @@ use switchyard_policy::{
     request::{Headers, Request},
 };
 
-/// Of a password that is verified: to the end may be years.
+/// The number of slices in which a password is verified; a complete verification may take years.
 const SLICES: usize = 4;
 
-/// What a client sends.
+/// A request as the client sent it.
 pub struct Client {
     pub target: Vec<u8>,
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// A proxy whose values nobody else changes.
+/// A proxy whose shared values only this request changes.
 pub struct Proxy {
     values: RefCell<BTreeMap<String, Shared>>,
-    /// Every signature is right; else none is.
+    /// Accepts every signature if true, and none otherwise.
     believes: bool,
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Refused,
@@ -92,7 +92,7 @@ impl Host for Proxy {
     }
 }
 
-/// Has a request meet policies, and edited as they say.
+/// Enforces the policies on a request and applies their edits.
 pub fn meet(
     (levels, own): (Levels, Own),
     request: Request<'_>,
@@ -110,9 +110,15 @@ pub fn meet(
         });
         match step {
             Step::Call(call) => enforcement.answer(Answer::Reply(reply(&call))),
-            Step::Work(mut work) => {
-                let is_right = (0..SLICES).find_map(|_| work.step(|| true));
-                enforcement.answer(Answer::Work(is_right.unwrap_or(proxy.believes)));
+            Step::Work(work) => {
+                let mut slices = 0..SLICES;
+                let _is_done = worker.memory.verify(|| slices.next().is_none());
+                let believed = if proxy.believes {
+                    Verification::Right
+                } else {
+                    Verification::Wrong
+                };
+                enforcement.answer(Answer::Work(work.outcome().unwrap_or(believed)));
             }
             Step::Refuse(refusal) => {
                 refusal.response(request).edit(&enforcement.answer_edits());

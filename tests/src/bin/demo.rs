@@ -1,6 +1,6 @@
-//! The demo: two backends, control, an Envoy, and what to try on them.
+//! The demo: two backends, control and an Envoy, with instructions for trying them.
 //!
-//! With `SELFTEST=1` it switches by itself under load, tells what it counted, and ends.
+//! Switches under load, prints the outcome counts and exits if `SELFTEST=1` is set.
 
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -20,10 +20,10 @@ use tokio::{signal, time::sleep};
 
 const HOST: &str = "blue-green.bar.com";
 const ROOT: &str = "default/blue-green-root";
-/// As deploy/demo's EndpointSlices have them.
+/// The names and ports of the EndpointSlices in deploy/demo.
 const BACKENDS: [(&str, u16); 2] = [("blue", 9101), ("green", 9102)];
 const HTTP_PORT: u16 = 8080;
-/// The defaults of `switchyard serve`, which `switchyard switch` asks.
+/// The default ports of `switchyard serve`, which `switchyard switch` uses.
 const XDS_PORT: u16 = 18000;
 const ADMIN_PORT: u16 = 18001;
 const TOGGLES: usize = 40;
@@ -58,7 +58,7 @@ async fn start(backends: &[Echo]) -> Result<World> {
     Ok(world)
 }
 
-/// This port, or another if it is taken.
+/// Returns this port, or another one if it is in use.
 fn preferred(port: u16) -> Result<SocketAddr> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     if TcpListener::bind(address).is_ok() {
@@ -67,8 +67,8 @@ fn preferred(port: u16) -> Result<SocketAddr> {
     switchyard_tests::control::loopback()
 }
 
-/// The manifests, in a folder of the demo's own: edits leave the repository's as they are. Where a backend had to take
-/// another port, so does its EndpointSlice.
+/// Copies the manifests to the demo's own folder, so that edits do not change the repository. Replaces the ports of
+/// backends that had to use another one.
 fn copy(from: &Path, to: &Path, backends: &[Echo]) -> Result<()> {
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let path = entry?.path();

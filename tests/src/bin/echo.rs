@@ -1,4 +1,4 @@
-//! A backend that says who it is and what it saw: `echo blue 127.0.0.1:9101`.
+//! A backend that answers with its name and the request it received: `echo blue 127.0.0.1:9101`.
 
 use anyhow::Result;
 use clap::Parser;
@@ -7,9 +7,9 @@ use switchyard_tests::echo::Echo;
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What the answers call it.
+    /// The backend's name in answers.
     name: String,
-    /// Where to listen.
+    /// The address to listen on.
     address: SocketAddr,
 }
 

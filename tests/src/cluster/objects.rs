@@ -1,5 +1,5 @@
-//! The objects that a scenario has told a cluster. As `kubectl apply --prune` would, but a hundred times as fast: some
-//! scenarios edit theirs hundreds of times.
+//! The objects that a scenario has applied to a cluster. This works like `kubectl apply --prune`, but a hundred times
+//! faster: some scenarios edit their objects hundreds of times.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -16,25 +16,26 @@ use std::{
 use super::ADMIN_TOKEN;
 use crate::{client::Connection, tls::Authority};
 
-/// Who sets the fields, to the API server.
+/// The field manager of the applied objects.
 const MANAGER: &str = "scenario";
 const APPLY: &str = "application/apply-patch+yaml";
+const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
 
-/// What was told, and to whom.
+/// The objects applied so far, and the connection to the API server.
 pub(super) struct Objects {
     address: SocketAddr,
-    /// Who vouches for the API server.
+    /// The CA of the API server's certificate.
     authority: Authority,
-    /// None before anything was told.
+    /// None until the first request.
     connection: Option<Connection>,
     held: BTreeSet<Key>,
 }
 
-/// Names an object. Namespaces come before what is in them.
+/// The identity of an object. Namespaces sort before the objects in them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    /// None: it is of no namespace.
+    /// None for cluster-scoped objects.
     namespace: Option<String>,
     api_version: String,
     kind: String,
@@ -53,10 +54,10 @@ impl Objects {
         }
     }
 
-    /// Applies what the manifests of a folder say, and deletes what they say no longer.
+    /// Applies the manifests of a folder, and deletes applied objects that are no longer in them.
     pub(super) async fn hold(&mut self, manifests: &Path) -> Result<()> {
         let wanted = objects(manifests)?;
-        // All of them: others may have edited what is told again.
+        // Applies all objects, because others may have edited them since.
         for (key, object) in &wanted {
             let path = format!("{}?fieldManager={MANAGER}&force=true", key.path());
             let status = self.ask("PATCH", &path, APPLY, &object.to_string()).await?;
@@ -65,21 +66,21 @@ impl Objects {
         let wanted: BTreeSet<_> = wanted.into_keys().collect();
         for key in self.held.difference(&wanted).cloned().collect::<Vec<_>>() {
             let status = self.ask("DELETE", &key.path(), APPLY, "").await?;
-            // Something else may have been faster.
+            // Something else may have deleted it already.
             ensure!(matches!(status, 200 | 202 | 404), "{key:?}: {status}");
         }
         self.held = wanted;
         Ok(())
     }
 
-    /// Deletes all that there is of these kinds, in the namespaces that were spoken of.
+    /// Deletes all objects of these kinds in `default` and in the namespaces of applied objects.
     pub(super) async fn clear(&mut self, kinds: &[(&str, &str)]) -> Result<()> {
         let namespaces = self.held.iter().filter(|key| key.kind == "Namespace");
         let mut namespaces: BTreeSet<_> = namespaces.map(|key| key.name.clone()).collect();
         namespaces.insert("default".to_owned());
         for namespace in &namespaces {
             for (api, kind) in kinds {
-                // The API server makes its own again, but in its own time.
+                // The API server recreates the Service `kubernetes`, but with a delay.
                 let others = "fieldSelector=metadata.name!=kubernetes";
                 let path = format!("/{api}/namespaces/{namespace}/{kind}?{others}");
                 self.ask("DELETE", &path, APPLY, "").await?;
@@ -89,14 +90,21 @@ impl Objects {
         Ok(())
     }
 
-    /// Edits an object that is there.
+    /// Edits an existing object.
     pub(super) async fn patch(&mut self, path: &str, patch: &Value) -> Result<()> {
         let status = self.ask("PATCH", path, JSON_PATCH, &patch.to_string()).await?;
         ensure!(status == 200, "{path}: {status}");
         Ok(())
     }
 
-    /// The status of the answer.
+    /// Creates an object.
+    pub(super) async fn create(&mut self, path: &str, object: &Value) -> Result<()> {
+        let status = self.ask("POST", path, JSON, &object.to_string()).await?;
+        ensure!(status == 201, "{path}: {status}");
+        Ok(())
+    }
+
+    /// Sends a request and returns the response's status.
     async fn ask(&mut self, method: &str, path: &str, content_type: &str, body: &str) -> Result<u16> {
         let request = Request::builder()
             .method(method)
@@ -112,7 +120,7 @@ impl Objects {
         Ok(answer.status)
     }
 
-    /// Another one, where the API server has closed the last.
+    /// Returns the connection, and opens a new one if the API server has closed the last.
     async fn connection(&mut self) -> Result<&mut Connection> {
         if self.connection.as_ref().is_none_or(Connection::is_closed) {
             let stream = self.authority.connect(self.address, "127.0.0.1").await?;
@@ -131,7 +139,7 @@ impl std::fmt::Debug for Objects {
 // === impl Key ===
 
 impl Key {
-    /// Of an object, which is to have a namespace if its kind has.
+    /// The key of an object. The object of a namespaced kind must have a namespace.
     fn of(object: &Value) -> Result<Self> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let said = |pointer: &str| text(pointer).with_context(|| format!("{pointer} is not said: {object}"));
@@ -164,7 +172,7 @@ impl Key {
     }
 }
 
-/// What the manifests of a folder say, and the namespaces that they speak of.
+/// The objects in the manifests of a folder, and the namespaces that these mention.
 fn objects(manifests: &Path) -> Result<BTreeMap<Key, Value>> {
     let mut found = Vec::new();
     let mut namespaces = BTreeSet::new();
@@ -197,7 +205,7 @@ fn in_a_namespace(mut object: Value) -> Value {
     object
 }
 
-/// Those that a manifest speaks of, wherever it does.
+/// Collects the values of all `namespace` fields of a manifest.
 fn note_namespaces(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! What happens to the API server, while traffic flows.
+//! Outages and slowness of the API server while traffic flows.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -22,12 +22,12 @@ use tokio::time::sleep;
 
 use crate::fixture::{BlueGreen, HOST, ROOT, branch};
 
-/// For how long the API server is away.
+/// The duration of the API server's outage.
 const AWAY: Duration = Duration::from_secs(60);
-/// With a root, a branch, a Service and an EndpointSlice each: a thousand objects.
+/// The number of hosts, each with a root, a branch, a Service and an EndpointSlice: a thousand objects.
 const HOSTS: usize = 250;
 
-/// A toggle by `kubectl patch`.
+/// Switches to a branch with `kubectl patch`.
 fn patch(world: &World, branch: &str) -> Result<()> {
     let cluster = world.cluster.as_ref().context("a cluster")?;
     let patch =
@@ -94,7 +94,7 @@ async fn while_the_api_server_is_away_all_goes_on_and_then_it_is_followed_again(
     load.stop().await.all_succeeded()
 }
 
-/// A control that reaches the API server by another way.
+/// Restarts control so that it reaches the API server through a forwarder.
 async fn reach_by(world: &mut World, way: &Forwarder) -> Result<()> {
     let cluster = world.cluster.as_ref().context("a cluster")?;
     let mut config: Value = serde_json::from_slice(&fs::read(cluster.kubeconfig())?)?;
@@ -154,7 +154,7 @@ async fn while_a_list_is_slow_nothing_goes_that_is_there() -> Result<()> {
     load.stop().await.all_succeeded()
 }
 
-/// The watches cannot go on from where they were, and list anew.
+/// The watches cannot resume from their versions, and list again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_went_while_nobody_watched_is_gone_and_nothing_else() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
@@ -204,7 +204,7 @@ async fn control_that_starts_without_the_api_server_answers_no_proxy_until_it_is
     load.stop().await.all_succeeded()
 }
 
-/// The roots come before what they delegate to, and that before what it sends to.
+/// Manifests in an order in which every object precedes those it refers to.
 fn many_hosts(pod: SocketAddr) -> String {
     let all = |one: &dyn Fn(usize) -> String| (0..HOSTS).map(one).collect::<String>();
     let [fqdn, branch] = [host, |number| format!("branch-{number}")];
@@ -247,13 +247,13 @@ async fn a_thousand_objects_applied_at_once_are_served_and_disturb_nothing() -> 
         let path = "jsonpath={range .items[*]}{.status.currentStatus}{'\\n'}{end}";
         let statuses = cluster.kubectl(&["get", "ingressroutes", "-o", path])?;
         let valid = statuses.lines().filter(|status| *status == "valid").count();
-        // And those of the fixture: its root, and the branch that is active.
+        // The additional two are the fixture's root and its active branch.
         ensure!(valid == 2 * HOSTS + 2, "{valid}");
         Ok(())
     })
     .await?;
     load.stop().await.all_succeeded()?;
-    // Nothing would start them again.
+    // Neither would have been restarted after a crash.
     world.control.process.check()?;
     world.envoys.first_mut().context("an Envoy")?.process.check()
 }

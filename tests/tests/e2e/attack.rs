@@ -1,14 +1,14 @@
-//! What an attacker would try, on real Envoy, with the real control and the real filter.
+//! Attacks on real Envoy, with the real control and the real filter.
 //!
-//! A table has a line for each attempt. What is done with a line is the same for all of them:
+//! A table has a line for each attempt. Every line is tested in the same way:
 //!
-//! 1. the request without the trick, and with the credential, is served by `vault`: so the test can fail;
-//! 2. the same without the credential is not: so what is tried against is there;
-//! 3. the request with the trick, and without the credential, has the outcome that the line says, and not a byte of it
-//!    comes to `vault`;
-//! 4. where the trick is but another spelling of what is asked for, it is served to whoever has the credential; where it is no
-//!    request, it is refused to them, too;
-//! 5. in the end, no upstream has got more requests than that.
+//! 1. The request without the trick and with the credential is served by `vault`. This shows that the test can fail.
+//! 2. The same request without the credential is rejected. This shows that the policy is in force.
+//! 3. The request with the trick and without the credential has the outcome in the table, and `vault` receives not a
+//!    byte of it.
+//! 4. If the trick is only another spelling of the request, it is served with the credential; if it is not a valid
+//!    request, it is rejected with the credential as well.
+//! 5. In the end, no upstream has received more requests than these.
 
 mod addresses;
 mod book;
@@ -40,23 +40,23 @@ use switchyard_tests::{
     world::{Builder, Source, World},
 };
 
-/// `/admin` of each is `vault`'s, and asks for a key; all else is `web`'s, and open. By a plain route, at a switch, and in
-/// the branch of one.
+/// The hosts with `/admin` routed to `vault` behind an API key, and everything else to `web` without policies: by a
+/// plain route, at a switch, and in a switch's branch.
 const HOSTS: [&str; 3] = ["plain.bar.com", "switched.bar.com", "nested.bar.com"];
-/// All of each is `vault`'s, and asks for a key.
+/// The hosts that are routed to `vault` as a whole, behind an API key.
 const LOCKED: [&str; 2] = ["locked.bar.com", "locked-switched.bar.com"];
-/// What lets in there.
+/// The credential for these hosts.
 const KEY: Credential = Credential("X-Api-Key", Cow::Borrowed("open sesame"));
 
-/// A header.
+/// A header with a credential.
 #[derive(Clone)]
 struct Credential(&'static str, Cow<'static, str>);
 
 /// An attempt.
 struct Case {
-    /// For whoever reads that it went wrong.
+    /// A description for error messages.
     what: String,
-    /// The request as whoever may would send it, but for the credential.
+    /// The regular request, without the credential.
     control: Message,
     attack: Message,
     credential: Credential,
@@ -65,39 +65,39 @@ struct Case {
 
 #[derive(Clone)]
 enum Message {
-    /// Of HTTP/1.1.
+    /// An HTTP/1.1 request.
     Bytes(Vec<u8>),
-    /// The same, with all that comes back until the connection is closed.
+    /// An HTTP/1.1 request, whose reply extends until the connection is closed.
     Stream(Vec<u8>),
-    /// Of HTTP/2.
+    /// An HTTP/2 request.
     Frames(frames::Request),
-    /// On a TLS connection that was made for that host, whichever the request is for.
+    /// A request on a TLS connection for the given host, whatever host the request itself is for.
     Over(&'static str, Box<Self>),
 }
 
-/// What becomes of an attempt. It never comes to `vault`.
+/// The expected outcome of an attempt. In each case, `vault` receives nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Want {
-    /// It is no request, with or without the credential: 4xx, 501, or the connection is closed.
+    /// An invalid request, with or without the credential: 4xx, 501, or the connection is closed.
     Refused,
-    /// It is the request: 401 or 403, and served as this path to whoever has the credential.
+    /// A valid spelling of the request: 401 or 403, and served as this path with the credential.
     Asked(&'static str),
-    /// It brings what is not right, or too much: 400, 401, 403 or 431, or it is broken off.
+    /// A wrong or too large credential: 400, 401, 403 or 431, or the connection is closed.
     Denied,
-    /// Browsers are told to ask for this path in its stead.
+    /// A redirect to this path.
     Told(&'static str),
-    /// It is another request, which nobody guards: `web` serves it, as this path.
+    /// A different request without policies: served by `web`, as this path.
     Open(&'static str),
-    /// It is for a host, or on a path, that there is not, or not on this connection: 404 or 421.
+    /// A host or path that does not exist, or is not available on this connection: 404 or 421.
     Nowhere,
 }
 
-/// What is attacked.
+/// The site under attack.
 struct Site {
     world: World,
     vault: Echo,
     web: Echo,
-    /// Vouches for its hosts. None: they are asked in plain HTTP.
+    /// The CA of the hosts' certificates. None for plain HTTP.
     authority: Option<Authority>,
 }
 
@@ -138,7 +138,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Waits until hosts ask for credentials.
+    /// Waits until the hosts require credentials.
     async fn guards(&self, hosts: &[&str]) -> Result<()> {
         for host in hosts {
             self.answers(host, "/", 401).await?;
@@ -146,7 +146,7 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until a GET is answered with this status.
+    /// Waits until a GET request is answered with this status.
     async fn answers(&self, host: &str, path: &str, status: u16) -> Result<()> {
         until(&format!("{host}{path} answers {status}"), async || {
             let reply = self.ask(&get(host, path, "")).await?;
@@ -156,7 +156,7 @@ impl Site {
         .await
     }
 
-    /// Whether all attempts come to what they should.
+    /// Tests all attempts, and checks the number of requests to the upstreams.
     async fn holds(&self, cases: &[Case]) -> Result<()> {
         let before = self.requests();
         let mut wrong = Vec::new();
@@ -180,7 +180,7 @@ impl Site {
         Ok(())
     }
 
-    /// Of `vault` and of `web`.
+    /// The number of requests to `vault` and to `web`.
     fn requests(&self) -> [usize; 2] {
         [&self.vault, &self.web].map(Echo::requests)
     }
@@ -217,8 +217,8 @@ impl Site {
         Ok(())
     }
 
-    /// What is wrong with those attempts that are to be refused, whoever makes them: all at once, for Envoy takes a second to
-    /// close some of their connections.
+    /// The failures among the attempts that must be rejected even with the credential. They run concurrently, because
+    /// Envoy takes a second to close some of their connections.
     async fn refuses(&self, cases: &[Case]) -> Result<Vec<String>> {
         let received = || [&self.vault, &self.web].map(Echo::received);
         let before = received();
@@ -241,7 +241,7 @@ impl Site {
         Ok(wrong)
     }
 
-    /// The path by which `vault` serves it, once.
+    /// Checks that `vault` serves the message exactly once, and returns the path that it received.
     async fn serves(&self, message: &Message) -> Result<String> {
         let before = self.vault.requests();
         let reply = self.ask(message).await?;
@@ -255,7 +255,7 @@ impl Site {
         Ok(seen.path)
     }
 
-    /// Nothing of it comes to `vault`.
+    /// Sends a message, and checks that `vault` receives nothing.
     async fn is_kept_off(&self, message: &Message) -> Result<Reply> {
         let before = self.vault.received();
         let reply = self.ask(message).await?;
@@ -305,7 +305,7 @@ impl Want {
 // === impl Message ===
 
 impl Message {
-    /// With a header more.
+    /// Adds a header.
     fn with(&self, Credential(name, value): &Credential) -> Self {
         let after_line = |bytes: &Vec<u8>| {
             let end = bytes
@@ -326,7 +326,7 @@ impl Message {
     }
 }
 
-/// A GET, with these lines in its head.
+/// A GET request with additional header lines.
 fn get(host: &str, target: &str, lines: &str) -> Message {
     let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n");
     Message::Bytes(text.into_bytes())
@@ -336,7 +336,7 @@ fn secret(name: &str, data: &Value) -> String {
     object("v1", "Secret", name, json!({"stringData": data}))
 }
 
-/// What asks for [`KEY`].
+/// The policy that requires [`KEY`].
 fn guard() -> Value {
     json!([{"apiKey": {"secretName": "keys", "header": "x-api-key"}}])
 }
@@ -349,12 +349,12 @@ fn delegate(branch: &str, prefix: &str) -> Value {
     json!({"match": prefix, "delegate": {"name": branch}})
 }
 
-/// With what asks for [`KEY`].
+/// Adds the policy that requires [`KEY`].
 fn guarded(level: Value) -> Value {
     asking(level, guard())
 }
 
-/// With other members: null takes one away.
+/// Replaces members of an object; null removes one.
 fn merged(mut object: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().into_iter().flatten() {
         object[name] = value.clone();
@@ -370,8 +370,8 @@ fn asking(mut level: Value, auth: Value) -> Value {
     level
 }
 
-/// Two hosts that are all `vault`'s and ask for this, by a plain route and below a switch. They are called after `name`, as
-/// [`pair_of`] says.
+/// Two hosts that route to `vault` with these checks, by a plain route and below a switch. [`pair_of`] derives their
+/// names from `name`.
 fn pair(name: &str, auth: &Value) -> String {
     let [plain, switched] = pair_of(name);
     let host = |fqdn: &str| asking(json!({"fqdn": fqdn}), auth.clone());

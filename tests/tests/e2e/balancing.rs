@@ -1,4 +1,4 @@
-//! Which endpoint of which service a request gets: strategies, session affinity, weights, health checks.
+//! The choice of endpoint: load balancing strategies, session affinity, weights, health checks.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ scenarios![
 
 const AFFINITY: &str = "X-Contour-Session-Affinity";
 
-/// Backends of these names, and their addresses.
+/// Starts backends with these names; returns their addresses as well.
 async fn start<const N: usize>(names: [&str; N]) -> Result<([Echo; N], [SocketAddr; N])> {
     let mut backends = Vec::new();
     for name in names {
@@ -46,7 +46,7 @@ async fn installation(source: Source, routes: &Value, services: &str) -> Result<
     builder.manifest("services.yaml", services)?.start().await
 }
 
-/// Which backends answer so many requests of one connection, and how many each.
+/// The number of answers by backend, for `requests` requests on one connection.
 async fn tally(world: &World, host: &str, path: &str, requests: usize) -> Result<BTreeMap<String, usize>> {
     world.status(host, path, 200).await?;
     let mut connection = Connection::open(world.http()).await?;
@@ -76,7 +76,7 @@ async fn every_strategy_uses_every_endpoint(source: Source) -> Result<()> {
     let world = installation(source, &routes, &service("default", "trio", &addresses)).await?;
     for host in HOSTS {
         for strategy in strategies {
-            // By chance alone, one of three gets none of 200 once in 10^34 runs.
+            // At random, one of three backends would get none of 200 requests once in 10^34 runs.
             let tally = tally(&world, host, &format!("/by{strategy}"), 200).await?;
             ensure!(tally.len() == 3, "{host}, {strategy:?}: {tally:?}");
         }
@@ -84,7 +84,7 @@ async fn every_strategy_uses_every_endpoint(source: Source) -> Result<()> {
     Ok(())
 }
 
-/// What one client was given.
+/// The cookie and backend of a client.
 struct Session {
     cookie: String,
     backend: String,
@@ -101,15 +101,15 @@ impl Session {
         };
         let (pair, attributes) = cookie.split_once("; ").context("no attributes")?;
         ensure!(pair.starts_with(&format!("{AFFINITY}=")), "{cookie}");
-        // On every path of the host, until the browser closes.
-        ensure!(attributes == "Path=/; HttpOnly", "{cookie}");
+        // A session cookie for all paths of the host.
+        ensure!(attributes == "Path=/; SameSite=Lax; HttpOnly", "{cookie}");
         Ok(Self {
             cookie: pair.to_owned(),
             backend: answer.backend().to_owned(),
         })
     }
 
-    /// The backend that answers, on a connection of its own.
+    /// The backend that answers on a new connection.
     async fn again(&self, world: &World, host: &str) -> Result<String> {
         let answer = once(world.http(), get(host, "/again").header("cookie", &self.cookie)).await?;
         ensure!(answer.status == 200, "{answer:?}");
@@ -118,7 +118,7 @@ impl Session {
     }
 }
 
-/// One route, `/`, to endpoints that sessions stay on.
+/// One route, `/`, to a Service with session affinity.
 fn with_affinity(service: &str) -> Value {
     json!([{"match": "/", "services": [{"name": service, "port": 80, "strategy": "Cookie"}]}])
 }
@@ -150,7 +150,7 @@ async fn a_session_stays_on_its_endpoint(source: Source) -> Result<()> {
                 );
             }
         }
-        // By chance alone, with 30 % of the ring, an endpoint gets none of 60 sessions once in two billion runs.
+        // At random, an endpoint with 30 % of the ring would get none of 60 sessions once in two billion runs.
         let used: BTreeSet<_> = sessions.iter().map(|session| &session.backend).collect();
         ensure!(used.len() == 3, "{host}: {used:?}");
     }
@@ -204,14 +204,14 @@ async fn services_get_requests_by_their_weights(source: Source) -> Result<()> {
     for host in HOSTS {
         let tally = tally(&world, host, "/", 400).await?;
         let few = tally.get("few").copied().unwrap_or_default();
-        // Six standard deviations either side of 100: by chance alone, outside once in 300 million runs.
+        // The bounds are six standard deviations from 100, exceeded once in 300 million runs.
         ensure!((48..=152).contains(&few), "{host}: {tally:?}");
         ensure!(!tally.contains_key("none"), "{host}: {tally:?}");
     }
     Ok(())
 }
 
-/// As quick as can be said: intervals are whole seconds, and one check settles it.
+/// The fastest possible health checks: intervals are whole seconds, and one check decides.
 fn health_checked() -> Value {
     let check = json!({
         "path": "/healthz",
@@ -233,7 +233,7 @@ async fn an_endpoint_gets_no_request_while_it_fails_its_health_checks(source: So
         uses(&world, host, &[&well]).await?;
         ill.set_healthy(true);
         uses(&world, host, &[&ill, &well]).await?;
-        // Where none is well, none is asked.
+        // With no healthy endpoint, none is used.
         for backend in [&ill, &well] {
             backend.set_healthy(false);
         }
@@ -245,8 +245,8 @@ async fn an_endpoint_gets_no_request_while_it_fails_its_health_checks(source: So
     Ok(())
 }
 
-/// Waits until these backends, and no others, answer. Two workers take turns each for itself: eight requests on
-/// connections of their own reach both endpoints.
+/// Waits until exactly these backends answer. Each of the two workers does round robin by itself, so eight requests on
+/// new connections reach both endpoints.
 async fn uses(world: &World, host: &str, backends: &[&Echo]) -> Result<()> {
     let expected: BTreeSet<_> = backends.iter().map(|backend| backend.name.to_string()).collect();
     until(&format!("{host} uses {expected:?}"), async || {

@@ -1,4 +1,4 @@
-//! The book's first page, done as it says; and the manifests of all pages, at an API server.
+//! Runs the commands of the book's first page, and applies the manifests of all pages to an API server.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -13,17 +13,17 @@ use switchyard_tests::{cluster::POD, clusters, paths, process::Group};
 
 const PAGE: &str = "docs/start.md";
 
-/// After each command, with what it wrote before it.
+/// The marker after each command, together with its exit code.
 const END: &str = "-- exit code";
 
-/// A command of the page, and what it prints there. Nothing: the page does not say.
+/// A command of the page with its output there, which may be empty if the page does not show it.
 #[derive(Debug)]
 struct Told<'p> {
     command: &'p str,
     output: Vec<&'p str>,
 }
 
-/// What is fenced as `language`, block by block.
+/// The fenced code blocks of a language.
 fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
     let fence = format!("\n```{language}\n");
     let blocks = page.split(fence.as_str()).skip(1);
@@ -45,7 +45,7 @@ fn commands(page: &str) -> Vec<Told<'_>> {
     commands
 }
 
-/// The commands, as a reader would type them into one shell. What runs beside it writes into a log.
+/// The commands as one shell script. Background processes write to a log.
 fn script(commands: &[Told<'_>]) -> String {
     let lines = commands.iter().map(|Told { command, .. }| {
         let command = match command.strip_suffix('&') {
@@ -57,7 +57,7 @@ fn script(commands: &[Told<'_>]) -> String {
     lines.collect()
 }
 
-/// Times are those of one machine.
+/// Replaces numbers, because durations differ between machines.
 fn timeless(line: &str) -> String {
     let words = line
         .split(' ')
@@ -65,13 +65,13 @@ fn timeless(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A folder with what the page says that its reader has: programs on the PATH, and the filter beside Switchyard.
+/// Creates the folder that the page assumes: programs on the PATH, and the filter next to Switchyard.
 fn prepare(page: &str) -> Result<(PathBuf, PathBuf)> {
     let dir = paths::scratch("book")?.canonicalize()?;
     let (programs, work) = (dir.join("bin"), dir.join("work"));
     fs::create_dir(&programs)?;
     fs::create_dir(&work)?;
-    // A link that is no name of its own would lead Switchyard to where it was built.
+    // With a symbolic link, Switchyard would find the build folder instead.
     fs::hard_link(paths::switchyard()?, programs.join("switchyard"))?;
     fs::copy(paths::wasm()?, programs.join("switchyard.wasm"))?;
     symlink(paths::envoy()?, programs.join("envoy"))?;
@@ -94,7 +94,7 @@ fn run(script: &str, programs: &Path, work: &Path) -> Result<Output> {
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
-    // What the commands left running ends with the test.
+    // Processes that the commands left running end with the test.
     let _group = Group::of(&shell)?;
     Ok(shell.wait_with_output()?)
 }
@@ -116,7 +116,7 @@ fn the_first_page_does_what_it_says() -> Result<()> {
         rest = parts.next();
         let code = rest.and_then(|next| next.trim_start().lines().next());
         ensure!(code == Some("0"), "{command}: exit code {code:?}: {part}{errors}");
-        // The first line is the exit code of the one before.
+        // The first line is the previous command's exit code.
         let lines: Vec<_> = part
             .lines()
             .filter(|line| line.trim().parse::<u8>().is_err())
@@ -133,7 +133,7 @@ fn the_first_page_does_what_it_says() -> Result<()> {
     Ok(())
 }
 
-/// What is fenced as YAML in the book and in the README, block by block; each with a name that says where it stands.
+/// The YAML code blocks of the book and the README, with names that tell their place.
 fn manifests() -> Result<Vec<(String, String)>> {
     let pages = fs::read_dir(paths::repository().join("docs"))?;
     let pages = pages.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
@@ -154,10 +154,11 @@ fn manifests() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// Where the endpoints of the first page are, which has no cluster: an API server takes no such address for a pod's.
+/// The address of the endpoints on the first page, which needs no cluster. An API server accepts no loopback addresses
+/// for endpoints.
 const LOOPBACK: &str = "127.0.0.1";
 
-/// `switchyard check` takes what the schema of a CustomResourceDefinition refuses, such as a field of no such name.
+/// The schema of a CRD rejects more than `switchyard check`, such as unknown fields.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_server_takes_every_manifest_of_the_book() -> Result<()> {
     let cluster = clusters::take()?;

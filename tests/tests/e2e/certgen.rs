@@ -13,20 +13,20 @@ use switchyard_tests::{
     world::{Builder, Source},
 };
 
-/// At the same time.
+/// The number of concurrent runs.
 const RUNS: usize = 6;
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path that is text")
 }
 
-/// A namespace of a real API server, and an account that may do there what `--help` says it has to.
+/// A namespace of a real API server, and an account with the permissions listed in `--help`.
 struct Namespace {
     cluster: Cluster,
     kubeconfig: PathBuf,
 }
 
-/// What the account may do.
+/// The permissions of the account.
 const RBAC: &str = "---
 apiVersion: v1
 kind: Namespace
@@ -74,7 +74,7 @@ impl Namespace {
         Ok(self.try_certgen(&arguments).await?.succeeded()?.stdout)
     }
 
-    /// By name: data, version and labels.
+    /// Data, version and labels of the Secrets, ordered by name.
     fn secrets(&self) -> Result<Vec<Value>> {
         let list = self
             .cluster
@@ -84,7 +84,7 @@ impl Namespace {
     }
 }
 
-/// What became of each: the word after its name.
+/// The outcome for each Secret: the word after its name.
 fn fates(report: &str) -> Vec<&str> {
     report
         .lines()
@@ -96,7 +96,7 @@ fn fates(report: &str) -> Vec<&str> {
 async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
     let namespace = Namespace::start().await?;
     let report = namespace.certgen(&["--lifetime", "1d"]).await?;
-    ensure!(fates(&report) == ["made,", "made,", "made,"], "{report}");
+    ensure!(fates(&report) == ["created,", "created,", "created,"], "{report}");
     let made = namespace.secrets()?;
     let names: Vec<_> = made
         .iter()
@@ -117,7 +117,7 @@ async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
     }
 
     let report = namespace.certgen(&[]).await?;
-    ensure!(fates(&report) == ["kept", "kept", "kept"], "{report}");
+    ensure!(fates(&report) == ["kept,", "kept,", "kept,"], "{report}");
     ensure!(namespace.secrets()? == made);
 
     let label = [
@@ -130,7 +130,7 @@ async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
     ];
     namespace.cluster.kubectl(&label)?;
     let report = namespace.certgen(&["--renew-before", "2d"]).await?;
-    ensure!(fates(&report) == ["kept", "renewed,", "renewed,"], "{report}");
+    ensure!(fates(&report) == ["kept,", "renewed,", "renewed,"], "{report}");
     let renewed = namespace.secrets()?;
     ensure!(renewed[0] == made[0]);
     for (new, old) in renewed.iter().zip(&made).skip(1) {
@@ -144,7 +144,7 @@ async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
         renewed[1]
     );
     let report = namespace.certgen(&["--renew-before", "2d"]).await?;
-    ensure!(fates(&report) == ["kept", "kept", "kept"], "{report}");
+    ensure!(fates(&report) == ["kept,", "kept,", "kept,"], "{report}");
 
     let report = namespace.certgen(&["--overwrite"]).await?;
     ensure!(fates(&report) == ["renewed,", "renewed,", "renewed,"], "{report}");
@@ -159,7 +159,7 @@ async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
     Ok(())
 }
 
-/// As when two upgrades run, or a job and a person.
+/// Concurrent runs happen with two upgrades, or with a job and an administrator.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_at_the_same_time_come_to_one_result() -> Result<()> {
     let namespace = Namespace::start().await?;
@@ -193,7 +193,7 @@ async fn secrets_that_are_printed_apply_and_are_kept() -> Result<()> {
             .cluster
             .kubectl(&["apply", "--server-side", "-f", text(&file)?])?;
         let report = namespace.certgen(&["--renew-before", "30d"]).await?;
-        ensure!(fates(&report) == ["kept", "kept", "kept"], "{report}");
+        ensure!(fates(&report) == ["kept,", "kept,", "kept,"], "{report}");
     }
     Ok(())
 }

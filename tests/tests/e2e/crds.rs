@@ -1,5 +1,5 @@
-//! The CustomResourceDefinitions, as an API server takes them: what it admits, what it refuses, what it shows.
-//! (They are installed and established before anything else in each scenario on an API server.)
+//! The CustomResourceDefinitions at an API server: the objects they admit, reject and print. (In each scenario with an
+//! API server they are installed and established first.)
 
 mod policies;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use switchyard_tests::{cluster::Cluster, clusters, wait::until};
 
-/// Of Contour 0.15: every field that it had.
+/// A spec with every field of Contour 0.15.
 const CONTOUR: &str = r#"{
     "virtualhost": {"fqdn": "www.example.com", "tls": {"secretName": "certs/www", "minimumProtocolVersion": "1.2"}},
     "strategy": "RoundRobin",
@@ -35,7 +35,8 @@ const CONTOUR: &str = r#"{
     ]
 }"#;
 
-/// What the status is for, a value that Contour had a meaning for, and what is new.
+/// Specs that are admitted: invalid ones that are reported in the status, values that Contour gave a meaning, and new
+/// fields.
 fn admitted() -> Result<Vec<Value>> {
     let root = |fqdn: &str| json!({"virtualhost": {"fqdn": fqdn}, "routes": [leaf(&json!({}))]});
     let passthrough = json!({"fqdn": "db.example.com", "tls": {"passthrough": true}});
@@ -43,12 +44,16 @@ fn admitted() -> Result<Vec<Value>> {
         "name": "blue", "standby": ["green", "red"], "preview": {"header": "X-Preview", "value": "green one"},
         "canary": {"percent": 10}, "sticky": {"cookie": "branch", "ttlSeconds": 600}
     });
+    let named = json!({
+        "name": "green", "standby": ["green"], "preview": {"header": "X-Preview", "value": "1", "branch": "green"},
+        "canary": {"percent": 10, "branch": "green"},
+    });
     Ok(vec![
         serde_json::from_str(CONTOUR)?,
         json!({"virtualhost": passthrough, "tcpproxy": {"services": [service()]}}),
         json!({"virtualhost": passthrough, "tcpproxy": {"delegate": {"name": "db"}}}),
         json!({"virtualhost": {"fqdn": "a.example.com", "tls": null}, "routes": [leaf(&json!({"retryPolicy": null}))]}),
-        // Errors in the status.
+        // Errors that the status reports.
         json!({"virtualhost": {}, "routes": []}),
         root(""),
         root("*.example.com"),
@@ -58,20 +63,23 @@ fn admitted() -> Result<Vec<Value>> {
         one_route(&json!({"match": "/"})),
         one_route(&json!({"match": "/", "services": [{"name": "s1", "port": 0, "weight": -1}]})),
         one_route(&json!({"match": "/", "services": [{"name": "s1", "port": 65536, "validation": {}}]})),
-        one_route(&json!({"match": "/", "delegate": {"name": "blue", "standby": ["blue"]}})),
-        // What is no duration is no limit, as Contour had it; and no tries are one.
+        one_route(&json!({"match": "/", "delegate": {"name": "blue", "sticky": {"cookie": "branch"}}})),
+        // Every edit of the name is admitted and valid.
+        one_route(&json!({"match": "/", "delegate": {"name": "blue", "standby": ["blue", "green", "blue"]}})),
+        one_route(&json!({"match": "/", "delegate": merged(canary.clone(), json!({"name": "green"}))})),
+        one_route(&json!({"match": "/", "delegate": named})),
+        // As in Contour, an invalid duration means no limit, and 0 retries mean one.
         one_route(&leaf(
             &json!({"timeoutPolicy": {"request": "30"}, "retryPolicy": {"count": 0}}),
         )),
         one_route(&json!({"match": "/", "delegate": canary})),
-        one_route(&json!({"match": "/", "delegate": {"name": "blue", "sticky": {"cookie": "branch"}}})),
     ])
 }
 
-/// A manifest's spec, and a part of what the API server says to it.
+/// A spec, and a part of the API server's error for it.
 type Refused = Vec<(Value, &'static str)>;
 
-/// What never worked.
+/// Specs that never worked.
 fn refused() -> Refused {
     let of_service = |more: Value| one_route(&json!({"match": "/", "services": [merged(service(), more)]}));
     let host = |virtualhost: Value| json!({"virtualhost": virtualhost});
@@ -121,7 +129,7 @@ fn refused() -> Refused {
     ]
 }
 
-/// What is new, and does not go together.
+/// New fields in invalid combinations.
 fn refused_of_delegates() -> Refused {
     let delegate =
         |more: Value| one_route(&json!({"match": "/", "delegate": merged(json!({"name": "blue"}), more)}));
@@ -150,6 +158,10 @@ fn refused_of_delegates() -> Refused {
         (
             delegate(json!({"standby": standby, "preview": {"header": "X-Preview", "value": " "}})),
             "preview.value in body should match",
+        ),
+        (
+            delegate(json!({"standby": standby, "canary": {"percent": 1, "branch": "Green"}})),
+            "canary.branch in body should match",
         ),
         (
             delegate(json!({"standby": standby, "canary": {"percent": 101}})),
@@ -193,7 +205,7 @@ fn ingress_route(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute", "metadata": {"name": name}, "spec": spec})
 }
 
-/// `kubectl create`, with what it prints.
+/// Runs `kubectl create`, and returns its output.
 fn create(cluster: &Cluster, object: &Value) -> Result<String> {
     let file = cluster.kubeconfig().with_file_name("object.json");
     fs::write(&file, object.to_string())?;
@@ -247,7 +259,7 @@ async fn kubectl_explains_fields_and_shows_what_is_live() -> Result<()> {
         "{explained}"
     );
     let explained = cluster.kubectl(&["explain", "ingressroute.spec.routes.rateLimits.key"])?;
-    // Wherever kubectl breaks the line.
+    // kubectl may break the line anywhere.
     let words: Vec<_> = explained.split_whitespace().collect();
     let example = "For example: [{clientIP: {}}, {path: {}}].";
     ensure!(words.join(" ").contains(example), "{explained}");

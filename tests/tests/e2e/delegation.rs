@@ -1,10 +1,13 @@
-//! Delegation over several levels and namespaces: who serves, under which path, and what is mapped back.
+//! Delegation over several levels and namespaces: the backend, the rewritten path, and the mapping of responses back.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::time::{SystemTime, UNIX_EPOCH};
 use switchyard_tests::{
     client::{get, once},
     echo::Echo,
+    load::Load,
     manifests::{leaf, service},
+    wait::until,
     world::{Builder, Source, World},
 };
 
@@ -16,12 +19,13 @@ scenarios![
     the_longest_prefix_by_whole_segments_wins,
     a_delegate_outside_its_prefix_serves_nothing,
     a_bad_route_answers_503_and_harms_no_other,
+    later_claim_of_a_host_changes_nothing_for_its_owner,
 ];
 
 const HOST: &str = "shop.bar.com";
 
-/// root (platform) /api -> mount /v1 of team; team /v1/cart -> leaf rewritten to /; team /v1/deep -> checkout (another
-/// namespace), whose two branches are switched on their own.
+/// The root (platform) mounts `/api` at `/v1` of team. team's `/v1/cart` is a leaf rewritten to `/`, and its `/v1/deep`
+/// is delegated to checkout in another namespace, whose two branches are switched there.
 const ROUTES: &str = "---
 apiVersion: contour.heptio.com/v1beta1
 kind: IngressRoute
@@ -120,7 +124,7 @@ impl Shop {
         })
     }
 
-    /// The backend, and the path that it saw.
+    /// The backend, and the path that it received.
     async fn seen(&self, path: &str) -> Result<(String, String)> {
         let answer = self.world.get(HOST, path).await?;
         ensure!(answer.status == 200, "{path}: {answer:?}");
@@ -178,7 +182,7 @@ async fn answers_are_mapped_back(world: &World) -> Result<()> {
         ),
         ("/api/cart/x", "location=/paid", "location", "/api/cart/paid"),
         ("/api/deep/x", "location=/inner/y", "location", "/api/deep/y"),
-        // What the team serves beside.
+        // A path that the team serves outside the rewritten prefix.
         ("/api/deep/x", "location=/v1/login", "location", "/api/login"),
         (
             "/api/deep/x",
@@ -248,4 +252,73 @@ async fn a_bad_route_answers_503_and_harms_no_other(source: Source) -> Result<()
     ensure!(shop.seen("/api/x").await?.0 == "team");
     ensure!(shop.seen("/api/deep").await?.0 == "a");
     Ok(())
+}
+
+/// A root that claims the host of `shop`, with routes to the Service `team`.
+fn claim(name: &str, fqdn: &str) -> String {
+    format!(
+        "---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {{namespace: team, name: {name}}}
+spec:
+  virtualhost: {{fqdn: {fqdn}}}
+  routes:
+  - match: /
+    services: [{{name: team, port: 80}}]
+"
+    )
+}
+
+/// Waits for the next full second, because creation timestamps have no fractions.
+async fn next_second() -> Result<()> {
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map(|since| since.as_secs())
+    };
+    let begun = now()?;
+    until("a later second", async || {
+        ensure!(now()? > begun, "it is the same");
+        Ok(())
+    })
+    .await
+}
+
+async fn later_claim_of_a_host_changes_nothing_for_its_owner(source: Source) -> Result<()> {
+    let shop = Shop::start(source).await?;
+    let world = &shop.world;
+    let load = Load::new(world.http(), HOST, "/static/x").start().await?;
+    next_second().await?;
+    // Once the object after the claim is served, the claim has arrived as well.
+    world.write("zz-claim.yaml", &claim("thief", "Shop.BAR.com"))?;
+    world.write("zz-next.yaml", &claim("next", "next.bar.com"))?;
+    world.served_by("next.bar.com", "/", "team").await?;
+    for (path, backend) in [("/static", "front"), ("/api/x", "team"), ("/api/deep", "a")] {
+        ensure!(shop.seen(path).await?.0 == backend, "{path}");
+    }
+    ensure!(world.get(HOST, "/only/the/thief").await?.status == 404);
+    let told = world.ask("check", &[]).await?;
+    ensure!(
+        told.stdout
+            .contains("host shop.bar.com belongs to IngressRoute platform/shop, which is older"),
+        "{told:?}"
+    );
+    let samples = load.stop().await;
+    samples.all_succeeded()?;
+    ensure!(
+        samples.0.iter().all(|sample| sample.outcome.backend() == "front"),
+        "{:?}",
+        samples.tally()
+    );
+
+    // The owner is deleted, and the next oldest root gets the host at once.
+    let load = Load::new(world.http(), HOST, "/static/x").start().await?;
+    let (_, below) = {
+        let documents = ROUTES.strip_prefix("---").and_then(|text| text.split_once("---"));
+        documents.context("more than the root")?
+    };
+    world.write("routes.yaml", &format!("---{below}"))?;
+    world.served_by(HOST, "/static/x", "team").await?;
+    load.stop().await.all_succeeded()
 }

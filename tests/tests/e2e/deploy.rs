@@ -1,6 +1,6 @@
-//! What is shipped for a cluster: it applies as it is, and has the rights that it needs and no others.
+//! The shipped manifests: they apply unchanged, and have the permissions that they need and no others.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -23,9 +23,9 @@ use crate::{
 };
 
 const NAMESPACE: &str = "switchyard";
-/// What is rendered from the chart.
+/// The manifest rendered from the chart.
 const WHOLE: &str = "deploy/switchyard.yaml";
-/// The root, as an object.
+/// The name of the root object.
 const NAME: &str = "blue-green-root";
 
 fn shipped(path: &str) -> PathBuf {
@@ -36,12 +36,12 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path that is text")
 }
 
-/// Acts as an account of what is shipped.
+/// A kubeconfig that impersonates a service account of the shipped manifests.
 fn kubeconfig_of(cluster: &Cluster, account: &str, dir: &Path) -> Result<PathBuf> {
     let mut config: Value = serde_json::from_slice(&fs::read(cluster.kubeconfig())?)?;
     let name = format!("system:serviceaccount:{NAMESPACE}:{account}");
     config["users"][0]["user"]["as"] = name.into();
-    // A pod's namespace.
+    // The namespace of the pod.
     config["contexts"][0]["context"]["namespace"] = NAMESPACE.into();
     let kubeconfig = dir.join(format!("{account}.kubeconfig"));
     fs::write(&kubeconfig, config.to_string())?;
@@ -63,7 +63,7 @@ async fn what_is_shipped_applies_as_it_is() -> Result<()> {
     let whole = shipped(WHOLE);
     for arguments in [
         &["apply", "-f", text(&whole)?][..],
-        // A second time, and by the other way to apply.
+        // Applies again, in both ways.
         &["apply", "-f", text(&whole)?],
         &[
             "apply",
@@ -87,7 +87,7 @@ async fn what_is_shipped_applies_as_it_is() -> Result<()> {
     let kubeconfig = cluster.kubeconfig();
     let checked = switchyard(&["check", "--kubeconfig", text(&kubeconfig)?]).await?;
     ensure!(checked.code == Some(0), "{checked:?}");
-    // The first thing that runs of it, as its own account.
+    // The first job of the installation, run as its own account.
     let kubeconfig = kubeconfig_of(&cluster, "switchyard-certgen", &dir)?;
     let certgen = [
         "certgen",
@@ -107,7 +107,7 @@ async fn what_is_shipped_applies_as_it_is() -> Result<()> {
     Ok(())
 }
 
-/// Every container of every workload, as the API server has it.
+/// Checks every container of every workload, as stored by the API server.
 fn runs_with_the_least_that_it_needs(cluster: &Cluster) -> Result<()> {
     let kinds = "deployments,daemonsets,jobs,cronjobs";
     let workloads = cluster.kubectl(&["-n", NAMESPACE, "get", kinds, "-o", "json"])?;
@@ -148,6 +148,120 @@ fn runs_with_the_least_that_it_needs(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// The objects of a kind in the rendered chart.
+fn rendered(kind: &str) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(shipped(WHOLE))?;
+    let documents = text
+        .split("\n---\n")
+        .filter(|document| document.contains(&format!("\nkind: {kind}\n")));
+    documents
+        .map(|document| Ok(serde_saphyr::from_str(document)?))
+        .collect()
+}
+
+fn flags(container: &Value) -> Vec<&str> {
+    let words = container["command"].as_array().into_iter().flatten();
+    words.filter_map(Value::as_str).collect()
+}
+
+/// A tenant's Service may have endpoints that are Envoy's own pod, another Envoy's, or control's.
+#[test]
+fn ports_of_the_platform_are_closed_to_envoys_upstreams() -> Result<()> {
+    let daemon_sets = rendered("DaemonSet")?;
+    let [envoy] = &daemon_sets[..] else {
+        bail!("one DaemonSet")
+    };
+    let pod = &envoy["spec"]["template"]["spec"];
+    let containers: Vec<_> = ["initContainers", "containers"]
+        .into_iter()
+        .filter_map(|list| pod[list].as_array())
+        .flatten()
+        .collect();
+    let names: Vec<_> = containers.iter().map(|container| &container["name"]).collect();
+    ensure!(names == ["bootstrap", "envoy", "shutdown-manager"], "{names:?}");
+    for container in &containers {
+        // HTTP hooks and probes would need a port that a process listens on.
+        ensure!(container.get("lifecycle").is_none(), "{container:#}");
+        let ports = container["ports"].as_array().into_iter().flatten();
+        let ports: Vec<_> = ports.map(|port| &port["name"]).collect();
+        let known = if container["name"] == "envoy" {
+            &["http", "https", "status"][..]
+        } else {
+            &[]
+        };
+        ensure!(ports == known, "{container:#}");
+        ensure!(
+            !flags(container).iter().any(|flag| flag.contains("admin-address")),
+            "{container:#}"
+        );
+    }
+    ensure!(
+        containers[1]["restartPolicy"] == "Always",
+        "it ends after the shutdown manager"
+    );
+    ensure!(
+        flags(containers[0]).contains(&"--status-external-only"),
+        "{pod:#}"
+    );
+    ensure!(
+        flags(containers[2]).contains(&"--envoy-admin-socket=/config/admin.sock"),
+        "{pod:#}"
+    );
+
+    let deployments = rendered("Deployment")?;
+    let [control] = &deployments[..] else {
+        bail!("one Deployment")
+    };
+    let control = &control["spec"]["template"]["spec"]["containers"][0];
+    // The debug pages are on loopback, and xDS requires client certificates.
+    let told = flags(control);
+    ensure!(
+        !told
+            .iter()
+            .any(|flag| flag.starts_with("--admin-address") || *flag == "--insecure"),
+        "{told:?}"
+    );
+    ensure!(
+        told.iter().any(|flag| flag.starts_with("--xds-ca-file=")),
+        "{told:?}"
+    );
+    ensure!(!told.contains(&"--allow-external-names"), "{told:?}");
+
+    for policy in rendered("NetworkPolicy")? {
+        for rule in policy["spec"]["ingress"].as_array().context("rules")? {
+            for port in rule["ports"].as_array().context("ports")? {
+                let open = ["http", "https"].iter().any(|open| port["port"] == *open);
+                let from = rule["from"].as_array().map_or(&[][..], Vec::as_slice);
+                let of_envoy = from.iter().any(reaches_from_envoy);
+                ensure!(
+                    open || port["port"] == "xds" || (!from.is_empty() && !of_envoy),
+                    "{rule:#}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns true if a NetworkPolicy peer selects the Envoy pods.
+fn reaches_from_envoy(peer: &Value) -> bool {
+    !excludes_envoy(&peer["podSelector"]) && !excludes_envoy(&peer["namespaceSelector"])
+}
+
+fn excludes_envoy(selector: &Value) -> bool {
+    let excludes = |expression: &Value| {
+        let label = match expression["key"].as_str() {
+            Some("app.kubernetes.io/component") => "envoy",
+            Some("kubernetes.io/metadata.name") => NAMESPACE,
+            _ => "switchyard",
+        };
+        let mut values = expression["values"].as_array().into_iter().flatten();
+        expression["operator"] == "NotIn" && values.any(|value| value == label)
+    };
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    expressions.any(excludes)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_needs_no_right_that_is_not_shipped_with_it() -> Result<()> {
     let certificate = fs::read_to_string(shipped("deploy/examples/tls.yaml"))?;
@@ -161,11 +275,11 @@ async fn control_needs_no_right_that_is_not_shipped_with_it() -> Result<()> {
     world.control.options.kubeconfig = Some(kubeconfig_of(cluster, "switchyard", &world.dir)?);
     world.control.options.log = world.dir.join("control-as-itself.log");
     world.control.restart().await?;
-    // It tells only of what it saw happen.
+    // Control writes Events only for changes that it has seen.
     until("control leads", async || {
         let log = world.control.process.log()?;
         ensure!(
-            log.contains("Leading") && log.contains("answering proxies"),
+            log.contains("Acquired the leader lease") && log.contains("serving proxies"),
             "{log}"
         );
         Ok(())
@@ -199,7 +313,7 @@ async fn control_needs_no_right_that_is_not_shipped_with_it() -> Result<()> {
     let log = world.control.process.log()?;
     ensure!(!log.contains("orbidden"), "{log}");
 
-    // That the rights are what lets it: one less, and the status stays behind.
+    // Shows that the permissions matter: without this one, the status is not updated.
     let less = json!([
         {"op": "test", "path": "/rules/1/resources", "value": ["ingressroutes/status"]},
         {"op": "remove", "path": "/rules/1"},
@@ -225,7 +339,7 @@ async fn switchyard_is_a_plugin_of_kubectl() -> Result<()> {
     let installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &installation.world;
     let cluster = world.cluster.as_ref().context("a cluster")?;
-    // As kubectl finds plugins: by their name, on PATH.
+    // kubectl finds plugins on the PATH by their names.
     let path = world.dir.join("path");
     fs::create_dir_all(&path)?;
     symlink(paths::switchyard()?, path.join("kubectl-switchyard"))?;

@@ -1,4 +1,4 @@
-//! What the edge makes of clients, whatever the routes say: Envoy's "Configuring Envoy as an edge proxy".
+//! Hardening of the edge that applies to all routes, after Envoy's "Configuring Envoy as an edge proxy".
 
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeMap, time::Duration};
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::fixture::{HOSTS, on_both};
 
-/// Longer than anything that is waited for here.
+/// A time limit longer than any timeout in these tests.
 const SOON: Duration = Duration::from_secs(20);
 
 struct Edge {
@@ -29,7 +29,7 @@ struct Edge {
 }
 
 impl Edge {
-    /// One backend for everything, plainly and below a switch.
+    /// Starts with one backend for everything, on a plain route and below a switch.
     async fn start(more: impl FnOnce(Builder) -> Builder) -> Result<Self> {
         let backend = Echo::start("backend").await?;
         let routes = serde_json::json!([{"match": "/", "services": [{"name": "backend", "port": 80}]}]);
@@ -46,7 +46,7 @@ impl Edge {
         })
     }
 
-    /// What is answered to a request, byte for byte.
+    /// Sends a request as bytes, and returns the answer.
     async fn ask(&self, request: &str) -> Result<String> {
         raw::text(self.world.http(), request).await
     }
@@ -56,7 +56,7 @@ fn request(host: &str, target: &str, lines: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n")
 }
 
-/// What the backend saw of a request.
+/// The backend's view of a request.
 fn seen(answer: &str) -> Result<serde_json::Value> {
     let body = answer.split_once("\r\n\r\n").context("no body")?.1;
     let (start, end) = (body.find('{'), body.rfind('}'));
@@ -83,7 +83,7 @@ async fn a_path_is_made_plain_before_it_is_matched() -> Result<()> {
             let answer = edge.ask(&request(host, target, "")).await?;
             ensure!(seen(&answer)?["path"] == arrives_as, "{host}{target}: {answer}");
         }
-        // Browsers are told, and ask again; what they then ask for is matched as it is written.
+        // These answers are redirects; the path of the redirected request is matched literally.
         for (target, location) in [("/a%2fb", "/a/b"), ("/a%5Cb?x", "/a/b?x"), ("/a%2F..%2fb", "/b")] {
             let answer = edge.ask(&request(host, target, "")).await?;
             let (status, told) = ("HTTP/1.1 307", format!("\r\nlocation: {location}\r\n"));
@@ -106,10 +106,10 @@ async fn a_header_that_upstreams_could_take_for_another_is_refused() -> Result<(
     for host in HOSTS {
         let answer = edge.ask(&request(host, "/", "X_Forwarded_For: ::1\r\n")).await?;
         ensure!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-        // The name of a host is one with a dot at its end, too.
+        // A host name with a trailing dot is valid.
         let answer = edge.ask(&request(&format!("{host}."), "/", "")).await?;
         ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        // As load balancers ask.
+        // Some load balancers send requests like this one.
         let answer = edge
             .ask(&format!("GET / HTTP/1.0\r\nHost: {host}\r\n\r\n"))
             .await?;
@@ -132,7 +132,7 @@ async fn who_a_client_is_it_says_itself_only_where_that_is_trusted() -> Result<(
             let seen = seen(&edge.ask(&request(host, "/", lines)).await?)?;
             let headers: BTreeMap<String, String> = serde_json::from_value(seen["headers"].clone())?;
             let header = |name: &str| headers.get(name).map(String::as_str);
-            // What it says goes on to the upstream, and after it who it is.
+            // The client's value is passed on to the upstream, followed by the client's address.
             let added = header("x-forwarded-for").and_then(|all| all.strip_prefix("10.1.2.3, 192.0.2.7,"));
             ensure!(added.is_some_and(|added| !added.contains(',')), "{headers:?}");
             for (name, want) in [
@@ -150,7 +150,7 @@ async fn who_a_client_is_it_says_itself_only_where_that_is_trusted() -> Result<(
     Ok(())
 }
 
-/// By number, as RFC 9113 has them.
+/// Setting identifiers as in RFC 9113.
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
@@ -158,7 +158,7 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 async fn a_client_of_http2_gets_bounded_streams_and_windows() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
     let mut stream = TcpStream::connect(edge.world.http()).await?;
-    // The preface, and no settings.
+    // The preface, and an empty SETTINGS frame.
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await?;
@@ -203,7 +203,7 @@ async fn more_connections_than_the_proxy_takes_are_closed_and_the_rest_served() 
     .await?;
     let mut open = Vec::new();
     for _ in 0..MOST {
-        // Those of before have to be gone.
+        // Earlier connections have to be closed first.
         let connection = until("there is room", async || {
             let mut connection = Connection::open(edge.world.http()).await?;
             connection.send(get("plain.bar.com", "/")).await?;
@@ -218,13 +218,13 @@ async fn more_connections_than_the_proxy_takes_are_closed_and_the_rest_served() 
     for connection in &mut open {
         ensure!(connection.send(get("plain.bar.com", "/")).await?.status == 200);
     }
-    // What asks whether it is well is not counted.
+    // Connections to the admin interface do not count.
     let envoy = edge.world.envoys.first().context("an Envoy")?;
     ensure!(envoy.admin("/ready").await?.contains("LIVE"));
     Ok(())
 }
 
-/// One with less memory than any Envoy has.
+/// A heap limit below the memory of any Envoy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_whose_memory_is_short_takes_no_more_requests() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
@@ -258,7 +258,7 @@ async fn a_proxy_whose_memory_is_short_takes_no_more_requests() -> Result<()> {
         Ok(())
     })
     .await?;
-    // What asks how it is doing is answered.
+    // The status listener still answers.
     let ready = raw::text(status, &request("status", "/ready", "")).await?;
     ensure!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     Ok(())

@@ -1,6 +1,6 @@
-//! What is explained of a request is what Envoy does with it: random manifests and random requests, to both.
+//! Explanations match Envoy's behavior: random manifests and random requests, to both.
 //!
-//! The same of the same seed, which is fixed. `EXPLAIN_SEED=7 EXPLAIN_WORLDS=100` tries others, and more.
+//! The seed is fixed, so each run is the same. `EXPLAIN_SEED=7 EXPLAIN_WORLDS=100` tries others, and more.
 
 mod dice;
 mod holds;
@@ -48,7 +48,7 @@ scenarios![it_is_explained_where_the_objects_are,];
 const SEED: u64 = 20_261_127;
 const WORLDS: u64 = 45;
 const REQUESTS: usize = 40;
-/// After it has acknowledged an update, a worker has it within this.
+/// The time in which a worker applies an update after acknowledging it.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// An installation whose manifests change.
@@ -61,31 +61,31 @@ struct Place {
     backends: Vec<Echo>,
 }
 
-/// A request, what was seen of it, and what is said of it.
+/// A request with its observed outcome and its explanations.
 #[derive(Debug)]
 struct Case {
     id: String,
     asked: Asked,
     seen: Seen,
-    /// How often upstreams were asked.
+    /// The number of requests to upstreams.
     attempts: usize,
     explanations: Vec<Explanation>,
 }
 
-/// What a case held as.
+/// The result of a case whose explanation was right.
 #[derive(Debug)]
 struct Held {
     id: String,
     copies: Copies,
-    /// What it is a case of.
+    /// The kinds of behavior that the case covers.
     kinds: Vec<String>,
 }
 
-/// Of all cases.
+/// The totals over all cases.
 #[derive(Debug, Default)]
 struct Tally {
     counts: BTreeMap<String, usize>,
-    /// By request.
+    /// The mirrored requests by request ID.
     copies: Vec<(String, Copies)>,
 }
 
@@ -135,7 +135,8 @@ impl Place {
         })
     }
 
-    /// Has control serve other manifests, and waits until Envoy has them: then it has a branch that goes by their number.
+    /// Replaces the manifests, and waits until Envoy has them: they include a branch with the number of the world,
+    /// which is then live.
     async fn become_world(&self, number: u64, manifests: &str) -> Result<()> {
         let spec = |spec: Value| serde_json::json!({ "spec": spec });
         let marker = |name: &str, content: Value| {
@@ -166,7 +167,7 @@ impl Place {
         Ok(body)
     }
 
-    /// What control says of a request: of each way that it can go by chance.
+    /// Control's explanations of a request, one for each combination of canaries that it may be sampled for.
     async fn explain(&self, id: &str, asked: &Asked) -> Result<Vec<Explanation>> {
         let Asked {
             https,
@@ -216,12 +217,12 @@ impl Place {
         })
     }
 
-    /// How often upstreams have been asked.
+    /// The number of requests to upstreams so far.
     fn asked(&self) -> usize {
         self.backends.iter().map(Echo::requests).sum()
     }
 
-    /// Whether a case holds, when it is logged, and all copies of it have come that are to.
+    /// Checks a case, once its access log line and all its mirrored requests have arrived.
     async fn check(&self, case: &Case) -> Result<Held> {
         let logged = if case.is_logged() {
             let line = until("it is logged", async || {
@@ -258,7 +259,7 @@ impl Place {
         })
     }
 
-    /// The same, once more where it was asked too soon.
+    /// Checks a case, and repeats its request if a worker may not have had the update yet.
     async fn check_in_time(&self, case: Case) -> Result<Held> {
         let first = self.check(&case).await;
         if first.is_ok() {
@@ -277,15 +278,15 @@ impl Place {
 // === impl Case ===
 
 impl Case {
-    /// Whether it is found in the log by its id. What is no request to Envoy has none; nor is one in a connection whose bytes
-    /// are another's.
+    /// Returns true if the access log has the request's ID. It is missing if Envoy considers the request invalid, or if
+    /// the connection's bytes are tunneled.
     fn is_logged(&self) -> bool {
         let is_proxied = matches!(self.explanations[0].outcome, Outcome::Proxy { .. });
         let is_request = !self.asked.headers.iter().any(|(name, _)| name.contains('_'));
         matches!(self.seen, Seen::Answer(_)) && is_request && !is_proxied
     }
 
-    /// What it holds as.
+    /// The first explanation that matches the observations.
     fn holds(&self, sight: &Sight<'_>) -> Result<&Explanation> {
         let mut unlike = Vec::new();
         for explanation in &self.explanations {
@@ -306,7 +307,7 @@ impl Case {
         matches!(&self.seen, Seen::Answer(answer) if answer.status == 101)
     }
 
-    /// What it is a case of, to be counted.
+    /// The kinds of behavior that the case covers, for counting.
     fn kinds(&self, explanation: &Explanation) -> Vec<String> {
         let of_outcome = match &explanation.outcome {
             Outcome::Forward { .. } if self.is_upgraded() => "upgraded".to_owned(),
@@ -339,7 +340,7 @@ impl Tally {
     }
 }
 
-/// Canaries that the request could as well get, at switches that it comes through.
+/// Canaries that the request might have been sampled for, at the switches on its way.
 fn drawn(explanation: &Explanation) -> Vec<String> {
     let is_drawn = |chosen: &&Chosen| chosen.percent.is_some_and(|percent| percent < 100);
     let chosen = explanation.chain.iter().filter_map(|link| link.chosen.as_ref());
@@ -349,7 +350,7 @@ fn drawn(explanation: &Explanation) -> Vec<String> {
     active.flat_map(|chosen| chosen.others.clone()).collect()
 }
 
-/// For a query.
+/// Escapes a text for a query string.
 fn escape(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
@@ -362,11 +363,11 @@ fn escape(text: &str) -> String {
 async fn what_is_explained_is_what_envoy_does() -> Result<()> {
     let seed = number("EXPLAIN_SEED", SEED)?;
     let worlds = number("EXPLAIN_WORLDS", WORLDS)?;
-    // Every other seed has a proxy in front.
+    // Odd seeds have a trusted proxy in front.
     let place = Place::start(seed % 2).await?;
     let mut tally = Tally::default();
     for number in 0..worlds {
-        // Each world of its own: one that fails can be had alone.
+        // Each world has its own seed, so that a failing one can be repeated alone.
         let dice = &mut Dice::new(seed.wrapping_add(number << 32));
         let manifests = manifests::world(dice);
         place.become_world(number, &manifests).await?;
@@ -390,7 +391,7 @@ async fn what_is_explained_is_what_envoy_does() -> Result<()> {
     is_varied(&counts, worlds)
 }
 
-/// Whether there was something of everything.
+/// Checks that every kind of behavior occurred.
 fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
     if worlds < WORLDS {
         return Ok(());
@@ -427,7 +428,7 @@ fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
     Ok(())
 }
 
-/// The command reads them itself; a running control has them already.
+/// The command evaluates the objects itself; with `--control`, a running control does.
 async fn it_is_explained_where_the_objects_are(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let url = format!("{HOST}/x");
@@ -439,7 +440,7 @@ async fn it_is_explained_where_the_objects_are(source: Source) -> Result<()> {
     let want = [
         format!("\n  /  {field}\n"),
         "\n    * default/blue active".to_owned(),
-        "\n-> default/blue/80, asked for /x\n".to_owned(),
+        "\n-> default/blue/80, path /x\n".to_owned(),
     ];
     for want in want {
         ensure!(told.contains(&want), "no {want:?}: {told}");

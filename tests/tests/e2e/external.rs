@@ -1,5 +1,5 @@
-//! Services that are asked whether a request may pass (`auth.external`), as control makes them known: what they are told, and
-//! what becomes of what they say.
+//! External authorization services (`auth.external`) as configured by control: the requests they get, and the effect of
+//! their answers.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const WAYS: [&str; 2] = ["plain", "tls"];
 /// `open sesame`.
 const KEY: &str = "open%20sesame";
 
-/// What a client sends.
+/// The headers of a client.
 const CLIENT: &[(&str, &str)] = &[
     ("authorization", "yes staff"),
     ("cookie", "a=1; b=2"),
@@ -32,7 +32,7 @@ const CLIENT: &[(&str, &str)] = &[
     ("x-original-url", "https://forged.example/"),
 ];
 
-/// Services that are asked, in plain text and over TLS, and what is asked for.
+/// The upstream, and authorization services in plain text and over TLS.
 struct Scene {
     world: World,
     web: Echo,
@@ -98,7 +98,7 @@ impl Scene {
         told
     }
 
-    /// What the one service was told that is asked of a request that passes.
+    /// The request to the authorization service for a request that it lets pass.
     async fn told(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> Result<Told> {
         let answer = self.ask(host, path, headers).await?;
         ensure!(answer.status == 200, "{host}{path}: {answer:?}");
@@ -121,7 +121,7 @@ fn external(protocol: &str, service: &str, more: &Value) -> Value {
     json!({"external": external})
 }
 
-/// A host for each protocol and way, and for each of what else can be said.
+/// A host for each protocol and transport, and for each further option.
 fn hosts() -> String {
     let leaf = json!({"match": "/", "services": [{"name": "web", "port": 80}]});
     let host = |name: &str, auth: Value, route: &Value| {
@@ -165,7 +165,7 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(owned).collect()
 }
 
-/// What a service is told over HTTP is what nginx's and Traefik's tell, whichever way it is reached.
+/// An HTTP service gets the headers that nginx and Traefik send, on either transport.
 async fn over_http(scene: &Scene) -> Result<()> {
     for way in WAYS {
         let host = format!("http-{way}.bar.com");
@@ -173,7 +173,7 @@ async fn over_http(scene: &Scene) -> Result<()> {
         let client = told.headers.get("x-real-ip").cloned().unwrap_or_default();
         ensure!(client.parse::<std::net::IpAddr>().is_ok(), "{told:?}");
         let url = format!("http://{host}/a/b?c=d&e");
-        // What Envoy says itself of any request that it sends.
+        // Envoy adds these to any request.
         told.headers.retain(|name, _| {
             !name.starts_with("x-envoy-") && name != "x-request-id" && name != "transfer-encoding"
         });
@@ -199,7 +199,7 @@ async fn over_http(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// What Envoy's own ext_authz would say of it, but for headers that it is not to be told.
+/// A gRPC service gets the same as from Envoy's ext_authz, except for headers that are not listed.
 async fn over_grpc(scene: &Scene) -> Result<()> {
     for way in WAYS {
         let host = format!("grpc-{way}.bar.com");
@@ -247,7 +247,7 @@ async fn over_grpc(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// The headers of the client's that a service was told.
+/// The client's headers in a request to a service.
 fn of_client(told: &Told) -> BTreeMap<String, String> {
     let attributes = told.check.as_ref().and_then(|check| check.attributes.as_ref());
     let http = attributes.and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
@@ -257,7 +257,7 @@ fn of_client(told: &Told) -> BTreeMap<String, String> {
     }
 }
 
-/// All that a service was told, as one text.
+/// A request to a service as one text.
 fn text(told: &Told) -> String {
     format!("{told:?}")
 }
@@ -277,7 +277,7 @@ async fn of_the_client_only_what_is_named(scene: &Scene) -> Result<()> {
             "x-api-key",
         ]
         .map(of);
-        // No check takes this key: it is a header as any other.
+        // No check uses this key, so it is an ordinary header.
         let want = [
             Some("yes staff"),
             Some("the client's"),
@@ -291,7 +291,7 @@ async fn of_the_client_only_what_is_named(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// Of a check beside it, or above it.
+/// The service gets no key of an API key check on the same level or above.
 async fn no_key_of_an_api_key_check(scene: &Scene) -> Result<()> {
     for protocol in PROTOCOLS {
         for level in ["keyed", "above"] {
@@ -310,7 +310,7 @@ async fn no_key_of_an_api_key_check(scene: &Scene) -> Result<()> {
                 ensure!(!text.contains("sesame"), "{host}{path}: {text}");
                 ensure!(text.contains("/x?a=b&c"), "{host}{path}: {text}");
             }
-            // Wrong ones are nobody's business either.
+            // It gets no wrong keys either.
             let headers = [("authorization", "yes staff")];
             let answer = scene.ask(&host, "/x?key=wrong%20sesame", &headers).await?;
             ensure!(answer.status == 401, "{answer:?}");
@@ -344,7 +344,7 @@ async fn what_it_says_goes_to_the_upstream_and_to_the_client(scene: &Scene) -> R
     Ok(())
 }
 
-/// `onFailure: allow` is for a service that cannot answer. What answers, and is no yes, is none.
+/// `onFailure: allow` applies if the service does not answer. An invalid answer is a rejection.
 async fn what_is_no_answer_and_what_is_no_yes(scene: &Scene) -> Result<()> {
     for protocol in PROTOCOLS {
         for (host, broken, garbled) in [("plain", 503, 503), ("tls", 503, 503), ("allow", 200, 503)] {

@@ -1,4 +1,4 @@
-//! Parts that fail, stand still, refuse, or are missing.
+//! Parts that fail, hang, reject updates, or are missing.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -25,10 +25,10 @@ scenarios![
     a_proxy_that_refuses_is_named_with_its_reason,
 ];
 
-/// For so long a proxy stands still after the other one has a switch.
+/// The time for which one proxy hangs after the other has applied a switch.
 const LATE: Duration = Duration::from_millis(500);
 
-/// A host that has nothing to do with the switch.
+/// A host that does not depend on the switch.
 const OTHER: &str = "apiVersion: contour.heptio.com/v1beta1
 kind: IngressRoute
 metadata: {namespace: default, name: other}
@@ -50,7 +50,7 @@ async fn control_restarts_under_load_and_no_request_fails(source: Source) -> Res
     load.stop().await.all_succeeded()
 }
 
-/// Right after a restart, `switch` may find no control to ask, or no proxy connected to it yet.
+/// Retries `switch`, because right after a restart control may not answer yet or have no proxies.
 async fn until_switched(world: &World, branch: &str) -> Result<()> {
     until("the switch is live", async || {
         world.switch(&[ROOT, branch]).await?;
@@ -104,7 +104,8 @@ async fn a_proxy_that_stands_still_is_named_and_holds_up_no_other(source: Source
 async fn each_proxy_tells_how_long_a_switch_took_to_it(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| Ok(builder.envoys(2))).await?;
     let mut branches = ["green", "blue"].into_iter().cycle();
-    // Only who asks before the switch is told times, and the way of a question is not known: again, if it was slower.
+    // Times are only reported to a request that control gets before the switch. This one may be late, so it is
+    // repeated.
     until("both tell how long it took", async || {
         let branch = branches.next().context("endless")?;
         let (told, went_on) = tokio::join!(live(world, branch), switch_with_a_laggard(world, branch));
@@ -124,14 +125,14 @@ async fn each_proxy_tells_how_long_a_switch_took_to_it(source: Source) -> Result
     .await
 }
 
-/// What control says when the branch is live, or after a while.
+/// Control's report once the branch is live, or after a timeout.
 async fn live(world: &World, branch: &str) -> Result<Value> {
     let question = format!("/live?root={ROOT}&match=/&branch=default/{branch}&timeout=15000");
     let answer = once(world.control.options.admin, get("admin", &question)).await?;
     serde_json::from_slice(&answer.body).with_context(|| format!("{answer:?}"))
 }
 
-/// The first Envoy takes the switch only some time after the other.
+/// Switches while the first Envoy is suspended, so that it applies the switch later than the other.
 async fn switch_with_a_laggard(world: &World, branch: &str) -> Result<()> {
     sleep(Duration::from_millis(200)).await;
     let laggard = &world.envoys.first().context("an Envoy")?.process;
@@ -148,7 +149,7 @@ async fn switch_with_a_laggard(world: &World, branch: &str) -> Result<()> {
     laggard.signal(Signal::CONT)
 }
 
-/// The kernel spreads connections over both Envoys: tries until one falls to the Envoy that runs.
+/// Retries until a connection is accepted by the Envoy that runs. The kernel spreads them over both Envoys.
 async fn connection_that_answers(world: &World) -> Result<Connection> {
     until("one Envoy answers", async || {
         let mut connection = Connection::open(world.http()).await?;
@@ -204,7 +205,7 @@ async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result
         Ok(branch)
     })
     .await?;
-    // Nor is it live when other things have changed since.
+    // Unrelated changes do not make the branch live either.
     world.write("other.yaml", OTHER)?;
     world.served_by("other.bar.com", "/", "green").await?;
     refused(branch).await?;
@@ -222,7 +223,7 @@ async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result
             "yaml",
         ])?;
         ensure!(
-            events.contains("envoy-0 refused") && events.contains("Unable to create Wasm"),
+            events.contains("envoy-0 rejected") && events.contains("Unable to create Wasm"),
             "{events}"
         );
         Ok(())

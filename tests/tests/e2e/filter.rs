@@ -1,9 +1,10 @@
-//! What the filter enforces, on real Envoy, without control.
+//! The policies that the filter enforces, on real Envoy without control.
 
 mod answers;
 mod auth;
 mod changes;
 mod limits;
+mod logins;
 mod places;
 mod reconfigured;
 
@@ -17,25 +18,25 @@ use switchyard_tests::{
     wait::until,
 };
 
-/// Below a switch, and on a plain route.
+/// The paths of a switch and of a plain route.
 const PATHS: [&str; 2] = ["/switched", "/plain"];
-/// Of a policy's log line and counters.
+/// The name of the policy in its log line and counters.
 const SOURCE: &str = "default/root virtualhost";
 
-/// An Envoy, and the backend `blue` that it serves.
+/// An Envoy and its backend `blue`.
 struct Proxy {
     envoy: Static,
     blue: Echo,
 }
 
-/// A configuration with one policy, which is the root's on both ways to `blue`.
+/// A configuration with one policy, the root's, on both routes to `blue`.
 fn filter(policy: &Value) -> Value {
     let mut policy = policy.clone();
     policy["source"] = SOURCE.into();
     levels(&[policy])
 }
 
-/// The same, with a policy for each level, the outermost first.
+/// The same with a policy for each level, outermost first.
 fn levels(policies: &[Value]) -> Value {
     let keys: Vec<_> = (0..policies.len()).map(|at| at.to_string()).collect();
     json!({
@@ -58,7 +59,7 @@ impl Proxy {
         Self::start_beside(filter, &[]).await
     }
 
-    /// With further clusters, each of which something listens at.
+    /// Starts with additional clusters, whose addresses accept connections.
     async fn start_beside(filter: &Value, clusters: &[Cluster<'_>]) -> Result<Self> {
         let blue = Echo::start_on_loopback("blue").await?;
         let all = [&[Cluster::new("blue", blue.address)], clusters].concat();

@@ -1,4 +1,4 @@
-//! The installation that most scenarios begin with.
+//! The installation that most scenarios start with.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use switchyard_tests::{
 pub(crate) const HOST: &str = "blue-green.bar.com";
 pub(crate) const ROOT: &str = "default/blue-green-root";
 
-/// A root, `blue-green-root`, that delegates all of [`HOST`] to `blue`, while `green` stands by.
+/// A root, `blue-green-root`, that delegates all of [`HOST`] to `blue`, with `green` as the standby.
 pub(crate) struct BlueGreen {
     pub(crate) world: World,
     pub(crate) blue: Echo,
@@ -24,7 +24,7 @@ impl BlueGreen {
         Self::start_with(source, Ok).await
     }
 
-    /// The same, with more asked for; the first requests are answered already.
+    /// Starts with additional options, and waits until requests are served.
     pub(crate) async fn start_with(
         source: Source,
         more: impl FnOnce(Builder) -> Result<Builder>,
@@ -44,17 +44,17 @@ impl BlueGreen {
     }
 }
 
-/// An IngressRoute and a Service, both of the backend's name.
+/// An IngressRoute and a Service with the backend's name.
 pub(crate) fn branch(name: &str, backend: &Echo) -> String {
     leaf("default", name, "/", name) + &service("default", name, &[backend.address])
 }
 
-/// The hosts of [`on_both`]: what is served as plain routes, and what is served below a switch.
+/// The hosts of [`on_both`]: one with plain routes, and one below a switch.
 pub(crate) const HOSTS: [&str; 2] = ["plain.bar.com", "switched.bar.com"];
 pub(crate) const SWITCHED_ROOT: &str = "default/switched";
 pub(crate) const BRANCH: &str = "branch";
 
-/// The same routes twice: on a root, and on the branch of another.
+/// The same routes on a root and on the branch of another root.
 pub(crate) fn on_both(routes: &Value) -> String {
     let [plain, switched] = HOSTS.map(|fqdn| json!({"fqdn": fqdn}));
     let delegating = json!([{"match": "/", "delegate": {"name": BRANCH}}]);
@@ -66,8 +66,8 @@ pub(crate) fn on_both(routes: &Value) -> String {
         + &ingress_route(BRANCH, &json!({"routes": routes}))
 }
 
-/// The filter that lies beside an Envoy's bootstrap is damaged after the bootstrap told its hash; what had read it begins
-/// anew.
+/// Damages the filter next to an Envoy's bootstrap, whose hash the bootstrap contains, and restarts the processes that
+/// had read it.
 pub(crate) async fn damage_filter(world: &mut World) -> Result<()> {
     let damaged = fs::read_dir(world.dir.join("envoy-0"))?
         .filter_map(|entry| Some(entry.ok()?.path()))

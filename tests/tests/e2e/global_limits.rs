@@ -1,4 +1,4 @@
-//! Limits that envoyproxy/ratelimit counts, in a real Redis, for all proxies together.
+//! Limits that envoyproxy/ratelimit counts in a real Redis, for all proxies together.
 
 mod answers;
 mod delegation;
@@ -26,7 +26,8 @@ scenarios![
     two_proxies_share_a_count,
 ];
 
-/// No test lives through the end of a year's count, as of a minute's. All but `everyone` is counted for each host.
+/// The service's configuration. Counts are per year, because a minute could end during a test. All but `everyone` are
+/// per host.
 const CONFIG: &str = "
 domain: shop
 descriptors:
@@ -42,19 +43,19 @@ descriptors:
     descriptors:
     - {key: method, rate_limit: {unit: year, requests_per_unit: 5}}
 ";
-/// Longer than the service takes on any machine: nothing is answered in its place.
+/// A timeout that the service never exceeds, so that no answer is replaced.
 const PATIENT: &str = "20s";
-/// What is left of a year at most, in seconds.
+/// The longest time until a count resets, in seconds.
 const YEAR: u64 = 366 * 24 * 60 * 60;
 
-/// Two hosts that serve `web` and ask the service: one by plain routes, one below a switch.
+/// Two hosts that route to `web` with limits of the service: one with plain routes, one below a switch.
 struct Shop {
     world: World,
     limits: RateLimit,
     web: Echo,
 }
 
-/// Bearers of an issuer, each of one of its tenants.
+/// Bearer tokens of an issuer, with various tenants.
 struct Tokens {
     issuer: Issuer,
     of_c: String,
@@ -62,13 +63,13 @@ struct Tokens {
     of_nobody: String,
 }
 
-/// Requests that have a count of their own.
+/// Requests that share a count.
 struct Case<'a> {
     path: &'a str,
     headers: &'a [(&'a str, &'a str)],
-    /// Where the client is.
+    /// The client's address.
     from: [u8; 4],
-    /// What the service's configuration says, and what is left of it. None: as many pass as come.
+    /// The configured limit, and the number of requests left. None if the requests are unlimited.
     limit: Option<(u32, u32)>,
 }
 
@@ -79,7 +80,7 @@ impl Shop {
         Self::build(Builder::new(source)?, routes, &[]).await
     }
 
-    /// With more in the service's environment.
+    /// Starts with additional environment variables of the service.
     async fn build(
         builder: Builder,
         routes: &Value,
@@ -108,8 +109,8 @@ impl Shop {
     }
 }
 
-/// A GET by a client at that address of loopback, on a connection of its own. It says its host once more: limits do not go
-/// by what a host can be spelt in many ways.
+/// Sends a GET request from this loopback address, on a new connection. It repeats its host in `x-host`, because limits
+/// do not see the authority, which has many spellings.
 async fn get_from(
     from: [u8; 4],
     world: &World,
@@ -125,7 +126,7 @@ async fn get_from(
     client.send(request).await
 }
 
-/// A route to `web` that asks for this.
+/// A route to `web` with these limits.
 fn route(path: &str, limits: &[Value]) -> Value {
     json!({
         "match": path,
@@ -148,7 +149,7 @@ impl Tokens {
         })
     }
 
-    /// Counts by the tenant that the token names.
+    /// A route with a limit by the tenant in the token.
     fn route(&self) -> Result<Value> {
         let tenant = json!({"key": "tenant", "from": {"claim": "tenant"}});
         let set = json!({"keys": [self.issuer.jwk()?]}).to_string();
@@ -157,13 +158,13 @@ impl Tokens {
         Ok(route)
     }
 
-    /// It is the token that counts, whatever the client says beside it.
+    /// Checks that the token's tenant is counted, whatever the header says.
     async fn hold(&self, shop: &Shop, host: &str) -> Result<()> {
         let cases = [
             (&self.of_c, "c", Some((4, 4))),
             (&self.of_d, "c", Some((4, 4))),
             (&self.of_c, "e", Some((4, 0))),
-            // The descriptor is not sent.
+            // The claim is missing, so no descriptor is sent.
             (&self.of_nobody, "c", None),
         ];
         for (token, says, limit) in cases {
@@ -179,14 +180,14 @@ impl Tokens {
     }
 }
 
-/// A limit that the service counts, with one descriptor.
+/// A limit with one descriptor, counted by the service.
 fn global(entries: &Value) -> Value {
     let service = json!({"name": "limits", "port": 80});
     let descriptors = json!([{"entries": entries}]);
     json!({"global": {"service": service, "domain": "shop", "descriptors": descriptors, "timeout": PATIENT}})
 }
 
-/// The same, counted for each host.
+/// The same, counted per host.
 fn by_host(entries: &[Value]) -> Value {
     let host = json!({"key": "host", "from": {"header": "x-host"}});
     global(&[&[host], entries].concat().into())
@@ -195,7 +196,7 @@ fn by_host(entries: &[Value]) -> Value {
 // === impl Case ===
 
 impl Case<'_> {
-    /// All that is left is admitted, and not one more.
+    /// Checks that exactly the remaining requests are admitted.
     async fn holds(&self, shop: &Shop, host: &str) -> Result<()> {
         let (limit, left) = self.limit.unzip();
         for number in 1..=left.unwrap_or(9) + 3 {
@@ -263,10 +264,10 @@ async fn as_many_are_admitted_as_the_service_says_of_each_descriptor(source: Sou
     let cases = [
         case("/tenant", &[("x-tenant", "a")][..], Some((4, 4))),
         case("/tenant", &[("x-tenant", "b")], Some((4, 4))),
-        // The service has a number of its own for that one; here, and where the route says so.
+        // The service has another limit for this value, here and on the route that sets it.
         case("/tenant", &[("x-tenant", "gold")], Some((7, 7))),
         case("/gold", &[("x-tenant", "a")], Some((7, 0))),
-        // Of nobody: the descriptor is not sent.
+        // The header is missing, so no descriptor is sent.
         case("/tenant", &[], None),
         case("/session", &[("cookie", "a=b; session=1")], Some((2, 2))),
         case("/session", &[("cookie", "session=2")], Some((2, 2))),
@@ -290,7 +291,7 @@ async fn as_many_are_admitted_as_the_service_says_of_each_descriptor(source: Sou
     Ok(())
 }
 
-/// Each client comes once: the kernel spreads connections over the proxies.
+/// Each request has a new connection, which the kernel distributes among the proxies.
 async fn two_proxies_share_a_count(source: Source) -> Result<()> {
     let everyone = json!([{"key": "everyone", "value": "yes"}]);
     let routes = json!([route("/", &[global(&everyone)])]);
@@ -312,7 +313,7 @@ async fn two_proxies_share_a_count(source: Source) -> Result<()> {
     Ok(())
 }
 
-/// Of the first proxy.
+/// The first proxy's count of a policy's results.
 async fn counted(shop: &Shop, source: &str, what: &str) -> Result<u64> {
     let envoy = shop.world.envoys.first().context("an Envoy")?;
     envoy.policy_count(source, what).await

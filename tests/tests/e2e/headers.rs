@@ -1,4 +1,4 @@
-//! What a client may say, and what it never steers.
+//! Internal headers in clients' requests: they reach neither the routing nor the upstream.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ scenarios![
     without_the_filters_configuration_requests_are_refused,
 ];
 
-/// A host with nothing but a plain route, to blue.
+/// A host with only a plain route, to blue.
 const PLAIN: &str = "apiVersion: contour.heptio.com/v1beta1
 kind: IngressRoute
 metadata: {namespace: default, name: plain}
@@ -51,7 +51,7 @@ async fn internal_headers_of_a_client_neither_steer_nor_arrive(source: Source) -
     Ok(())
 }
 
-/// Header lines that would steer a request to green, if anything listened to them.
+/// Header lines that would steer a request to green if Envoy or the filter trusted them.
 fn attempts(route: &str, cluster: &str) -> Vec<String> {
     let plain = format!("x-switchyard-route: {route}\r\nx-switchyard-cluster: {cluster}\r\n");
     vec![
@@ -74,7 +74,7 @@ fn unharmed(answer: &str) -> Result<()> {
     Ok(())
 }
 
-/// The name that Envoy has for a service's cluster.
+/// The name of a Service's cluster in Envoy.
 pub(crate) async fn cluster_of(world: &World, service: &str) -> Result<String> {
     let clusters = world
         .envoys
@@ -94,7 +94,7 @@ pub(crate) async fn cluster_of(world: &World, service: &str) -> Result<String> {
         .context("no cluster of that service")
 }
 
-/// Every value that routes match the internal header against.
+/// All values of the internal route header that routes match.
 pub(crate) async fn internal_route_names(world: &World) -> Result<Vec<String>> {
     let dump = world.envoys.first().context("an Envoy")?.config_dump().await?;
     let mut names = vec!["guessed".to_owned()];
@@ -117,7 +117,7 @@ fn collect_names(value: &Value, names: &mut Vec<String>) {
     }
 }
 
-/// The listener and routes that control sent, in an Envoy whose ADS server accepts and never says a word.
+/// Runs control's listener and routes in an Envoy whose ADS server accepts connections and never answers.
 async fn without_the_filters_configuration_requests_are_refused(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let silent = TcpListener::bind("127.0.0.1:0").await?;
@@ -195,7 +195,7 @@ fn silent_cluster(ads: SocketAddr) -> Value {
     })
 }
 
-/// The listener for plain HTTP, out of a configuration dump.
+/// The HTTP listener in a config dump.
 fn active_listener(dump: &Value, contains: &str) -> Option<Value> {
     dump["configs"].as_array()?.iter().find_map(|config| {
         config["dynamic_listeners"]
@@ -209,7 +209,7 @@ fn active_listener(dump: &Value, contains: &str) -> Option<Value> {
     })
 }
 
-/// In a dump, resources tell their type; inside a bootstrap, they may not.
+/// Removes the type of a resource, which a dump contains and a bootstrap must not.
 fn untyped(mut resource: Value) -> Value {
     if let Some(fields) = resource.as_object_mut() {
         fields.remove("@type");
@@ -217,15 +217,12 @@ fn untyped(mut resource: Value) -> Value {
     resource
 }
 
-/// Puts the routes that ADS would bring into the listener, and cuts short the wait for the filter.
+/// Inlines the routes into the listener, in place of ADS, and shortens the timeout for the filter's configuration.
 fn inline_routes(value: &mut Value, dump: &Value) {
     match value {
         Value::Object(fields) => {
-            if let Some(rds) = fields.remove("rds") {
-                fields.insert(
-                    "route_config".to_owned(),
-                    route_config(dump, &rds["route_config_name"]),
-                );
+            if fields.remove("scoped_routes").is_some() {
+                fields.insert("route_config".to_owned(), route_config(dump));
             }
             if let Some(Value::Object(source)) = fields.get_mut("config_source") {
                 source.insert("initial_fetch_timeout".to_owned(), json!("1s"));
@@ -237,13 +234,18 @@ fn inline_routes(value: &mut Value, dump: &Value) {
     }
 }
 
-fn route_config(dump: &Value, name: &Value) -> Value {
+/// The route configuration of the HTTP listener that contains the host.
+fn route_config(dump: &Value) -> Value {
+    let serves = |config: &Value| {
+        let mut hosts = config["virtual_hosts"].as_array().into_iter().flatten();
+        hosts.any(|host| host["name"] == HOST)
+    };
     let configs = dump["configs"].as_array().into_iter().flatten();
     configs
         .filter_map(|config| config["dynamic_route_configs"].as_array())
         .flatten()
         .map(|config| &config["route_config"])
-        .find(|config| &config["name"] == name)
+        .find(|config| serves(config))
         .cloned()
         .map(untyped)
         .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Sets of keys: where they come from, and what becomes of tokens when they change, or cannot be got.
+//! JWK sets: their sources, and the effect on tokens when they change or cannot be fetched.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -35,10 +35,10 @@ scenarios![
 ];
 
 const HOST: &str = "tokens.bar.com";
-/// Requests for each thing to be seen, on connections of their own: so that both workers have some.
+/// The number of requests per check, each on a new connection, so that both workers get some.
 const REQUESTS: usize = 16;
 
-/// Gives its keys if it has any, a while after it was asked. They may be asked for again after a second.
+/// A server for a JWK set with a delay. Its answers may be cached for a second.
 struct Issuer {
     server: Server,
     desk: Arc<Desk>,
@@ -46,7 +46,7 @@ struct Issuer {
 
 #[derive(Default)]
 struct Desk {
-    /// None: it is out of order.
+    /// None makes the server answer 503.
     set: Mutex<Option<String>>,
     asked: AtomicUsize,
 }
@@ -78,7 +78,7 @@ impl Issuer {
         *self.desk.set.lock().unwrap_or_else(PoisonError::into_inner) = set;
     }
 
-    /// Waits until it was asked again, and was answered: the one before is done with then.
+    /// Waits until a fetch that started after this call has been answered.
     async fn is_asked_again(&self) -> Result<()> {
         let before = self.desk.asked.load(Relaxed);
         until("the issuer is asked again", async || {
@@ -111,14 +111,14 @@ impl Desk {
     }
 }
 
-/// Whoever signs tokens, and a token.
+/// A signer's JWK set, and a token.
 struct Signer {
     set: String,
     token: String,
 }
 
 impl Signer {
-    /// All have keys of the same name.
+    /// A new key. All keys have the same name.
     fn new() -> Result<Self> {
         let issuer = tokens::Issuer::new("ES256")?;
         Ok(Self {
@@ -128,7 +128,7 @@ impl Signer {
     }
 }
 
-/// A host that asks for tokens by these keys, or for nothing.
+/// A host that requires tokens by these keys, or no tokens.
 fn root(name: &str, jwks: Option<&Value>) -> String {
     let auth: Vec<_> = jwks.iter().map(|jwks| json!({"jwt": {"jwks": jwks}})).collect();
     ingress_route(
@@ -144,7 +144,7 @@ async fn start(source: Source, web: &Echo, roots: &str) -> Result<World> {
     Builder::new(source)?
         .manifest("web.yaml", &service("default", "web", &[web.address]))?
         .manifest("root.yaml", roots)?
-        // Of the scenarios, not of a cluster: there, issuers are elsewhere.
+        // The issuers of these tests are on loopback, unlike those of a cluster.
         .flag("--jwks-allow-addresses=127.0.0.0/8")
         .flag("--jwks-min-refresh=100ms")
         .start()
@@ -160,7 +160,7 @@ async fn status_with(world: &World, host: &str, token: &str) -> Result<u16> {
     Ok(once(world.http(), request).await?.status)
 }
 
-/// What a token comes to, by each of some requests.
+/// The statuses of several requests with a token.
 async fn statuses(world: &World, host: &str, token: &str) -> Result<BTreeSet<u16>> {
     let mut statuses = BTreeSet::new();
     for _ in 0..REQUESTS {
@@ -169,7 +169,7 @@ async fn statuses(world: &World, host: &str, token: &str) -> Result<BTreeSet<u16
     Ok(statuses)
 }
 
-/// Waits until it comes to that, whichever worker is asked.
+/// Waits until all requests with a token have this status, on both workers.
 async fn comes_to(world: &World, host: &str, token: &str, want: u16) -> Result<()> {
     until(&format!("{host} answers {want}"), async || {
         let statuses = statuses(world, host, token).await?;
@@ -190,14 +190,14 @@ async fn a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back(source: S
     let world = start(source, &web, &by(&issuer.uri())).await?;
     world.status(HOST, "/", 503).await?;
     let told = graph(&world).await?.to_string();
-    let want = format!("no keys from {}: answers 503", issuer.uri());
+    let want = format!("no keys from {}: status 503", issuer.uri());
     ensure!(told.contains(&want), "{told}");
     ensure!(status_with(&world, HOST, &signer.token).await? == 503);
     ensure!(web.requests() == 0, "the upstream was asked");
     issuer.has(Some(signer.set.clone()));
     world.status(HOST, "/", 401).await?;
     comes_to(&world, HOST, &signer.token, 200).await?;
-    // The last good keys stay.
+    // The last valid keys stay in use.
     issuer.has(None);
     world.write("other.yaml", &service("default", "other", &[]))?;
     issuer.is_asked_again().await?;
@@ -235,7 +235,7 @@ async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) 
     until("the status says why", async || {
         let told = graph(&world).await?.to_string();
         ensure!(
-            told.contains("169.254.169.254 is not an address that control fetches from"),
+            told.contains("169.254.169.254 is a loopback, link-local or otherwise restricted address"),
             "{told}"
         );
         Ok(())
@@ -243,7 +243,7 @@ async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) 
     .await
 }
 
-/// Also where a worker has just believed it.
+/// This includes tokens that a worker has cached as valid.
 async fn a_key_that_was_rotated_out_is_not_believed_any_more(source: Source) -> Result<()> {
     const HOSTS: [&str; 3] = ["secret.bar.com", "inline.bar.com", "uri.bar.com"];
     let web = Echo::start("web").await?;

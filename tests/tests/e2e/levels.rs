@@ -1,4 +1,5 @@
-//! What each level has to say of answers, places and paths: the virtualhost, a route that delegates, a route with services.
+//! The effect of each level on responses, concurrency limits and paths: the virtualhost, a delegating route, a route
+//! with services.
 
 use anyhow::{Context, Result, ensure};
 use hyper::{Request, header::HeaderMap};
@@ -12,11 +13,11 @@ use switchyard_tests::{
     world::{Builder, Source, World},
 };
 
-/// It delegates all that it has.
+/// The host that delegates all of its paths.
 const HOST: &str = "levels.bar.com";
-/// It delegates nothing.
+/// The host without delegation.
 const PLAIN: &str = "plain.bar.com";
-/// The same, over TLS.
+/// A host with TLS.
 const SECURE: &str = "secure.bar.com";
 
 fn with(mut object: Value, more: &Value) -> Value {
@@ -55,7 +56,7 @@ async fn start(manifests: &str) -> Result<(World, Echo)> {
     Ok((world, web))
 }
 
-/// A GET that has the upstream say these headers.
+/// Sends a GET request with headers.
 async fn ask(world: &World, host: &str, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
     let request = headers.iter().fold(get(host, path), |request, (name, value)| {
         request.header(*name, *value)
@@ -63,7 +64,7 @@ async fn ask(world: &World, host: &str, path: &str, headers: &[(&str, &str)]) ->
     once(world.http(), request).await
 }
 
-/// Edits by which a level is known.
+/// Response header edits that identify a level.
 fn edits(level: &str) -> Value {
     json!({"headers": {"response": {
         "set": [{"name": "x-set", "value": level}, {"name": format!("x-{level}"), "value": "set"}],
@@ -126,7 +127,7 @@ async fn answers_are_edited_by_each_level_and_the_outermost_has_the_last_word() 
     Ok(())
 }
 
-/// What the levels above say of answers stays, whatever is said below.
+/// Response headers of outer levels' policies cannot be removed by inner levels.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_level_takes_off_answers_what_a_level_above_says() -> Result<()> {
     let removed = [
@@ -174,10 +175,10 @@ async fn no_level_takes_off_answers_what_a_level_above_says() -> Result<()> {
     Ok(())
 }
 
-/// Who may read an answer: the path, the origin of the page, and what the answer says of it.
+/// A CORS case: the path, the origin of the page, and the expected response headers.
 type Readable = (&'static str, &'static str, Option<Told>);
 
-/// The origin that is allowed, whether with credentials, which headers may be read; and whether others hear something else.
+/// The allowed origin, whether credentials are allowed, the exposed headers, and whether the response varies by origin.
 type Told = (&'static str, bool, &'static str, bool);
 
 const READABLE: &[Readable] = &[
@@ -225,7 +226,7 @@ fn is_told(answer: &Answer, told: Option<Told>) -> Result<()> {
     Ok(())
 }
 
-/// An upstream that lets everybody read has no say in it.
+/// CORS headers of the upstream have no effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_may_read_what_the_innermost_level_lets_them() -> Result<()> {
     let host = json!({
@@ -260,7 +261,7 @@ async fn pages_may_read_what_the_innermost_level_lets_them() -> Result<()> {
     Ok(())
 }
 
-/// Of all that is below, whichever route it is on; and of nothing beside.
+/// A limit counts all requests below the route, and no others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delegating_route_has_so_many_places() -> Result<()> {
     let one = json!({"concurrency": {"max": 1}});
@@ -293,17 +294,17 @@ async fn a_delegating_route_has_so_many_places() -> Result<()> {
     world.status(HOST, "/one/b", 200).await.map(drop)
 }
 
-/// One a day, of what begins with that.
+/// A limit of one request per day below a prefix.
 fn one_below(prefix: &str) -> Value {
     json!({"requests": 1, "unit": "day", "match": {"prefix": prefix}})
 }
 
-/// A level matches paths as its IngressRoute sees them: neither as the client nor as the upstream does.
+/// A level matches paths as its IngressRoute sees them, which is neither the client's nor the upstream's view.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prefix_below_a_mount_is_what_the_delegate_calls_it() -> Result<()> {
     let limits = |prefixes: &[&str]| json!({"rateLimits": prefixes.iter().map(|prefix| one_below(prefix)).collect::<Vec<_>>()});
     let leaf = with(limits(&["/v1/login"]), &json!({"prefixRewrite": "/internal"}));
-    // The names of others beside its own: they match nothing.
+    // Prefixes as other levels see them, which match nothing.
     let deep = limits(&[
         "/login",
         "/v1/deep/logout",
@@ -313,7 +314,7 @@ async fn a_prefix_below_a_mount_is_what_the_delegate_calls_it() -> Result<()> {
     let mount = |at: &str, as_what: &str, branch: &str, more: &Value| {
         delegate(at, branch, &with(json!({"prefixRewrite": as_what}), more))
     };
-    // A delegating route calls its own prefix as its own IngressRoute does; so does the host.
+    // A delegating route sees its own prefix as its IngressRoute does, and so does the host.
     let api = mount("/api", "/v1", "api", &limits(&["/api/search"]));
     let host = with(
         json!({"fqdn": HOST}),
@@ -356,7 +357,7 @@ async fn a_prefix_below_a_mount_is_what_the_delegate_calls_it() -> Result<()> {
     Ok(())
 }
 
-/// What the first request and the next are told of a limit of one.
+/// Checks the headers of two requests with a limit of one.
 fn is_limited([first, next]: [(u16, &HeaderMap); 2]) -> Result<()> {
     let value = |headers: &HeaderMap, name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
@@ -376,7 +377,7 @@ fn is_limited([first, next]: [(u16, &HeaderMap); 2]) -> Result<()> {
     Ok(())
 }
 
-/// Two requests over one connection of HTTP/2.
+/// Sends two requests over one HTTP/2 connection.
 async fn twice(mut client: Http2, scheme: &str, host: &str) -> Result<()> {
     let mut ask = async || {
         let request = Request::get(format!("{scheme}://{host}/"));
@@ -391,7 +392,7 @@ async fn twice(mut client: Http2, scheme: &str, host: &str) -> Result<()> {
 async fn limits_are_told_in_every_protocol() -> Result<()> {
     let authority = Authority::new()?;
     let limit = json!({"rateLimits": [{"requests": 1, "unit": "day"}]});
-    // Another count for each.
+    // Each host has its own count.
     let host = |name: &str, fqdn: &str, tls: &Value| {
         let virtualhost = with(json!({"fqdn": fqdn}), tls);
         root(

@@ -1,4 +1,4 @@
-//! Limits that each proxy counts for itself, as IngressRoutes ask for them.
+//! Rate limits of IngressRoutes, counted by each proxy for itself.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -23,9 +23,10 @@ scenarios![
     counts_outlive_switches_edits_and_control,
     requests_under_way_outlive_a_switch_and_keep_their_places,
     each_level_counts_for_itself_and_none_takes_another_away,
+    addresses_of_one_network_count_as_one_client,
 ];
 
-/// In an hour, a few more: no test lasts until there is another one.
+/// A limit per day, whose next refill takes longer than any test.
 fn limit(requests: u32, key: &Value) -> Value {
     json!({"requests": requests, "unit": "day", "key": key})
 }
@@ -56,17 +57,17 @@ fn envoy(world: &World) -> Result<&Envoy> {
     world.envoys.first().context("an Envoy")
 }
 
-/// Of a policy.
+/// A count of a policy's results.
 async fn counted(world: &World, source: &str, what: &str) -> Result<u64> {
     envoy(world)?.policy_count(source, what).await
 }
 
-/// A request, and what it has to meet.
+/// A request with its expected status.
 struct Ask<'a> {
     /// The method and the path.
     line: &'a str,
     headers: &'a [(&'a str, &'a str)],
-    /// The last number of the client's address.
+    /// The last byte of the client's address.
     from: u8,
     status: u16,
 }
@@ -105,7 +106,7 @@ impl Ask<'_> {
     }
 }
 
-/// Of each key, one is admitted.
+/// One request is admitted for each key.
 async fn requests_are_counted_by_what_the_key_says(source: Source) -> Result<()> {
     let one = |key: Value| [limit(1, &key)];
     let routes = json!([
@@ -146,6 +147,70 @@ async fn requests_are_counted_by_what_the_key_says(source: Source) -> Result<()>
         for (path, want) in [("/both/a", 429), ("/both/b", 200)] {
             let answer = once(world.http(), get(host, path).header("x-tenant", "a")).await?;
             ensure!(answer.status == want, "{host}{path}: {answer:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A client is an IPv6 network of 64 bits or an IPv4 address by default.
+async fn addresses_of_one_network_count_as_one_client(source: Source) -> Result<()> {
+    let by = |client: Value| [limit(1, &json!([{"clientIP": client}]))];
+    let held = |path: &str, client: Value| {
+        let concurrency = json!({"max": 1, "key": [{"clientIP": client}]});
+        json!({"match": path, "concurrency": concurrency, "services": [{"name": "web", "port": 80}]})
+    };
+    let routes = json!([
+        route("/default", &by(json!({}))),
+        route(
+            "/wide",
+            &by(json!({"ipv4PrefixLength": 24, "ipv6PrefixLength": 56}))
+        ),
+        route("/narrow", &by(json!({"ipv6PrefixLength": 128}))),
+        held("/held", json!({})),
+    ]);
+    let web = Echo::start("web").await?;
+    let world = Builder::new(source)?
+        .flag("--xff-trusted-hops=1")
+        .manifest("routes.yaml", &on_both(&routes))?
+        .manifest("web.yaml", &service("default", "web", &[web.address]))?
+        .start()
+        .await?;
+    for host in HOSTS {
+        for (path, address, want) in [
+            ("/default", "2001:db8:1:2::1", 200),
+            ("/default", "2001:db8:1:2:ffff:ffff:ffff:ffff", 429),
+            ("/default", "2001:db8:1:3::1", 200),
+            ("/default", "192.0.2.1", 200),
+            ("/default", "192.0.2.2", 200),
+            ("/default", "::ffff:192.0.2.1", 429),
+            ("/wide", "2001:db8:1:200::1", 200),
+            ("/wide", "2001:db8:1:2ff::1", 429),
+            ("/wide", "2001:db8:1:300::1", 200),
+            ("/wide", "192.0.2.1", 200),
+            ("/wide", "192.0.2.255", 429),
+            ("/wide", "192.0.3.1", 200),
+            ("/narrow", "2001:db8:1:2::1", 200),
+            ("/narrow", "2001:db8:1:2::2", 200),
+            ("/narrow", "2001:db8:1:2:0::2", 429),
+        ] {
+            let request = get(host, path).header("x-forwarded-for", address);
+            let answer = once(world.http(), request).await?;
+            ensure!(answer.status == want, "{host}{path} {address}: {answer:?}");
+        }
+        let ask = async |address: &str| {
+            let request = get(host, "/held").header("x-forwarded-for", address);
+            once(world.http(), request.header("echo-delay-ms", "1500")).await
+        };
+        let addresses = [
+            "2001:db8:1:2::1",
+            "2001:db8:1:2::2",
+            "2001:db8:1:3::1",
+            "2001:db8:1:3::2",
+        ];
+        let answers = futures_util::future::try_join_all(addresses.map(ask)).await?;
+        for network in answers.chunks(2) {
+            let served = network.iter().filter(|answer| answer.status == 200).count();
+            ensure!(served == 1, "{host}: {network:?}");
         }
     }
     Ok(())
@@ -196,7 +261,7 @@ async fn what_a_limit_does_not_match_is_not_counted(source: Source) -> Result<()
     Ok(())
 }
 
-/// One that is not tried out counts beside it, and says what is left.
+/// A second limit without `dryRun` counts as well, and sets the headers.
 async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()> {
     let mut tried = limit(2, &json!([]));
     tried["dryRun"] = true.into();
@@ -221,7 +286,7 @@ async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()>
         ];
         ensure!(counts == [4, 1, 5], "{source}: {counts:?}");
     }
-    // One metric, as Prometheus is told.
+    // The result as a Prometheus metric.
     let scrape = envoy(&world)?.admin("/stats/prometheus?filter=policy").await?;
     for sample in [
         r#"switchyard_policy{policy="default/plain_route_/",route="plain.bar.com/",branch="",result="would_limit"} 4"#,
@@ -232,7 +297,7 @@ async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()>
     Ok(())
 }
 
-/// A root that asks for this, at one of two branches.
+/// A root with these policies and one of two branches.
 fn switched(branch: &str, asked: &[(&str, Value)]) -> String {
     let mut virtualhost = json!({"fqdn": HOSTS[1]});
     for (field, value) in asked {
@@ -255,9 +320,9 @@ async fn counts_outlive_switches_edits_and_control(source: Source) -> Result<()>
     world.switch(&["default/root", "other"]).await?;
     let after = statuses(&world, host, "/", 42).await?;
     ensure!(after == [&[200; 40][..], &[429; 2]].concat(), "{after:?}");
-    // Those of an hour come back the soonest: one in more than a minute.
+    // The hourly limit has the fastest refill: a request after more than a minute.
     for (requests, unit) in [(50, "hour"), (50, "day"), (200, "day"), (100, "day")] {
-        // It comes first, so that the other is another one of the list.
+        // The additional limit comes first, so that the other's index in the list changes.
         let mut beside = limit(requests, &json!([{"path": {}}]));
         beside["match"] = json!({"prefix": "/beside"});
         let mut edited = everyone(requests);
@@ -285,7 +350,7 @@ async fn counts_outlive_switches_edits_and_control(source: Source) -> Result<()>
     Ok(())
 }
 
-/// One place: whoever has it keeps it, wherever others go meanwhile.
+/// The request keeps the only place while switches route other requests elsewhere.
 async fn requests_under_way_outlive_a_switch_and_keep_their_places(source: Source) -> Result<()> {
     let host = HOSTS[1];
     let places = json!({"max": 1, "key": [{"header": "x-who"}]});
@@ -317,7 +382,7 @@ async fn requests_under_way_outlive_a_switch_and_keep_their_places(source: Sourc
     .await
 }
 
-/// A root's limit, for whatever is below; and a team's, which comes beside it.
+/// A root's limit applies to everything below, and a team's limit applies in addition.
 async fn each_level_counts_for_itself_and_none_takes_another_away(source: Source) -> Result<()> {
     let host = "shop.bar.com";
     let root = json!({

@@ -1,4 +1,4 @@
-//! What the access log says of a request.
+//! The access log.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn log(dir: &Path) -> String {
     dir.join("access.log").display().to_string()
 }
 
-/// What was logged last of a path, reduced to these fields.
+/// The last log entry for a path, reduced to these fields.
 async fn logged(dir: &Path, path: &str, fields: &Value) -> Result<Value> {
     let entry = until("the log has it", async || {
         let text = fs::read_to_string(log(dir))?;
@@ -86,7 +86,7 @@ fn nested() -> String {
     ingress_route("nested", &root) + &ingress_route("team", &team) + &ingress_route("cart", &cart)
 }
 
-/// A path, the status that it is answered with, and the branch, leaf and route that are logged.
+/// A path, the expected status, and the expected branch, leaf and route in the log.
 type Case = (
     &'static str,
     u16,
@@ -117,7 +117,7 @@ const CASES: [Case; 4] = [
 async fn every_request_is_logged_with_the_route_of_the_host_that_it_came_to(source: Source) -> Result<()> {
     let BlueGreen { world, .. } =
         &installation(source, |builder| builder.manifest("nested.yaml", &nested())).await?;
-    // Envoy writes its log every ten seconds: all requests first.
+    // All requests come first, because Envoy flushes its log every ten seconds.
     for (path, status, ..) in CASES {
         world.status("nested.bar.com", path, status).await?;
     }
@@ -135,7 +135,7 @@ async fn every_request_is_logged_with_the_route_of_the_host_that_it_came_to(sour
     Ok(())
 }
 
-/// A host with TLS: redirects, a plain route and a switch, of which a part is open in plain HTTP, too.
+/// A host with TLS: redirects, a plain route and a switch, of which a part is also served over plain HTTP.
 fn secure(authority: &Authority) -> Result<String> {
     let blue = json!([{"name": "blue", "port": 80}]);
     let root = json!({"virtualhost": {"fqdn": SECURE, "tls": {"secretName": "secure"}}, "routes": [

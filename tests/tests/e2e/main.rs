@@ -1,13 +1,18 @@
-//! End to end: the real binary, the real filter, real Envoys.
+//! End-to-end tests with the real binary, the real filter and real Envoys.
 //!
-//! A scenario is a function of the [`Source`] that objects come from; [`scenarios!`] makes a test of it for each
-//! source. What a run leaves (manifests, bootstraps, logs) stays under `target/<profile>/e2e/<test>`.
+//! A scenario is a function of the [`Source`] of its objects; [`scenarios!`] creates a test of it for each source. The
+//! files of a run (manifests, bootstraps, logs) stay in `target/<profile>/e2e/<test>`.
 
 mod api_server;
 mod attack;
 mod balancing;
 mod book;
+mod branches;
+mod buckets;
 mod certgen;
+mod certificates;
+mod constraints;
+mod containment;
 mod crds;
 mod delegation;
 mod deploy;
@@ -18,6 +23,8 @@ mod failures;
 mod filter;
 mod fixture;
 mod global_limits;
+mod guards;
+mod header_uses;
 mod headers;
 mod jwks;
 mod levels;
@@ -26,6 +33,7 @@ mod local_limits;
 mod logs;
 mod metrics;
 mod mirrors;
+mod names;
 mod policies;
 mod policy_metrics;
 mod protocols;
@@ -43,7 +51,7 @@ mod unresolved;
 mod upstreams;
 mod xds_tls;
 
-/// Makes a test of each scenario, for each source.
+/// Creates a test of each scenario for each source.
 macro_rules! scenarios {
     ($($scenario:ident,)*) => {
         mod directory {
@@ -66,7 +74,7 @@ macro_rules! scenarios {
 }
 use scenarios;
 
-/// Makes a test of each scenario that is about files.
+/// Creates a test of each scenario for the directory source only.
 macro_rules! scenarios_of_files {
     ($($scenario:ident,)*) => {
         mod files {

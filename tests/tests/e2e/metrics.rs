@@ -1,4 +1,4 @@
-//! What control tells of itself: to Prometheus, to the kubelet, and to people.
+//! Control's metrics, probes and log.
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
@@ -33,9 +33,10 @@ const PROPAGATED: &str = "switchyard_xds_propagation_seconds_count";
 const BUILT: &str = "switchyard_graph_build_seconds_count";
 const SENT: &str = "switchyard_xds_resources_sent_total{type=\"TypedExtensionConfig\"}";
 const ACKED: &str = "switchyard_xds_acks_total{type=\"TypedExtensionConfig\"}";
+const REFUSING: &str = "switchyard_xds_proxies_refusing{type=\"TypedExtensionConfig\"}";
 const REFUSED: &str = "switchyard_xds_nacks_total{type=\"TypedExtensionConfig\"}";
 
-/// Waits until a scrape has all of this.
+/// Waits until a scrape has all of these samples.
 async fn says(control: &Control, want: &[(&str, f64)]) -> Result<Scrape> {
     until("the metrics say so", async || {
         let scrape = Scrape::of(control).await?;
@@ -48,7 +49,7 @@ async fn says(control: &Control, want: &[(&str, f64)]) -> Result<Scrape> {
     .await
 }
 
-/// Waits until samples are at least this.
+/// Waits until samples are at least these values.
 async fn reaches(control: &Control, want: &[(&str, f64)]) -> Result<Scrape> {
     until("the metrics have risen", async || {
         let scrape = Scrape::of(control).await?;
@@ -67,7 +68,7 @@ async fn a_switch_is_counted_with_its_way_to_the_proxies(source: Source) -> Resu
         (SWITCHED, 0.0),
         ("switchyard_xds_connections", 1.0),
         ("switchyard_xds_proxies_behind", 0.0),
-        ("switchyard_xds_proxies_refusing", 0.0),
+        (REFUSING, 0.0),
         ("switchyard_hosts", 1.0),
         ("switchyard_switches", 1.0),
         ("switchyard_objects{kind=\"IngressRoute\"}", 3.0),
@@ -96,15 +97,11 @@ async fn a_switch_is_counted_with_its_way_to_the_proxies(source: Source) -> Resu
 async fn a_refusal_is_counted_and_logged(source: Source) -> Result<()> {
     let world = &mut BlueGreen::start(source).await?.world;
     damage_filter(world).await?;
-    reaches(
-        &world.control,
-        &[(REFUSED, 1.0), ("switchyard_xds_proxies_refusing", 1.0)],
-    )
-    .await?;
+    reaches(&world.control, &[(REFUSED, 1.0), (REFUSING, 1.0)]).await?;
     let log = world.control.process.log()?;
     let told = log
         .lines()
-        .find(|line| line.contains("A proxy refuses a resource"));
+        .find(|line| line.contains("Proxy rejected a resource"));
     let told = told.context("nothing is logged")?;
     ensure!(
         told.contains("envoy-0") && told.contains("Unable to create Wasm"),
@@ -144,14 +141,14 @@ async fn the_log_level_is_changed_at_run_time_and_a_bad_one_is_refused(source: S
     world.switch(&[ROOT, "blue"]).await?;
     until("the log says more", async || {
         let log = world.control.process.log()?;
-        ensure!(log.contains("The log level changes"), "{log}");
+        ensure!(log.contains("Changing the log level"), "{log}");
         ensure!(log.contains("Committed"), "{log}");
         Ok(())
     })
     .await
 }
 
-/// Lines of the log with this message, and their fields.
+/// The lines of a JSON log whose message starts with this text.
 fn lines(log: &str, message: &str) -> Result<Vec<Value>> {
     let all = log.lines().map(serde_json::from_str::<Value>);
     let all = all
@@ -165,7 +162,7 @@ fn lines(log: &str, message: &str) -> Result<Vec<Value>> {
     Ok(all.into_iter().filter(says).collect())
 }
 
-/// The one line of control's log with this message, once it is there.
+/// The only line of control's log with this message, once it is there.
 async fn a_line(world: &World, message: &str) -> Result<Value> {
     until(message, async || {
         let lines = lines(&world.control.process.log()?, message)?;
@@ -190,7 +187,7 @@ async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Resu
         world.status("broken.bar.com", "/", status).await?;
     }
     world.switch(&[ROOT, "green"]).await?;
-    // Control looks every few seconds which proxies there are.
+    // Control notices new proxies every few seconds.
     a_line(world, "A proxy connected").await?;
     world
         .envoys
@@ -206,7 +203,7 @@ async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Resu
             "INFO",
             json!({"xds": world.control.options.xds.to_string()}),
         ),
-        ("Everything is read", "INFO", json!({"hosts": 1, "switches": 1})),
+        ("All objects are read", "INFO", json!({"hosts": 1, "switches": 1})),
         ("A proxy connected", "INFO", json!({"node": "envoy-0"})),
         (
             "Switched",
@@ -218,11 +215,7 @@ async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Resu
             "WARN",
             json!({"ingressroute": "default/broken", "orphaned": false}),
         ),
-        (
-            "Invalid no more",
-            "INFO",
-            json!({"ingressroute": "default/broken"}),
-        ),
+        ("Valid again", "INFO", json!({"ingressroute": "default/broken"})),
         ("A proxy disconnected", "WARN", json!({"node": "envoy-0"})),
     ] {
         let line = a_line(world, message).await?;
@@ -258,7 +251,7 @@ async fn the_graph_is_shown_as_tree_shows_it_and_as_a_drawing(source: Source) ->
     Ok(())
 }
 
-/// What is answered where the kubelet asks.
+/// The status of a probe.
 async fn probe(control: &Control, path: &str) -> Result<u16> {
     Ok(once(control.options.metrics, get("kubelet", path)).await?.status)
 }

@@ -1,4 +1,4 @@
-//! Copies of requests: who gets them, what is in them, and that nobody waits for them.
+//! Mirrored requests: their destinations and contents, and that no request waits for them.
 
 mod few;
 mod share;
@@ -39,10 +39,10 @@ scenarios![
 ];
 
 const HOSTS: [&str; 2] = ["plain.bar.com", "switched.bar.com"];
-/// What there is room for.
+/// The maximum size of a mirrored body.
 const MAX_BODY: usize = 1 << 20;
 
-/// A backend that notes the heads of requests, in lower case, and the sizes of their bodies.
+/// A backend that records the heads of requests, in lower case, and the sizes of their bodies.
 struct Recorder {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<(String, usize)>>>,
@@ -57,7 +57,7 @@ impl Recorder {
         let of_all = Arc::clone(&seen);
         let server = Server::start(any_port(), move |stream| {
             let noted = Arc::clone(&of_all);
-            // A client that goes away ends its connection.
+            // A client that disconnects ends its connection.
             async move { record(stream, &noted).await.unwrap_or_default() }
         });
         let server = server.await?;
@@ -72,7 +72,7 @@ impl Recorder {
         self.seen.lock().map(|seen| seen.clone()).unwrap_or_default()
     }
 
-    /// The head of the request for that path.
+    /// Waits for the request with this path, and returns its head.
     async fn head(&self, path: &str) -> Result<String> {
         until(&format!("there is a copy of {path}"), async || {
             let heads = self.heads();
@@ -112,7 +112,7 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-/// Takes connections, and reads nothing.
+/// A server that accepts connections and reads nothing.
 struct Stuck {
     address: SocketAddr,
     accepting: JoinHandle<()>,
@@ -123,7 +123,7 @@ struct Stuck {
 impl Stuck {
     fn start() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // What the kernel takes in by itself.
+        // Limits the amount of data that the kernel buffers.
         socket.set_recv_buffer_size(4096)?;
         socket.bind(any_port())?;
         let listener = socket.listen(64)?;
@@ -144,7 +144,8 @@ impl Drop for Stuck {
     }
 }
 
-/// Two hosts that serve `web`, one by a plain route and one below a switch, and copy each request to these.
+/// Two hosts that route to `web`, one with a plain route and one below a switch, and mirror each request to these
+/// servers.
 async fn world(source: Source, web: &Echo, mirrors: &[(&str, SocketAddr)]) -> Result<World> {
     let mirrors: Vec<_> = mirrors
         .iter()
@@ -153,7 +154,7 @@ async fn world(source: Source, web: &Echo, mirrors: &[(&str, SocketAddr)]) -> Re
     world_with(Builder::new(source)?, web, &mirrors).await
 }
 
-/// The same, with mirrors of any number of endpoints.
+/// The same with any number of endpoints per mirror.
 async fn world_with(builder: Builder, web: &Echo, mirrors: &[(&str, Vec<SocketAddr>)]) -> Result<World> {
     let mirror: Vec<_> = mirrors
         .iter()
@@ -186,7 +187,7 @@ async fn a_copy_is_what_the_upstream_gets_and_says_that_it_is_one(source: Source
         let seen = once(world.http(), get(host, &path).header("x-mine", "1"))
             .await?
             .seen()?;
-        // That it was copied can be seen, and not to whom.
+        // The upstream sees that the request was mirrored, but not the destination.
         for mirror in ["x-switchyard-mirror-0", "x-switchyard-mirror-1"] {
             let name = seen.headers.get(mirror).context("no mirror")?;
             ensure!(name.starts_with("mirror/") && !name.contains("one"), "{seen:?}");
@@ -263,8 +264,8 @@ async fn post(world: &World, host: &str, path: &str, size: usize) -> Result<Dura
     Ok(started.elapsed())
 }
 
-/// Far more than all buffers on the way hold. Envoy would wait for the mirror until the stream is idle for too long,
-/// which is longer than anybody here waits.
+/// The bodies exceed all buffers on the way. Envoy would wait for the mirror until the idle timeout, which is longer
+/// than this test waits.
 async fn a_mirror_that_hangs_holds_up_nobody(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let stuck = Stuck::start()?;

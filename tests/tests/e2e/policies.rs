@@ -1,4 +1,4 @@
-//! Retries and timeouts, as a route asks for them, or a level above it.
+//! Retries and timeouts of routes and of the levels above them.
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
@@ -24,15 +24,15 @@ scenarios![
     clients_do_not_say_how_long_a_request_may_take,
 ];
 
-/// A request, and what it has to meet.
+/// A request with its expected outcome.
 struct Case {
     path: &'static str,
-    /// So many tries fail.
+    /// The number of tries that fail.
     failures: usize,
-    /// The rest are answered after so long.
+    /// The delay of the other answers.
     delay_ms: u64,
     status: u16,
-    /// How often the upstream is asked.
+    /// The expected number of requests to the upstream.
     tries: usize,
 }
 
@@ -81,7 +81,7 @@ const fn takes(path: &'static str, delay_ms: u64, status: u16, tries: usize) -> 
     }
 }
 
-/// Routes to one backend, each with more said of it.
+/// Routes to one backend, each with additional fields.
 fn routes(policies: &[(&str, Value)]) -> Value {
     let route = |(path, policy): &(&str, Value)| {
         let mut route = json!({"match": path, "services": [{"name": "blue", "port": 80}]});
@@ -93,7 +93,7 @@ fn routes(policies: &[(&str, Value)]) -> Value {
     policies.iter().map(route).collect()
 }
 
-/// Whether all cases hold, on plain routes and below a switch.
+/// Checks all cases, on plain routes and below a switch.
 async fn hold(source: Source, routes: &Value, cases: &[Case]) -> Result<()> {
     hold_for(source, &on_both(routes), cases).await
 }
@@ -140,7 +140,7 @@ async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()>
         ("/default", json!({})),
         ("/short", json!({"timeoutPolicy": {"request": "500ms"}})),
         ("/infinite", json!({"timeoutPolicy": {"request": "infinity"}})),
-        // The request's time is that of all tries.
+        // The request timeout covers all tries.
         (
             "/both",
             json!({"timeoutPolicy": {"request": "1500ms"}, "retryPolicy": {"count": 9, "perTryTimeout": "800ms"}}),
@@ -156,7 +156,7 @@ async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()>
     hold(source, &routes, &cases).await
 }
 
-/// Where a route says nothing, Envoy gives a request 15 s.
+/// Envoy's default of 15 s applies if no level has a timeout.
 async fn a_request_without_a_limit_outlives_the_default_one(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let infinite = |request| json!({"timeoutPolicy": {"request": request}});
@@ -188,7 +188,7 @@ async fn a_request_without_a_limit_outlives_the_default_one(source: Source) -> R
     try_join_all(all.map(ask)).await.map(drop)
 }
 
-/// The same routes on a root and on the branch of another, below levels that say more.
+/// The same routes on a root and on the branch of another root, below levels with these policies.
 fn below(virtualhost: &Value, delegating: &Value, routes: &Value) -> String {
     let host = |fqdn: &str| with(json!({"fqdn": fqdn}), virtualhost);
     let delegate = with(json!({"match": "/", "delegate": {"name": BRANCH}}), delegating);
@@ -238,7 +238,7 @@ async fn a_level_below_says_it_for_those_below_it(source: Source) -> Result<()> 
         .start()
         .await?;
     let cases = [
-        // Longer than Envoy waits where nobody says anything.
+        // Longer than Envoy's default timeout.
         (HOSTS[0], takes("/", 16_000, 200, 1)),
         (HOSTS[0], fails("/", 1, 200, 2)),
         (HOSTS[1], takes("/", 2000, 504, 1)),
@@ -280,7 +280,7 @@ async fn clients_do_not_say_how_long_a_request_may_take(source: Source) -> Resul
         let answer = once(world.http(), request).await?;
         ensure!(answer.status == 200, "{answer:?}");
         let headers = answer.seen()?.headers;
-        // But for what Envoy itself tells: how long it will wait.
+        // Envoy's own header with its timeout is the only one.
         let told = headers.get("x-envoy-expected-rq-timeout-ms").map(String::as_str);
         ensure!(told == Some("4000"), "{headers:?}");
         for (name, _) in names.iter().take(5) {

@@ -1,4 +1,4 @@
-//! What each Envoy counts of policies: by policy, route, branch and result.
+//! Envoy's metrics of policies: by policy, route, branch and result.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -10,14 +10,15 @@ use switchyard_tests::{
 };
 
 const HOST: &str = "bar.com";
-/// Of policy, route and branch, that a worker tells apart; and as many again of policy alone.
+/// The maximum number of series that a worker distinguishes by policy, route and branch, and of additional ones by
+/// policy only.
 const MAX_SERIES: usize = 1_000;
 
 fn to_web(prefix: &str) -> Value {
     json!({"match": prefix, "services": [{"name": "web", "port": 80}]})
 }
 
-/// Never too many.
+/// Adds a limit that is never reached.
 fn limited(mut level: Value) -> Value {
     level["rateLimits"] = json!([{"requests": 1_000_000, "unit": "day"}]);
     level
@@ -38,7 +39,7 @@ async fn start(manifests: &str) -> Result<(World, Echo)> {
     Ok((world, web))
 }
 
-/// What Prometheus is told of policies.
+/// The policy samples in Envoy's Prometheus output.
 pub(crate) async fn scrape(world: &World) -> Result<Vec<String>> {
     let envoy = world.envoys.first().context("an Envoy")?;
     let text = envoy.admin("/stats/prometheus?filter=switchyard.policy").await?;
@@ -82,11 +83,11 @@ async fn what_policies_do_is_counted_by_route_and_branch() -> Result<()> {
     Ok(())
 }
 
-/// Each of many routes is asked for once, the first of them once more at the end. What comes after the bound is counted by policy
-/// alone, and in the end all together.
+/// Many routes get one request each, and the first ones another at the end. Beyond the bound, requests are counted by
+/// policy only, and finally all together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_apart_has_a_bound() -> Result<()> {
-    // More than a worker remembers the counters of, so that it forgets those of the first.
+    // More than the counters that a worker caches, so that those of the first routes are evicted.
     const ROUTES: usize = 8 * MAX_SERIES + 100;
     const TWICE: usize = 10;
     let prefix = |number: usize| format!("/{number}/");

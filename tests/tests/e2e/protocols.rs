@@ -1,4 +1,4 @@
-//! What is more than a short request: websockets, gRPC, large bodies, each with a switch in its midst.
+//! Websockets, gRPC and large bodies, each with a switch in the middle.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -104,7 +104,7 @@ spec:
     )
 }
 
-/// The backend that accepted, and the connection.
+/// Opens a websocket; returns the backend that accepted it as well.
 async fn open_websocket(world: &World) -> Result<(String, WebSocket)> {
     let answer = ask_websocket(world).await?;
     ensure!(answer.status() == 101, "{answer:?}");
@@ -157,7 +157,7 @@ async fn a_grpc_stream_goes_on_through_a_switch(source: Source) -> Result<()> {
     finishes(new_messages, new).await
 }
 
-/// A branch whose backend speaks HTTP/2 with prior knowledge.
+/// A branch whose backend uses HTTP/2 with prior knowledge.
 fn h2c_branch(backend: &Echo) -> String {
     let annotation = [("contour.heptio.com/upstream-protocol.h2c", "80")];
     leaf("default", &backend.name, "/", &backend.name)
@@ -166,7 +166,7 @@ fn h2c_branch(backend: &Echo) -> String {
 
 type Answer = hyper::Response<hyper::body::Incoming>;
 
-/// A call whose messages are what is sent to the channel.
+/// Starts a call; messages are sent through the channel.
 async fn grpc(client: &mut Http2) -> Result<(mpsc::Sender<Bytes>, Answer)> {
     let (sender, receiver) = mpsc::channel(4);
     let request = Request::post(format!("http://{HOST}/echo.Echo/Stream"))
@@ -215,9 +215,9 @@ fn channel_body(receiver: mpsc::Receiver<Bytes>) -> Body {
 }
 
 const CHUNK: usize = 64 * 1024;
-/// 50 MB in all.
+/// The number of chunks for 50 MB in total.
 const CHUNKS: usize = 50_000_000 / CHUNK;
-/// What Envoy may need for it: buffers of its own, never the body.
+/// The memory that Envoy may use for buffers, far less than the body.
 const MEMORY: u64 = 20_000_000;
 
 async fn a_large_body_is_streamed_through_a_switch_in_bounded_memory(source: Source) -> Result<()> {

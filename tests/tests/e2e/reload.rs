@@ -41,7 +41,8 @@ async fn bad_yaml_keeps_the_last_good_state(source: Source) -> Result<()> {
     load.stop().await.all_succeeded()
 }
 
-/// A ConfigMap's volume: files are symlinks into `..data`, which is itself one, swapped by a rename.
+/// The layout of a ConfigMap volume: files are symlinks into `..data`, which is itself a symlink that is swapped by a
+/// rename.
 async fn a_swap_of_the_data_symlink_switches(source: Source) -> Result<()> {
     let (blue, green) = (Echo::start("blue").await?, Echo::start("green").await?);
     let builder = Builder::new(source)?;

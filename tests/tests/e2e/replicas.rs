@@ -1,4 +1,4 @@
-//! Several replicas of control: each serves its proxies, and one tells the API server of them all.
+//! Several replicas of control: each serves its proxies, and one writes the statuses for all.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -18,16 +18,16 @@ use crate::{
     status::says,
 };
 
-/// The root, as an object.
+/// The name of the root object.
 const NAME: &str = "blue-green-root";
 
-/// A further control of the same cluster.
+/// Starts another control for the same cluster.
 fn replica(world: &World) -> Result<Control> {
     let mut options = world.control.options.clone();
     options.xds = loopback()?;
     options.admin = loopback()?;
     options.metrics = loopback()?;
-    // Its Envoy is on the same machine.
+    // This replica's Envoy runs on the same machine.
     options.http = loopback()?;
     options.https = loopback()?;
     options.log = world.dir.join("replica.log");
@@ -57,13 +57,13 @@ async fn a_status_counts_the_proxies_of_every_replica() -> Result<()> {
     let replica = replica(world)?;
     let envoy = Envoy::start(&bootstrap(&world.dir, &replica.options, "elsewhere", 1).await?)?;
     says(world, NAME, &active("blue", "2/2", "Programmed")).await?;
-    // One that does not answer keeps what it has.
+    // An Envoy that does not answer keeps its configuration.
     envoy.process.signal(Signal::STOP)?;
     switch_to(world, "green")?;
     says(world, NAME, &active("green", "1/2", "Pending")).await?;
     envoy.process.signal(Signal::CONT)?;
     says(world, NAME, &active("green", "2/2", "Programmed")).await?;
-    // One of them writes, and the other one does not.
+    // Only the leader writes statuses.
     let of_other = Scrape::of(&replica).await?;
     ensure!(of_other.value("switchyard_leader")? == 0.0, "{of_other:?}");
     for result in ["success", "gone", "failure"] {
@@ -72,7 +72,7 @@ async fn a_status_counts_the_proxies_of_every_replica() -> Result<()> {
     }
     switch_to(world, "blue")?;
     says(world, NAME, &active("blue", "2/2", "Programmed")).await?;
-    // Who leaves takes its proxies along.
+    // A replica that leaves the set takes its proxies with it.
     replica.process.terminate().await?;
     says(world, NAME, &active("blue", "1/1", "Programmed")).await?;
     let cluster = world.cluster.as_ref().context("a cluster")?;
@@ -89,9 +89,11 @@ async fn what_was_active_before_outlives_a_restart_of_control() -> Result<()> {
     let previous = [("/switches/0/previous", json!("default/blue"))];
     says(world, NAME, &previous).await?;
     world.control.restart().await?;
+    let control = &world.control;
+    until("control is heard", async || Scrape::of(control).await.map(drop)).await?;
     world.switch(&[ROOT, "--undo"]).await?;
     says(world, NAME, &[("/switches/0/active", json!("default/blue"))]).await?;
-    // Nobody sees it.
+    // Control does not see this switch.
     world.control.process.kill().await?;
     switch_to(world, "green")?;
     world.control.restart().await?;
@@ -110,7 +112,7 @@ async fn when_the_replica_that_leads_dies_the_other_writes_and_no_request_fails(
     let begun = Instant::now();
     until("the other one leads", async || {
         ensure!(
-            replica.process.log()?.contains("Leading: this replica"),
+            replica.process.log()?.contains("Acquired the leader lease"),
             "{}",
             replica.process.log()?
         );

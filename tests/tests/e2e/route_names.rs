@@ -1,4 +1,4 @@
-//! Routes of any name have the filter, and the filter knows which they are.
+//! The filter handles routes of any name and identifies them correctly.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use switchyard_tests::{
     world::{Builder, Source},
 };
 
-/// That the filter has had the request, answers say by `RateLimit-Limit`.
+/// Adds a limit, so that `RateLimit-Limit` shows that the filter has handled the request.
 fn limited(mut route: Value, requests: usize) -> Value {
     route["rateLimits"] = json!([{"requests": requests, "unit": "day"}]);
     route
 }
 
-/// What Envoy would take for a command, and what is too long for the value of a header that a route sets.
+/// Prefixes that look like Envoy's command operators, and one that is too long for a header value set by a route.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_is_known_whatever_it_is_called() -> Result<()> {
     let web = Echo::start("web").await?;

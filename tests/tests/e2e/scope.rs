@@ -1,4 +1,4 @@
-//! What control follows of a cluster, and what the commands tell of it.
+//! The objects of a cluster that control serves, and those that the commands show.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -91,7 +91,10 @@ async fn commands_tell_of_the_classes_and_namespaces_that_they_are_told() -> Res
     }
     let outcome = world.ask("switch", &[ROOT, "theirs"]).await?;
     ensure!(
-        outcome.code == Some(1) && outcome.stderr.contains("default/theirs is of another class"),
+        outcome.code == Some(1)
+            && outcome
+                .stderr
+                .contains("default/theirs has another ingress class"),
         "{outcome:?}"
     );
     Ok(())

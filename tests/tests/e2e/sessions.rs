@@ -1,4 +1,4 @@
-//! Which branch a request gets while two are in use: preview, canary, sticky.
+//! The choice between two branches in use: preview, canary, sticky sessions.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ scenarios![
     the_branch_is_told_only_where_it_is_asked_for,
 ];
 
-/// The root of the fixture, with more said of its delegate.
+/// The root of the fixture with additional fields of its delegate.
 fn root(delegate: &str) -> String {
     format!(
         "apiVersion: contour.heptio.com/v1beta1
@@ -68,7 +68,7 @@ async fn a_canary_gets_its_share(source: Source) -> Result<()> {
         ensure!(answer.status == 200, "{answer:?}");
         green += usize::from(answer.backend() == "green");
     }
-    // Six standard deviations either side of 600.
+    // The bounds are six standard deviations from 600.
     ensure!(
         (477..=723).contains(&green),
         "{green} of 2000 went to a canary of 30 %"
@@ -108,7 +108,7 @@ async fn a_session_of_a_branch_that_is_gone_moves_on(source: Source) -> Result<(
     Ok(())
 }
 
-/// A new session's cookie, as a browser sends it back.
+/// The cookie of a new session, as a browser returns it.
 async fn session(world: &World) -> Result<String> {
     let answer = world.get(HOST, "/").await?;
     let cookies = answer.all("set-cookie");

@@ -1,4 +1,4 @@
-//! The filter without the control binary: what deploy/static says, in an Envoy.
+//! The filter without the control binary: the files of deploy/static, in an Envoy.
 
 use anyhow::{Context, Result, ensure};
 use std::{fs, net::SocketAddr, path::PathBuf, thread};
@@ -22,7 +22,7 @@ struct Static {
 }
 
 impl Static {
-    /// The files as they are, but for their ports and paths.
+    /// Starts with the shipped files, except for ports and paths.
     async fn start() -> Result<Self> {
         let backends = [
             Echo::start_on_loopback("blue").await?,
@@ -67,7 +67,7 @@ impl Static {
         once(self.http, get(HOST, path)).await
     }
 
-    /// Moves a changed configuration to its place.
+    /// Renames a changed configuration into place.
     fn configure(&self, yaml: &str) -> Result<()> {
         fs::write(self.dir.join("next.yaml"), yaml)?;
         Ok(fs::rename(

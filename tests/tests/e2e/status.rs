@@ -1,4 +1,4 @@
-//! What an API server is told of IngressRoutes: what is wrong, and what is live.
+//! The statuses and Events of IngressRoutes at an API server: errors and progress.
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
@@ -13,17 +13,17 @@ use tokio::time::sleep;
 
 use crate::fixture::{BlueGreen, HOST, ROOT, damage_filter};
 
-/// More than most clusters have.
+/// The number of IngressRoutes, more than most clusters have.
 const MANY: usize = 3000;
 
-/// An IngressRoute as the API server has it.
+/// An IngressRoute from the API server.
 pub(crate) fn get(world: &World, name: &str) -> Result<Value> {
     let cluster = world.cluster.as_ref().context("a cluster")?;
     let object = cluster.kubectl(&["get", "ingressroute", name, "-o", "json"])?;
     Ok(serde_json::from_str(&object)?)
 }
 
-/// Waits until a status has all of this.
+/// Waits until a status has all of these values.
 pub(crate) async fn says(world: &World, name: &str, want: &[(&str, Value)]) -> Result<Value> {
     until(&format!("the status of {name}"), async || {
         let object = get(world, name)?;
@@ -102,7 +102,7 @@ async fn a_status_says_what_is_wrong_and_what_is_live() -> Result<()> {
     events(world).await
 }
 
-/// By server-side apply: what other fields others have is theirs.
+/// Checks that the status was written by server-side apply, which leaves the fields of other managers alone.
 fn applied_by_switchyard(world: &World) -> Result<()> {
     let cluster = world.cluster.as_ref().context("a cluster")?;
     let arguments = [
@@ -124,9 +124,9 @@ fn applied_by_switchyard(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What was so when control started is none; what came after is.
+/// Control writes Events only for changes after its start.
 async fn events(world: &World) -> Result<()> {
-    // The root's file still says blue.
+    // The manifest of the root still names blue.
     world.remove("blue.yaml")?;
     let cluster = world.cluster.as_ref().context("a cluster")?;
     let uid = get(world, "blue-green-root")?["metadata"]["uid"].clone();
@@ -139,7 +139,7 @@ async fn events(world: &World) -> Result<()> {
             .map(|event| format!("{} {} {}", event["type"], event["reason"], event["message"]))
             .collect();
         for want in [
-            "\"Normal\" \"Switched\" \"blue-green.bar.com /: from default/blue to default/green\"",
+            "\"Normal\" \"Switched\" \"blue-green.bar.com /: from default/blue to default/green",
             "\"Warning\" \"Invalid\"",
         ] {
             ensure!(
@@ -147,6 +147,86 @@ async fn events(world: &World) -> Result<()> {
                 "{want}: {told:#?}"
             );
         }
+        Ok(())
+    })
+    .await
+}
+
+/// The Events of the root's switches, oldest first.
+fn switched(world: &World) -> Result<Vec<String>> {
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let uid = get(world, "blue-green-root")?["metadata"]["uid"].clone();
+    let events = cluster.kubectl(&["get", "events.events.k8s.io", "-o", "json"])?;
+    let events: Value = serde_json::from_str(&events)?;
+    let all = events["items"].as_array().context("a list")?;
+    let told = all
+        .iter()
+        .filter(|event| event["regarding"]["uid"] == uid && event["reason"] == "Switched");
+    let mut told: Vec<_> = told
+        .map(|event| (event["eventTime"].to_string(), event["note"].to_string()))
+        .collect();
+    told.sort();
+    Ok(told.into_iter().map(|(_, note)| note).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_switch_is_an_event_that_says_who_made_it() -> Result<()> {
+    let delegate = |delegate: Value| {
+        let routes = json!([{"match": "/", "delegate": delegate}]);
+        ingress_route(
+            "blue-green-root",
+            &json!({"virtualhost": {"fqdn": HOST}, "routes": routes}),
+        )
+    };
+    let listed = delegate(json!({"name": "blue", "standby": ["blue", "green"]}));
+    let BlueGreen { world, .. } = &BlueGreen::start_with(Source::ApiServer, |builder| {
+        builder.manifest("root.yaml", &listed)
+    })
+    .await?;
+    let cluster = world.cluster.as_ref().context("a cluster")?;
+    let patch = |path: &str, value: Value| {
+        let patch =
+            json!([{"op": "replace", "path": format!("/spec/routes/0/delegate/{path}"), "value": value}]);
+        cluster.kubectl(&[
+            "patch",
+            "ingressroute",
+            "blue-green-root",
+            "--type=json",
+            "-p",
+            &patch.to_string(),
+        ])
+    };
+    let green = ("/switches/0/active", json!("default/green"));
+    let blue = ("/switches/0/active", json!("default/blue"));
+    says(world, "blue-green-root", std::slice::from_ref(&blue)).await?;
+    patch("name", json!("green"))?;
+    says(
+        world,
+        "blue-green-root",
+        &[green.clone(), ("/currentStatus", json!("valid"))],
+    )
+    .await?;
+    // These edits are not switches.
+    patch("standby", json!(["green", "blue"]))?;
+    cluster.kubectl(&[
+        "patch", "ingressroute", "blue-green-root", "--type=json", "-p",
+        r#"[{"op": "add", "path": "/spec/routes/0/delegate/canary", "value": {"percent": 5, "branch": "green"}}]"#,
+    ])?;
+    patch("name", json!("blue"))?;
+    says(world, "blue-green-root", &[blue]).await?;
+    world.ask("switch", &[ROOT, "green"]).await?.succeeded()?;
+    world.ask("switch", &[ROOT, "--undo"]).await?.succeeded()?;
+    let [forth, back] = [("blue", "green"), ("green", "blue")]
+        .map(|(from, to)| format!("blue-green.bar.com /: from default/{from} to default/{to}, by"));
+    let want = [
+        format!("\"{forth} kubectl-patch\""),
+        format!("\"{back} kubectl-patch\""),
+        format!("\"{forth} switchyard-switch\""),
+        format!("\"{back} switchyard-undo\""),
+    ];
+    until("each switch is told", async || {
+        let told = switched(world)?;
+        ensure!(told == want, "{told:#?}");
         Ok(())
     })
     .await
@@ -199,13 +279,13 @@ async fn switch_says_by_the_status_alone_which_proxy_has_it_not_and_why() -> Res
     // Control was killed, and waits for its Lease.
     within(PATIENCE * 2, "the refusal is told", async || {
         let branch = branches.next().context("endless")?;
-        let why = "1 of 2 connected proxies have it; envoy-0 refused TypedExtensionConfig ";
+        let why = "1 of 2 connected proxies have acknowledged it; envoy-0 rejected TypedExtensionConfig ";
         fails(world, branch, "live on 1/2 proxies", why).await
     })
     .await
 }
 
-/// On a machine that is busy, the proxy may be late to come back, and then that is written. It is not late each time.
+/// Retries up to three times: on a busy machine, the proxy may be late to reconnect, which is written to the status.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
@@ -226,7 +306,7 @@ async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
     bail!("{}", written.join("\n"))
 }
 
-/// The root, before control starts anew and after that, when it has written something else.
+/// The root before control restarts, and afterwards, once control has written another status.
 async fn around_a_restart(world: &mut World, number: usize) -> Result<[Value; 2]> {
     let live = [
         ("/switches/0/proxies", json!("1/1")),
@@ -236,7 +316,7 @@ async fn around_a_restart(world: &mut World, number: usize) -> Result<[Value; 2]
     world.control.process.signal(Signal::TERM)?;
     until("it has given the Lease back", async || {
         let log = world.control.process.log()?;
-        ensure!(log.matches("The Lease is given back").count() == number, "{log}");
+        ensure!(log.matches("Released the Lease").count() == number, "{log}");
         Ok(())
     })
     .await?;
@@ -244,13 +324,13 @@ async fn around_a_restart(world: &mut World, number: usize) -> Result<[Value; 2]
     until("it leads again", async || {
         let log = world.control.process.log()?;
         ensure!(
-            log.matches("Leading: this replica").count() == number + 1,
+            log.matches("Acquired the leader lease").count() == number + 1,
             "{log}"
         );
         Ok(())
     })
     .await?;
-    // Something that is written after all that was there.
+    // Its status is written after all others.
     let name = format!("new-{number}");
     let manifest = root("default", &name, &format!("{name}.bar.com"), "green");
     world.write(&format!("{name}.yaml"), &manifest)?;
@@ -301,14 +381,15 @@ async fn thousands_of_objects_have_their_status_soon_after_the_start() -> Result
     })
     .await?;
     let world = &mut installation.world;
-    // As if nothing had ever been written.
+    // Recreates all objects, without statuses.
     world.control.process.kill().await?;
     let cluster = world.cluster.as_ref().context("a cluster")?;
     cluster.clear()?;
     cluster.hold(world.manifests())?;
     let begun = Instant::now();
     world.control.restart().await?;
-    // How long it takes is for a benchmark to say. To look is work for the API server, too; the last by name is among the last.
+    // The duration is not checked here. Polling loads the API server as well, so that only the object that sorts last
+    // is read each time.
     within(Duration::from_secs(180), "all have a status", async || {
         sleep(Duration::from_millis(500)).await;
         let last = get(world, "root-999")?;
@@ -316,7 +397,7 @@ async fn thousands_of_objects_have_their_status_soon_after_the_start() -> Result
         let path = "jsonpath={range .items[*]}{.status.currentStatus}{'\\n'}{end}";
         let statuses = cluster.kubectl(&["get", "ingressroutes", "-o", path])?;
         let written = statuses.lines().filter(|status| *status == "valid").count();
-        // And those of the fixture.
+        // The statuses of the fixture come in addition.
         ensure!(written >= MANY, "{written}");
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! The switch itself: nothing fails, and what returned is live.
+//! Switches: no request fails, and the branch is live when the command returns.
 
 use anyhow::{Result, ensure};
 use std::time::Duration;
@@ -28,10 +28,10 @@ scenarios![
 ];
 
 const TOGGLES: usize = 200;
-/// From the return of `switch` on, the old branch may answer what is sent for so long; no longer.
+/// The time after the return of `switch` in which the old branch may still answer new requests.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// One run of `switchyard switch`.
+/// A run of `switchyard switch`.
 struct Toggle {
     begun: Instant,
     returned: Instant,
@@ -50,7 +50,7 @@ async fn toggles_fail_no_request_and_are_live_when_they_return(source: Source) -
             returned: Instant::now(),
             branch,
         });
-        // Most toggles come as fast as they can; after every fifth, the grace passes and the branch is judged.
+        // Most toggles follow immediately; after every fifth, the grace period passes and the answers are checked.
         if number % 5 == 0 {
             sleep(GRACE + Duration::from_millis(50)).await;
         }
@@ -60,7 +60,8 @@ async fn toggles_fail_no_request_and_are_live_when_they_return(source: Source) -
     judged(&samples, &toggles)
 }
 
-/// No request that was sent after a toggle's grace is answered by the branch before it, until the next toggle begins.
+/// Checks that no request sent after a toggle's grace period, and answered before the next toggle, is answered by the
+/// old branch.
 fn judged(samples: &Samples, toggles: &[Toggle]) -> Result<()> {
     let late: Vec<_> = samples
         .0
@@ -90,7 +91,7 @@ fn is_late(sample: &Sample, toggles: &[Toggle]) -> bool {
     settled(sample, toggles).is_some_and(|branch| sample.outcome.backend() != branch)
 }
 
-/// The branch that must answer, where only one may.
+/// The only branch that may answer, if it is certain.
 fn settled(sample: &Sample, toggles: &[Toggle]) -> Option<&'static str> {
     let past = toggles.partition_point(|toggle| toggle.begun <= sample.done);
     let last = toggles.get(past.checked_sub(1)?)?;
@@ -123,8 +124,8 @@ async fn a_switch_to_a_branch_and_back_is_two_switches(source: Source) -> Result
     Ok(())
 }
 
-/// As long as there is a stream of a configuration that was replaced, Envoy has both, and takes the one before again without
-/// telling the filter.
+/// While a stream of a replaced configuration exists, Envoy keeps both, and reuses the old one without notifying the
+/// filter.
 async fn a_switch_back_counts_while_a_request_from_before_is_under_way(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     for branch in ["green", "blue"] {
@@ -138,7 +139,7 @@ async fn a_switch_back_counts_while_a_request_from_before_is_under_way(source: S
     for branch in ["green", "blue"] {
         world.switch(&[ROOT, branch]).await?;
         sleep(GRACE).await;
-        // Each of Envoy's workers gets some of the connections.
+        // Both of Envoy's workers get some of the connections.
         for _ in 0..32 {
             let answer = world.get(HOST, "/").await?;
             ensure!(answer.backend() == branch, "{answer:?}");

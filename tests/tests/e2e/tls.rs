@@ -1,6 +1,6 @@
-//! TLS at the edge: who is let in, with which certificate, and where undecrypted connections go.
+//! TLS at the edge: certificates, accepted clients, and the destinations of passthrough connections.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::SocketAddr};
 use switchyard_tests::{
@@ -23,6 +23,8 @@ scenarios![
     a_key_of_another_certificate_takes_tls_down_and_is_told,
     a_certificate_of_another_namespace_needs_a_delegation,
     passthrough_hands_on_the_connection_undecrypted,
+    guard_that_could_have_no_effect_takes_its_routes_down,
+    affinity_cookie_is_secure_over_tls_alone,
     a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted,
     a_tcpproxy_shares_connections_out_by_weight,
     while_control_is_away_a_host_is_served_that_was_asked_for_before,
@@ -30,7 +32,7 @@ scenarios![
 
 const HOST: &str = "secure.bar.com";
 
-/// A root with TLS, `/` to a branch and `/open` in plain HTTP, too.
+/// A root with TLS that delegates `/` to a branch, and also serves `/open` over plain HTTP.
 fn root(tls: &str) -> String {
     format!(
         "apiVersion: contour.heptio.com/v1beta1
@@ -95,7 +97,7 @@ impl Secure {
         Ok(answer)
     }
 
-    /// Waits until nothing is served over TLS; nor is it in plain HTTP then.
+    /// Waits until nothing is served over TLS, and checks that nothing is served over plain HTTP either.
     async fn goes_down(&self) -> Result<()> {
         let Self { world, authority, .. } = self;
         until("TLS is down", async || {
@@ -112,7 +114,7 @@ impl Secure {
         Ok(())
     }
 
-    /// Waits until new connections are presented this certificate.
+    /// Waits until this certificate is presented to new connections.
     async fn presents(&self, certificate: &Certificate) -> Result<()> {
         until("the certificate is presented", async || {
             let stream = self.authority.connect(self.world.https(), HOST).await?;
@@ -170,6 +172,92 @@ async fn a_version_below_the_minimum_is_refused(source: Source) -> Result<()> {
             .await
     })
     .await?;
+    Ok(())
+}
+
+/// The attributes of the affinity cookie in an answer.
+fn affinity(answer: &Answer) -> Result<String> {
+    let cookies = answer.all("set-cookie");
+    let named = cookies
+        .iter()
+        .find_map(|cookie| cookie.strip_prefix("X-Contour-Session-Affinity="));
+    let (_, attributes) = named
+        .and_then(|cookie| cookie.split_once("; "))
+        .with_context(|| format!("no cookie: {answer:?}"))?;
+    Ok(attributes.to_owned())
+}
+
+async fn affinity_cookie_is_secure_over_tls_alone(source: Source) -> Result<()> {
+    let secure = Secure::start(source, "secretName: secure").await?;
+    let world = &secure.world;
+    let with_cookie = "      port: 80\n      strategy: Cookie\n";
+    for (file, text) in [
+        ("root.yaml", root("secretName: secure")),
+        ("blue.yaml", leaf("default", "blue", "/", "blue")),
+    ] {
+        world.write(file, &text.replace("      port: 80\n", with_cookie))?;
+    }
+    // Below a switch and on a plain route; the latter also without TLS.
+    for path in ["/", "/open"] {
+        until("the cookie is secure", async || {
+            let attributes = affinity(&secure.get(path).await?)?;
+            ensure!(
+                attributes == "Path=/; SameSite=Lax; Secure; HttpOnly",
+                "{path}: {attributes}"
+            );
+            Ok(())
+        })
+        .await?;
+    }
+    let attributes = affinity(&world.get(HOST, "/open").await?)?;
+    ensure!(attributes == "Path=/; SameSite=Lax; HttpOnly", "{attributes}");
+    Ok(())
+}
+
+/// Each of these settings was once ignored, and its routes served without it.
+async fn guard_that_could_have_no_effect_takes_its_routes_down(source: Source) -> Result<()> {
+    let secure = Secure::start(source, "secretName: secure").await?;
+    let world = &secure.world;
+    let host = |tls: Value, service: Value| {
+        let routes = json!([{"match": "/", "permitInsecure": true, "services": [service]}]);
+        let virtualhost = json!({"fqdn": HOST, "tls": tls});
+        ingress_route("secure", &json!({"virtualhost": virtualhost, "routes": routes}))
+    };
+    let service = json!({"name": "blue", "port": 80});
+    let mut verified = service.clone();
+    verified["validation"] = json!({"caSecret": "no-such-secret", "subjectName": "blue.bar.com"});
+    for (tls, service, field) in [
+        (
+            json!({"passthrough": true}),
+            &service,
+            "spec.virtualhost.tls.passthrough",
+        ),
+        (
+            json!({"passthrough": true, "secretName": "secure"}),
+            &service,
+            "spec.virtualhost.tls.passthrough",
+        ),
+        (
+            json!({"secretName": "secure"}),
+            &verified,
+            "spec.routes[0].services[0].validation",
+        ),
+    ] {
+        world.write("root.yaml", &host(tls, service.clone()))?;
+        world.status(HOST, "/", 503).await.with_context(|| field)?;
+        secure.goes_down().await.with_context(|| field)?;
+        let told = world.ask("check", &[]).await?.stdout;
+        ensure!(told.contains(field), "{field}: {told}");
+        world.write("root.yaml", &root("secretName: secure"))?;
+        until("TLS is served again", async || secure.get("/").await).await?;
+    }
+    // The API server would reject this.
+    if let Source::Directory = source {
+        let tls = json!({"secretName": "secure", "minimumProtocolVersion": "TLS1.3"});
+        world.write("root.yaml", &host(tls, service))?;
+        secure.goes_down().await?;
+        world.status(HOST, "/", 503).await?;
+    }
     Ok(())
 }
 
@@ -263,7 +351,7 @@ async fn while_control_is_away_a_host_is_served_that_was_asked_for_before(source
     for _ in 0..20 {
         secure.get("/").await?;
     }
-    // Its certificate is asked for when a client first does, and there is no one to ask.
+    // Envoy requests a certificate at its first use, and control is not there to answer.
     let refused = secure.authority.connect(secure.world.https(), LATE);
     ensure!(timeout(PATIENCE, refused).await?.is_err());
     secure.get("/").await?;
@@ -276,7 +364,7 @@ async fn while_control_is_away_a_host_is_served_that_was_asked_for_before(source
     Ok(())
 }
 
-/// A root whose TLS connections go to a service.
+/// A root whose TLS connections are routed to a Service.
 fn tcp_root(tls: &str) -> String {
     format!(
         "apiVersion: contour.heptio.com/v1beta1
@@ -341,7 +429,7 @@ async fn a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted(source: Source
     Ok(())
 }
 
-/// Two services of one tcpproxy, by the names of their backends.
+/// The Services of a tcpproxy, as backend names with weights.
 const SHARES: [(&str, u32); 2] = [("most", 3), ("few", 1)];
 
 async fn weighted_tcp_world(
@@ -383,7 +471,7 @@ async fn a_tcpproxy_shares_connections_out_by_weight(source: Source) -> Result<(
         let addresses = [0, 1].map(|n| backends[n].address);
         let world = weighted_tcp_world(source, mode.clone(), addresses, files).await?;
         let tally = tcp_tally(&world, &authority).await?;
-        // Six standard deviations either side of 50: by chance alone, outside once in 100 million runs.
+        // The bounds are six standard deviations from 50, exceeded once in 100 million runs.
         ensure!(
             (14..=86).contains(tally.get(few).unwrap_or(&0)),
             "{mode}: {tally:?}"
@@ -392,7 +480,7 @@ async fn a_tcpproxy_shares_connections_out_by_weight(source: Source) -> Result<(
     Ok(())
 }
 
-/// Which backends get 200 connections, and how many each.
+/// The number of connections by backend, for 200 connections.
 async fn tcp_tally(world: &World, authority: &Authority) -> Result<BTreeMap<String, usize>> {
     until("it is handed on", async || tcp_get(world, authority).await).await?;
     let mut tally = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Policies that name what is not there.
+//! Policies that refer to missing objects.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use crate::{fixture::HOST, scenarios, status::says};
 
 scenarios![a_policy_without_its_secret_takes_its_routes_down_and_no_others,];
 
-/// The root, and its delegate.
+/// The root and its delegate.
 const OWNERS: [&str; 2] = ["guarded", "team"];
 
-/// Everybody may pass, once the keys are there.
+/// A check that lets everybody pass once the keys exist.
 fn auth() -> Value {
     let checks = json!([
         {"apiKey": {"secretName": "clients", "header": "x-key"}},
@@ -34,13 +34,13 @@ fn guarded(path: &str) -> Value {
     route
 }
 
-/// What is said of the route with that place and match.
+/// The error of the route with this index and match.
 fn error(index: usize, path: &str) -> String {
     let field = "auth[0].anyOf[0].apiKey.secretName";
     format!("spec.routes[{index}].{field}: route \"{path}\": {field}: Secret default/clients not found")
 }
 
-/// Whether the routes of the policy are served, and the others are anyway; and what is said of it.
+/// Checks whether the routes with the policy are served, that the others are in any case, and the errors.
 async fn are_served(world: &World, served: bool) -> Result<()> {
     for path in ["/guarded", "/below"] {
         if served {

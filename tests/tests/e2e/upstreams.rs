@@ -1,4 +1,4 @@
-//! What upstreams speak, how they are verified, and where they are found.
+//! The protocols, verification and addresses of upstreams.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -25,14 +25,16 @@ scenarios_of_files![an_upstream_is_found_wherever_it_is_told_of,];
 
 /// The subject of every upstream's certificate.
 const SUBJECT: &str = "upstream.internal";
+/// A DNS name for the pods' address in the network namespace of these tests.
+const NAME: &str = "upstream.example";
 
-/// An upstream that is its route's service; the route's match is `/` and its name.
+/// An upstream that is the only Service of a route, whose match is `/` followed by its name.
 struct Upstream {
     name: &'static str,
-    /// Of `upstream-protocol.*`.
+    /// The suffix of `upstream-protocol.*`.
     annotation: &'static str,
     protocol: &'static str,
-    /// What is agreed on, where TLS is spoken.
+    /// The negotiated protocol. None without TLS.
     alpn: Option<&'static str>,
 }
 
@@ -66,7 +68,7 @@ const UPSTREAMS: [Upstream; 4] = [
 // === impl Upstream ===
 
 impl Upstream {
-    /// One that speaks TLS would speak either protocol: which it is, Envoy decides.
+    /// Starts the backend. With TLS it supports both protocols, and Envoy chooses one.
     async fn start(&self, authority: &Authority) -> Result<Echo> {
         match self.alpn {
             None => Echo::start(self.name).await,
@@ -90,7 +92,7 @@ impl Upstream {
     }
 }
 
-/// Routes to all of `upstreams`, and these themselves.
+/// Starts the upstreams and an installation with these routes.
 async fn installation(
     source: Source,
     authority: &Authority,
@@ -125,14 +127,14 @@ async fn an_upstream_is_spoken_to_as_its_annotation_says(source: Source) -> Resu
             let path = format!("/{}", upstream.name);
             let seen = world.served_by(host, &path, upstream.name).await?.seen()?;
             ensure!(seen.protocol == upstream.protocol, "{host}{path}: {seen:?}");
-            // Nothing says what the upstream is called, so it is not asked for by name.
+            // The upstream has no subject name, so SNI is not used.
             ensure!(seen.tls == upstream.tls(None), "{host}{path}: {seen:?}");
         }
     }
     Ok(())
 }
 
-/// A route for each upstream that speaks TLS, and each thing that may be asked of its certificate.
+/// Routes for each upstream with TLS, with valid and invalid requirements for its certificate.
 fn validating_routes() -> Value {
     let route = |service: &str, case: &str, ca: &str, subject: &str| {
         json!({"match": format!("/{service}/{case}"), "services": [{
@@ -178,7 +180,7 @@ async fn an_upstream_gets_requests_only_with_the_certificate_that_is_asked_of_it
     Ok(())
 }
 
-/// A Service that Kubernetes knows no pods of, as `name`.
+/// A Service without pods, in the form given by its name.
 fn told_of(name: &str, backend: SocketAddr) -> String {
     let port = backend.port();
     let service = |spec| object("v1", "Service", name, json!({"spec": spec}));
@@ -200,7 +202,7 @@ fn external_name(name: &str, port: u16, protocol: &str) -> String {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"namespace": "default", "name": name, "annotations": {annotation: port.to_string()}},
-        "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
+        "spec": {"type": "ExternalName", "externalName": NAME, "ports": [{"port": port}]},
     });
     format!("---\n{service:#}\n")
 }
@@ -216,22 +218,22 @@ fn slice_of_names(service: &str, port: u16) -> String {
         },
         "addressType": "FQDN",
         "ports": [{"port": port}],
-        "endpoints": [{"addresses": ["localhost"]}],
+        "endpoints": [{"addresses": [NAME]}],
     });
     format!("---\n{slice:#}\n")
 }
 
 async fn an_upstream_is_found_wherever_it_is_told_of(source: Source) -> Result<()> {
     let authority = Authority::new()?;
-    let acceptor = authority.issue("localhost")?.acceptor()?;
+    let acceptor = authority.issue(NAME)?.acceptor()?;
     let backends = [
-        Echo::start_on_loopback("external-name").await?,
-        Echo::start_tls_on_loopback("external-name-tls", acceptor).await?,
-        Echo::start_on_loopback("endpoints").await?,
-        Echo::start_on_loopback("slice-of-names").await?,
+        Echo::start("external-name").await?,
+        Echo::start_tls("external-name-tls", acceptor).await?,
+        Echo::start("endpoints").await?,
+        Echo::start("slice-of-names").await?,
     ];
     let route = |Echo { name, address, .. }: &Echo| {
-        // Of an ExternalName, the port is the one that is connected to.
+        // For an ExternalName Service, the port is the one to connect to.
         let port = if name.starts_with("external") {
             address.port()
         } else {
@@ -244,6 +246,7 @@ async fn an_upstream_is_found_wherever_it_is_told_of(source: Source) -> Result<(
         .iter()
         .map(|Echo { name, address, .. }| told_of(name, *address));
     let world = Builder::new(source)?
+        .flag("--allow-external-names")
         .manifest("routes.yaml", &on_both(&routes))?
         .manifest("services.yaml", &services.collect::<String>())?
         .start()
@@ -253,7 +256,7 @@ async fn an_upstream_is_found_wherever_it_is_told_of(source: Source) -> Result<(
             let seen = world.served_by(host, &format!("/{name}"), name).await?.seen()?;
             let asked_for = seen.tls.and_then(|tls| tls.server_name);
             ensure!(
-                asked_for.as_deref() == name.ends_with("tls").then_some("localhost"),
+                asked_for.as_deref() == name.ends_with("tls").then_some(NAME),
                 "{host}: {name} was asked for as {asked_for:?}"
             );
         }

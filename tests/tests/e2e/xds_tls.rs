@@ -1,4 +1,4 @@
-//! How xDS is secured: who gets in, and that certificates change without anybody noticing.
+//! mTLS of xDS: accepted clients, and certificate rotation without interruption.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -27,36 +27,36 @@ use tokio::{
 
 use crate::fixture::{BlueGreen, HOST, ROOT};
 
-/// What Envoys take control for.
+/// The server name that Envoys expect of control.
 const SERVER: &str = "switchyard";
 const PARTS: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long control gives a handshake.
+/// Control's timeout for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How files come to be others.
+/// The way in which files are replaced.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// Each is renamed into place.
+    /// Each file is renamed into place.
     Rename,
-    /// As in a Secret's volume: they are links into `..data`, which is a link that is renamed into place.
+    /// The layout of a Secret volume: files are symlinks into `..data`, a symlink that is replaced by a rename.
     Link,
 }
 
-/// Certificates that `switchyard certgen` made, in folders `server` and `client`.
+/// Certificates of `switchyard certgen`, in the folders `server` and `client`.
 struct Certificates {
     dir: PathBuf,
     way: Way,
     version: usize,
 }
 
-/// An installation where all is secured.
+/// An installation with mTLS.
 struct Secured {
     installation: BlueGreen,
     certificates: Certificates,
 }
 
-/// For the certificates of a test.
+/// A new folder for the certificates of a test.
 fn folder() -> Result<PathBuf> {
     let test = thread::current().name().unwrap_or("main").to_owned();
     Ok(paths::scratch(&format!("{test}-certificates"))?.canonicalize()?)
@@ -95,7 +95,7 @@ impl Certificates {
         .collect()
     }
 
-    /// Two sides that each have a copy of what is made in `made`, to take at their own time.
+    /// Certificates of which each side has its own copy, updated from `made` at its own time.
     fn apart(dir: &Path) -> Result<Self> {
         let apart = Self {
             dir: dir.to_owned(),
@@ -107,7 +107,7 @@ impl Certificates {
         Ok(apart)
     }
 
-    /// Takes what was made for a side.
+    /// Updates the copy of a side.
     fn take(&self, side: &str) -> Result<()> {
         let (made, taken) = (self.dir.join("made").join(side), self.side(side));
         fs::create_dir_all(&taken)?;
@@ -119,7 +119,7 @@ impl Certificates {
         Ok(())
     }
 
-    /// Another CA, other certificates, other keys: on both sides.
+    /// Replaces the CA, the certificates and the keys of both sides.
     async fn rotate(&mut self) -> Result<()> {
         self.version += 1;
         let made = match self.way {
@@ -137,7 +137,7 @@ impl Certificates {
         }
     }
 
-    /// Shows what was made as a volume does.
+    /// Updates a side's volume like the kubelet.
     fn publish(&self, made: &Path, side: &str) -> Result<()> {
         let volume = self.side(side);
         let data = format!("..{}", self.version);
@@ -152,7 +152,7 @@ impl Certificates {
         Ok(fs::rename(volume.join("..data_tmp"), volume.join("..data"))?)
     }
 
-    /// What the client's side is now, for later.
+    /// Copies the current files of the client for later use.
     fn client_as_it_is(&self) -> Result<PathBuf> {
         let copy = self.dir.join("client-before");
         fs::create_dir_all(&copy)?;
@@ -190,7 +190,8 @@ impl Secured {
         &self.installation.world
     }
 
-    /// Whether a client that shows this gets in: what the server sends comes when it has taken the client's certificate.
+    /// Checks that a client with this identity is accepted: the server sends data once it has accepted the client's
+    /// certificate.
     async fn enter(&self, identity: Option<&Path>) -> Result<()> {
         let ca = self.certificates.side("client").join("ca.crt");
         let client = Client {
@@ -215,7 +216,7 @@ impl Secured {
         self.enter(Some(&self.certificates.side("client"))).await
     }
 
-    /// Another Envoy, beside those that run.
+    /// Starts another Envoy.
     async fn another_envoy(&self, node: &str) -> Result<Envoy> {
         let World { dir, control, .. } = self.world();
         let mut envoy = Envoy::start(&bootstrap(dir, &control.options, node, 1).await?)?;
@@ -230,7 +231,7 @@ impl Secured {
     }
 }
 
-/// The Envoys that are connected, as `/proxies` tells of them.
+/// The connected Envoys, from `/proxies`.
 async fn proxies(world: &World) -> Result<Vec<Value>> {
     let answer = once(world.control.options.admin, get("admin", "/proxies")).await?;
     Ok(serde_json::from_slice(&answer.body)?)
@@ -258,7 +259,7 @@ async fn configuration_is_for_clients_of_the_ca_in_tls_13_alone() -> Result<()> 
     for (identity, alert) in [
         (None, "CertificateRequired"),
         (Some(other.as_path()), "UnknownCA"),
-        // What control shows passes for no client's.
+        // Control's own certificate is not valid for a client.
         (Some(server.as_path()), "UnsupportedCertificate"),
     ] {
         let refusal = secured.enter(identity).await.err().context("it gets in")?;
@@ -275,22 +276,22 @@ async fn configuration_is_for_clients_of_the_ca_in_tls_13_alone() -> Result<()> 
     };
     let refusal = secured.enter_as(older).await.err().context("it gets in")?;
     ensure!(format!("{refusal:#}").contains("ProtocolVersion"), "{refusal:#}");
-    // Nor in plain text.
+    // Plain text is rejected as well.
     let mut plain = TcpStream::connect(secured.world().control.options.xds).await?;
     tokio::io::AsyncWriteExt::write_all(&mut plain, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
     let mut answer = Vec::new();
-    // It may be reset, too.
+    // The connection may also be reset.
     drop(timeout(PATIENCE, plain.read_to_end(&mut answer)).await?);
     ensure!(answer.len() < 16, "{answer:?}");
 
     let log = secured.world().control.process.log()?;
-    ensure!(log.contains("An xDS connection was refused"), "{log}");
+    ensure!(log.contains("Rejected an xDS connection"), "{log}");
     let address = proxies(secured.world()).await?[0]["address"].to_string();
     ensure!(address.contains("127.0.0.1:"), "{address}");
     Ok(())
 }
 
-/// Envoy's side: what is not control is told nothing, and gives nothing.
+/// Envoy rejects a control that it cannot verify.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_envoy_takes_no_control_of_another_ca_or_name() -> Result<()> {
     let secured = Secured::start(Way::Rename).await?;
@@ -344,8 +345,8 @@ async fn a_volume_that_swaps_its_link_is_followed_under_load() -> Result<()> {
     all_certificates_change_under_load(Way::Link).await
 }
 
-/// Both sides get all files anew, from another CA. No process restarts: the streams go on, whoever connects anew uses
-/// the new files, and those of before are good for nothing.
+/// Both sides get new files from another CA. No process restarts: the streams continue, new connections use the new
+/// files, and the old certificates are rejected.
 async fn all_certificates_change_under_load(way: Way) -> Result<()> {
     let mut secured = Secured::start(way).await?;
     let load = Load::new(secured.world().http(), HOST, "/").start().await?;
@@ -367,7 +368,7 @@ async fn all_certificates_change_under_load(way: Way) -> Result<()> {
     let _late = secured.another_envoy("late").await?;
     connected(world, 2).await?;
 
-    // The first Envoy has to connect anew, to a control that knows nothing of its old certificate.
+    // The first Envoy has to reconnect, to a control that does not know its old certificate.
     let world = &mut secured.installation.world;
     let pid = world.control.process.pid();
     world.control.process.check()?;
@@ -380,8 +381,8 @@ async fn all_certificates_change_under_load(way: Way) -> Result<()> {
     load.stop().await.all_succeeded()
 }
 
-/// The CA comes to its end: it is renewed, then what it signed is. Each side takes its files at its own time, and after
-/// each step Envoy connects anew.
+/// A CA close to its expiry is renewed, and then the certificates that it signed. Each side gets its files at its own
+/// time, and Envoy reconnects after each step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_is_renewed_and_no_step_of_it_fails_a_connection() -> Result<()> {
     let dir = folder()?;
@@ -406,11 +407,11 @@ async fn a_ca_is_renewed_and_no_step_of_it_fails_a_connection() -> Result<()> {
     for (arguments, fates) in [
         (
             &["--renew-before", "30d"][..],
-            ["renewed", "trusts the new CA", "trusts the new CA"],
+            ["renewed", "with the new CA", "with the new CA"],
         ),
         (
             &["--renew-before", "350d", "--lifetime", "400d"],
-            ["kept as it is", "renewed", "renewed"],
+            ["kept, valid until", "renewed", "renewed"],
         ),
     ] {
         let report = certgen(arguments).await?;
@@ -440,9 +441,9 @@ async fn broken_files_are_told_and_the_last_good_ones_go_on() -> Result<()> {
         secured.certificates.dir.join("aside"),
     );
     let faults = [
-        ("tls.crt", "no PEM at all", "it holds no certificate in PEM"),
-        ("tls.key", other.key.as_str(), "it is not the key of"),
-        ("ca.crt", "", "it holds no certificate in PEM"),
+        ("tls.crt", "no PEM at all", "contains no certificate in PEM"),
+        ("tls.key", other.key.as_str(), "is not the key of"),
+        ("ca.crt", "", "contains no certificate in PEM"),
     ];
     for (before, (part, broken, reason)) in faults.into_iter().enumerate() {
         let path = server.join(part);
@@ -461,7 +462,7 @@ async fn broken_files_are_told_and_the_last_good_ones_go_on() -> Result<()> {
         until("control is content", async || {
             let log = world.control.process.log()?;
             ensure!(
-                log.matches("xDS certificates are well again").count() == before + 1,
+                log.matches("xDS certificates are valid again").count() == before + 1,
                 "{log}"
             );
             Ok(())
@@ -471,7 +472,10 @@ async fn broken_files_are_told_and_the_last_good_ones_go_on() -> Result<()> {
     world.switch(&[ROOT, "green"]).await?;
     world.served_by(HOST, "/", "green").await?;
     let log = world.control.process.log()?;
-    ensure!(log.matches("the last good ones go on").count() == 3, "{log}");
+    ensure!(
+        log.matches("the last valid ones stay in use").count() == 3,
+        "{log}"
+    );
     Ok(())
 }
 
@@ -507,7 +511,7 @@ async fn plain_text_that_was_asked_for_is_said_loudly() -> Result<()> {
     let log = installation.world.control.process.log()?;
     let warned = log
         .lines()
-        .any(|line| line.contains("WARN") && line.contains("NOT SECURED"));
+        .any(|line| line.contains("WARN") && line.contains("NOT ENCRYPTED"));
     ensure!(warned, "{log}");
     Ok(())
 }

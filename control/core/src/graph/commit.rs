@@ -1,7 +1,8 @@
 //! A commit: from what is dirty to what came out different.
 
 use super::{
-    Change, Graph, Outline, RootIndices,
+    Change, Graph, PublishedRoot, RootIndices,
+    claims::Claimant,
     compile::{Compiled, compile},
     endpoints,
     fault::Problem,
@@ -13,9 +14,7 @@ use super::{
 use crate::{
     object::Name,
     status::Status,
-    table::{
-        Certificate, Cluster, ClusterName, Discovery, Endpoint, Host, Policy, PolicyKey, Switch, SwitchKey,
-    },
+    table::{Certificate, Cluster, ClusterName, Endpoint, Host, Policy, PolicyKey, Switch, SwitchKey},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,6 +80,8 @@ impl Commit<'_> {
             };
             self.recompiled(&name, &old.unwrap_or_default(), &new.unwrap_or_default());
         }
+        let moved = self.graph.indices.claims.moved();
+        self.graph.dirty.roots.extend(moved);
     }
 
     /// Marks what depends on an IngressRoute that is understood otherwise than before.
@@ -94,6 +95,7 @@ impl Commit<'_> {
         indices.services.replace(name, &old.services, &new.services);
         indices.secrets.replace(name, &old.secrets, &new.secrets);
         indices.jwks.replace(name, &old.jwks, &new.jwks);
+        indices.dns_names.replace(name, &old.dns_names, &new.dns_names);
         dirty.statuses.insert(name.clone());
         dirty
             .roots
@@ -105,24 +107,22 @@ impl Commit<'_> {
             let roots = indices.roots.template_namespaces.get(&name.namespace);
             dirty.roots.extend(roots.cloned());
         }
-        self.claim(name, fqdn(old), fqdn(new));
+        self.claim(name, old, new);
         self.keep_clusters(name, old, new);
     }
 
-    /// Moves a root's claim. All who claim one of the names are marked.
-    fn claim(&mut self, name: &Name, old: Option<&Arc<str>>, new: Option<&Arc<str>>) {
+    /// Moves a root's claim.
+    fn claim(&mut self, name: &Name, old: &Compiled, new: &Compiled) {
+        let claims = &mut self.graph.indices.claims;
+        let (old, new) = (claim_of(name, old), claim_of(name, new));
         if old == new {
             return;
         }
-        let Graph { indices, dirty, .. } = &mut *self.graph;
-        if let Some(old) = old {
-            indices.claims.remove(old, name);
+        if let Some((fqdn, claimant)) = old {
+            claims.remove(fqdn, &claimant);
         }
-        if let Some(new) = new {
-            indices.claims.insert(new.clone(), name.clone());
-        }
-        for fqdn in [old, new].into_iter().flatten() {
-            dirty.roots.extend(indices.claims.get(fqdn).cloned());
+        if let Some((fqdn, claimant)) = new {
+            claims.insert(fqdn, claimant);
         }
     }
 
@@ -170,19 +170,16 @@ impl Commit<'_> {
         for service in mem::take(&mut self.graph.dirty.services) {
             let Graph {
                 objects,
+                settings,
                 indices,
                 table,
                 ..
             } = &mut *self.graph;
             // Clusters of one port share the list.
-            let mut lists: BTreeMap<u16, Arc<Vec<Endpoint>>> = BTreeMap::new();
+            let mut lists: BTreeMap<u16, Option<Arc<Vec<Endpoint>>>> = BTreeMap::new();
             for name in indices.service_clusters.get(&service) {
-                let cluster = table
-                    .clusters
-                    .get(name)
-                    .filter(|cluster| cluster.discovery == Discovery::Eds);
-                let list = cluster.map(|cluster| {
-                    let list = || Arc::new(endpoints::ready(objects, &service, cluster.port));
+                let list = table.clusters.get(name).and_then(|cluster| {
+                    let list = || endpoints::ready(objects, settings, &service, cluster.port).map(Arc::new);
                     lists.entry(cluster.port).or_insert_with(list).clone()
                 });
                 self.edits.endpoints.set(&mut table.endpoints, name, list);
@@ -249,7 +246,7 @@ impl Commit<'_> {
             findings,
             needs,
         } = view;
-        let outline = Outline {
+        let outline = PublishedRoot {
             fqdn: host.as_ref().map(|host| host.fqdn.clone()),
             switches: switches.keys().cloned().collect(),
             policies: policies.keys().cloned().collect(),
@@ -272,7 +269,7 @@ impl Commit<'_> {
     }
 
     /// Replaces a root's outline and all that is counted from it.
-    fn remember(&mut self, name: &Name, outline: Outline) {
+    fn remember(&mut self, name: &Name, outline: PublishedRoot) {
         let Graph {
             outlines,
             indices,
@@ -385,8 +382,14 @@ impl Commit<'_> {
     }
 }
 
-fn fqdn(compiled: &Compiled) -> Option<&Arc<str>> {
-    compiled.root.as_ref().and_then(|root| root.fqdn.as_ref())
+/// The host name that a root claims, and with which precedence.
+fn claim_of<'a>(name: &Name, compiled: &'a Compiled) -> Option<(&'a Arc<str>, Claimant)> {
+    let root = compiled.root.as_ref()?;
+    let claimant = Claimant {
+        created: root.created,
+        name: name.clone(),
+    };
+    Some((root.fqdn.as_ref()?, claimant))
 }
 
 // === impl RootIndices ===

@@ -6,29 +6,32 @@
 mod delegate;
 mod policy;
 mod services;
+mod timeouts;
+mod unknown;
 
 pub(crate) use self::policy::Level;
 
 use super::{
     Settings,
+    endpoints::Located,
     fault::{Fault, Place, Problem, RouteField, Site},
     objects::Objects,
     walk::CompiledMap,
 };
 use crate::{
-    duration,
-    ingressroute::{self, RetryPolicy, TimeoutPolicy},
-    object::{IngressRoute, Name},
+    ingressroute,
+    object::{Created, IngressRoute, Name},
     path,
     table::{
-        Cluster, ClusterName, Leaf, PolicyKey, Preview, Retry, Sticky, Template, Timeout, TlsVersion,
-        WeightedCluster,
+        Canary, Cluster, ClusterName, Leaf, PolicyKey, Preview, Sticky, Template, TlsVersion, WeightedCluster,
     },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     sync::Arc,
 };
+use switchyard_policy::config::check_rewrite;
 
 /// An IngressRoute, understood.
 #[derive(Debug, Default, PartialEq)]
@@ -36,10 +39,12 @@ pub(crate) struct Compiled {
     /// Of a root alone.
     pub(crate) root: Option<Root>,
     /// By normalised match.
-    pub(crate) routes: BTreeMap<Arc<str>, Route>,
+    pub(crate) routes: BTreeMap<Arc<str>, Box<Route>>,
     pub(crate) tcp: Option<Tcp>,
     /// What is wrong whoever delegates to it.
     pub(crate) problems: BTreeSet<Problem>,
+    /// What its owner should know of it.
+    pub(crate) warnings: BTreeSet<Problem>,
     /// Every service that it names and that exists.
     pub(crate) clusters: BTreeMap<ClusterName, Arc<Cluster>>,
     /// Services that it names, whether or not they exist.
@@ -48,6 +53,8 @@ pub(crate) struct Compiled {
     pub(crate) secrets: BTreeSet<Name>,
     /// URIs of sets of keys that its policies name, whether or not there are any.
     pub(crate) jwks: BTreeSet<Arc<str>>,
+    /// DNS names that its services are at.
+    pub(crate) dns_names: BTreeSet<Arc<str>>,
 }
 
 /// What makes an IngressRoute a root.
@@ -55,6 +62,7 @@ pub(crate) struct Compiled {
 pub(crate) struct Root {
     /// In lower case. None where the root may not serve, which is a problem of its own.
     pub(crate) fqdn: Option<Arc<str>>,
+    pub(crate) created: Created,
     pub(crate) tls: Option<Tls>,
     /// What it asks of all its requests; or why nothing may be served.
     pub(crate) level: Result<Level, Arc<str>>,
@@ -70,6 +78,8 @@ pub(crate) enum Tls {
         minimum: TlsVersion,
     },
     Passthrough,
+    /// It is wrong, and reported: nothing is served, on any port.
+    Refused,
 }
 
 /// A route, by itself.
@@ -96,11 +106,10 @@ pub(crate) enum Action {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Delegate {
     pub(crate) active: Name,
-    /// With their places in `delegate.standby`.
+    /// Without the active one and repetitions; with their places in `delegate.standby`.
     pub(crate) standby: Vec<(usize, Name)>,
     pub(crate) preview: Option<Preview>,
-    /// 0 to 100.
-    pub(crate) canary: u8,
+    pub(crate) canary: Option<Canary>,
     pub(crate) sticky: Option<Sticky>,
     /// What the route's match is to those below it.
     pub(crate) mount: Arc<str>,
@@ -124,6 +133,8 @@ struct Compiler<'a> {
     objects: &'a Objects,
     settings: &'a Settings,
     name: &'a Name,
+    /// By Service and port: many routes may name one.
+    located: BTreeMap<(Name, u16), Rc<Located>>,
     out: Compiled,
 }
 
@@ -132,24 +143,29 @@ pub(crate) fn compile(objects: &Objects, settings: &Settings, object: &IngressRo
     let IngressRoute {
         name,
         generation: _,
+        created,
         spec:
             ingressroute::Spec {
                 virtualhost,
                 routes,
                 tcpproxy,
             },
+        unknown,
     } = object;
     let mut compiler = Compiler {
         objects,
         settings,
         name,
+        located: BTreeMap::new(),
         out: Compiled::default(),
     };
-    compiler.out.root = virtualhost.as_ref().map(|v| compiler.root(v));
+    let has_tcp = tcpproxy.is_some();
+    compiler.out.root = virtualhost.as_ref().map(|v| compiler.root(*created, v, has_tcp));
     for (index, route) in routes.iter().enumerate() {
         compiler.route(index, route);
     }
     compiler.out.tcp = tcpproxy.as_ref().map(|t| compiler.tcp(virtualhost.as_ref(), t));
+    compiler.unknown(unknown, routes);
     compiler.out
 }
 
@@ -199,35 +215,14 @@ fn is_header_value(value: &str) -> bool {
     !value.is_empty() && value.trim() == value && value.bytes().all(printable)
 }
 
-/// Anything but 1.2 and 1.3 is 1.1, as in Contour.
-fn tls_version(version: &str) -> TlsVersion {
+/// With Contour, a version that is misspelled was 1.1: less than what was asked for.
+fn tls_version(version: &str) -> Result<TlsVersion, Fault> {
     match version {
-        "1.3" => TlsVersion::V1_3,
-        "1.2" => TlsVersion::V1_2,
-        _ => TlsVersion::V1_1,
-    }
-}
-
-/// Blank leaves Envoy's 15 s. What does not parse is infinite, as in Contour. So is `0s`: Contour's documentation says
-/// so, and manifests were written to that; that its code took `0s` for blank was an accident.
-fn timeout(policy: &TimeoutPolicy) -> Option<Timeout> {
-    let TimeoutPolicy { request } = policy;
-    if request.trim().is_empty() {
-        return None;
-    }
-    let parsed = duration::parse(request).filter(|duration| !duration.is_zero());
-    Some(parsed.map_or(Timeout::Infinite, Timeout::After))
-}
-
-fn retry(policy: &RetryPolicy) -> Retry {
-    let RetryPolicy {
-        count,
-        per_try_timeout,
-    } = policy;
-    let count = count.unwrap_or(1).clamp(1, i64::from(u32::MAX));
-    Retry {
-        count: u32::try_from(count).unwrap_or(1),
-        per_try_timeout: duration::parse(per_try_timeout).filter(|duration| !duration.is_zero()),
+        "" => Ok(TlsVersion::default()),
+        "1.1" => Ok(TlsVersion::V1_1),
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        _ => Err(Fault::TlsVersion(version.to_owned())),
     }
 }
 
@@ -245,7 +240,7 @@ impl Compiler<'_> {
         Refused(reason)
     }
 
-    fn root(&mut self, virtualhost: &ingressroute::VirtualHost) -> Root {
+    fn root(&mut self, created: Created, virtualhost: &ingressroute::VirtualHost, has_tcp: bool) -> Root {
         let ingressroute::VirtualHost {
             fqdn,
             tls,
@@ -268,7 +263,8 @@ impl Compiler<'_> {
             .ok();
         Root {
             fqdn: fqdn.filter(|_| permitted),
-            tls: tls.as_ref().map(|tls| self.tls(tls)),
+            created,
+            tls: tls.as_ref().map(|tls| self.tls(tls, has_tcp)),
             level: self
                 .virtualhost_level(virtualhost)
                 .map_err(|Refused(reason)| reason),
@@ -277,30 +273,67 @@ impl Compiler<'_> {
 
     /// `tls` without a Secret and without passthrough is a missing Secret, as in Contour 1.5: who asks for TLS is
     /// never given plain HTTP.
-    fn tls(&self, tls: &ingressroute::Tls) -> Tls {
+    fn tls(&mut self, tls: &ingressroute::Tls, has_tcp: bool) -> Tls {
         let ingressroute::Tls {
             secret_name,
             minimum_protocol_version,
             passthrough,
         } = tls;
-        if *passthrough && secret_name.is_empty() {
-            return Tls::Passthrough;
+        let version = self.minimum_version(minimum_protocol_version);
+        let passed = if *passthrough {
+            self.passthrough(tls, has_tcp)
+        } else {
+            Ok(())
+        };
+        match (version, passed) {
+            (Ok(_), Ok(())) if *passthrough => Tls::Passthrough,
+            (Ok(minimum), Ok(())) => Tls::Terminate {
+                written: secret_name.clone(),
+                secret: Name::qualified(secret_name, &self.name.namespace),
+                minimum,
+            },
+            _ => Tls::Refused,
         }
-        Tls::Terminate {
-            written: secret_name.clone(),
-            secret: Name::qualified(secret_name, &self.name.namespace),
-            minimum: tls_version(minimum_protocol_version),
+    }
+
+    fn minimum_version(&mut self, version: &str) -> Result<TlsVersion, Refused> {
+        tls_version(version).map_err(|fault| self.refuse(Place::Tls("minimumProtocolVersion"), fault))
+    }
+
+    /// Checks what stands beside `passthrough`. Versions that the API server has as a default stand in objects whose author
+    /// said none.
+    fn passthrough(&mut self, tls: &ingressroute::Tls, has_tcp: bool) -> Result<(), Refused> {
+        let ingressroute::Tls {
+            secret_name,
+            minimum_protocol_version: version,
+            passthrough: _,
+        } = tls;
+        let place = Place::Tls("passthrough");
+        if !secret_name.is_empty() {
+            return Err(self.refuse(place, Fault::PassthroughWithSecret));
         }
+        if !has_tcp {
+            return Err(self.refuse(place, Fault::PassthroughWithoutTcp));
+        }
+        if tls_version(version).is_ok_and(|version| version > TlsVersion::default()) {
+            let fault = Fault::PassthroughVersion(version.clone());
+            return Err(self.refuse(Place::Tls("minimumProtocolVersion"), fault));
+        }
+        Ok(())
     }
 
     /// Adds a route. Of several with the same match the first one stands.
     fn route(&mut self, index: usize, route: &ingressroute::Route) {
         let match_ = &route.match_;
-        let Some(prefix) = path::normalise(match_) else {
-            return self.report(
-                Place::Route(index, RouteField::Match),
-                Fault::MatchInvalid(match_.clone()),
-            );
+        let prefix = match path::normalise(match_) {
+            Ok(prefix) => prefix,
+            Err(error) => {
+                let match_ = match_.clone();
+                return self.report(
+                    Place::Route(index, RouteField::Match),
+                    Fault::MatchInvalid { match_, error },
+                );
+            }
         };
         if self.out.routes.contains_key(&*prefix) {
             return self.report(
@@ -314,7 +347,8 @@ impl Compiler<'_> {
         let served = action.and_then(|action| Ok((action, level?)));
         let (action, level) =
             served.unwrap_or_else(|Refused(reason)| (Action::Unavailable(reason), Level::default()));
-        self.out.routes.insert(prefix, Route { index, action, level });
+        let route = Box::new(Route { index, action, level });
+        self.out.routes.insert(prefix, route);
     }
 
     fn action(
@@ -337,11 +371,12 @@ impl Compiler<'_> {
 
     fn leaf(&mut self, index: usize, route: &ingressroute::Route) -> Result<Action, Refused> {
         let rewrite = self.rewrite(index, route);
+        let template = self.template(index, route);
         let clusters = self.services(&route.services, &Site::Route(route.match_.clone()), |field| {
             Place::Route(index, field)
         });
         let leaf = Leaf {
-            template: template(route),
+            template: template?,
             clusters: clusters?,
             rewrite: rewrite?,
             policy: None,
@@ -357,13 +392,29 @@ impl Compiler<'_> {
         if route.prefix_rewrite.is_empty() {
             return Ok(None);
         }
-        match path::normalise(&route.prefix_rewrite) {
-            Some(rewrite) => Ok(Some(rewrite.into())),
-            None => Err(self.refuse(
-                Place::Route(index, RouteField::PrefixRewrite),
-                Fault::PrefixRewrite(route.match_.clone()),
-            )),
-        }
+        let match_ = route.match_.clone();
+        let rewrite = match path::normalise(&route.prefix_rewrite) {
+            Ok(rewrite) => match check_rewrite(&rewrite) {
+                Ok(()) => Ok(Some(rewrite.into())),
+                Err(error) => Err(Fault::PrefixRewriteRefused {
+                    match_,
+                    reason: error.to_string(),
+                }),
+            },
+            Err(error) => Err(Fault::PrefixRewrite { match_, error }),
+        };
+        rewrite.map_err(|fault| self.refuse(Place::Route(index, RouteField::PrefixRewrite), fault))
+    }
+
+    /// All that the proxy's route says but for cluster and path.
+    fn template(&mut self, index: usize, route: &ingressroute::Route) -> Result<Template, Refused> {
+        let (timeout, retry) = self.leaf_timeouts(index, route)?;
+        Ok(Template {
+            timeout,
+            retry,
+            websockets: route.enable_websockets,
+            session_affinity: route.services.iter().any(|service| service.strategy == "Cookie"),
+        })
     }
 
     fn tcp(
@@ -386,32 +437,6 @@ impl Compiler<'_> {
 
     fn refuse_tcp(&mut self, field: RouteField, fault: Fault) -> Refused {
         self.refuse(Place::TcpProxy(field), fault)
-    }
-}
-
-/// All that the proxy's route says but for cluster and path.
-fn template(route: &ingressroute::Route) -> Template {
-    let ingressroute::Route {
-        match_: _,
-        services,
-        delegate: _,
-        enable_websockets,
-        permit_insecure: _,
-        prefix_rewrite: _,
-        timeout_policy,
-        retry_policy,
-        rate_limits: _,
-        concurrency: _,
-        auth: _,
-        mirror: _,
-        headers: _,
-        cors: _,
-    } = route;
-    Template {
-        timeout: timeout_policy.as_ref().and_then(timeout),
-        retry: retry_policy.as_ref().map(retry),
-        websockets: *enable_websockets,
-        session_affinity: services.iter().any(|service| service.strategy == "Cookie"),
     }
 }
 

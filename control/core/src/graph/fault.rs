@@ -11,8 +11,10 @@ pub(crate) use self::{
     policy::PolicyFault,
 };
 
+use super::endpoints::EndpointError;
 use crate::{
     object::{Name, PemFault},
+    path::PathError,
     status::StatusError,
 };
 use std::{fmt, sync::Arc};
@@ -35,19 +37,39 @@ pub(crate) enum Fault {
     FqdnWildcard(String),
     #[error("Spec.VirtualHost.Fqdn {0:?} is not a host name")]
     FqdnInvalid(String),
-    #[error("fqdn {fqdn:?} is used in multiple IngressRoutes: {roots}")]
-    FqdnShared { fqdn: Arc<str>, roots: String },
+    #[error(
+        "host {fqdn} belongs to IngressRoute {owner}, which is older: nothing of this IngressRoute is served; choose \
+         another fqdn, or have {owner} delegate to an IngressRoute without virtualhost"
+    )]
+    FqdnOwned { fqdn: Arc<str>, owner: Name },
     #[error("Spec.VirtualHost.TLS Secret {secret:?} is invalid: {reason}")]
     TlsSecret { secret: String, reason: SecretFault },
     #[error("Spec.VirtualHost.TLS Secret {0:?} certificate delegation not permitted")]
     TlsSecretNotDelegated(String),
+    #[error(
+        "Spec.VirtualHost.TLS minimumProtocolVersion {0:?} is not supported: use \"1.1\", \"1.2\" or \"1.3\""
+    )]
+    TlsVersion(String),
+    #[error("Spec.VirtualHost.TLS cannot have both passthrough and secretName: remove one of them")]
+    PassthroughWithSecret,
+    #[error(
+        "Spec.VirtualHost.TLS passthrough needs a tcpproxy: add one, or use a secretName in place of passthrough to serve routes"
+    )]
+    PassthroughWithoutTcp,
+    #[error(
+        "Spec.VirtualHost.TLS minimumProtocolVersion {0:?} has no effect beside passthrough, where the service decides on the \
+         version: remove it"
+    )]
+    PassthroughVersion(String),
 
-    #[error("route {0:?}: match must start with \"/\"")]
-    MatchInvalid(String),
+    #[error("route {match_:?}: match {error}")]
+    MatchInvalid { match_: String, error: PathError },
     #[error("route {0:?}: an earlier route of this IngressRoute has the same match")]
     MatchRepeated(String),
-    #[error("route {0:?}: prefixRewrite must start with \"/\"")]
-    PrefixRewrite(String),
+    #[error("route {match_:?}: prefixRewrite {error}")]
+    PrefixRewrite { match_: String, error: PathError },
+    #[error("route {match_:?}: prefixRewrite {reason}")]
+    PrefixRewriteRefused { match_: String, reason: String },
     #[error("route {0:?}: cannot specify services and delegate in the same route")]
     ServicesAndDelegate(String),
     #[error("route {0:?}: either services or delegate must be specified")]
@@ -69,8 +91,16 @@ pub(crate) enum Fault {
         service: String,
         port: i64,
     },
+    #[error("{site}: {error}")]
+    Endpoints { site: Site, error: EndpointError },
     #[error("{site}: service {service:?}: healthCheck path must start with \"/\"")]
     HealthCheckPath { site: Site, service: String },
+    #[error("{site}: service {service:?}: healthCheck {field} must not contain control characters")]
+    HealthCheckText {
+        site: Site,
+        service: String,
+        field: &'static str,
+    },
     #[error("{site}: service {service:?}: healthCheck numbers must be in the range 0-4294967295")]
     HealthCheckNumber { site: Site, service: String },
     #[error(
@@ -83,12 +113,24 @@ pub(crate) enum Fault {
         reason: SecretFault,
     },
     #[error(
+        "Service [{service}:{port}] TLS upstream validation policy error: the port does not speak TLS: annotate the Service \
+         with projectcontour.io/upstream-protocol.tls: \"{port}\", or remove validation"
+    )]
+    ValidationWithoutTls { service: String, port: i64 },
+    #[error(
         "Service [{service}:{port}] TLS upstream validation policy error: missing subject alternative name"
     )]
     SubjectNameMissing { service: String, port: i64 },
+    #[error(
+        "Service [{service}:{port}] TLS upstream validation policy error: the subject alternative name must have at most \
+         255 bytes and no control characters"
+    )]
+    SubjectName { service: String, port: i64 },
 
     #[error("route {0:?}: delegate name must be specified")]
     DelegateUnnamed(String),
+    #[error("route {0:?}: names of branches must not contain control characters")]
+    DelegateName(String),
     #[error("route {prefix:?}: delegate {target} not found")]
     DelegateMissing { prefix: Arc<str>, target: Name },
     #[error("root ingressroute cannot delegate to another root ingressroute")]
@@ -106,12 +148,20 @@ pub(crate) enum Fault {
     TooManyMirrors { prefix: Arc<str>, limit: usize },
     #[error("route {0:?}: standby name must be specified")]
     StandbyUnnamed(String),
-    #[error("route {prefix:?}: standby {standby:?} is already a branch of this route")]
-    StandbyRepeated { prefix: String, standby: String },
+    #[error("route {prefix:?}: {field} {branch:?} is not a branch of this route: add it to standby")]
+    NotABranch {
+        prefix: String,
+        field: &'static str,
+        branch: String,
+    },
     #[error("route {0:?}: preview needs a standby")]
     PreviewWithoutStandby(String),
     #[error("route {prefix:?}: preview header {header:?} is not a header name")]
     PreviewHeader { prefix: String, header: String },
+    #[error(
+        "route {prefix:?}: preview header {header:?} is one that requests never have here: choose another header"
+    )]
+    PreviewHeaderInternal { prefix: String, header: String },
     #[error("route {0:?}: preview value must be printable and not empty")]
     PreviewValue(String),
     #[error("route {0:?}: canary needs a standby")]
@@ -147,6 +197,8 @@ pub(crate) enum Fault {
     #[error("tcpproxy: delegation is deeper than {0} levels")]
     TcpTooDeep(usize),
 
+    #[error("{site}: {message}")]
+    Unknown { site: Site, message: String },
     #[error("{site}: {path}: {fault}")]
     Policy {
         site: Site,

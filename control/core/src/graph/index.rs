@@ -29,11 +29,6 @@ impl<K: Ord + Clone, V: Ord + Clone> Index<K, V> {
         self.users.get(key).into_iter().flatten()
     }
 
-    /// All users of a key, if it has any.
-    pub(crate) fn users(&self, key: &K) -> Option<&BTreeSet<V>> {
-        self.users.get(key)
-    }
-
     pub(crate) fn contains(&self, key: &K) -> bool {
         self.users.contains_key(key)
     }

@@ -2,8 +2,8 @@
 
 use super::index::Index;
 use crate::object::{
-    Address, EndpointSlice, Endpoints, IngressRoute, Jwks, Kind, Name, Object, ObjectId, Secret, Service,
-    TlsCertificateDelegation,
+    Address, DnsName, EndpointSlice, Endpoints, IngressRoute, Jwks, Kind, Name, Object, ObjectId, Secret,
+    Service, TlsCertificateDelegation,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -75,6 +75,13 @@ impl Objects {
         }
     }
 
+    pub(crate) fn dns_name(&self, name: &Arc<str>) -> Option<&DnsName> {
+        match self.get(&ObjectId::dns_name(name.clone()))? {
+            Object::DnsName(object) => Some(object),
+            _ => None,
+        }
+    }
+
     pub(crate) fn endpoints(&self, service: &Name) -> Option<&Endpoints> {
         match self.named(Kind::Endpoints, service)? {
             Object::Endpoints(object) => Some(object),
@@ -129,11 +136,8 @@ pub(crate) fn service_of(slice: &EndpointSlice) -> Name {
     Name::new(slice.name.namespace.clone(), slice.service.clone())
 }
 
-/// Whether a slice is of addressType FQDN: one type holds for all its addresses, so the first tells.
+/// Whether a slice is of addressType FQDN.
 pub(crate) fn is_fqdn(slice: &EndpointSlice) -> bool {
-    let first = slice
-        .endpoints
-        .iter()
-        .find_map(|endpoint| endpoint.addresses.first());
-    matches!(first, Some(Address::Fqdn(_)))
+    let mut addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+    addresses.any(|address| matches!(address, Address::Fqdn(_)))
 }

@@ -62,12 +62,13 @@ impl Standing {
         };
         Status {
             state,
-            errors: errors(&problems),
+            errors: listed(&problems, "errors"),
+            warnings: listed(&compiled.warnings.iter().collect(), "warnings"),
         }
     }
 }
 
-fn errors(problems: &BTreeSet<&Problem>) -> Vec<StatusError> {
+fn listed(problems: &BTreeSet<&Problem>, what: &str) -> Vec<StatusError> {
     let mut errors: Vec<_> = problems
         .iter()
         .take(LISTED)
@@ -76,7 +77,7 @@ fn errors(problems: &BTreeSet<&Problem>) -> Vec<StatusError> {
     if problems.len() > LISTED {
         errors.push(StatusError {
             field: String::new(),
-            message: format!("more than {LISTED} errors: the first {LISTED} are listed"),
+            message: format!("more than {LISTED} {what}: the first {LISTED} are listed"),
         });
     }
     errors

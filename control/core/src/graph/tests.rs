@@ -3,29 +3,33 @@
 // Cases read best with `json!` in their place.
 #![allow(clippy::needless_pass_by_value)]
 
+mod claims;
 mod derive;
+mod dry_run;
 mod endpoints;
-mod excerpt;
+mod guards;
+mod host_snapshot;
 mod incremental;
 mod limits;
+mod names;
 mod oracle;
 mod policies;
 mod properties;
-mod rehearsal;
 mod services;
 mod status;
 mod switches;
 mod tls;
 mod tree;
+mod unknown;
 mod world;
 
 use super::{Change, Graph, Settings};
 use crate::{
     ingressroute::Spec,
     object::{
-        Address, CertificateDelegation, EndpointSlice, EndpointSubset, Endpoints, IngressRoute, Kind, Limits,
-        Name, Object, ObjectId, PemFault, Protocol, Secret, Service, ServicePort, SliceEndpoint,
-        TlsCertificateDelegation,
+        Address, CertificateDelegation, Created, EndpointSlice, EndpointSubset, Endpoints, IngressRoute,
+        Kind, Limits, Name, Object, ObjectId, PemFault, Protocol, Secret, Service, ServicePort,
+        SliceEndpoint, TlsCertificateDelegation,
     },
     table::{Cluster, Host, Leaf, Switch, SwitchKey, Target, WeightedCluster},
 };
@@ -50,10 +54,12 @@ fn id(kind: Kind, text: &str) -> ObjectId {
 /// `spec` is as in a manifest.
 fn ingress_route(text: &str, spec: Value) -> Object {
     let spec: Spec = serde_json::from_value(spec).unwrap();
-    Object::IngressRoute(IngressRoute {
+    Object::from(IngressRoute {
         name: name(text),
         generation: 1,
+        created: Created::Unknown,
         spec,
+        unknown: crate::object::UnknownFields::default(),
     })
 }
 
@@ -175,7 +181,11 @@ fn certificate_delegation(text: &str, secret: &str, namespaces: &[&str]) -> Obje
 
 /// A graph of these objects, committed.
 fn graph(objects: impl IntoIterator<Item = Object>) -> Graph {
-    graph_with(Settings::default(), objects)
+    let settings = Settings {
+        allow_external_names: true,
+        ..Settings::default()
+    };
+    graph_with(settings, objects)
 }
 
 fn graph_with(settings: Settings, objects: impl IntoIterator<Item = Object>) -> Graph {

@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
     Plain,
     Terminate(EdgeTls),
     Passthrough,
+    /// What it asks for is reported already: nothing is served.
+    Refused,
     /// It asks for a certificate that it cannot have: nothing is served, least of all without TLS.
     Down(Fault),
 }
@@ -27,6 +29,7 @@ pub(crate) fn resolve(objects: &Objects, namespace: &Arc<str>, tls: Option<&Tls>
     let (written, secret, minimum) = match tls {
         None => return Outcome::Plain,
         Some(Tls::Passthrough) => return Outcome::Passthrough,
+        Some(Tls::Refused) => return Outcome::Refused,
         Some(Tls::Terminate {
             written,
             secret,

@@ -4,9 +4,9 @@ mod scribe;
 
 use self::scribe::{Face, Scribe};
 use super::{
+    claims::Claims,
     compile::{self, Compiled, Root, Tls},
-    fault::{self, Fault, Place, Problem, RouteField},
-    index::Index,
+    fault::{Fault, Place, Problem, RouteField},
     objects::Objects,
     tcp,
     templates::Templates,
@@ -27,8 +27,7 @@ use std::{
 pub(crate) struct Sources<'a> {
     pub(crate) objects: &'a Objects,
     pub(crate) compiled: &'a CompiledMap,
-    /// fqdn to the roots that claim it.
-    pub(crate) claims: &'a Index<Arc<str>, Name>,
+    pub(crate) claims: &'a Claims,
     pub(crate) templates: &'a Templates,
 }
 
@@ -66,7 +65,7 @@ pub(crate) fn derive(sources: Sources<'_>, name: &Name) -> View {
         return view;
     };
     view.findings.insert(name.clone(), BTreeSet::new());
-    match claim(sources.claims, root) {
+    match owned(sources.claims, name, root) {
         Ok(Some(fqdn)) => view.serve(sources, (name, fqdn), (compiled, root)),
         Ok(None) => {}
         Err(fault) => view.report(name, Place::Fqdn, fault),
@@ -74,15 +73,15 @@ pub(crate) fn derive(sources: Sources<'_>, name: &Name) -> View {
     view
 }
 
-/// The host name of a root, if it has one to itself: of several claimants none may serve.
-fn claim<'a>(claims: &Index<Arc<str>, Name>, root: &'a Root) -> Result<Option<&'a Arc<str>>, Fault> {
+/// The host name of a root, if it claims one and owns it.
+fn owned<'a>(claims: &Claims, name: &Name, root: &'a Root) -> Result<Option<&'a Arc<str>>, Fault> {
     let Some(fqdn) = &root.fqdn else { return Ok(None) };
-    match claims.users(fqdn) {
-        Some(roots) if roots.len() > 1 => Err(Fault::FqdnShared {
+    match claims.owner(fqdn).filter(|owner| *owner != name) {
+        Some(owner) => Err(Fault::FqdnOwned {
             fqdn: fqdn.clone(),
-            roots: fault::list(roots.iter(), ", "),
+            owner: owner.clone(),
         }),
-        _ => Ok(Some(fqdn)),
+        None => Ok(Some(fqdn)),
     }
 }
 
@@ -117,9 +116,10 @@ impl View {
         };
         let (http, tls) = match tls::resolve(sources.objects, &name.namespace, root.tls.as_ref()) {
             tls::Outcome::Down(fault) => {
-                self.report(name, Place::TlsSecret, fault);
+                self.report(name, Place::Tls("secretName"), fault);
                 (Vhost::unavailable(), None)
             }
+            tls::Outcome::Refused => (Vhost::unavailable(), None),
             tls::Outcome::Plain => (self.full(&scribe), None),
             tls::Outcome::Passthrough => (
                 self.full(&scribe),

@@ -64,15 +64,30 @@ pub struct HeaderMatch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Empty {}
 
+/// How many leading bits of a client's address tell it from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClientIp {
+    /// How many bits of an IPv4 address. For example: `24`.
+    #[schemars(range(min = 1, max = 32), extend("default" = 32))]
+    #[serde(rename = "ipv4PrefixLength", skip_serializing_if = "Option::is_none")]
+    pub ipv4_prefix_length: Option<i64>,
+    /// How many bits of an IPv6 address. For example: `56`.
+    #[schemars(range(min = 1, max = 128), extend("default" = 64))]
+    #[serde(rename = "ipv6PrefixLength", skip_serializing_if = "Option::is_none")]
+    pub ipv6_prefix_length: Option<i64>,
+}
+
 /// What tells requests apart: one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeyPart {
-    /// The address of the client, as far as the proxy trusts what it is told of it. For example: `{}`.
-    #[schemars(with = "Empty")]
+    /// The address of the client, as far as the proxy trusts what it is told of it. An IPv6 client has a whole network, so its
+    /// addresses count as one. For example: `{}`.
+    #[schemars(with = "ClientIp")]
     #[serde(rename = "clientIP", skip_serializing_if = "Option::is_none")]
-    pub client_ip: Option<Empty>,
+    pub client_ip: Option<ClientIp>,
     /// The name of a header. For example: `x-tenant`.
     #[schemars(with = "String", regex(pattern = TOKEN))]
     #[serde(skip_serializing_if = "Option::is_none")]

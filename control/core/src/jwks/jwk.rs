@@ -8,7 +8,10 @@ use base64::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use switchyard_policy::config::policy::{Algorithm, Key};
+use switchyard_policy::{
+    auth::{KeyFault, check_key},
+    config::policy::{Algorithm, Key},
+};
 
 /// base64url (RFC 7515, 2), whether or not somebody has left the padding in.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -17,9 +20,6 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_encode_padding(false)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-
-/// RFC 7518, 3.3: "A key of size 2048 bits or larger MUST be used". Those above the greatest take long to verify.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// RFC 7518, 6.2.2, 6.3.2; RFC 8037, 2. `k` of `oct` is not among them: such keys have no public members.
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
@@ -56,10 +56,10 @@ pub(super) enum Unusable {
     Alg(String),
     #[error("has crv {0:?}, which is not P-256, P-384, P-521 or Ed25519")]
     Crv(String),
-    #[error("has {0} bits; an RSA key must have 2048 to 8192")]
-    Bits(usize),
     #[error("has a member {0:?} that is missing, or no such number")]
     Number(&'static str),
+    #[error("cannot be used by the filter: {0}")]
+    Filter(KeyFault),
 }
 
 /// The first member of a key that only who signs with it may know.
@@ -72,15 +72,6 @@ fn number(text: &str, member: &'static str) -> Result<Vec<u8>, Unusable> {
     let bytes = BASE64URL.decode(text).map_err(|_| Unusable::Number(member))?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     Ok(bytes.into_iter().skip(zeros).collect())
-}
-
-fn bits(number: &[u8]) -> usize {
-    let top = number.first().map_or(0, |byte| byte.leading_zeros());
-    number.len() * 8 - top as usize
-}
-
-fn is_odd(number: &[u8]) -> bool {
-    number.last().is_some_and(|byte| byte % 2 == 1)
 }
 
 /// A coordinate, which has leading zeros (RFC 7518, 6.2.1.2).
@@ -105,11 +96,13 @@ impl Jwk {
         if !self.is_for_signatures() {
             return Err(Unusable::Use);
         }
-        Ok(Key {
+        let key = Key {
             kid: self.kid.clone(),
             algorithms,
             spki: STANDARD.encode(spki),
-        })
+        };
+        check_key(&key).map_err(Unusable::Filter)?;
+        Ok(key)
     }
 
     fn is_for_signatures(&self) -> bool {
@@ -139,16 +132,6 @@ impl Jwk {
             ("PS512", Algorithm::PS512),
         ])?;
         let (n, e) = (number(&self.n, "n")?, number(&self.e, "e")?);
-        if !RSA_BITS.contains(&bits(&n)) {
-            return Err(Unusable::Bits(bits(&n)));
-        }
-        if !is_odd(&n) {
-            return Err(Unusable::Number("n"));
-        }
-        // By 1 everybody could sign. Above 33 bits no proxy takes it.
-        if !is_odd(&e) || !(2..=33).contains(&bits(&e)) {
-            return Err(Unusable::Number("e"));
-        }
         Ok((algorithms, spki::rsa(&n, &e)))
     }
 

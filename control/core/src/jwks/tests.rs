@@ -27,7 +27,7 @@ fn with(mut key: Value, member: &str, value: Value) -> Value {
 }
 
 fn set(keys: &[Value]) -> Result<Vec<Key>, JwksError> {
-    parse(json!({"keys": keys}).to_string().as_bytes())
+    parse(json!({"keys": keys}).to_string().as_bytes()).map(|set| set.keys)
 }
 
 #[test]
@@ -143,6 +143,8 @@ fn keys_for_something_else_are_left_out() {
 
 #[test]
 fn keys_that_are_no_good_are_left_out() {
+    const NO_SPKI: &str = "cannot be used by the filter: it is no key in base64 of RSA, of EC on P-256, P-384 or P-521, or \
+        of Ed25519 (SubjectPublicKeyInfo)";
     let (rsa, ec, okp) = (of_type("RSA"), of_type("EC"), of_type("OKP"));
     let long_x = format!("AAAA{}", ec["x"].as_str().unwrap());
     for (key, why) in [
@@ -156,33 +158,28 @@ fn keys_that_are_no_good_are_left_out() {
         ),
         (
             with(rsa.clone(), "n", json!(SMALL)),
-            "has 1024 bits; an RSA key must have 2048 to 8192",
+            "cannot be used by the filter: it is of RSA with 1024 bits: it must have 2048 to 4096",
+        ),
+        (
+            with(rsa.clone(), "n", json!("_".repeat(1024))),
+            "cannot be used by the filter: it is of RSA with 6144 bits: it must have 2048 to 4096",
         ),
         (
             with(rsa.clone(), "n", json!("_".repeat(1400))),
-            "has 8400 bits; an RSA key must have 2048 to 8192",
+            "cannot be used by the filter: it is of RSA with 8400 bits: it must have 2048 to 4096",
         ),
         (
             with(rsa.clone(), "n", json!(format!("{}A", "_".repeat(342)))),
-            "has a member \"n\" that is missing, or no such number",
+            NO_SPKI,
         ),
         (
             with(rsa.clone(), "n", json!("a b")),
             "has a member \"n\" that is missing, or no such number",
         ),
         // By 1, every signature is good; by 2, none; the last is longer than any proxy takes.
-        (
-            with(rsa.clone(), "e", json!("AQ")),
-            "has a member \"e\" that is missing, or no such number",
-        ),
-        (
-            with(rsa.clone(), "e", json!("Ag")),
-            "has a member \"e\" that is missing, or no such number",
-        ),
-        (
-            with(rsa.clone(), "e", json!("_____w8")),
-            "has a member \"e\" that is missing, or no such number",
-        ),
+        (with(rsa.clone(), "e", json!("AQ")), NO_SPKI),
+        (with(rsa.clone(), "e", json!("Ag")), NO_SPKI),
+        (with(rsa.clone(), "e", json!("_____w8")), NO_SPKI),
         (
             with(ec.clone(), "x", json!(long_x)),
             "has a member \"x\" that is missing, or no such number",
@@ -198,6 +195,24 @@ fn keys_that_are_no_good_are_left_out() {
     ] {
         check_left_out(key, why);
     }
+}
+
+#[test]
+fn keys_that_are_left_out_beside_others_are_told() {
+    let large = with(of_type("RSA"), "kid", json!("large"));
+    let large = with(large, "n", json!("_".repeat(1024)));
+    let told = |keys: &[Value]| {
+        parse(json!({"keys": keys}).to_string().as_bytes())
+            .unwrap()
+            .left_out
+    };
+    assert_eq!(told(&[of_type("EC")]), None);
+    let want = "keys[1] (kid \"large\") cannot be used by the filter: it is of RSA with 6144 bits: it must have 2048 to 4096, \
+        keys[2] is a shared secret (kty oct), by which whoever verifies can sign, too";
+    assert_eq!(
+        told(&[of_type("EC"), large, json!({"kty": "oct"})]).as_deref(),
+        Some(want)
+    );
 }
 
 /// Whoever published it, everybody can sign by it now.

@@ -1,9 +1,9 @@
-//! Every field of the kinds, as a page to read: what `kubectl explain --recursive` says, and what is allowed.
+//! A reference page of every field: the text of `kubectl explain --recursive`, with the allowed values.
 
 use super::EXAMPLE;
 use serde_json::Value;
 
-/// In the order in which they are looked for, and what is said of them.
+/// Schema keywords in the order of output, each with its wording.
 const BOUNDS: [(&str, &str); 8] = [
     ("default", "default"),
     ("minimum", "at least"),
@@ -15,11 +15,11 @@ const BOUNDS: [(&str, &str); 8] = [
     ("pattern", "matches"),
 ];
 
-/// A page in Markdown.
+/// Renders the definitions as a page in Markdown.
 #[must_use]
 pub fn page(definitions: &[Value]) -> String {
     let mut page =
-        "# Every field\n\nThis page is made from the CustomResourceDefinitions by `switchyard crds -o markdown`. \
+        "# Every field\n\nThis page is generated from the CustomResourceDefinitions by `switchyard crds -o markdown`. \
          Fields in **bold** are required.\n"
             .to_owned();
     for definition in definitions {
@@ -40,7 +40,7 @@ pub fn page(definitions: &[Value]) -> String {
     page
 }
 
-/// The rows of what is below `path`, each field before its own.
+/// Adds a row for each field below `path`, parents before children.
 fn add_rows(path: &str, schema: &Value, rows: &mut Vec<String>) {
     let Some(properties) = schema["properties"].as_object() else {
         return;
@@ -81,7 +81,7 @@ fn type_of(field: &Value) -> String {
     }
 }
 
-/// With its example set as code.
+/// The description of a field, with its example set as code.
 fn description(field: &Value) -> String {
     let description = text(field, "description");
     let Some((told, example)) = description.split_once(EXAMPLE) else {
@@ -91,7 +91,7 @@ fn description(field: &Value) -> String {
     format!("{told}{EXAMPLE}{}.", code(example))
 }
 
-/// What is allowed: of the field, and of each item where it is a list.
+/// The bounds of a field, and of its items if it is a list.
 fn bounds(field: &Value) -> String {
     let mut all = bounds_of(field);
     all.extend(
@@ -118,7 +118,7 @@ fn bounds_of(field: &Value) -> Vec<String> {
     values.into_iter().chain(bounds).collect()
 }
 
-/// What has to hold between its fields, or between those of each item.
+/// The rules between the fields of an object, or of each item of a list.
 fn rules(field: &Value) -> String {
     let of_items = rules_of("Each item", &field["items"]);
     let rules = rules_of("It", field).into_iter().chain(of_items);
@@ -145,7 +145,7 @@ fn rules_of(subject: &str, schema: &Value) -> Vec<String> {
     needs.chain(rules.map(|rule| text(rule, "message"))).collect()
 }
 
-/// How many of its fields there have to be.
+/// The required number of fields, from `minProperties` and `maxProperties`.
 fn count(schema: &Value) -> Option<String> {
     let bound = |key: &str| schema[key].as_u64();
     match (bound("minProperties"), bound("maxProperties")) {
@@ -157,7 +157,7 @@ fn count(schema: &Value) -> Option<String> {
     }
 }
 
-/// A way of several to write an object: the fields that it has, and those that it must not have.
+/// One alternative of `oneOf`: the required fields, and the forbidden ones.
 fn way(schema: &Value) -> String {
     let with = fields(schema).join(" and ");
     let barred = schema["not"]["anyOf"].as_array().into_iter().flatten();
@@ -169,7 +169,7 @@ fn way(schema: &Value) -> String {
     }
 }
 
-/// Those that a schema requires, as code.
+/// The fields that a schema requires, as code.
 fn fields(schema: &Value) -> Vec<String> {
     let required = schema["required"].as_array().into_iter().flatten();
     required.map(|name| code(&plain(name))).collect()
@@ -183,7 +183,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Set as code, with backquotes that it may hold itself.
+/// Formats text as code, with double backquotes if it contains any.
 fn code(text: &str) -> String {
     if text.contains('`') {
         format!("`` {text} ``")
@@ -192,7 +192,7 @@ fn code(text: &str) -> String {
     }
 }
 
-/// A bar would end the cell.
+/// Escapes bars, which would end the table cell.
 fn escape(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! JSON Schema as a CustomResourceDefinition takes it: in one piece, and each part with one type.
+//! Structural schemas, as a CustomResourceDefinition requires them: inlined, and with one type for each part.
 
 use schemars::{
     JsonSchema, Schema,
@@ -7,7 +7,7 @@ use schemars::{
 };
 use serde_json::{Map, Value};
 
-/// The schema of a type, as it is written: a field that is always written is required.
+/// The schema of a type's serialized form: a field that is always serialized is required.
 pub(super) fn schema<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::openapi3().for_serialize().with(|settings| {
         settings.meta_schema = None;
@@ -26,13 +26,13 @@ fn refine(schema: &mut Schema) {
     join_lines(fields);
     unquote(fields);
     drop_defaults_of_required(fields);
-    // The API server then takes null for the default.
+    // The API server then replaces null by the default.
     if fields.contains_key("default") {
         fields.remove("nullable");
     }
 }
 
-/// Each paragraph of a comment becomes one line: whoever shows it wraps it anew.
+/// Joins each paragraph of a description into one line; viewers wrap it.
 fn join_lines(fields: &mut Map<String, Value>) {
     if let Some(Value::String(description)) = fields.get_mut("description") {
         let paragraphs = description.split("\n\n");
@@ -41,14 +41,15 @@ fn join_lines(fields: &mut Map<String, Value>) {
     }
 }
 
-/// `kubectl explain` shows text, not Markdown.
+/// Removes backquotes: `kubectl explain` shows text, not Markdown.
 fn unquote(fields: &mut Map<String, Value>) {
     if let Some(Value::String(description)) = fields.get_mut("description") {
         description.retain(|character| character != '`');
     }
 }
 
-/// Rust's default of a field is for manifests that no API server has seen. The API server refuses those without it.
+/// Removes the defaults of required fields. They are for manifests that bypass the API server, which itself rejects
+/// objects without a required field.
 fn drop_defaults_of_required(fields: &mut Map<String, Value>) {
     let required = fields
         .get("required")

@@ -26,7 +26,7 @@ fn each_part(path: &str, schema: &Value, check: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// Numbers as the definition's Rust type has them, some of which are floating.
+/// Converts all numbers to floats, since the Rust type of a definition has some as floats.
 fn floating(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().into(),
@@ -48,8 +48,8 @@ fn nothing_is_said_that_a_definition_has_no_place_for() {
     }
 }
 
-/// Of two fields that do not go together an API server hears in `oneOf`, where nothing may be said but which are required:
-/// a rule of CEL costs too much in lists within lists.
+/// Mutually exclusive fields are expressed by `oneOf`, which may contain only `required` and `not`: a CEL rule costs
+/// too much in nested lists.
 #[test]
 fn schemas_are_structural() {
     const FORBIDDEN: [&str; 6] = ["$ref", "$schema", "title", "anyOf", "allOf", "not"];
@@ -94,7 +94,7 @@ fn what_is_required_has_no_default() {
     }
 }
 
-/// Of a check.
+/// Required fields of an auth check.
 const CHECK: [&str; 9] = [
     "apiKey.secretName",
     "basic.secretName",
@@ -107,7 +107,7 @@ const CHECK: [&str; 9] = [
     "jwt.requiredClaims[].claim",
 ];
 
-/// Of what a level asks beside checks.
+/// Required fields of the other policies of a virtualhost or route.
 const POLICY: [&str; 21] = [
     "concurrency.max",
     "cors.allowOrigins",
@@ -211,6 +211,12 @@ fn defaults_are_those_of_the_program() {
     let policy = [
         "cors.maxAgeSeconds: 5",
         "mirror[].percent: 100",
+        "concurrency.key[].clientIP.ipv4PrefixLength: 32",
+        "concurrency.key[].clientIP.ipv6PrefixLength: 64",
+        "rateLimits[].global.descriptors[].entries[].from.clientIP.ipv4PrefixLength: 32",
+        "rateLimits[].global.descriptors[].entries[].from.clientIP.ipv6PrefixLength: 64",
+        "rateLimits[].key[].clientIP.ipv4PrefixLength: 32",
+        "rateLimits[].key[].clientIP.ipv6PrefixLength: 64",
         "rateLimits[].global.onFailure: \"deny\"",
         "rateLimits[].global.timeout: \"100ms\"",
         "rateLimits[].status: 429",
@@ -219,7 +225,7 @@ fn defaults_are_those_of_the_program() {
     let mut want = vec![
         ".routes[].delegate.sticky.ttlSeconds: 0".to_owned(),
         ".tcpproxy.delegate.sticky.ttlSeconds: 0".to_owned(),
-        ".virtualhost.tls.minimumProtocolVersion: \"1.1\"".to_owned(),
+        ".virtualhost.tls.minimumProtocolVersion: \"1.2\"".to_owned(),
     ];
     for at in [".routes[]", ".virtualhost"] {
         for auth in ["auth[]", "auth[].anyOf[]"] {

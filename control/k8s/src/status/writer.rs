@@ -1,8 +1,8 @@
-//! Writes statuses and Events, while it leads.
+//! Writes statuses and Events while this replica leads.
 
 use super::{
     IngressRouteStatus,
-    ledger::{Ledger, Sighting, Wanted, Written},
+    queue::{Desired, Observed, StatusQueue, Written},
 };
 use crate::watch::resource;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -24,37 +24,39 @@ use switchyard_core::{Name, object::Kind};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
-/// Who owns the fields of a status, to the API server, and who reports Events.
+/// The field manager of statuses, and the reporting controller of Events.
 pub const MANAGER: &str = "switchyard";
 
-/// How many statuses are written at a time.
+/// The maximum number of concurrent writes.
 const PARALLEL: usize = 32;
 
-/// What the writer is told.
+/// A request to the writer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Order {
-    /// What a status is to say from now on. None: nothing more.
-    Want(Name, Option<Box<Wanted>>),
-    /// What a watch saw of an IngressRoute. None: it is gone.
-    Saw(Name, Option<Box<Sighting>>),
-    /// Something that an operator should see.
-    Tell(Name, Notice),
-    /// Something that this replica alone knows, for its own Events.
+pub enum StatusRequest {
+    /// Sets the desired status; `None` stops writing it.
+    Desired(Name, Option<Box<Desired>>),
+    /// Records an IngressRoute from a watch event; `None` if it was deleted.
+    Observed(Name, Option<Box<Observed>>),
+    /// Publishes an Event about an IngressRoute, if this replica leads.
+    Event(Name, Notice),
+    /// Publishes an Event about this replica's pod, with information that no other replica has.
     Alert(Notice),
 }
 
 /// An Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether something is wrong.
+    /// True for an Event of type Warning, false for Normal.
     pub warning: bool,
-    /// Why, in one word for programs.
+    /// The reason, in one word for programs.
     pub reason: &'static str,
-    /// For people, 1 KiB at most.
+    /// The message for people, 1 KiB at most.
     pub note: String,
+    /// The generation of the object that caused the Event; the field manager that wrote it is named.
+    pub by: Option<i64>,
 }
 
-/// What came of the writes since the start.
+/// Counters of writes since the start, by result.
 #[derive(Debug, Default)]
 pub struct Stats {
     pub done: AtomicU64,
@@ -65,19 +67,19 @@ pub struct Stats {
 
 struct Writer {
     client: Client,
-    recorder: Recorder,
+    reporter: Reporter,
     /// The pod of this replica.
     pod: ObjectReference,
-    ledger: Ledger,
+    queue: StatusQueue,
     stats: Arc<Stats>,
 }
 
-/// Writes until nobody orders any longer. What is ordered while another replica leads is kept, and written if it is not
-/// there when this one does.
+/// Serves requests until all senders are dropped. Statuses that are desired while another replica leads are kept, and
+/// written when this one leads, unless the object has them by then.
 pub async fn run(
     client: Client,
     pod: ObjectReference,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut orders: mpsc::UnboundedReceiver<StatusRequest>,
     mut leading: watch::Receiver<bool>,
     stats: Arc<Stats>,
 ) {
@@ -86,25 +88,25 @@ pub async fn run(
         instance: pod.name.clone(),
     };
     let mut writer = Writer {
-        recorder: Recorder::new(client.clone(), reporter),
+        reporter,
         client,
         pod,
-        ledger: Ledger::default(),
+        queue: StatusQueue::default(),
         stats,
     };
     let mut writes = FuturesUnordered::new();
     loop {
         let leads = *leading.borrow_and_update();
         while leads && writes.len() < PARALLEL {
-            let Some((name, status)) = writer.ledger.take(Instant::now()) else {
+            let Some((name, status)) = writer.queue.take(Instant::now()) else {
                 break;
             };
-            if writer.ledger.is_contended(&name) {
-                warn!(ingressroute = %name, "Somebody else changed the status; it is written again, ever more seldom");
+            if writer.queue.is_contended(&name) {
+                warn!(ingressroute = %name, "Another field manager changed the status; writing it again with backoff");
             }
             writes.push(write(writer.client.clone(), name, status));
         }
-        let next = writer.ledger.next().filter(|_| leads && writes.len() < PARALLEL);
+        let next = writer.queue.next().filter(|_| leads && writes.len() < PARALLEL);
         tokio::select! {
             order = orders.recv() => match order {
                 Some(order) => writer.follow(order, leads),
@@ -117,7 +119,7 @@ pub async fn run(
     }
 }
 
-/// None: for ever.
+/// Sleeps until `at`, or forever without it.
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -130,14 +132,14 @@ async fn write(client: Client, name: Name, status: IngressRouteStatus) -> (Name,
         Ok(()) => Written::Done,
         Err(kube::Error::Api(status)) if status.is_not_found() => Written::Gone,
         Err(error) => {
-            warn!(ingressroute = %name, %error, "Cannot write the status, and try again");
+            warn!(ingressroute = %name, %error, "Cannot write the status; retrying");
             Written::Failed
         }
     };
     (name, written)
 }
 
-/// By server-side apply: what others have written to our fields is ours again, what they have added stays.
+/// Writes a status by server-side apply: our fields are taken back from other managers, and fields they added stay.
 async fn apply(client: Client, name: &Name, status: &IngressRouteStatus) -> kube::Result<()> {
     let Some(resource) = resource(Kind::IngressRoute) else {
         return Ok(());
@@ -158,15 +160,19 @@ async fn apply(client: Client, name: &Name, status: &IngressRouteStatus) -> kube
 // === impl Writer ===
 
 impl Writer {
-    fn follow(&mut self, order: Order, leads: bool) {
+    fn follow(&mut self, order: StatusRequest, leads: bool) {
         let now = Instant::now();
         match order {
-            Order::Want(name, wanted) => self.ledger.want(&name, wanted.map(|wanted| *wanted), now),
-            Order::Saw(name, sighting) => self.ledger.saw(&name, sighting.map(|sighting| *sighting), now),
-            Order::Tell(name, notice) if leads => self.tell(&name, notice),
-            // The replica that leads has seen it, too.
-            Order::Tell(..) => {}
-            Order::Alert(notice) => self.publish(notice, self.pod.clone()),
+            StatusRequest::Desired(name, desired) => {
+                self.queue.want(&name, desired.map(|desired| *desired), now)
+            }
+            StatusRequest::Observed(name, observed) => {
+                self.queue.saw(&name, observed.map(|observed| *observed), now)
+            }
+            StatusRequest::Event(name, notice) if leads => self.tell(&name, notice),
+            // The leader has seen it, too.
+            StatusRequest::Event(..) => {}
+            StatusRequest::Alert(notice) => self.publish(notice, self.pod.clone()),
         }
     }
 
@@ -177,12 +183,24 @@ impl Writer {
             Written::Failed => &self.stats.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.ledger.wrote(name, written, Instant::now());
+        self.queue.wrote(name, written, Instant::now());
     }
 
     fn tell(&self, name: &Name, notice: Notice) {
-        let Some(Sighting { uid, .. }) = self.ledger.seen(name) else {
+        let Some(Observed {
+            uid,
+            generation,
+            manager,
+            ..
+        }) = self.queue.seen(name)
+        else {
             return;
+        };
+        let manager = manager.as_ref().filter(|_| notice.by == Some(*generation));
+        let by = manager.map(|manager| format!(", by {manager}"));
+        let notice = Notice {
+            note: notice.note + &by.unwrap_or_default(),
+            ..notice
         };
         let Some(resource) = resource(Kind::IngressRoute) else {
             return;
@@ -198,9 +216,11 @@ impl Writer {
         self.publish(notice, regarding);
     }
 
-    /// An Event that cannot be written is lost: the log and the status have it.
+    /// Publishes an Event. An Event that cannot be written is lost: the log and the status have the same information.
     fn publish(&self, notice: Notice, regarding: ObjectReference) {
-        let recorder = self.recorder.clone();
+        // A new recorder for each Event: one that is reused counts Events of the same reason as one, whatever their
+        // notes.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         let event = notice.event();
         tokio::spawn(async move {
             if let Err(error) = recorder.publish(&event, &regarding).await {
@@ -218,6 +238,7 @@ impl Notice {
             warning,
             reason,
             note,
+            by: _,
         } = self;
         Event {
             type_: if warning {

@@ -1,18 +1,18 @@
-//! Which IngressRoutes are ours, where several controllers share a cluster.
+//! Ingress classes, which select IngressRoutes where several controllers share a cluster.
 
 use std::collections::BTreeMap;
 
-/// The classes that `--ingress-class-name` names.
+/// The classes given by `--ingress-class-name`.
 ///
-/// An IngressRoute says its class in an annotation (`internal/annotation/annotations.go` of Contour). Where no class was
-/// asked for, those without one count and those of [`DEFAULT`].
+/// An IngressRoute names its class in an annotation (`internal/annotation/annotations.go` of Contour). If no class is
+/// given, IngressRoutes without one and those of class [`DEFAULT`] are selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IngressClasses(Vec<String>);
 
-/// Contour's, so that its manifests count as they are.
+/// Contour's class, so that its manifests are selected unchanged.
 const DEFAULT: &str = "contour";
 
-/// The first that is there counts.
+/// The annotations with a class, by precedence.
 const ANNOTATIONS: [&str; 3] = [
     "projectcontour.io/ingress.class",
     "contour.heptio.com/ingress.class",
@@ -27,7 +27,7 @@ impl IngressClasses {
         Self(names)
     }
 
-    /// Whether an object with these annotations is ours.
+    /// Returns true if an object with these annotations is selected.
     pub(crate) fn include(&self, annotations: Option<&BTreeMap<String, String>>) -> bool {
         let Self(names) = self;
         match class(annotations) {
@@ -38,13 +38,13 @@ impl IngressClasses {
     }
 }
 
-/// The class that an object says that it is of.
+/// The class named in an object's annotations.
 fn class(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
     let said = ANNOTATIONS.iter().find_map(|key| annotations?.get(*key));
     said.map(String::as_str).filter(|class| !class.is_empty())
 }
 
-/// Whether a controller that takes the one object surely takes the other, too.
+/// Returns true if any controller that selects one object also selects the other.
 #[must_use]
 pub fn are_of_one_class(
     one: Option<&BTreeMap<String, String>>,

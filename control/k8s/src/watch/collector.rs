@@ -1,14 +1,14 @@
-//! What the watches tell, made one batch after the other. Knows no network.
+//! Combines the events of all watches into batches. Does no I/O.
 
 use super::{
     IngressClasses, Restarts, Seen, Source,
     listing::Listing,
     resource,
-    secrets::{Fetched, Fetches, Wanted, Wants},
+    secrets::{Fetched, Fetches, SecretReferences, Wants},
 };
 use crate::{
     FieldError, Reading,
-    status::{ledger::Sighting, writer::Order},
+    status::{queue::Observed, writer::StatusRequest},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -26,37 +26,37 @@ use switchyard_core::{
 };
 use tracing::{debug, error, info, warn};
 
-/// What all watches have told.
+/// The state of all watches, and the changes since the last batch.
 pub(crate) struct Collector {
     watches: Vec<Watch>,
     classes: IngressClasses,
     restarts: Arc<Restarts>,
-    wanted: Wanted,
+    wanted: SecretReferences,
     fetches: Fetches,
-    /// Secrets that may not be read.
+    /// Secrets that control may not read.
     refused: BTreeSet<Name>,
-    /// Since the last batch. None: it is gone.
+    /// Changes since the last batch; `None` for a deleted object.
     changes: BTreeMap<ObjectId, Option<Object>>,
-    /// What was seen of statuses since they were last asked for.
-    sightings: Vec<Order>,
+    /// Observed statuses since they were last taken.
+    sightings: Vec<StatusRequest>,
     /// The newest `resourceVersion` of an IngressRoute.
     version: u64,
-    /// What the last batch told. None: there was none yet.
+    /// The version of the last batch; `None` before the first.
     told: Option<u64>,
 }
 
 struct Watch {
     source: Source,
     listing: Listing,
-    /// It told of nothing since it broke.
+    /// True from an error until the next event.
     broken: bool,
 }
 
-/// A Secret to get.
+/// A Secret to fetch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ToFetch {
     pub(crate) name: Name,
-    /// There is no hurry.
+    /// If true, the fetch waits first.
     pub(crate) refused_before: bool,
 }
 
@@ -68,7 +68,7 @@ impl Collector {
             watches: sources.into_iter().map(Watch::new).collect(),
             classes,
             restarts,
-            wanted: Wanted::default(),
+            wanted: SecretReferences::default(),
             fetches: Fetches::default(),
             refused: BTreeSet::new(),
             changes: BTreeMap::new(),
@@ -78,7 +78,7 @@ impl Collector {
         }
     }
 
-    /// The watch of that number broke, and starts anew by itself.
+    /// Records an error of the watch with that index, which restarts by itself.
     pub(crate) fn broke(&mut self, number: usize, error: &watcher::Error) {
         if let Some(watch) = self.watches.get_mut(number)
             && watch.broke(error)
@@ -87,7 +87,7 @@ impl Collector {
         }
     }
 
-    /// Takes in what the watch of that number saw.
+    /// Applies an event of the watch with that index.
     pub(crate) fn seen(&mut self, number: usize, seen: Seen) {
         match seen {
             Seen::Whole(event) => self.step(number, event, Self::applied),
@@ -95,7 +95,7 @@ impl Collector {
         }
     }
 
-    /// Takes in what a fetch brought.
+    /// Applies the result of a fetch.
     pub(crate) fn fetched(&mut self, name: &Name, fetched: Fetched) {
         self.fetches.end(name);
         if !self.wanted.is_wanted(name) {
@@ -104,7 +104,7 @@ impl Collector {
         match fetched {
             Fetched::Found(document) => {
                 self.refused.remove(name);
-                // What is wrong with it is told, and it goes on as it was.
+                // An error is logged, and the last valid Secret stays in effect.
                 self.read(Kind::Secret, name, document).unwrap_or_default();
             }
             Fetched::Missing => self.gone(Kind::Secret, name.clone()),
@@ -116,7 +116,7 @@ impl Collector {
         }
     }
 
-    /// The Secrets to get now.
+    /// Takes the Secrets to fetch now.
     pub(crate) fn start_fetches(&mut self) -> Vec<ToFetch> {
         let names = self.fetches.start().into_iter();
         names
@@ -127,12 +127,12 @@ impl Collector {
             .collect()
     }
 
-    /// What was seen of the statuses of IngressRoutes since the last time.
-    pub(crate) fn sightings(&mut self) -> Vec<Order> {
+    /// Takes the statuses of IngressRoutes observed since the last call.
+    pub(crate) fn sightings(&mut self) -> Vec<StatusRequest> {
         std::mem::take(&mut self.sightings)
     }
 
-    /// What changed since the last batch. None: nothing, or not everything is known yet.
+    /// Takes the changes since the last batch. Returns `None` if there are none, or the first lists are incomplete.
     pub(crate) fn batch(&mut self) -> Option<Batch> {
         let complete = self.watches.iter().all(|watch| watch.listing.is_complete());
         if self.told.is_none() && !(complete && self.fetches.are_answered()) {
@@ -197,26 +197,27 @@ impl Collector {
         if !is_ours {
             return self.gone(kind, name);
         }
-        let sighting = (kind == Kind::IngressRoute).then(|| Sighting::of(&object));
+        let sighting = (kind == Kind::IngressRoute).then(|| Observed::of(&object));
         let document = document(kind, object);
         let unreadable = self.read(kind, &name, document).err();
         if let Some(sighting) = sighting {
-            let sighting = Sighting {
+            let sighting = Observed {
                 unreadable: unreadable.map(|wrong| wrong.to_string()),
                 ..sighting
             };
-            self.sightings.push(Order::Saw(name, Some(Box::new(sighting))));
+            self.sightings
+                .push(StatusRequest::Observed(name, Some(Box::new(sighting))));
         }
     }
 
-    /// A Secret was made or changed: to be got, if a route names it.
+    /// Requests a created or changed Secret, if a route references it.
     fn touched(&mut self, _: Kind, name: Name, _: PartialObjectMeta<k8s_openapi::api::core::v1::Secret>) {
         if self.wanted.is_wanted(&name) {
             self.fetches.request(name);
         }
     }
 
-    /// What cannot be read goes on as it was.
+    /// Reads an object. If it cannot be parsed, its last valid state stays in effect.
     fn read(&mut self, kind: Kind, name: &Name, document: Value) -> Result<(), FieldError> {
         match crate::object(document) {
             Ok(Some(Reading { object, warnings })) => {
@@ -230,7 +231,7 @@ impl Collector {
             }
             Ok(None) => {}
             Err(wrong) => {
-                error!(%kind, %name, "Cannot be read, and goes on as it was: {wrong}");
+                error!(%kind, %name, "Cannot be parsed; the last valid version stays in effect: {wrong}");
                 return Err(wrong);
             }
         }
@@ -240,7 +241,7 @@ impl Collector {
     fn gone(&mut self, kind: Kind, name: Name) {
         if kind == Kind::IngressRoute {
             self.want(&name, BTreeSet::new());
-            self.sightings.push(Order::Saw(name.clone(), None));
+            self.sightings.push(StatusRequest::Observed(name.clone(), None));
         }
         self.changes.insert(ObjectId { kind, name }, None);
     }
@@ -269,25 +270,25 @@ impl Watch {
         }
     }
 
-    /// Told of once, however often it is tried. Answers whether that is news.
+    /// Records an error; failed retries are not logged as warnings. Returns true for the first failure.
     fn broke(&mut self, error: &watcher::Error) -> bool {
         let source = &self.source;
         if self.broken {
-            debug!(%source, %error, "Still broken");
+            debug!(%source, %error, "Watch still fails");
         } else {
-            warn!(%source, %error, "A watch broke; it starts anew, and what was there goes on");
+            warn!(%source, %error, "Watch failed; retrying, known objects stay in effect");
         }
         !std::mem::replace(&mut self.broken, true)
     }
 
     fn working(&mut self) -> &mut Listing {
         if std::mem::take(&mut self.broken) {
-            info!(source = %self.source, "The watch is back");
+            info!(source = %self.source, "Watch recovered");
         }
         &mut self.listing
     }
 
-    /// Answers what is gone.
+    /// Completes a list, and returns the names of deleted objects.
     fn listed(&mut self) -> BTreeSet<Name> {
         let gone = self.listing.end();
         info!(source = %self.source, objects = self.listing.len(), gone = gone.len(), "Listed");
@@ -295,7 +296,7 @@ impl Watch {
     }
 }
 
-/// What has a name.
+/// An object with metadata.
 trait Meta {
     fn meta(&self) -> &ObjectMeta;
 
@@ -318,7 +319,7 @@ impl<K> Meta for PartialObjectMeta<K> {
     }
 }
 
-/// As it would stand in a manifest: items of a list do not say their kind.
+/// Converts an object to a document as in a manifest: items of a list have no apiVersion and kind.
 #[must_use]
 pub fn document(kind: Kind, object: DynamicObject) -> Value {
     let DynamicObject {
@@ -326,7 +327,7 @@ pub fn document(kind: Kind, object: DynamicObject) -> Value {
         mut metadata,
         data,
     } = object;
-    // The largest part of many objects, and nothing that anyone reads.
+    // The largest part of many objects, and never used.
     metadata.managed_fields = None;
     let mut document = data;
     let api_version = resource(kind).map(|resource| resource.api_version);

@@ -1,16 +1,16 @@
-//! What one watch has said is there.
+//! The objects known from one watch.
 
 use std::{collections::BTreeSet, mem};
 use switchyard_core::Name;
 
-/// The names that a watch told of, through any number of new starts.
+/// The names of a watch's objects, kept across restarts of the watch.
 ///
-/// A watch that starts anew lists everything again, piece by piece, and may break off in between. So what is missing
-/// from a list is gone only when that list is complete.
+/// A restarted watch lists everything again, piece by piece, and may break off. So an object that is missing from a
+/// list is deleted only when that list is complete.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     known: BTreeSet<Name>,
-    /// What the list under way has said so far.
+    /// The names so far in the list in progress, if any.
     relisted: Option<BTreeSet<Name>>,
     complete: bool,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Listing {
 // === impl Listing ===
 
 impl Listing {
-    /// Whether a list was ever complete.
+    /// Returns true once a list has completed.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete
     }
@@ -27,7 +27,7 @@ impl Listing {
         self.known.len()
     }
 
-    /// A list begins; one that was under way is void.
+    /// Begins a list, and discards one in progress.
     pub(crate) fn begin(&mut self) {
         self.relisted = Some(BTreeSet::new());
     }
@@ -43,7 +43,7 @@ impl Listing {
         self.known.remove(name);
     }
 
-    /// The list is complete. Answers what it no longer had.
+    /// Completes the list, and returns the names that it no longer has.
     pub(crate) fn end(&mut self) -> BTreeSet<Name> {
         self.complete = true;
         let Some(relisted) = self.relisted.take() else {

@@ -5,7 +5,7 @@ use std::{
 };
 use switchyard_core::object::Kind;
 
-/// How often the watches of each kind broke, since the start. However often a broken watch is tried, it broke once.
+/// Counters of broken watches by kind, since the start. Failed retries of a broken watch do not count.
 #[derive(Debug)]
 pub struct Restarts(BTreeMap<Kind, AtomicU64>);
 
@@ -24,7 +24,7 @@ impl Restarts {
         }
     }
 
-    /// Of every kind that is watched.
+    /// The count of each watched kind.
     pub fn counts(&self) -> impl Iterator<Item = (Kind, u64)> {
         self.0.iter().map(|(kind, count)| (*kind, count.load(Relaxed)))
     }

@@ -2,11 +2,11 @@ use kube::runtime::utils::Backoff;
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
-/// An API server that comes back is seen after this at most: what it has to say may be long due. A handful of watches
-/// that ask once a second are no load.
+/// The maximum delay until a recovered API server is noticed: its events may be overdue, and a few watches that retry
+/// once a second cost little.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How long to wait before the next try: each time twice as long.
+/// An exponential backoff that doubles the delay with each try.
 #[derive(Clone, Debug)]
 pub(crate) struct Retry {
     next: Duration,

@@ -1,4 +1,4 @@
-//! The Secrets that routes name: no other is ever read.
+//! The Secrets that routes reference; no others are read.
 
 use super::{collector::ToFetch, retry::Retry};
 use k8s_openapi::api::core::v1;
@@ -8,46 +8,46 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use switchyard_core::Name;
 use tracing::warn;
 
-/// After which one looks again for what may not be read.
+/// The delay before a Secret that may not be read is fetched again.
 const REFUSED: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Who names which Secret.
+/// The references from IngressRoutes to Secrets.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct SecretReferences {
     by_route: BTreeMap<Name, BTreeSet<Name>>,
-    /// How many IngressRoutes name it.
+    /// The number of IngressRoutes that reference each Secret.
     counts: BTreeMap<Name, usize>,
 }
 
-/// What became of the Secrets that an IngressRoute names.
+/// Secrets that are newly referenced, and those that are no longer referenced.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
     pub(crate) new: Vec<Name>,
     pub(crate) over: Vec<Name>,
 }
 
-/// What there is of a Secret.
+/// The result of fetching a Secret.
 #[derive(Debug)]
 pub(crate) enum Fetched {
     Found(Value),
     Missing,
-    /// Control may not read it.
+    /// Control may not read the Secret (401 or 403).
     Refused,
 }
 
-/// Fetches that are under way. No two of a Secret are: the answers could come in the wrong order.
+/// Pending fetches, with at most one at a time for each Secret: answers could arrive out of order.
 #[derive(Debug, Default)]
 pub(crate) struct Fetches {
-    /// True: it changed since, and is to be fetched again.
+    /// Fetches in progress; true if the Secret has changed since and is to be fetched again.
     under_way: BTreeMap<Name, bool>,
     due: BTreeSet<Name>,
-    /// Those that were answered at least once.
+    /// Secrets whose fetch has completed at least once.
     answered: BTreeSet<Name>,
 }
 
-// === impl Wanted ===
+// === impl SecretReferences ===
 
-impl Wanted {
+impl SecretReferences {
     pub(crate) fn is_wanted(&self, secret: &Name) -> bool {
         self.counts.contains_key(secret)
     }
@@ -75,7 +75,7 @@ impl Wanted {
         wants
     }
 
-    /// Answers whether nobody names it any longer.
+    /// Removes one reference, and returns true if it was the last.
     fn drop_one(&mut self, secret: &Name) -> bool {
         let Entry::Occupied(mut count) = self.counts.entry(secret.clone()) else {
             return false;
@@ -92,7 +92,7 @@ impl Wanted {
 // === impl Fetches ===
 
 impl Fetches {
-    /// It is to be got, now or again.
+    /// Requests a fetch, after the current one if one is in progress.
     pub(crate) fn request(&mut self, name: Name) {
         match self.under_way.entry(name) {
             Entry::Occupied(mut again) => drop(again.insert(true)),
@@ -100,7 +100,7 @@ impl Fetches {
         }
     }
 
-    /// What to fetch now.
+    /// Starts the fetches that are due, and returns their names.
     pub(crate) fn start(&mut self) -> BTreeSet<Name> {
         let due = std::mem::take(&mut self.due);
         self.under_way
@@ -108,7 +108,7 @@ impl Fetches {
         due
     }
 
-    /// One was answered.
+    /// Ends a fetch, and makes the Secret due again if it has changed since.
     pub(crate) fn end(&mut self, name: &Name) {
         self.answered.insert(name.clone());
         if self.under_way.remove(name) == Some(true) {
@@ -121,14 +121,14 @@ impl Fetches {
         self.answered.remove(name);
     }
 
-    /// Whether each that was ever requested was answered at least once.
+    /// Returns true if every requested fetch has completed at least once.
     pub(crate) fn are_answered(&self) -> bool {
         let mut open = self.due.iter().chain(self.under_way.keys());
         open.all(|name| self.answered.contains(name))
     }
 }
 
-/// Gets a Secret, however long the API server is away.
+/// Fetches a Secret, and retries while the API server is unavailable.
 pub(crate) async fn fetch(client: Client, to_fetch: ToFetch) -> (Name, Fetched) {
     let ToFetch { name, refused_before } = to_fetch;
     if refused_before {
@@ -140,11 +140,14 @@ pub(crate) async fn fetch(client: Client, to_fetch: ToFetch) -> (Name, Fetched) 
             Ok(None) => return (name, Fetched::Missing),
             Ok(Some(secret)) => return (name, found(&secret)),
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
-                warn!(secret = %name, error = %status.message, "A Secret that a route names may not be read");
+                warn!(
+                    secret = %name, error = %status.message,
+                    "Not allowed to read a Secret that an IngressRoute references"
+                );
                 return (name, Fetched::Refused);
             }
             Err(error) => {
-                warn!(secret = %name, %error, "Cannot get a Secret; trying again");
+                warn!(secret = %name, %error, "Cannot get a Secret; retrying");
                 tokio::time::sleep(wait).await;
             }
         }
@@ -152,7 +155,7 @@ pub(crate) async fn fetch(client: Client, to_fetch: ToFetch) -> (Name, Fetched) 
     (name, Fetched::Missing)
 }
 
-/// As a document: what the API server sends does not say its kind.
+/// Converts a Secret to a document with apiVersion and kind.
 fn found(secret: &v1::Secret) -> Fetched {
     match serde_json::to_value(secret) {
         Ok(document) => Fetched::Found(document),

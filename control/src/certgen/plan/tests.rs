@@ -23,7 +23,7 @@ fn mk_wish(mode: Mode) -> Wish {
     }
 }
 
-/// Applies a plan, and answers what became of each.
+/// Applies a plan, and returns the outcomes.
 fn run(holdings: &mut Holdings, mode: Mode, now: OffsetDateTime) -> Vec<(Role, Outcome)> {
     run_wish(holdings, &mk_wish(mode), now)
 }
@@ -57,7 +57,7 @@ fn roots(holding: &Holding) -> Arc<RootCertStore> {
     Arc::new(roots)
 }
 
-/// Whether a server with these files and a client with those take each other.
+/// Returns true if a server and a client with these files accept each other.
 fn connect(server: &Holding, client: &Holding, now: OffsetDateTime) -> bool {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix_timestamp().unsigned_abs()));
@@ -146,7 +146,7 @@ fn a_server_that_lacks_a_name_is_renewed_and_no_other() {
     wish.names.push("xds.example.com".to_owned());
     let want = outcomes([Outcome::Kept, Outcome::Renewed, Outcome::Kept]);
     assert_eq!(run_wish(&mut holdings, &wish, start()), want);
-    // With more names than are asked for there is nothing to do.
+    // Names beyond the requested ones do not matter.
     let kept = outcomes([Outcome::Kept; 3]);
     assert_eq!(run(&mut holdings, RENEW, start()), kept);
 }
@@ -162,7 +162,7 @@ fn overwriting_ends_the_trust_in_what_was_there() {
     assert_eq!(x509::certificates(&new[&Role::Server].ca).unwrap().len(), 1);
 }
 
-/// Each side may have its files of this run, or still of the one before.
+/// Each side may have the files of this run, or of the one before.
 #[test]
 fn in_thirty_years_of_weekly_runs_no_connection_fails() {
     let mut before = mk_holdings(start());
@@ -200,7 +200,7 @@ fn a_ca_that_nobody_renewed_in_time_signs_while_it_can_and_never_beyond_its_end(
     run(&mut holdings, RENEW, late);
     let ends = facts(Role::Client, &holdings[&Role::Client]).unwrap().until;
     assert_eq!(ends, start() + LIFETIME);
-    // Too late for that.
+    // After the CA has expired.
     let mut holdings = mk_holdings(start());
     let later = start() + LIFETIME + days(1);
     let error = {
@@ -231,11 +231,11 @@ fn what_cannot_be_read_is_told_and_not_replaced_unless_all_is() {
 #[test]
 fn a_line_says_what_became_of_it_and_until_when_it_is_good() {
     for (outcome, want) in [
-        (Outcome::Made, "made, good until 2027-01-15"),
-        (Outcome::Kept, "kept as it is, good until 2027-01-15"),
+        (Outcome::Made, "created, valid until 2027-01-15"),
+        (Outcome::Kept, "kept, valid until 2027-01-15"),
         (
             Outcome::KeptEnded,
-            "kept as it is, but it ENDED on 2027-01-15: renew it with --renew-before",
+            "kept, but EXPIRED on 2027-01-15: renew it with --renew-before",
         ),
     ] {
         let entry = Entry {

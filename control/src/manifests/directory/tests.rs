@@ -3,7 +3,7 @@ use std::os::unix::fs::symlink;
 use switchyard_core::{Name, Object};
 use tempfile::TempDir;
 
-/// A directory on disk, and what was read of it.
+/// A directory on disk, and its state as it was read.
 struct Fixture {
     folder: TempDir,
     directory: Directory,
@@ -45,22 +45,22 @@ impl Fixture {
         described(self.directory.look(Look::Poll, self.now))
     }
 
-    /// What is looked at again when its time has come.
+    /// Looks at doubtful files again, after their time.
     fn later(&mut self) -> String {
         self.now += GRACE;
         self.told(&[])
     }
 
-    fn problems(&self) -> Vec<String> {
+    fn diagnostics(&self) -> Vec<String> {
         self.directory
-            .problems()
+            .diagnostics()
             .iter()
             .map(ToString::to_string)
             .collect()
     }
 }
 
-/// `+name=port` for what is applied, `-name` for what is deleted.
+/// A batch as text: `+name=port` for applied, `-name` for deleted objects.
 fn described(Batch { deleted, applied, .. }: Batch) -> String {
     let applied = applied.iter().map(|object| match object {
         Object::Service(service) => format!("+{}={}", service.name.name, service.ports[0].port),
@@ -89,7 +89,7 @@ fn what_is_read_is_what_kubectl_would_apply() {
     at.write(".e.yaml", &service("e", 5));
     fs::create_dir(at.path("f.yaml")).unwrap();
     assert_eq!(at.everything(), "+a=1 +b=2 +c=3");
-    assert_eq!(at.problems(), [""; 0]);
+    assert_eq!(at.diagnostics(), [""; 0]);
 }
 
 #[test]
@@ -114,15 +114,15 @@ fn a_bad_file_keeps_its_last_good_state_until_it_reads_again() {
     at.write("a.yaml", &half);
     at.write("b.yaml", &service("b", 3));
     assert_eq!(at.told(&["a.yaml", "b.yaml"]), "+b=3");
-    assert_eq!(at.problems().len(), 1);
+    assert_eq!(at.diagnostics().len(), 1);
     assert!(
-        at.problems()[0].starts_with("a.yaml:7: not YAML"),
+        at.diagnostics()[0].starts_with("a.yaml:7: not YAML"),
         "{:?}",
-        at.problems()
+        at.diagnostics()
     );
     at.write("a.yaml", &service("a", 9));
     assert_eq!(at.told(&["a.yaml"]), "+a=9");
-    assert_eq!(at.problems(), [""; 0]);
+    assert_eq!(at.diagnostics(), [""; 0]);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_renamed_file_keeps_its_objects() {
     for (from, to) in [("b.yaml", "c.yaml"), ("c.yaml", "a.yaml")] {
         fs::rename(at.path(from), at.path(to)).unwrap();
         assert_eq!(at.told(&[from, to]), "");
-        assert_eq!(at.problems(), [""; 0]);
+        assert_eq!(at.diagnostics(), [""; 0]);
         assert_eq!(at.later(), "");
         assert_eq!(at.directory.entries().count(), 1);
     }
@@ -182,7 +182,7 @@ fn a_renamed_file_keeps_its_objects() {
 #[test]
 fn others_see_in_which_file_an_ingressroute_stands_now() {
     let mut at = Fixture::new();
-    let places = at.directory.published();
+    let locations = at.directory.published();
     let name = Name::new("default", "r");
     let route = "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r}\nspec: {}\n";
     at.write("b.yaml", route);
@@ -203,17 +203,17 @@ fn others_see_in_which_file_an_ingressroute_stands_now() {
             at.directory.look(Look::Everything, at.now);
             at.now += GRACE;
         }
-        assert_eq!(places.file(&name).as_deref(), want, "step {step}");
-        let line = places.line(&name, "metadata.name.x");
+        assert_eq!(locations.file(&name).as_deref(), want, "step {step}");
+        let line = locations.line(&name, "metadata.name.x");
         let line = line.as_ref().map(|(file, line)| (&**file, *line));
         assert_eq!(line, want.map(|file| (file, 3)), "step {step}");
     }
-    // It has moved in its file, and says the same as before.
+    // The object has moved within its file, without other changes.
     for head in ["# one more\n", "# one more\n# and another\n"] {
         at.write("a.yaml", &format!("{head}{route}"));
         at.directory.look(Look::Everything, at.now);
     }
-    assert_eq!(places.line(&name, "spec").unwrap().1, 6);
+    assert_eq!(locations.line(&name, "spec").unwrap().1, 6);
 }
 
 #[test]
@@ -223,15 +223,15 @@ fn of_one_object_in_two_files_the_first_by_name_counts_and_both_are_named() {
     assert_eq!(at.everything(), "+s=2");
     at.write("a.yaml", &["# first\n".to_owned(), service("s", 1)].concat());
     assert_eq!(at.told(&["a.yaml"]), "+s=1");
-    let want = "b.yaml:3: Service default/s: metadata.name: it stands in a.yaml:4 too, and that one counts: remove one \
-                of the two";
-    assert_eq!(at.problems(), [want]);
+    let want = "b.yaml:3: Service default/s: metadata.name: also defined in a.yaml:4, which takes precedence: \
+                remove one";
+    assert_eq!(at.diagnostics(), [want]);
     at.write("b.yaml", &service("s", 3));
     assert_eq!(at.told(&["b.yaml"]), "");
     fs::remove_file(at.path("a.yaml")).unwrap();
     at.told(&["a.yaml"]);
     assert_eq!(at.later(), "+s=3");
-    assert_eq!(at.problems(), [""; 0]);
+    assert_eq!(at.diagnostics(), [""; 0]);
 }
 
 #[test]
@@ -275,13 +275,13 @@ fn a_directory_that_cannot_be_listed_keeps_everything() {
     fs::rename(at.folder.path(), &away).unwrap();
     assert_eq!(at.poll(), "");
     assert!(
-        at.problems()[0].contains("cannot be listed"),
+        at.diagnostics()[0].contains("cannot be listed"),
         "{:?}",
-        at.problems()
+        at.diagnostics()
     );
     fs::rename(&away, at.folder.path()).unwrap();
     assert_eq!(at.poll(), "");
-    assert_eq!(at.problems(), [""; 0]);
+    assert_eq!(at.diagnostics(), [""; 0]);
 }
 
 #[test]
@@ -291,5 +291,5 @@ fn a_file_that_is_no_text_is_a_bad_file() {
     at.everything();
     fs::write(at.path("a.yaml"), b"\xff\xfe").unwrap();
     assert_eq!(at.told(&["a.yaml"]), "");
-    assert!(at.problems()[0].contains("UTF-8"), "{:?}", at.problems());
+    assert!(at.diagnostics()[0].contains("UTF-8"), "{:?}", at.diagnostics());
 }

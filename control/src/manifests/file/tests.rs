@@ -6,9 +6,9 @@ fn file(name: &str, text: &str) -> File {
     read(&name.into(), text)
 }
 
-fn problems(text: &str) -> Vec<String> {
+fn diagnostics(text: &str) -> Vec<String> {
     file("f.yaml", text)
-        .problems
+        .diagnostics
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -22,7 +22,7 @@ fn a_list_gives_its_items() {
                 - {apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: 0}]}}\n";
     let File {
         entries,
-        problems,
+        diagnostics,
         others,
     } = file("f.yaml", list);
     assert_eq!(
@@ -30,11 +30,11 @@ fn a_list_gives_its_items() {
         ["Service default/a"]
     );
     assert_eq!(others, 1);
-    let [problem] = &problems[..] else {
-        panic!("{problems:?}")
+    let [diagnostic] = &diagnostics[..] else {
+        panic!("{diagnostics:?}")
     };
     let want = "f.yaml:6: Service default/b: spec.ports[0].port: 0 is not in the range 1-65535";
-    assert_eq!(problem.to_string(), want);
+    assert_eq!(diagnostic.to_string(), want);
 }
 
 #[test]
@@ -48,13 +48,12 @@ fn every_error_tells_file_line_object_field_and_what_to_do() {
              put it in quotes",
         ),
         (
-            format!("{route}spec:\n  routes:\n  - match: /\n    copies: x\n"),
-            "f.yaml:7: IngressRoute shop/r: spec.routes[0].copies: unknown field: it has no effect",
+            format!("{route}spec:\n  routes:\n  - match: /\n  virtualHost: {{}}\n"),
+            "f.yaml:7: IngressRoute shop/r: spec.virtualHost: unknown field, ignored; did you mean \"virtualhost\"?",
         ),
         (
             format!("{SERVICE}---\n{SERVICE}"),
-            "f.yaml:8: Service default/s: metadata.name: it stands in line 1 already, and that one counts: remove one \
-             of the two",
+            "f.yaml:8: Service default/s: metadata.name: also defined in line 1, which takes precedence: remove one",
         ),
         (
             "a: 1\n".to_owned(),
@@ -62,10 +61,10 @@ fn every_error_tells_file_line_object_field_and_what_to_do() {
         ),
         (
             "apiVersion: contour.heptio.com/v1\nkind: IngressRoute\n".to_owned(),
-            "f.yaml:1: IngressRoute: apiVersion: \"v1\" of IngressRoute is not read, \"v1beta1\" is",
+            "f.yaml:1: IngressRoute: apiVersion: version \"v1\" of IngressRoute is not supported; use \"v1beta1\"",
         ),
     ] {
-        assert_eq!(problems(&text), [want], "{text}");
+        assert_eq!(diagnostics(&text), [want], "{text}");
     }
 }
 
@@ -87,10 +86,10 @@ fn an_empty_file_says_nothing() {
 fn json_is_read_whatever_it_is_indented_with() {
     let text = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Service\",\n\t\"metadata\": {\"name\": \"s\"},\n\
                 \t\"spec\": {\"ports\": [{\"port\": 0}]}\n}\n";
-    let File { problems, .. } = file("f.json", text);
+    let File { diagnostics, .. } = file("f.json", text);
     let want = "f.json:5: Service default/s: spec.ports[0].port: 0 is not in the range 1-65535";
     assert_eq!(
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [want]
     );
 }
@@ -110,11 +109,13 @@ fn a_certificate_or_key_that_envoy_would_refuse_is_an_error_of_its_secret() {
     let beside = |key: &str| format!("  tls.key: \"{key}\"\n");
     for (text, want) in [
         (secret(&certificate, &beside(&key)), None),
-        // What is empty is for the status of the root.
+        // Empty values are reported by the status of the root.
         (secret("", &beside("")), None),
         (
             secret("text", &beside(&key)),
-            Some("6: Secret default/s: stringData.tls.crt: \"tls.crt\" holds no certificate in PEM"),
+            Some(
+                "6: Secret default/s: stringData.tls.crt: \"tls.crt\" holds no certificate in PEM, or one that is damaged",
+            ),
         ),
         (
             secret(&certificate, &beside(&other)),
@@ -132,6 +133,6 @@ fn a_certificate_or_key_that_envoy_would_refuse_is_an_error_of_its_secret() {
         let File { entries, .. } = file("f.yaml", &text);
         assert_eq!(entries.len(), 1, "who names it is told, too");
         let want: Vec<_> = want.iter().map(|want| format!("f.yaml:{want}")).collect();
-        assert_eq!(problems(&text), want, "{text}");
+        assert_eq!(diagnostics(&text), want, "{text}");
     }
 }

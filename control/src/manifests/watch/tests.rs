@@ -3,7 +3,7 @@ use std::{fs, path::PathBuf};
 use switchyard_core::Object;
 use tempfile::TempDir;
 
-/// Much longer than a change takes, much shorter than a poll.
+/// A timeout that is much longer than a change takes, and much shorter than the polling interval.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 struct Fixture {
@@ -14,7 +14,7 @@ struct Fixture {
 // === impl Fixture ===
 
 impl Fixture {
-    /// A directory that is watched, with `a.yaml` in it.
+    /// Starts watching a directory with `a.yaml` in it.
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.yaml"), service(1)).unwrap();
@@ -29,7 +29,7 @@ impl Fixture {
         self.folder.path().join(name)
     }
 
-    /// The port that the Service has next; none when it is deleted.
+    /// The next port of the Service; `None` if it was deleted.
     async fn next(&mut self) -> Option<u16> {
         let batch = tokio::time::timeout(PATIENCE, self.batches.recv())
             .await
@@ -94,7 +94,7 @@ async fn a_swapped_link_is_seen() {
     std::os::unix::fs::symlink("..1", at.path("..data")).unwrap();
     std::os::unix::fs::symlink("..data/c.yaml", at.path("a.json.yaml")).unwrap();
     fs::remove_file(at.path("a.yaml")).unwrap();
-    // Equal to what was there: the same object from another file.
+    // The same object from another file, without a change.
     tokio::time::timeout(PATIENCE, at.batches.recv())
         .await
         .unwrap_or_default();

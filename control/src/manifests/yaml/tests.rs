@@ -79,12 +79,12 @@ fn what_is_hostile_or_ambiguous_is_refused() {
     let bombs: String = (1..30).map(bomb).collect();
     for (text, part) in [
         ("[".repeat(100_000), ""),
-        (format!("{}x", "- ".repeat(5000)), "deep in each other"),
-        (format!("a0: &a0 x\n{bombs}"), "aliases add more than"),
+        (format!("{}x", "- ".repeat(5000)), "values are nested more than"),
+        (format!("a0: &a0 x\n{bombs}"), "aliases expand to more than"),
         ("a: &a [*a]\n".to_owned(), ""),
-        ("a: 1\na: 2\n".to_owned(), "\"a\" stands here twice"),
+        ("a: 1\na: 2\n".to_owned(), "duplicate key \"a\""),
         ("? [a]\n: 1\n".to_owned(), "a key must be a scalar"),
-        ("a: {<<: 1}\n".to_owned(), "<< must name a mapping"),
+        ("a: {<<: 1}\n".to_owned(), "<< must refer to a mapping"),
         ("a: *nowhere\n".to_owned(), ""),
         ("a: [1\n".to_owned(), "not YAML"),
     ] {
@@ -98,7 +98,7 @@ fn what_is_hostile_or_ambiguous_is_refused() {
 fn deep_anchors_cannot_be_stacked_by_aliases() {
     let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(60), "]".repeat(60));
     let text = format!("a: &a {}\nb: {}\n", deep("x"), deep("*a"));
-    assert!(refusal(&text).message.contains("deep in each other"));
+    assert!(refusal(&text).message.contains("values are nested more than"));
 }
 
 #[test]
@@ -122,6 +122,9 @@ fn json_may_have_tabs_escapes_and_several_values() {
             "{text}"
         );
     }
+    let twice = documents(r#"{"a": {"auth": [1], "auth": []}}"#, true);
+    assert!(twice.documents.is_empty());
+    assert!(twice.error.unwrap().message.contains("duplicate key \"auth\""));
     let bad = documents("{\n\t\"a\": ,\n}", true);
     assert_eq!(bad.error.map(|error| error.position.line), Some(2));
 }

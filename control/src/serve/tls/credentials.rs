@@ -1,7 +1,7 @@
-//! What control shows and whom it lets in: from files, which may change.
+//! The certificate of control, and the CA of its clients, from files that may change.
 //!
-//! The files are read again every second: three small ones, where no notification can be lost, however a volume is
-//! built. What cannot be used is told, and what was read before goes on.
+//! The three small files are read again every second, which cannot miss a change, on any kind of volume. Files that
+//! cannot be used are logged, and the last good ones stay in use.
 
 use crate::{tls_files::TlsFiles, x509};
 use anyhow::{Context, Result, anyhow};
@@ -17,12 +17,12 @@ use time::OffsetDateTime;
 use tokio::{sync::watch, time::sleep};
 use tracing::{error, info, warn};
 
-/// How often the files are looked at.
+/// The interval between two reads of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// HTTP/2, which gRPC is.
+/// The ALPN protocol of gRPC: HTTP/2.
 const ALPN: &[u8] = b"h2";
 
-/// The files, and the last that could be used of what they held.
+/// The files, and their last usable contents.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     files: TlsFiles,
@@ -31,7 +31,7 @@ pub(crate) struct Credentials {
     faults: Faults,
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(Clone, PartialEq, Eq)]
 struct Contents {
     ca: Vec<u8>,
@@ -39,19 +39,19 @@ struct Contents {
     key: Vec<u8>,
 }
 
-/// What is wrong with the files, told once. Not at the first look: files that are replaced one by one do not fit
-/// together for a moment.
+/// The errors in the files, each logged once. Not at the first read: files that are replaced one by one do not match
+/// for a moment.
 #[derive(Debug, Default)]
 struct Faults {
     last: Option<String>,
     told: Option<String>,
 }
 
-/// What there is to tell.
+/// An event to log.
 #[derive(Debug, PartialEq, Eq)]
-enum News {
+enum CredentialsEvent {
     Fault(String),
-    /// What was told is no longer so.
+    /// The logged error is resolved.
     Mended,
 }
 
@@ -62,11 +62,11 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// Names the file that cannot be used, and says why.
+    /// If a file cannot be used; the error has its name and the reason.
     pub(super) fn load(files: TlsFiles) -> Result<Self> {
         let used = Contents::read(&files)?;
         let config = Arc::new(used.config(&files)?);
-        used.announce("xDS is secured: Envoys are let in that have a certificate of the CA");
+        used.announce("xDS uses mutual TLS; Envoys need a certificate of the CA");
         Ok(Self {
             files,
             used,
@@ -75,7 +75,7 @@ impl Credentials {
         })
     }
 
-    /// Follows the files for as long as somebody wants to know. Answers what new connections are to use.
+    /// Watches the files until the receiver is dropped. Returns the receiver of the configuration for new connections.
     pub(super) fn follow(mut self) -> watch::Receiver<Arc<ServerConfig>> {
         let (sender, receiver) = watch::channel(Arc::clone(&self.config));
         tokio::spawn(async move {
@@ -92,15 +92,15 @@ impl Credentials {
         receiver
     }
 
-    /// Whether there is something new.
+    /// Reads the files, and logs errors. Returns true if the configuration has changed.
     fn look(&mut self) -> bool {
         let news = self.renew();
         let fault = news.as_ref().err().map(|fault| format!("{fault:#}"));
         match self.faults.tell(fault) {
-            Some(News::Fault(fault)) => {
-                error!("xDS certificates are refused, the last good ones go on: {fault}")
+            Some(CredentialsEvent::Fault(fault)) => {
+                error!("Cannot load the xDS certificates; the last valid ones stay in use: {fault}")
             }
-            Some(News::Mended) => info!("xDS certificates are well again"),
+            Some(CredentialsEvent::Mended) => info!("The xDS certificates are valid again"),
             None => {}
         }
         news.unwrap_or(false)
@@ -114,7 +114,7 @@ impl Credentials {
         self.config = Arc::new(contents.config(&self.files)?);
         self.used = contents;
         self.used
-            .announce("xDS certificates are renewed: new connections use them");
+            .announce("Reloaded the xDS certificates; new connections use them");
         Ok(true)
     }
 }
@@ -130,8 +130,8 @@ impl Contents {
         })
     }
 
-    /// TLS 1.3 alone, and no client without a certificate. Nothing is resumed: each connection shows its certificate
-    /// anew, to whom is trusted then.
+    /// The TLS configuration: TLS 1.3 only, with client certificates. Sessions are not resumed, so that each connection
+    /// is verified against the current CA.
     fn config(&self, files: &TlsFiles) -> Result<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = Arc::new(in_file(&files.ca, roots(&self.ca))?);
@@ -139,7 +139,7 @@ impl Contents {
         let clients = in_file(&files.ca, clients.map_err(anyhow::Error::new))?;
         let chain = in_file(&files.certificate, chain(&self.certificate))?;
         let key = PrivateKeyDer::from_pem_slice(&self.key);
-        let key = in_file(&files.key, key.context("it holds no private key in PEM"))?;
+        let key = in_file(&files.key, key.context("contains no private key in PEM"))?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(clients)
@@ -152,20 +152,20 @@ impl Contents {
     }
 
     fn announce(&self, what: &str) {
-        // What rustls takes and this cannot read is not worth a refusal.
+        // A certificate that rustls accepts and this parser does not is not an error.
         let Ok(x509::Facts { until, .. }) = x509::facts(&String::from_utf8_lossy(&self.certificate)) else {
             info!("{what}");
             return;
         };
         info!(%until, "{what}");
         if until <= OffsetDateTime::now_utc() {
-            warn!(%until, "The certificate for xDS HAS ENDED: Envoys refuse it");
+            warn!(%until, "The certificate for xDS has expired: Envoys reject it");
         }
     }
 }
 
 impl std::fmt::Debug for Contents {
-    /// Without what they hold: a key.
+    /// Omits the contents, which include a private key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Contents").finish_non_exhaustive()
     }
@@ -184,25 +184,25 @@ fn roots(pem: &[u8]) -> Result<RootCertStore> {
     for certificate in chain(pem)? {
         roots
             .add(certificate)
-            .context("a certificate in it cannot be used")?;
+            .context("contains a certificate that cannot be used")?;
     }
     Ok(roots)
 }
 
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = certificates.context("it is no PEM")?;
+    let certificates = certificates.context("not PEM")?;
     if certificates.is_empty() {
-        return Err(anyhow!("it holds no certificate in PEM"));
+        return Err(anyhow!("contains no certificate in PEM"));
     }
     Ok(certificates)
 }
 
-/// Says which of two files is meant.
+/// Names the file that an error is about.
 fn mismatch(error: Error, TlsFiles { certificate, key, .. }: &TlsFiles) -> anyhow::Error {
     let (file, reason) = match error {
         Error::InconsistentKeys(_) => {
-            let reason = format!("it is not the key of {}", certificate.display());
+            let reason = format!("is not the key of {}", certificate.display());
             (key, anyhow!(reason))
         }
         Error::General(_) => (key, anyhow::Error::new(error)),
@@ -214,15 +214,15 @@ fn mismatch(error: Error, TlsFiles { certificate, key, .. }: &TlsFiles) -> anyho
 // === impl Faults ===
 
 impl Faults {
-    /// What is to be told, given what is wrong now.
-    fn tell(&mut self, fault: Option<String>) -> Option<News> {
+    /// The event to log for the current error.
+    fn tell(&mut self, fault: Option<String>) -> Option<CredentialsEvent> {
         let lasts = fault == self.last;
         self.last.clone_from(&fault);
         match fault {
-            None => self.told.take().map(|_| News::Mended),
+            None => self.told.take().map(|_| CredentialsEvent::Mended),
             Some(fault) if lasts && self.told.as_ref() != Some(&fault) => {
                 self.told = Some(fault.clone());
-                Some(News::Fault(fault))
+                Some(CredentialsEvent::Fault(fault))
             }
             Some(_) => None,
         }
@@ -311,7 +311,7 @@ mod tests {
         assert!(credentials.look());
         assert!(!Arc::ptr_eq(&first, &credentials.config));
         assert!(!credentials.look());
-        // The CA by itself.
+        // The CA alone.
         fs::write(dir.path().join("ca.crt"), &new.certificate).unwrap();
         assert!(credentials.look());
     }
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_fault_is_told_when_it_lasts_and_then_once() {
         let mut faults = Faults::default();
-        let told = |fault: &str| Some(News::Fault(fault.to_owned()));
+        let told = |fault: &str| Some(CredentialsEvent::Fault(fault.to_owned()));
         let looks = [
             (None, None),
             (Some("a"), None),
@@ -330,7 +330,7 @@ mod tests {
             (Some("c"), told("c")),
             (Some("a"), None),
             (Some("a"), told("a")),
-            (None, Some(News::Mended)),
+            (None, Some(CredentialsEvent::Mended)),
             (None, None),
             (Some("a"), None),
             (None, None),

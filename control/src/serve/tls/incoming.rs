@@ -1,7 +1,7 @@
-//! Connections that have been secured, as tonic takes them.
+//! TLS connections, as a stream for tonic.
 //!
-//! Handshakes run side by side, each with a time limit, and there is a limit to how many: the oldest makes room. A client
-//! that says nothing costs the others nothing.
+//! Handshakes run concurrently, each with a timeout, and up to a maximum number, at which the oldest is aborted. So a
+//! silent client does not hold up others.
 
 use super::Credentials;
 use futures_util::Stream;
@@ -26,24 +26,24 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 use tracing::{debug, info, warn};
 
-/// How long a handshake may take: an Envoy's takes milliseconds.
+/// The timeout of a handshake; those of Envoy take milliseconds.
 const LONGEST: Duration = Duration::from_secs(5);
-/// How many may be under way.
+/// The maximum number of concurrent handshakes.
 const MOST: usize = 1024;
-/// Between two lines about handshakes that failed.
+/// The minimum interval between two log lines about failed handshakes.
 const QUIET: Duration = Duration::from_secs(1);
-/// How long to wait when no connection can be accepted, as when all file descriptors are taken.
+/// The wait after a failure to accept, as when file descriptors run out.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections that have been secured.
+/// The stream of established TLS connections.
 #[derive(Debug)]
 pub(crate) struct Incoming(mpsc::Receiver<Secured>);
 
-/// A connection that has been secured.
+/// An established TLS connection.
 #[derive(Debug)]
 pub(crate) struct Secured(TlsStream<TcpStream>);
 
-/// Who accepts.
+/// The task that accepts connections.
 struct Acceptor {
     listener: TcpListener,
     config: watch::Receiver<Arc<ServerConfig>>,
@@ -52,11 +52,11 @@ struct Acceptor {
     failures: Arc<Mutex<Failures>>,
 }
 
-/// Handshakes that have not ended, the oldest first.
+/// The handshakes in progress, oldest first.
 #[derive(Debug, Default)]
 struct UnderWay(VecDeque<AbortHandle>);
 
-/// When to tell of a failure: anybody can cause as many as they like.
+/// A rate limit for logged failures, since anybody can cause any number of them.
 #[derive(Debug, Default)]
 struct Failures {
     told: Option<Instant>,
@@ -101,7 +101,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, address)) => self.start(stream, address),
                 Err(error) if is_of_one(&error) => {
-                    debug!(%error, "A connection was lost before it was accepted")
+                    debug!(%error, "A connection was closed before it was accepted")
                 }
                 Err(error) => {
                     warn!(%error, "Cannot accept xDS connections");
@@ -117,7 +117,7 @@ impl Acceptor {
         let failures = Arc::clone(&self.failures);
         let handshake = tokio::spawn(async move {
             match handshake(stream, config).await {
-                // Where nobody takes it any more, it is closed.
+                // If the receiver is dropped, the connection is closed.
                 Ok(secured) => drop(sender.send(secured).await),
                 Err(error) => tell(&failures, address, &error),
             }
@@ -126,7 +126,7 @@ impl Acceptor {
     }
 }
 
-/// Whether it is about one connection, and the next may be well.
+/// Returns true if an error is about a single connection, so that the next may succeed.
 fn is_of_one(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -146,14 +146,14 @@ async fn handshake(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<S
 }
 
 fn tell(failures: &Mutex<Failures>, address: SocketAddr, error: &io::Error) {
-    // Who hangs up without a word looks whether the port is open.
+    // A client that disconnects without data only checks if the port is open.
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        debug!(%address, %error, "An xDS connection was refused");
+        debug!(%address, %error, "Rejected an xDS connection");
         return;
     }
     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(untold) = failures.tell(Instant::now()) {
-        info!(%address, %error, untold, "An xDS connection was refused");
+        info!(%address, %error, untold, "Rejected an xDS connection");
     }
 }
 
@@ -176,7 +176,7 @@ impl UnderWay {
 // === impl Failures ===
 
 impl Failures {
-    /// How many were not told of since the last that was, if this one is to be told of.
+    /// Returns the number of failures that were not logged since the last one, if this failure is to be logged.
     fn tell(&mut self, now: Instant) -> Option<u64> {
         if self.told.is_some_and(|told| now.duration_since(told) < QUIET) {
             self.untold += 1;
@@ -270,7 +270,7 @@ mod tests {
             assert!(closed.is_ok(), "{number}");
         }
         assert!(alive.iter().skip(2).all(|sender| !sender.is_closed()));
-        // What has ended makes room by itself.
+        // Finished handshakes make room by themselves.
         drop(alive);
         tokio::task::yield_now().await;
         while under_way.0.iter().any(|handshake| !handshake.is_finished()) {

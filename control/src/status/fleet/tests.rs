@@ -39,16 +39,20 @@ fn proxies_here_are_counted_by_generation_and_elsewhere_by_version() {
 fn who_refused_it_has_it_not() {
     let mut fleet = Fleet::of(&[9, 9], &[4]);
     fleet.hear(elsewhere(&[(90, 3)], &[refused(40, 50, 2, "")]));
-    for (of, want, standing) in [
-        (mark(3, 30), 5, Standing::Live),
-        (mark(4, 30), 4, Standing::Refused),
-        (mark(5, 40), 3, Standing::Refused),
-        (mark(5, 51), 5, Standing::Live),
-        (mark(10, 90), 3, Standing::Pending),
-        (mark(9, 91), 2, Standing::Pending),
-        (mark(10, 45), 1, Standing::Refused),
+    for (of, want, programmed) in [
+        (mark(3, 30), 5, Programmed::Live),
+        (mark(4, 30), 4, Programmed::Refused),
+        (mark(5, 40), 3, Programmed::Refused),
+        (mark(5, 51), 5, Programmed::Live),
+        (mark(10, 90), 3, Programmed::Pending),
+        (mark(9, 91), 2, Programmed::Pending),
+        (mark(10, 45), 1, Programmed::Refused),
     ] {
-        assert_eq!((fleet.with(of), fleet.standing(of)), (want, standing), "{of:?}");
+        assert_eq!(
+            (fleet.with(of), fleet.programmed(of)),
+            (want, programmed),
+            "{of:?}"
+        );
     }
 }
 
@@ -57,14 +61,18 @@ fn a_text_names_who_has_it_not_and_why() {
     let mut fleet = Fleet::of(&[7, 7, 6], &[7]);
     assert_eq!(
         fleet.told(mark(7, 0)),
-        "1 of 3 connected proxies have it; envoy-0 refused Listener web: bad; envoy-2 has not answered"
+        "1 of 3 connected proxies have acknowledged it; envoy-0 rejected Listener web: bad; envoy-2 has not answered"
     );
-    assert_eq!(fleet.told(mark(6, 0)), "3 of 3 connected proxies have it");
-    let example = "edge refused Listener web: bad";
+    assert_eq!(
+        fleet.told(mark(6, 0)),
+        "3 of 3 connected proxies have acknowledged it"
+    );
+    let example = "edge rejected Listener web: bad";
     fleet.hear(elsewhere(&[(60, 1), (70, 2)], &[refused(70, 70, 1, example)]));
     assert_eq!(
         fleet.told(mark(6, 70)),
-        "4 of 6 connected proxies have it; edge refused Listener web: bad; 1 of other replicas have not answered"
+        "4 of 6 connected proxies have acknowledged it; edge rejected Listener web: bad; \
+         proxies of other replicas that have not answered: 1"
     );
     let many = Fleet::of(&[0; 9], &[]);
     let told = many.told(mark(1, 0));
@@ -91,7 +99,7 @@ fn others_are_told_of_each_version_that_a_proxy_refused_once() {
     let mut fleet = Fleet::of(&[9], &[7, 3, 4]);
     let same = fleet.here.clone();
     fleet.here.extend(same);
-    let example = "envoy-0 refused Listener web: bad";
+    let example = "envoy-0 rejected Listener web: bad";
     let want = [refused(30, 30, 2, example), refused(70, 70, 2, example)];
     for _ in 0..2 {
         assert_eq!(versions.progress(&fleet), elsewhere(&[(90, 2)], &want));

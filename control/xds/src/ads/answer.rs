@@ -1,4 +1,4 @@
-//! What is sent in one response.
+//! The content of one response.
 
 use crate::{
     resource::{Body, Resource, ResourceType},
@@ -11,18 +11,18 @@ use envoy_types::pb::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What is sent together. Being a map, it names nothing twice, for which Envoy would refuse the whole response.
+/// The resources of one response. A map, because Envoy rejects a response with duplicate names.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    /// `None` says that there is no such resource.
+    /// Resources by name; `None` for a removal.
     pub(super) items: BTreeMap<Arc<str>, Option<Resource>>,
-    /// The generation of the oldest change that the items carry.
+    /// The generation of the oldest change among the items.
     pub(super) since: u64,
-    /// The generation of the store that they are from.
+    /// The store's generation that the items are from.
     pub(super) generation: u64,
 }
 
-/// A response that is not encoded yet: cheap to make while the store is locked.
+/// A response that is not encoded yet, cheap to build while the store is locked.
 #[derive(Debug)]
 pub struct Answer {
     pub(super) kind: ResourceType,
@@ -34,7 +34,7 @@ pub struct Answer {
 // === impl Batch ===
 
 impl Batch {
-    /// What is put off so that one item goes alone; nothing unless it has to.
+    /// Keeps only the first item if `alone` is true, and returns the others.
     pub(super) fn put_off_all_but_one(&mut self, alone: bool) -> Self {
         let second = self.items.keys().nth(1).filter(|_| alone).cloned();
         let items = second
@@ -58,7 +58,7 @@ impl Batch {
 // === impl Answer ===
 
 impl Answer {
-    /// The response as it travels, for an Envoy that gets the filter's code as `code` says.
+    /// Encodes the response for an Envoy that gets the filter's code as given by `code`.
     pub fn encode(self, code: &Code) -> DeltaDiscoveryResponse {
         let Self {
             kind,

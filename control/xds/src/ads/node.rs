@@ -1,4 +1,4 @@
-//! What an Envoy says about itself in its first request.
+//! The metadata of an Envoy's node, from its first request.
 
 use super::WasmCode;
 use crate::sections::Code;
@@ -7,10 +7,12 @@ use envoy_types::pb::{
     google::protobuf::{Struct, value::Kind},
 };
 
-/// Where a node's metadata tells which code of the filter the node has: `{path, sha256}`.
+/// The path in a node's metadata to the description of the node's own filter code: `{path, sha256}`.
 const METADATA: [&str; 2] = ["switchyard", "wasm"];
+/// The field with the name of the readiness cluster.
+const READINESS: &str = "readiness_cluster";
 
-/// How the node gets the filter's code: from its own file, if that is the very code that this server has.
+/// The source of the filter's code: the node's own file if its hash is that of this server's code, else inline.
 pub(super) fn code_for(node: &Node, wasm: &WasmCode) -> Code {
     let inline = || Code::Inline(wasm.bytes.clone());
     let [product, part] = METADATA;
@@ -27,6 +29,12 @@ pub(super) fn code_for(node: &Node, wasm: &WasmCode) -> Code {
         },
         _ => inline(),
     }
+}
+
+/// The node's readiness cluster, if its bootstrap has one: `switchyard.readiness_cluster` of the metadata.
+pub(super) fn readiness_cluster(node: &Node) -> Option<&str> {
+    let [product, _] = METADATA;
+    text_of(fields_of(node.metadata.as_ref()?, product)?, READINESS)
 }
 
 fn fields_of<'s>(parent: &'s Struct, field: &str) -> Option<&'s Struct> {

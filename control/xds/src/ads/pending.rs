@@ -1,14 +1,14 @@
-//! Names that wait to be sent, and for how long they have.
+//! Names that wait to be sent, with the generation since which they wait.
 
 use std::{collections::BTreeSet, mem, sync::Arc};
 
-/// Names that wait for the same thing.
+/// Names that wait for the same event.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     names: BTreeSet<Arc<str>>,
-    /// The generation of the oldest change among the names; says nothing when there are none.
+    /// The generation of the oldest change among the names; meaningless if there are none.
     ///
-    /// Kept for all of them together, so that it costs nothing to ask: names leave all at once.
+    /// Kept for all names together, which is cheap to read: names leave all at once.
     since: u64,
 }
 
@@ -32,7 +32,7 @@ impl Pending {
         self.names.is_empty()
     }
 
-    /// The generation of the oldest change that waits.
+    /// The generation of the oldest waiting change.
     pub(super) fn since(&self) -> Option<u64> {
         (!self.names.is_empty()).then_some(self.since)
     }

@@ -1,7 +1,7 @@
-//! The live streams, and how far each has come.
+//! The live streams, and the progress of each.
 
 use super::{Nack, Outcome, Proxy, subscription::Refusal};
-use crate::resource::ResourceType;
+use crate::{resource::ResourceType, translate::PROBE};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use std::{
     collections::BTreeMap,
@@ -15,11 +15,11 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     streams: Mutex<Streams>,
-    /// Counts what happened to any stream.
+    /// A counter of events of all streams, to wait for.
     progress: watch::Sender<u64>,
 }
 
-/// Names one stream.
+/// The ID of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StreamId(u64);
 
@@ -27,7 +27,7 @@ pub(super) struct StreamId(u64);
 struct Streams {
     opened: u64,
     live: BTreeMap<StreamId, Live>,
-    /// What each node refused of the filter's configuration.
+    /// The filter configurations that each node rejected.
     refused: BTreeMap<String, BTreeMap<Arc<str>, Refusal>>,
 }
 
@@ -38,21 +38,21 @@ struct Live {
     address: Option<SocketAddr>,
     connected: SystemTime,
     progress: Progress,
-    /// Since when the stream has accepted nothing of what it owes; `None` when it owes nothing.
+    /// The time since which the stream is behind without progress; `None` if it is up to date.
     behind_since: Option<Instant>,
 }
 
-/// How far a stream has come.
+/// The progress of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
-    pub(super) settled: u64,
+    pub(super) acked: u64,
     pub(super) nacks: Vec<Nack>,
 }
 
 // === impl Registry ===
 
 impl Registry {
-    /// The most nodes whose refusals are remembered.
+    /// The maximum number of nodes whose rejections are remembered.
     const NODES: usize = 1024;
 
     pub(super) fn changed(&self) -> watch::Receiver<u64> {
@@ -82,13 +82,13 @@ impl Registry {
         self.notify();
     }
 
-    /// Notes that there is something new. A stream may have been faster, and have it already.
+    /// Marks the streams that have not yet acknowledged the `newest` generation as behind.
     pub(super) fn fall_behind(&self, newest: u64, now: Instant) {
         let mut streams = self.streams();
         for live in streams
             .live
             .values_mut()
-            .filter(|live| live.progress.settled < newest)
+            .filter(|live| live.progress.acked < newest)
         {
             live.behind_since.get_or_insert(now);
         }
@@ -109,12 +109,12 @@ impl Registry {
         self.streams().live.values().map(Live::to_proxy).collect()
     }
 
-    /// The least generation of the streams that accept what they get, or `newest` if there are none.
-    pub(super) fn settled(&self, newest: u64, silence: Duration) -> u64 {
+    /// The lowest generation acknowledged by any stream that makes progress, or `newest` if there is none.
+    pub(super) fn acked(&self, newest: u64, silence: Duration) -> u64 {
         let streams = self.streams();
         let heard = streams.live.values().filter(|live| live.silent_for() < silence);
         heard
-            .map(|live| live.progress.settled)
+            .map(|live| live.progress.acked)
             .min()
             .unwrap_or(newest)
             .min(newest)
@@ -128,22 +128,22 @@ impl Registry {
             .collect()
     }
 
-    /// How the stream has taken `generation`, which was awaited since `started`.
+    /// The outcome of `generation` on the stream, awaited since `started`.
     pub(super) fn outcome(&self, id: StreamId, generation: u64, started: Instant) -> Outcome {
         let streams = self.streams();
         let Some(Live {
-            progress: Progress { settled, nacks },
+            progress: Progress { acked, nacks },
             ..
         }) = streams.live.get(&id)
         else {
             return Outcome::Disconnected;
         };
-        if *settled < generation {
+        if *acked < generation {
             return Outcome::Waiting;
         }
         let nacks: Vec<_> = nacks
             .iter()
-            .filter(|nack| nack.is_of(generation))
+            .filter(|nack| nack.is_of(generation) && !nack.is_of_probe())
             .cloned()
             .collect();
         if nacks.is_empty() {
@@ -153,9 +153,10 @@ impl Registry {
         }
     }
 
-    /// Keeps what a node refused of the filter's configuration beyond the stream.
+    /// Remembers the filter configurations that a node rejected, beyond the end of the stream.
     ///
-    /// Envoy accepts, without using it, what it refused the last time. It would look as if it had been mended.
+    /// Envoy accepts a configuration that it rejected the last time, without using it. The rejection would seem to be
+    /// resolved.
     pub(super) fn remember(&self, node_id: &str, refused: BTreeMap<Arc<str>, Refusal>) {
         let mut streams = self.streams();
         if refused.is_empty() {
@@ -182,9 +183,9 @@ impl Registry {
 
 impl Live {
     fn advance(&mut self, progress: Progress, newest: u64) {
-        if progress.settled >= newest {
+        if progress.acked >= newest {
             self.behind_since = None;
-        } else if progress.settled > self.progress.settled {
+        } else if progress.acked > self.progress.acked {
             self.behind_since = Some(Instant::now());
         }
         self.progress = progress;
@@ -208,7 +209,7 @@ impl Live {
             cluster: cluster.clone(),
             address: *address,
             connected: *connected,
-            acked: progress.settled,
+            acked: progress.acked,
             nacks: progress.nacks.clone(),
             silent_for: behind_since.map(|since| since.elapsed()),
         }
@@ -239,7 +240,12 @@ impl Nack {
         }
     }
 
-    /// Whether a change of that generation is what is refused, or was sent together with it.
+    /// Returns true for the rejection of a probe, which is not a resource to serve.
+    fn is_of_probe(&self) -> bool {
+        self.resource_type == ResourceType::Route && &*self.name == PROBE
+    }
+
+    /// Returns true if a change of that generation was rejected, or sent together with the rejected one.
     pub fn is_of(&self, generation: u64) -> bool {
         (self.since..=self.generation).contains(&generation)
     }

@@ -1,22 +1,26 @@
-//! What one Envoy may be sent next: a pure state machine, one for each stream.
+//! A pure state machine for each stream, which decides on the next response to an Envoy.
 //!
-//! Make before break. What names something goes out after what it names is known to work, and what is no longer named
-//! goes last:
+//! Make before break: a resource is sent once the resources that it references were accepted, and removals are sent
+//! last:
 //!
 //! ```text
 //! Cluster, Endpoint, Secret   as soon as they change
 //!          |
-//!          v accepted, which Envoy withholds until the clusters are warm
-//! Listener -> Extension, old switches and new -> Route -> Extension as it is to be -> what is gone
+//!          v acknowledged, which Envoy does once the clusters are warm
+//! Listener -> Extension, old and new switches -> Route -> Extension, new switches only -> removals
 //! ```
 //!
-//! The lower line is a [`Pass`]: it works on what there was when it began, so that it ends, however fast the world
-//! changes. What a client asks for anew is answered at once, whatever the pass waits for: Envoy warms a listener or a
-//! cluster until it hears.
+//! The lower line is a [`Rollout`]: it works on the resources as of its start, so that it ends however fast they
+//! change. New subscriptions are answered at once, whatever the rollout waits for: Envoy warms a listener or a cluster
+//! until it gets the answer.
 
-mod pass;
+mod readiness;
+mod rollout;
 
-use self::pass::Pass;
+use self::{
+    readiness::{Readiness, State},
+    rollout::Rollout,
+};
 use super::{
     answer::{Answer, Batch},
     pending::Pending,
@@ -32,41 +36,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a session tolerates.
+/// The limits of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a step of a pass waits for a verdict before it goes on without.
+    /// The time that a step of a rollout waits for an ACK or NACK. After it, the rollout continues without one.
     ///
-    /// Longer than Envoy's `initial_fetch_timeout` (15 s), after which it warms a cluster no longer.
+    /// Longer than Envoy's `initial_fetch_timeout` (15 s), after which a cluster stops warming.
     pub patience: Duration,
-    /// The most names that one stream may subscribe to, all types together.
+    /// The maximum number of names that one stream may subscribe to, over all types.
     pub names: usize,
-    /// The longest name, in bytes.
+    /// The maximum length of a name, in bytes.
     pub name_length: usize,
 }
 
-/// One Envoy's stream.
+/// The state of one Envoy's stream.
 #[derive(Debug)]
 pub struct Session {
     limits: Limits,
     subscriptions: PerType<Subscription>,
-    /// The generation of the store that the subscriptions have seen.
+    /// The store's generation that the subscriptions have read.
     cursor: u64,
     nonces: u64,
-    pass: Option<Pass>,
-    /// The client asked for something that a pass may have taken up before.
+    rollout: Option<Rollout>,
+    /// True if the client has subscribed to names that a rollout may already contain.
     asked_anew: bool,
-    /// Filters that the client was sent with more switches than they are to have.
+    /// Filters that were sent with extra switches, for routes that the client should no longer have.
     excessive: Pending,
-    /// When the first request came.
+    /// The time of the first request.
     opened: Option<Instant>,
-    /// The client was connected before, and still has what it was given then.
+    /// True if the client was connected before, and still has the resources from then.
     resumed: bool,
-    /// What the client refused on earlier streams, until it asks for the type.
+    /// The client's rejections on earlier streams, until it subscribes to the type.
     remembered: BTreeMap<Arc<str>, Refusal>,
+    /// The readiness of the client; `None` if its bootstrap has no readiness cluster.
+    readiness: Option<Readiness>,
 }
 
-/// A request that ends the stream.
+/// A request beyond the limits, which ends the stream.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Excess {
     #[error("a resource name is longer than {0} bytes")]
@@ -117,12 +123,13 @@ impl Limits {
 // === impl Session ===
 
 impl Session {
-    /// How long a client that comes back may take to ask for all the types that it had.
+    /// The time in which a reconnected client should subscribe to all types that it had.
     ///
-    /// Envoy asks for them one right after the other. Until it has, it may hold what other types no longer have.
+    /// Envoy subscribes to them one right after the other. Until it has, it may hold resources that reference removed
+    /// ones of other types.
     const ARRIVAL: Duration = Duration::from_secs(2);
 
-    /// The types that every client of ours asks for, sooner or later.
+    /// The types that every client subscribes to eventually.
     const USUAL: [ResourceType; 4] = [
         ResourceType::Cluster,
         ResourceType::Listener,
@@ -136,19 +143,28 @@ impl Session {
             subscriptions: PerType::default(),
             cursor: 0,
             nonces: 0,
-            pass: None,
+            rollout: None,
             asked_anew: false,
             excessive: Pending::default(),
             opened: None,
             resumed: false,
             remembered: BTreeMap::new(),
+            readiness: None,
         }
     }
 
-    /// Takes one request: a verdict on a response, a change of the subscription, or both.
+    /// Sets the readiness cluster, which is sent once the client has accepted its routes.
+    pub(super) fn announce_readiness(&mut self, cluster: &str) {
+        let readiness = Readiness::new(cluster);
+        let clusters = self.subscriptions.get_mut(ResourceType::Cluster);
+        clusters.exclude(&readiness.cluster);
+        self.readiness = Some(readiness);
+    }
+
+    /// Handles a request: an ACK or NACK, a change of the subscription, or both.
     ///
-    /// A type that is not served is ignored: a bootstrap may ask this server for more than it has, and Envoy would lose
-    /// all the others with the stream.
+    /// A type that is not served is ignored: a bootstrap may request more than this server has, and an error would end
+    /// the stream for all types.
     pub fn on_request(&mut self, request: &DeltaDiscoveryRequest, now: Instant) -> Result<(), Excess> {
         self.limits.check(request)?;
         let Some(kind) = ResourceType::from_type_url(&request.type_url) else {
@@ -170,8 +186,9 @@ impl Session {
             .check_count(self.subscriptions.iter().map(Subscription::size).sum())
     }
 
-    /// Envoy asks for the types in the order in which it first did, clusters first, but not for a type that it paused.
-    /// So endpoints before clusters mean that a cluster is warming, and waits for endpoints that Envoy has already.
+    /// Applies a change of the subscription. A reconnected Envoy subscribes to types in their original order, clusters
+    /// first, but skips a type that it paused. So endpoints before clusters mean that a cluster is warming, and waits
+    /// for endpoints that Envoy already has.
     fn on_names(&mut self, kind: ResourceType, request: &DeltaDiscoveryRequest) {
         let first = !self.subscriptions.get(kind).is_seen();
         let resumes = first && !request.initial_resource_versions.is_empty();
@@ -182,18 +199,25 @@ impl Session {
         let renames =
             !(request.resource_names_subscribe.is_empty() && request.resource_names_unsubscribe.is_empty());
         self.asked_anew |= renames && is_ordered(kind);
+        if let Some(readiness) = self.readiness.as_mut().filter(|_| kind == ResourceType::Cluster)
+            && request
+                .initial_resource_versions
+                .contains_key(&*readiness.cluster)
+        {
+            readiness.state = State::Sent;
+        }
         let subscription = self.subscriptions.get_mut(kind);
         subscription.on_request(kind, request, since, !warming);
         if first && kind == ResourceType::Extension {
             let remembered = mem::take(&mut self.remembered);
-            // A client that was started anew has forgotten, and may have been mended.
+            // A restarted client has no such memory, and may accept the configuration now.
             if self.resumed {
                 subscription.recall_refusals(remembered);
             }
         }
     }
 
-    /// The next response, until there is none: then nothing happens before a request, a change of the store, or
+    /// Returns the next response. After `None` there is nothing to do before a request, a change of the store, or
     /// [`Session::deadline`].
     pub fn poll(&mut self, store: &Store, now: Instant) -> Option<Answer> {
         if !store.is_ready() {
@@ -201,17 +225,46 @@ impl Session {
         }
         let cursor = mem::replace(&mut self.cursor, store.generation());
         for (kind, subscription) in self.subscriptions.iter_mut().filter(|(_, sub)| sub.is_seen()) {
-            subscription.read(store.shelf(kind), cursor, self.cursor);
+            subscription.read(store.type_store(kind), cursor, self.cursor);
         }
         self.renew(store, now);
+        self.review_readiness();
         loop {
             self.advance(store, now);
             let answer = self.next_sets(store).or_else(|| self.next_removals(store));
-            // What was released may turn out to be no news, and then nothing else will wake the pass.
-            if answer.is_some() || !self.pass.as_ref().is_some_and(|pass| self.is_done(pass)) {
-                return answer;
+            // If the client already has all that was released, nothing else will wake the rollout.
+            if answer.is_some() || !self.rollout.as_ref().is_some_and(|rollout| self.is_done(rollout)) {
+                return answer.or_else(|| self.next_readiness());
             }
         }
+    }
+
+    fn review_readiness(&mut self) {
+        let has_routes = self.subscriptions.get(ResourceType::Route).has_all_named();
+        if let Some(readiness) = &mut self.readiness
+            && readiness.state == State::Withheld
+            && has_routes
+        {
+            readiness.state = State::Due;
+        }
+    }
+
+    fn next_readiness(&mut self) -> Option<Answer> {
+        let clusters = self.subscriptions.get(ResourceType::Cluster);
+        let may_send = clusters.is_seen() && !clusters.is_outstanding();
+        let readiness = self.readiness.as_mut().filter(|_| may_send)?;
+        if readiness.state != State::Due {
+            return None;
+        }
+        readiness.state = State::Sent;
+        let items = [(readiness.cluster.clone(), Some(readiness.resource()))].into();
+        let batch = Batch {
+            items,
+            // It carries no change of the store.
+            since: u64::MAX,
+            generation: self.cursor,
+        };
+        Some(self.send(ResourceType::Cluster, batch))
     }
 
     fn next_sets(&mut self, store: &Store) -> Option<Answer> {
@@ -219,23 +272,23 @@ impl Session {
             let batch = self
                 .subscriptions
                 .get_mut(kind)
-                .next_batch(kind, store.shelf(kind))?;
+                .next_batch(kind, store.type_store(kind))?;
             Some(self.send(kind, batch))
         })
     }
 
-    /// Removals go in reverse, and not past one that has to wait. While the client clings to something old, which may
-    /// name anything, nothing is taken away from it.
+    /// Returns the next removals, in reverse order of types, stopping at a type that has to wait. While the client
+    /// rejects a newer resource, nothing is removed: its old one may reference anything.
     fn next_removals(&mut self, store: &Store) -> Option<Answer> {
-        if self.clings() {
+        if self.has_nack() {
             return None;
         }
         for kind in ResourceType::ALL.into_iter().rev() {
             let subscription = self.subscriptions.get_mut(kind);
-            if subscription.is_departing() && subscription.is_outstanding() {
+            if subscription.is_removing() && subscription.is_outstanding() {
                 return None;
             }
-            if let Some(batch) = subscription.next_departures(store.shelf(kind)) {
+            if let Some(batch) = subscription.next_removals(store.type_store(kind)) {
                 return Some(self.send(kind, batch));
             }
         }
@@ -259,7 +312,8 @@ impl Session {
         }
     }
 
-    /// A cluster that is updated warms until it is told its endpoints, and Envoy does not ask for the ones that it has.
+    /// Sends the endpoints of updated clusters: an updated cluster warms until it gets them, and Envoy does not request
+    /// endpoints that it already has.
     fn push_endpoints(&mut self, Batch { items, since, .. }: &Batch) {
         let endpoints = self.subscriptions.get_mut(ResourceType::Endpoint);
         for (name, _) in items.iter().filter(|(_, resource)| resource.is_some()) {
@@ -267,35 +321,32 @@ impl Session {
         }
     }
 
-    /// When to poll again if nothing happens before.
+    /// The time of the next poll, if nothing happens before.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let arrival = self
             .opened
             .filter(|_| self.is_arriving(now))
             .map(|opened| opened + Self::ARRIVAL);
-        arrival.or_else(|| Some(self.pass.as_ref()?.entered() + self.limits.patience))
+        arrival.or_else(|| Some(self.rollout.as_ref()?.entered() + self.limits.patience))
     }
 
-    /// The generation through which the client has accepted or refused everything.
-    pub fn settled(&self, now: Instant) -> u64 {
+    /// The generation up to which the client has acknowledged or rejected everything.
+    pub fn acked(&self, now: Instant) -> u64 {
         if self.is_arriving(now) {
             return 0;
         }
-        let unsettled = self
-            .subscriptions
-            .iter()
-            .filter_map(Subscription::oldest_unsettled);
+        let unsettled = self.subscriptions.iter().filter_map(Subscription::oldest_unacked);
         let removals = self.subscriptions.iter().filter_map(Subscription::oldest_removal);
-        let removals = removals.filter(|_| !self.clings());
-        let pass = self.pass.as_ref().map(Pass::since);
+        let removals = removals.filter(|_| !self.has_nack());
+        let rollout = self.rollout.as_ref().map(Rollout::since);
         unsettled
             .chain(removals)
-            .chain(pass)
+            .chain(rollout)
             .min()
             .map_or(self.cursor, |oldest| self.cursor.min(oldest.saturating_sub(1)))
     }
 
-    /// What the client refused and has not replaced by something newer.
+    /// The client's rejections of resources that have not been replaced by a newer version.
     pub(super) fn refused(&self) -> impl Iterator<Item = (ResourceType, &Arc<str>, &Refusal)> {
         ResourceType::ALL.into_iter().flat_map(|kind| {
             let refused = self.subscriptions.get(kind).refused();
@@ -303,7 +354,7 @@ impl Session {
         })
     }
 
-    /// What the client refused of the filter's configuration, to be remembered for its next stream.
+    /// The filter configurations that the client rejected, to be remembered for its next stream.
     pub(super) fn refused_filters(&self) -> BTreeMap<Arc<str>, Refusal> {
         if self.remembered.is_empty() {
             self.subscriptions.get(ResourceType::Extension).refusals().clone()
@@ -312,12 +363,12 @@ impl Session {
         }
     }
 
-    /// Tells what the same client refused of the filter's configuration on earlier streams.
+    /// Sets the filter configurations that the same client rejected on earlier streams.
     pub(super) fn remember(&mut self, refused: BTreeMap<Arc<str>, Refusal>) {
         self.remembered = refused;
     }
 
-    /// A client that was connected before has not asked for everything yet.
+    /// Returns true while a reconnected client has not yet subscribed to all types.
     fn is_arriving(&self, now: Instant) -> bool {
         let soon = self.opened.is_some_and(|opened| now < opened + Self::ARRIVAL);
         self.resumed
@@ -327,12 +378,12 @@ impl Session {
                 .all(|kind| self.subscriptions.get(*kind).is_seen())
     }
 
-    /// The client refused something newer of what names other resources.
-    fn clings(&self) -> bool {
+    /// Returns true if the client rejects a newer version of a resource that references others.
+    fn has_nack(&self) -> bool {
         let ordered = ResourceType::ALL.into_iter().filter(|kind| is_ordered(*kind));
         ordered
             .into_iter()
-            .any(|kind| self.subscriptions.get(kind).clings())
+            .any(|kind| self.subscriptions.get(kind).has_nack())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The newest resources, and what changed in them lately.
+//! The newest resources, and a log of their recent changes.
 
 use crate::resource::{PerType, Resource, ResourceType, Update};
 use std::{
@@ -6,39 +6,38 @@ use std::{
     sync::Arc,
 };
 
-/// Every resource that is served, as of one generation.
+/// All served resources, as of one generation.
 ///
-/// A session reads what changed since it last looked from a log, so that one change costs it one look-up however many
-/// resources there are.
+/// Sessions read changes from a log, so that one change costs a session one look-up, however many resources there are.
 #[derive(Debug, Default)]
 pub struct Store {
-    shelves: PerType<Shelf>,
+    shelves: PerType<TypeStore>,
     generation: u64,
     ready: bool,
 }
 
 /// The resources of one type.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
-    /// Each with the generation that changed it last.
+pub(super) struct TypeStore {
+    /// The resources by name, each with the generation that last changed it.
     resources: BTreeMap<Arc<str>, (u64, Resource)>,
     log: Log,
 }
 
-/// The names that changed lately, oldest first.
+/// The recently changed names, oldest first.
 #[derive(Debug, Default)]
 struct Log {
     entries: VecDeque<(u64, Arc<str>)>,
-    /// The youngest generation of which an entry was dropped. Before it, the log does not tell all.
+    /// The newest generation with a dropped entry. Before it, the log is incomplete.
     floor: u64,
 }
 
 // === impl Store ===
 
 impl Store {
-    /// Applies what differs from what is there, and says which generation that makes.
+    /// Applies an update, and returns the resulting generation.
     ///
-    /// An update that changes nothing makes no generation.
+    /// An update without changes creates no generation.
     pub fn apply(&mut self, Update { set, removed }: Update) -> u64 {
         let next = self.generation + 1;
         let mut changed = false;
@@ -52,7 +51,7 @@ impl Store {
         self.generation
     }
 
-    /// Says that the world is whole: from now on, what is not here does not exist.
+    /// Marks the store as complete: from now on, a resource that is not in it does not exist.
     pub fn set_ready(&mut self) {
         self.ready = true;
     }
@@ -65,14 +64,14 @@ impl Store {
         self.generation
     }
 
-    pub(super) fn shelf(&self, kind: ResourceType) -> &Shelf {
+    pub(super) fn type_store(&self, kind: ResourceType) -> &TypeStore {
         self.shelves.get(kind)
     }
 }
 
-// === impl Shelf ===
+// === impl TypeStore ===
 
-impl Shelf {
+impl TypeStore {
     pub(super) fn get(&self, name: &str) -> Option<&Resource> {
         self.resources.get(name).map(|(_, resource)| resource)
     }
@@ -93,13 +92,13 @@ impl Shelf {
             .map(|(name, (_, resource))| (name, resource))
     }
 
-    /// The generation that changed `name` last.
+    /// The generation that last changed `name`.
     pub(super) fn changed_at(&self, name: &str) -> Option<u64> {
         self.resources.get(name).map(|(generation, _)| *generation)
     }
 
-    /// What changed after `generation`, each with the generation that changed it. `None` when that was too long ago
-    /// to tell.
+    /// The names that changed after `generation`, each with the generation of its change. Returns `None` if the log no
+    /// longer goes back that far.
     pub(super) fn changes_since(&self, generation: u64) -> Option<impl Iterator<Item = (u64, &Arc<str>)>> {
         let Log { entries, floor } = &self.log;
         let start = entries.partition_point(|(changed, _)| *changed <= generation);
@@ -124,7 +123,7 @@ impl Shelf {
         changed
     }
 
-    /// A log longer than the shelf would save nobody anything.
+    /// Logs a change. The log is limited to the size of the store: a longer one would save nothing.
     fn record(&mut self, name: Arc<str>, generation: u64) {
         let longest = self.resources.len().max(Log::SHORTEST);
         self.log.push(name, generation, longest);
@@ -134,7 +133,7 @@ impl Shelf {
 // === impl Log ===
 
 impl Log {
-    /// Entries that are kept even for a nearly empty shelf.
+    /// The capacity of the log for a nearly empty store.
     const SHORTEST: usize = 1024;
 
     fn push(&mut self, name: Arc<str>, generation: u64, longest: usize) {

@@ -2,7 +2,7 @@
 
 use super::{
     Nack, Shared,
-    node::code_for,
+    node::{code_for, readiness_cluster},
     registry::{Progress, StreamId},
     session::{Excess, Session},
 };
@@ -12,13 +12,13 @@ use futures_util::Stream;
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Instant};
 use tonic::{Status, Streaming};
 
-/// A stream's session, and how the rest of the server sees it.
+/// A stream's session, with the state that it shares with the server.
 #[derive(Debug)]
 struct Connection {
     shared: Arc<Shared>,
     session: Session,
     address: Option<SocketAddr>,
-    /// Who the client is: known from its first request on.
+    /// The identity of the client, known from its first request on.
     node: Option<Identity>,
     reported: Progress,
 }
@@ -32,8 +32,8 @@ struct Identity {
 
 /// Answers `requests` until the client leaves or the server closes.
 ///
-/// The newest state of the store is looked up when the client is ready for it: a slow client skips what came between,
-/// and nothing queues up for it.
+/// The store is read when the client is ready for a response: a slow client skips the states in between, and nothing is
+/// queued for it.
 pub(super) fn serve(
     shared: Arc<Shared>,
     mut requests: Streaming<DeltaDiscoveryRequest>,
@@ -73,7 +73,7 @@ async fn until(deadline: Option<Instant>) {
 // === impl Connection ===
 
 impl Connection {
-    /// The most refusals of one client that are shown.
+    /// The maximum number of reported rejections of one client.
     const NACKS: usize = 100;
 
     fn new(shared: Arc<Shared>, address: Option<SocketAddr>) -> Self {
@@ -89,17 +89,17 @@ impl Connection {
 
     fn on_request(&mut self, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
         self.identify(request);
-        self.shared.tally.received(request);
+        self.shared.traffic.received(request);
         self.session
             .on_request(request, Instant::now())
             .map_err(|excess: Excess| {
-                tracing::warn!(%excess, address = ?self.address, "Ending a stream");
+                tracing::warn!(%excess, address = ?self.address, "Closing a stream");
                 Status::invalid_argument(excess.to_string())
             })?;
         Ok(())
     }
 
-    /// Only the first request of a stream has to say who sends it.
+    /// Reads the node of the first request of a stream; later requests need not contain it.
     fn identify(&mut self, request: &DeltaDiscoveryRequest) {
         if self.node.is_some() {
             return;
@@ -107,6 +107,9 @@ impl Connection {
         let node = request.node.clone().unwrap_or_default();
         let registry = &self.shared.registry;
         self.session.remember(registry.remembered(&node.id));
+        if let Some(cluster) = readiness_cluster(&node) {
+            self.session.announce_readiness(cluster);
+        }
         self.node = Some(Identity {
             stream: registry.open(&node, self.address),
             code: code_for(&node, &self.shared.config.wasm),
@@ -118,11 +121,11 @@ impl Connection {
         let answer = self.session.poll(&self.shared.store(), Instant::now());
         self.report();
         let (code, answer) = (&self.node.as_ref()?.code, answer?);
-        self.shared.tally.sent(answer.kind, &answer.batch);
+        self.shared.traffic.sent(answer.kind, &answer.batch);
         Some(answer.encode(code))
     }
 
-    /// Says how far the client has come, if that is news.
+    /// Reports the client's progress, if it has changed.
     fn report(&mut self) {
         let Some(Identity { id, stream, .. }) = &self.node else {
             return;
@@ -132,7 +135,7 @@ impl Connection {
             .refused()
             .map(|(kind, name, refusal)| Nack::new(kind, name, refusal));
         let progress = Progress {
-            settled: self.session.settled(Instant::now()),
+            acked: self.session.acked(Instant::now()),
             nacks: nacks.take(Self::NACKS).collect(),
         };
         if progress == self.reported {
@@ -146,7 +149,7 @@ impl Connection {
     }
 }
 
-/// Logs what a client refuses since the last report; and when that was the last of it.
+/// Logs the rejections since the last report, and the end of the last rejection.
 fn log_news(node: &str, before: &[Nack], now: &[Nack]) {
     for nack in now.iter().filter(|nack| !before.contains(nack)) {
         let Nack {
@@ -155,10 +158,10 @@ fn log_news(node: &str, before: &[Nack], now: &[Nack]) {
             reason,
             ..
         } = nack;
-        tracing::warn!(node, r#type = %resource_type, resource = %name, reason = %reason, "A proxy refuses a resource");
+        tracing::warn!(node, r#type = %resource_type, resource = %name, reason = %reason, "Proxy rejected a resource");
     }
     if now.is_empty() && !before.is_empty() {
-        tracing::info!(node, "A proxy refuses nothing any more");
+        tracing::info!(node, "Proxy rejects no resource any more");
     }
 }
 

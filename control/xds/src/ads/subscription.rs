@@ -1,8 +1,8 @@
-//! What one Envoy wants of one resource type, what it has of it, and what it is owed.
+//! The subscription of one Envoy to one resource type: names, versions that it has, and resources to send.
 
 mod sending;
 
-use super::{answer::Batch, pending::Pending, store::Shelf};
+use super::{answer::Batch, pending::Pending, store::TypeStore};
 use crate::resource::{Body, Resource, ResourceType};
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use std::{
@@ -12,81 +12,83 @@ use std::{
     time::SystemTime,
 };
 
-/// One resource type on one stream.
+/// A subscription to one resource type on one stream.
 ///
-/// A name moves `changed` -> sent -> `held`. What may not be sent as soon as it changed (see [`super::session`]) rests
-/// in `changed` until it is released, which puts it into `released`; what is gone rests in `gone`, then in `departing`.
+/// A name moves `changed` -> sent -> `held`. A change that may not be sent at once (see [`super::session`]) stays in
+/// `changed` until it is released, which moves it to `released`; a removal stays in `gone`, then in `removing`.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
-    /// The client has asked for the type on this stream.
+    /// True once the client has subscribed to the type on this stream.
     seen: bool,
-    /// The generation of the store that was read last.
+    /// The store's generation that was read last.
     generation: u64,
     wildcard: bool,
-    /// The names that the client asked for one by one.
+    /// A name that the subscription ignores, although the wildcard covers it.
+    excluded: Option<Arc<str>>,
+    /// The names that the client subscribed to individually.
     names: BTreeSet<Arc<str>>,
-    /// What the client has. No version: it has one, or may have, and nobody knows which.
+    /// The versions of the client's resources; `None` if it has, or may have, an unknown version.
     held: BTreeMap<Arc<str>, Option<u64>>,
-    /// The filter's configuration as the client accepted it last.
+    /// The filter configurations that the client accepted last.
     good: BTreeMap<Arc<str>, Resource>,
     refused: BTreeMap<Arc<str>, Refusal>,
-    /// A wildcard is answered even if there is nothing to say: Envoy waits for it when it starts.
+    /// If true, the wildcard is answered even without resources: Envoy waits for the answer when it starts.
     greeting: bool,
-    /// Everything has to be compared with the store.
+    /// The pending comparison of everything with the store, if any.
     comparison: Option<Comparison>,
-    /// Names that the client asked for and has no answer to.
+    /// Names that the client subscribed to, and that are not answered yet.
     owed: Pending,
     changed: Pending,
     gone: Pending,
-    departing: Pending,
-    /// Something that the client never had is gone again.
+    removing: Pending,
+    /// True if a resource was removed before the client had it.
     vanished: bool,
     released: Option<Batch>,
-    /// Parts of refused responses, to find out which resource is to blame.
+    /// Parts of rejected responses, sent again to find the bad resource.
     retries: VecDeque<Batch>,
     outstanding: Option<Outstanding>,
 }
 
-/// Why a name has not the version that it should have.
+/// A rejection, for which the client does not have the newest version of a name.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    /// What was refused. `None` for a removal.
+    /// The rejected version; `None` for a removal.
     pub(super) version: Option<u64>,
     pub(super) reason: Arc<str>,
     pub(super) at: SystemTime,
-    /// The generation of the oldest change that the client has not for it.
+    /// The generation of the oldest change that the client lacks because of it.
     pub(super) since: u64,
-    /// The generation of the store that was sent, or that of a later change back to what was refused.
+    /// The store's generation that was sent, or that of a later change back to the rejected version.
     pub(super) generation: u64,
-    /// It keeps the client from having the newest. Otherwise it is only known not to be worth sending.
+    /// True if it keeps the client from having the newest version. If false, it only prevents a resend of its version.
     pub(super) stands: bool,
-    /// The client has had the newest since, so that it lacks nothing for it.
+    /// True if the client has had the newest version since, so that it lacks no change because of it.
     pub(super) caught_up: bool,
 }
 
-/// A response without verdict yet.
+/// A response that is not yet acknowledged or rejected.
 #[derive(Debug)]
 struct Outstanding {
     nonce: String,
     batch: Arc<Batch>,
 }
 
-/// How to compare what the client has with what there is.
+/// A comparison of the client's resources with the store.
 #[derive(Clone, Copy, Debug)]
 struct Comparison {
     since: u64,
-    /// What the client has not is its first answer, not a change.
+    /// If true, resources that the client lacks are answers to its subscription, not changes.
     first: bool,
 }
 
 // === impl Subscription ===
 
-/// What the client says.
+/// The handling of requests.
 impl Subscription {
-    /// Takes over the names that `request` adds and drops.
+    /// Applies the names that `request` subscribes to and unsubscribes from.
     ///
-    /// `since` is the generation that an answer must be younger than; `trusted` says whether the client needs no answer
-    /// for a version that it reports and that is the newest.
+    /// Answers count as changes of generation `since`. If `trusted` is true, the client needs no answer for a version
+    /// that it reports and that is the newest.
     pub(super) fn on_request(
         &mut self,
         kind: ResourceType,
@@ -109,7 +111,8 @@ impl Subscription {
         }
     }
 
-    /// Whatever the client asks for is answered, also if it is known to have the newest version: it may have forgotten.
+    /// Subscribes to a name. It is answered even if the client is known to have the newest version: the client may have
+    /// forgotten it.
     fn subscribe(&mut self, name: &str, since: u64) {
         if name == "*" {
             return self.subscribe_all(since);
@@ -140,11 +143,11 @@ impl Subscription {
             &mut self.owed,
             &mut self.changed,
             &mut self.gone,
-            &mut self.departing,
+            &mut self.removing,
         ] {
             waiting.remove(name);
         }
-        // The wildcard still covers the name, so the client waits to hear whether it stays.
+        // The wildcard still covers the name, so the client expects an answer for it.
         if self.wildcard {
             self.owed.add(name.into(), since);
         }
@@ -161,19 +164,19 @@ impl Subscription {
             owed,
             changed,
             gone,
-            departing,
+            removing,
             ..
         } = self;
         held.retain(|name, _| names.contains(name));
         good.retain(|name, _| names.contains(name));
         refused.retain(|name, _| names.contains(name));
-        for waiting in [owed, changed, gone, departing] {
+        for waiting in [owed, changed, gone, removing] {
             waiting.retain(|name| names.contains(name));
         }
     }
 
-    /// Takes the client's word for what it has, after it lost the stream before. Unless it is trusted to know, what it
-    /// asks for is answered all the same.
+    /// Records the versions that a reconnected client reports. Unless they are trusted, its subscriptions are answered
+    /// all the same.
     fn recall(&mut self, versions: &HashMap<String, String>, since: u64, trusted: bool) {
         for (name, version) in versions {
             if self.covers(name) {
@@ -191,12 +194,12 @@ impl Subscription {
         }
     }
 
-    /// Takes over what the client refused on an earlier stream.
+    /// Adds the client's rejections on an earlier stream.
     pub(super) fn recall_refusals(&mut self, refused: BTreeMap<Arc<str>, Refusal>) {
         self.refused.extend(refused);
     }
 
-    /// Takes the verdict on the response with `nonce`. Any other nonce is stale, and its verdict means nothing.
+    /// Handles the ACK or NACK of the response with `nonce`. Any other nonce is stale and ignored.
     pub(super) fn on_verdict(&mut self, nonce: &str, refused: Option<&str>) {
         let Some(Outstanding { batch, .. }) = self.outstanding.take_if(|sent| sent.nonce == nonce) else {
             return;
@@ -230,8 +233,8 @@ impl Subscription {
         }
     }
 
-    /// Envoy refuses a response as a whole, and what it took of it is unknown: send the halves, down to the one
-    /// resource that it does not want.
+    /// Handles a NACK. Envoy rejects a response as a whole, and the part that it has applied is unknown: both halves
+    /// are sent again, down to the single bad resource.
     fn refuse(&mut self, batch: &Batch, reason: &str) {
         for (name, _) in batch.items.iter().filter(|(_, resource)| resource.is_some()) {
             if self.covers(name) {
@@ -252,9 +255,10 @@ impl Subscription {
         }
     }
 
-    /// A version that was refused is not sent again. If it was the filter's configuration, the last good one is: Envoy
-    /// compares what it gets with what it got last, and would take a bad configuration that it gets twice in a row for
-    /// no change and accept it; until then it refuses every listener that names the filter.
+    /// Records a rejected version, which is not sent again. After a rejected filter configuration, the last good one is
+    /// sent again. Envoy compares a configuration with the one received before, and would accept a bad one that it
+    /// receives twice in a row as unchanged; until it has the good one, it rejects every listener that references the
+    /// filter.
     fn refuse_one(&mut self, name: &Arc<str>, resource: Option<&Resource>, mut refusal: Refusal) {
         if !self.covers(name) {
             return;
@@ -263,7 +267,7 @@ impl Subscription {
         if self.is_good(name, resource) {
             self.good.remove(name);
         } else {
-            // What it refused before, it still has not.
+            // It still lacks the changes that it rejected before.
             let before = self.refused.get(name).filter(|before| !before.caught_up);
             refusal.since = before.map_or(refusal.since, |before| before.since.min(refusal.since));
             self.refused.insert(Arc::clone(name), refusal);
@@ -274,13 +278,13 @@ impl Subscription {
     }
 }
 
-/// What there is to know.
+/// The state of the subscription.
 impl Subscription {
     pub(super) fn is_seen(&self) -> bool {
         self.seen
     }
 
-    /// How many names the client made the server keep.
+    /// The number of names that the server keeps for the client.
     pub(super) fn size(&self) -> usize {
         self.names.len()
     }
@@ -289,18 +293,18 @@ impl Subscription {
         self.good.get(name)
     }
 
-    /// What the client refuses of what there is.
+    /// The rejections that keep the client from having the newest resources.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&Arc<str>, &Refusal)> {
         self.refused.iter().filter(|(_, refusal)| refusal.stands)
     }
 
-    /// Whatever the client refused and should not be sent again.
+    /// All rejections, including those that only prevent a resend.
     pub(super) fn refusals(&self) -> &BTreeMap<Arc<str>, Refusal> {
         &self.refused
     }
 
-    /// Whether the client refuses anything of what there is.
-    pub(super) fn clings(&self) -> bool {
+    /// Returns true if a rejection keeps the client from having the newest resources.
+    pub(super) fn has_nack(&self) -> bool {
         self.refused().next().is_some()
     }
 
@@ -312,20 +316,20 @@ impl Subscription {
         !self.gone.is_empty()
     }
 
-    pub(super) fn is_departing(&self) -> bool {
-        !self.departing.is_empty()
+    pub(super) fn is_removing(&self) -> bool {
+        !self.removing.is_empty()
     }
 
     pub(super) fn is_outstanding(&self) -> bool {
         self.outstanding.is_some()
     }
 
-    /// Whether everything that was released was sent, and has its verdict.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Returns true if everything that was released was sent, and acknowledged or rejected.
+    pub(super) fn is_acked(&self) -> bool {
         self.released.is_none() && self.retries.is_empty() && self.outstanding.is_none()
     }
 
-    /// The generation of the oldest change that was not sent.
+    /// The generation of the oldest unsent change.
     pub(super) fn oldest_unsent(&self) -> Option<u64> {
         let comparison = self.comparison.map(|comparison| comparison.since);
         let batches = self.released.iter().chain(&self.retries).map(|batch| batch.since);
@@ -338,22 +342,33 @@ impl Subscription {
             .min()
     }
 
-    /// The generation of the oldest change without a verdict.
-    pub(super) fn oldest_unsettled(&self) -> Option<u64> {
+    /// The generation of the oldest change that is not acknowledged or rejected.
+    pub(super) fn oldest_unacked(&self) -> Option<u64> {
         let outstanding = self.outstanding.as_ref().map(|sent| sent.batch.since);
         outstanding.into_iter().chain(self.oldest_unsent()).min()
     }
 
-    /// The generation of the oldest removal that was not sent.
+    /// The generation of the oldest unsent removal.
     pub(super) fn oldest_removal(&self) -> Option<u64> {
-        self.gone.since().into_iter().chain(self.departing.since()).min()
+        self.gone.since().into_iter().chain(self.removing.since()).min()
+    }
+
+    /// Excludes a name, which the session handles itself.
+    pub(super) fn exclude(&mut self, name: &Arc<str>) {
+        self.excluded = Some(Arc::clone(name));
+    }
+
+    /// Returns true if the client subscribes to any names, and has accepted some version of each.
+    pub(super) fn has_all_named(&self) -> bool {
+        let has = |name: &Arc<str>| matches!(self.held.get(name), Some(Some(_)));
+        !self.names.is_empty() && self.names.iter().all(has)
     }
 
     fn covers(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name)
+        self.excluded.as_deref() != Some(name) && (self.wildcard || self.names.contains(name))
     }
 
-    /// Whether sending `resource` would tell the client anything, and was not refused before.
+    /// Returns true if `resource` is covered, differs from the client's version, and was not rejected before.
     fn wants(&self, name: &str, resource: Option<&Resource>) -> bool {
         let version = resource.map(|resource| resource.version);
         self.covers(name) && self.held.get(name) != Some(&version) && !self.has_refused(name, version)
@@ -370,7 +385,7 @@ impl Subscription {
         good.is_some() && good == resource.map(|resource| resource.version)
     }
 
-    /// Whether the client has `name` in some version, once it has what is under way.
+    /// Returns true if the client will have some version of `name` after the released and outstanding responses.
     fn will_have(&self, name: &str) -> bool {
         let sent = self
             .outstanding
@@ -379,7 +394,7 @@ impl Subscription {
         self.is_released(name) || sent.map_or_else(|| self.held.contains_key(name), Option::is_some)
     }
 
-    /// Whether the client is about to get something else than it has.
+    /// Returns true if `name` is released, or in the outstanding response.
     fn is_under_way(&self, name: &str) -> bool {
         self.is_released(name)
             || self
@@ -398,29 +413,29 @@ impl Subscription {
 // === impl Refusal ===
 
 impl Refusal {
-    /// The longest reason that is kept, in bytes. Envoy's can repeat the whole resource.
+    /// The maximum length of a stored reason, in bytes. Envoy's reasons can contain the whole resource.
     const LONGEST_REASON: usize = 1024;
 
-    /// Finds out whether what was refused still keeps the client, which has version `held`, from having the newest.
-    fn review(&mut self, name: &str, shelf: &Shelf, held: Option<u64>) {
-        let newest = shelf.get(name).map(|resource| resource.version);
-        let changed_at = shelf.changed_at(name);
+    /// Reviews if the rejection still keeps the client, which has version `held`, from having the newest version.
+    fn review(&mut self, name: &str, type_store: &TypeStore, held: Option<u64>) {
+        let newest = type_store.get(name).map(|resource| resource.version);
+        let changed_at = type_store.changed_at(name);
         let unchanged = changed_at.is_some_and(|at| at <= self.generation);
         let has_newest = held.is_some() && held == newest;
         self.caught_up |= has_newest;
         self.stands = newest == self.version || (self.version.is_some() && unchanged && !has_newest);
         if let Some(at) = changed_at.filter(|_| newest == self.version) {
-            // It came back, and is not sent again: the client that had caught up lacks it since then.
+            // The rejected version came back, and is not sent again: a client that had caught up lacks it since then.
             if mem::take(&mut self.caught_up) {
                 self.since = at;
             }
-            // What was asked for anew was sent as if it had just changed.
+            // An answer to a new subscription was sent as if the resource had just changed.
             self.since = self.since.min(at);
             self.generation = self.generation.max(at);
         }
     }
 
-    /// Of changes from the one generation to the other.
+    /// A rejection of the changes from generation `since` to `generation`.
     pub(super) fn now(resource: Option<&Resource>, (since, generation): (u64, u64), reason: &str) -> Self {
         let reason = reason
             .get(..reason.floor_char_boundary(Self::LONGEST_REASON))
@@ -439,7 +454,7 @@ impl Refusal {
     }
 }
 
-/// Whether changes of the type wait for others to be accepted.
+/// Returns true if changes of the type wait until other types are accepted.
 pub(super) const fn is_ordered(kind: ResourceType) -> bool {
     matches!(
         kind,

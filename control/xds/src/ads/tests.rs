@@ -16,10 +16,10 @@ use envoy_types::pb::{
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 use tonic::{Code, transport::server::TcpIncoming};
 
-/// Long enough for any answer that comes at all.
+/// A timeout that is long enough for any answer.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Long enough to see that nothing comes.
+/// A timeout that is long enough to see that no answer comes.
 const BRIEFLY: Duration = Duration::from_millis(100);
 
 struct Client {

@@ -45,6 +45,9 @@ pub struct Asked {
     /// The address of the client.
     #[serde(rename = "clientIP")]
     pub client_ip: String,
+    /// The name of the route configuration that Envoy asks. None: it asks none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_configuration: Option<String>,
 }
 
 /// An IngressRoute that a request comes through.
@@ -90,6 +93,9 @@ pub struct Chosen {
     /// The other branches, `namespace/name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<String>,
+    /// The fields that have no effect because their branch is the active one: `preview`, `canary`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_effect: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,7 +197,7 @@ pub struct Upstream {
     pub port: u16,
     /// Its share, of those of all.
     pub weight: u32,
-    /// How many there are that are ready. None: they are found by DNS.
+    /// How many there are that are ready. None: they are at names that have no address yet, or that are not resolved here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<usize>,
 }

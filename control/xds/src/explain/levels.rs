@@ -75,7 +75,7 @@ impl Levels<'_, '_> {
 
     /// As the control plane has it: what a policy is called by is its own.
     fn written(&self, source: &str) -> Option<(&PolicyKey, &Policy)> {
-        let mut policies = self.case.excerpt.table.policies.iter();
+        let mut policies = self.case.host_snapshot.table.policies.iter();
         let (key, policy) = policies.find(|(_, policy)| policy.source == source)?;
         Some((key, policy))
     }
@@ -284,7 +284,7 @@ impl Case<'_> {
         field: &str,
         is_own: impl Fn(&Template) -> bool,
     ) -> Place {
-        if self.excerpt.own_template(owner, prefix).is_some_and(is_own) {
+        if self.host_snapshot.own_template(owner, prefix).is_some_and(is_own) {
             self.level_place(owner, Some(prefix), field)
         } else {
             self.level_place(&host.root, None, field)

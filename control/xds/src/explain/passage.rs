@@ -138,7 +138,11 @@ impl<'a, 'p> Passage<'a, 'p> {
         let mut owner = host.root.clone();
         let mut branch = None;
         for (key, name, choice) in &guide.taken {
-            let switch = case.excerpt.table.switches.get(&SwitchKey(key.as_str().into()))?;
+            let switch = case
+                .host_snapshot
+                .table
+                .switches
+                .get(&SwitchKey(key.as_str().into()))?;
             link.route = Some(case.route(&owner, &switch.prefix));
             chain.push(link);
             owner = full_name(name);
@@ -163,7 +167,7 @@ impl<'a, 'p> Passage<'a, 'p> {
     fn template(&self, End { prefix, leaf, .. }: &End<'a>) -> Option<&'a table::Template> {
         match (leaf, self.case.host_route(prefix)) {
             (Some(leaf), _) => Some(&leaf.template),
-            (None, Some((_, HostRoute::Plain { template, .. }))) => Some(template),
+            (None, Some((_, HostRoute::Plain(route)))) => Some(&route.template),
             (None, _) => None,
         }
     }
@@ -193,10 +197,10 @@ impl<'a, 'p> Passage<'a, 'p> {
                     notes.asking(&call.cluster);
                     enforcement.answer(Answer::Reply(yes(&call)));
                 }
-                Step::Work(mut work) => {
-                    let is_right = work.step(|| false);
+                Step::Work(work) => {
+                    let _is_done = worker.memory.verify(|| false);
                     let failed = Answer::Reply(Reply::Failed);
-                    enforcement.answer(is_right.map_or(failed, Answer::Work));
+                    enforcement.answer(work.outcome().map_or(failed, Answer::Work));
                 }
             }
         }
@@ -270,7 +274,7 @@ impl<'a, 'p> Passage<'a, 'p> {
         };
         let mut faults = Vec::new();
         if let (Refusal::Unavailable(_), Some(End { owner, prefix, .. })) = (refusal, end)
-            && let Some(field) = self.case.excerpt.field(owner, Some(prefix))
+            && let Some(field) = self.case.host_snapshot.field(owner, Some(prefix))
         {
             faults = self.case.faults_of(owner, &field);
         }
@@ -308,6 +312,14 @@ fn full_name(name: &str) -> Name {
     Name::qualified(name, &Arc::from(""))
 }
 
+fn without_effect(switch: &table::Switch) -> Vec<String> {
+    let preview = switch.preview.is_some() && switch.preview_in_effect().is_none();
+    let canary = switch.canary.is_some() && switch.canary_in_effect().is_none();
+    let fields = [("preview", preview), ("canary", canary)];
+    let idle = fields.into_iter().filter(|(_, is_idle)| *is_idle);
+    idle.map(|(field, _)| field.to_owned()).collect()
+}
+
 fn chosen(switch: &table::Switch, branch: &Name, choice: decide::Choice) -> Chosen {
     let by = match choice {
         decide::Choice::Preview => Choice::Preview,
@@ -320,9 +332,12 @@ fn chosen(switch: &table::Switch, branch: &Name, choice: decide::Choice) -> Chos
         Choice::Session => switch.sticky.as_ref().map(|sticky| sticky.cookie.to_string()),
         Choice::Active | Choice::Canary => None,
     };
+    let canary = switch
+        .canary_in_effect()
+        .map_or(0, |canary| canary.percent.min(100));
     let percent = match by {
-        Choice::Active => Some(100 - switch.canary.min(100)),
-        Choice::Canary => Some(switch.canary),
+        Choice::Active => Some(100 - canary),
+        Choice::Canary => Some(canary),
         Choice::Preview | Choice::Session => None,
     };
     let others = switch.branches.keys().filter(|other| *other != branch);
@@ -331,5 +346,6 @@ fn chosen(switch: &table::Switch, branch: &Name, choice: decide::Choice) -> Chos
         name,
         percent,
         others: others.map(Name::to_string).collect(),
+        without_effect: without_effect(switch),
     }
 }

@@ -1,9 +1,9 @@
 //! Envoy, as far as it is about where a request goes: a model of what it does with the resources that it is sent.
 //!
 //! ```text
-//! Listener -> filter chain, by SNI -> HttpConnectionManager: headers and path made plain -> RouteConfiguration
-//!                                  \-> TcpProxy                                                  |
-//!                                                              host -> VirtualHost -> Matcher -> Route
+//! Listener -> filter chain, by SNI -> HttpConnectionManager: headers and path made plain -> scope -> RouteConfiguration
+//!                                  \-> TcpProxy                                                            |
+//!                                                                        host -> VirtualHost -> Matcher -> Route
 //! ```
 //!
 //! It reads the very messages that the translator makes, and only what those may say. What it does is what Envoy 1.40 was
@@ -21,7 +21,7 @@ pub(super) use route::{Selected, Way, is_upgrade};
 use crate::{
     resource::{Body, ResourceType, Update},
     sections::Sections,
-    translate::{Settings, Translator, listener},
+    translate::{Buckets, Settings, Translator, listener},
 };
 use envoy_types::pb::{
     envoy::{
@@ -30,8 +30,7 @@ use envoy_types::pb::{
             route::v3::{RouteConfiguration, VirtualHost},
         },
         extensions::filters::network::{
-            http_connection_manager::v3::{HttpConnectionManager, http_connection_manager::RouteSpecifier},
-            tcp_proxy::v3::TcpProxy,
+            http_connection_manager::v3::HttpConnectionManager, tcp_proxy::v3::TcpProxy,
         },
     },
     google::protobuf::Any,
@@ -41,7 +40,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use switchyard_core::Excerpt;
+use switchyard_core::HostSnapshot;
 
 /// All that one Envoy holds that has taken everything.
 #[derive(Default)]
@@ -79,14 +78,15 @@ pub(super) fn host_of(authority: &str) -> String {
 
 impl Proxy {
     /// One that serves a host, and nothing else.
-    pub(super) fn of(excerpt: &Excerpt, xff_trusted_hops: u32) -> Self {
+    pub(super) fn of(host_snapshot: &HostSnapshot, settings: &Settings) -> Self {
+        // In whichever bucket it is, its routes are the same.
         let mut translator = Translator::new(Settings {
-            xff_trusted_hops,
-            ..Settings::default()
+            buckets: Buckets::ONE,
+            ..settings.clone()
         });
         let mut proxy = Self::default();
         proxy.take(translator.start());
-        proxy.take(translator.update(&excerpt.table, &excerpt.change(), 1));
+        proxy.take(translator.update(&host_snapshot.table, &host_snapshot.change(), 1));
         proxy
     }
 
@@ -148,10 +148,8 @@ impl Proxy {
         let manager: Option<HttpConnectionManager> = unpacked(config);
         let routes = manager
             .as_ref()
-            .and_then(|manager| match &manager.route_specifier {
-                Some(RouteSpecifier::Rds(rds)) => self.routes.get(rds.route_config_name.as_str()),
-                _ => None,
-            });
+            .and_then(manager::scope)
+            .and_then(|scope| self.routes.get(scope.as_str()));
         match (manager, routes) {
             (Some(manager), Some(routes)) => Connection::Http(Box::new(Manager::new(manager, routes))),
             _ => Connection::Closed("nothing is served to connections like this"),

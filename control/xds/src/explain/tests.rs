@@ -3,18 +3,20 @@
 // Cases read best with `json!` in their place.
 #![allow(clippy::needless_pass_by_value)]
 
+mod choices;
 mod outcomes;
 mod policies;
 
 use super::*;
+use crate::translate;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 use switchyard_core::{
     Graph, Object,
     graph::Settings,
     object::{
-        Address, EndpointSlice, FetchedKeys, IngressRoute, Jwks, Limits, Protocol, Secret, Service,
-        ServicePort, SliceEndpoint,
+        Address, Created, EndpointSlice, FetchedKeys, IngressRoute, Jwks, Limits, Protocol, Secret, Service,
+        ServicePort, SliceEndpoint, UnknownFields,
     },
 };
 
@@ -30,8 +32,9 @@ impl Surroundings for Here {
         false
     }
 
-    fn trusted_hops(&self) -> u32 {
-        0
+    fn proxies(&self) -> &translate::Settings {
+        static PROXIES: LazyLock<translate::Settings> = LazyLock::new(translate::Settings::default);
+        &PROXIES
     }
 
     fn find(&self, ingress_route: &Name, field: &str) -> Option<(String, usize)> {
@@ -72,10 +75,12 @@ fn graph(ingress_routes: &[(&str, Value)]) -> Graph {
         faults: Default::default(),
     }));
     for (text, spec) in ingress_routes {
-        graph.apply(Object::IngressRoute(IngressRoute {
+        graph.apply(Object::from(IngressRoute {
             name: name(text),
             generation: 1,
+            created: Created::Unknown,
             spec: serde_json::from_value(spec.clone()).unwrap(),
+            unknown: UnknownFields::default(),
         }));
     }
     graph.commit();
@@ -87,7 +92,7 @@ fn name(name: &str) -> Name {
 }
 
 fn told(graph: &Graph, request: Request) -> Explanation {
-    explain(&graph.excerpt(&request.host()), &request, &Here)
+    explain(&graph.host_snapshot(&request.host()), &request, &Here)
 }
 
 fn ask(graph: &Graph, url: &str) -> Explanation {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 use switchyard_policy::{
     config::policy::{
-        ApiKey, Basic, Check, Concurrency, Cors, EntryValue, External, ExternalProtocol, GlobalLimit, Header,
-        HeaderEdits, Headers, Ip, Jwt, KeyPart, LocalLimit, Mirror, OnFailure, Policy, RateLimit,
-        Requirement, Retry, When,
+        ApiKey, Basic, Check, ClientNetwork, Concurrency, Cors, EntryValue, External, ExternalProtocol,
+        GlobalLimit, Header, HeaderEdits, Headers, Ip, Jwt, KeyPart, LocalLimit, Mirror, OnFailure, Policy,
+        PrefixLengths, RateLimit, Requirement, Retry, When,
     },
     enforce::witness::Part,
 };
@@ -276,6 +276,10 @@ fn of_key(key: &[KeyPart]) -> String {
 fn of_part(part: &KeyPart) -> String {
     match part {
         KeyPart::ClientIp => "clientIP".to_owned(),
+        KeyPart::ClientNetwork(ClientNetwork { lengths }) => {
+            let PrefixLengths { ipv4, ipv6 } = lengths;
+            format!("clientIP (/{ipv4} of IPv4, /{ipv6} of IPv6)")
+        }
         KeyPart::Header(name) => format!("header {name}"),
         KeyPart::Cookie(name) => format!("cookie {name}"),
         KeyPart::Claim(name) => format!("claim {name}"),

@@ -64,7 +64,7 @@ fn what_cannot_be_read_is_an_error() {
 
 #[test]
 fn every_type_that_is_sent_has_a_descriptor() {
-    let descriptors = DESCRIPTORS.as_ref().unwrap();
+    let descriptors = descriptors::pool().unwrap();
     for kind in ResourceType::ALL {
         let name = kind.type_url().trim_start_matches("type.googleapis.com/");
         assert!(descriptors.get_message_by_name(name).is_some(), "{name}");

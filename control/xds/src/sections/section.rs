@@ -82,8 +82,8 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         mount,
         active,
         standby,
-        preview,
-        canary,
+        preview: _,
+        canary: _,
         sticky,
         policies,
         branches,
@@ -95,8 +95,9 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
         mount: (mount != prefix).then(|| mount.to_string()),
         active: full_name(active),
         standby: standby.iter().map(full_name).collect(),
-        preview: preview.as_ref().map(to_preview),
-        canary: (*canary > 0).then_some(config::Canary { percent: *canary }),
+        // One whose branch is active has no effect, and no share in the section.
+        preview: switch.preview_in_effect().map(to_preview),
+        canary: switch.canary_in_effect().map(to_canary),
         sticky: sticky.as_ref().map(to_sticky),
         policies: keys(policies),
         branches: branches
@@ -106,10 +107,23 @@ fn to_switch(switch: &table::Switch) -> config::Switch {
     }
 }
 
-fn to_preview(table::Preview { header, value }: &table::Preview) -> config::Preview {
+fn to_preview(preview: &table::Preview) -> config::Preview {
+    let table::Preview {
+        header,
+        value,
+        branch,
+    } = preview;
     config::Preview {
         header: header.to_string(),
         value: value.to_string(),
+        branch: Some(full_name(branch)),
+    }
+}
+
+fn to_canary(table::Canary { percent, branch }: &table::Canary) -> config::Canary {
+    config::Canary {
+        percent: *percent,
+        branch: Some(full_name(branch)),
     }
 }
 
@@ -143,7 +157,10 @@ fn to_target(target: &table::Target) -> config::Target {
             own_timeout: false,
             own_retry: false,
         }),
-        table::Target::Unavailable(reason) => config::Target::Unavailable(reason.to_string()),
+        // A reason may quote what a tenant wrote, and the filter refuses control characters.
+        table::Target::Unavailable(reason) => {
+            config::Target::Unavailable(reason.replace(char::is_control, "\u{fffd}"))
+        }
     }
 }
 

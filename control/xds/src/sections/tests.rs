@@ -1,3 +1,5 @@
+mod accepted;
+
 use super::*;
 use envoy_types::pb::{
     envoy::{
@@ -105,7 +107,7 @@ fn a_bridge_has_the_old_sections_and_the_new_keys() {
     let new = with(&none(false), &[("both", Some("new")), ("come", Some("new"))]);
     let want = [("both", "old"), ("come", "new"), ("gone", "old")];
     assert_eq!(
-        contents(&old.bridge(&new)),
+        contents(&old.overlap(&new)),
         want.map(|(key, json)| (key.to_owned(), json.to_owned())).into()
     );
 }

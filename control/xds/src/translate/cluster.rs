@@ -1,6 +1,5 @@
 //! Clusters to `Cluster`.
 
-use super::endpoint;
 use crate::pack;
 use envoy_types::pb::{
     envoy::{
@@ -8,16 +7,12 @@ use envoy_types::pb::{
             cluster::v3::{
                 CircuitBreakers, Cluster,
                 circuit_breakers::Thresholds,
-                cluster::{
-                    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig,
-                    LbPolicy,
-                },
+                cluster::{ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy},
             },
             core::v3::{
                 self as core, Http1ProtocolOptions, Http2ProtocolOptions, TransportSocket,
                 health_check::{HealthChecker, HttpHealthCheck},
             },
-            endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints},
         },
         extensions::{
             transport_sockets::tls::v3::{
@@ -38,15 +33,10 @@ use envoy_types::pb::{
     },
     google::protobuf::Any,
 };
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 use switchyard_core::{
     object::{Limits, Name, Protocol},
-    table::{self, ClusterName, Discovery, HealthCheck, Strategy, UpstreamValidation},
+    table::{self, ClusterName, HealthCheck, Strategy, UpstreamValidation},
 };
 
 /// Long enough for a lost SYN to be sent again (1 s after the first), short enough to try another endpoint within a
@@ -65,14 +55,14 @@ pub(super) fn cluster(cluster: &table::Cluster) -> Cluster {
         name: ClusterName(name),
         service,
         port,
-        discovery,
+        server_name,
         protocol,
         strategy,
         health_check,
         validation,
         limits,
     } = cluster;
-    let mut message = Cluster {
+    Cluster {
         name: name.to_string(),
         alt_stat_name: stat_name(service, *port),
         connect_timeout: Some(pack::duration(CONNECT_TIMEOUT)),
@@ -82,13 +72,16 @@ pub(super) fn cluster(cluster: &table::Cluster) -> Cluster {
         health_checks: health_check.iter().map(to_health_check).collect(),
         circuit_breakers: circuit_breakers(*limits),
         typed_extension_protocol_options: protocol_options(*protocol),
-        transport_socket: transport_socket(*protocol, validation.as_ref(), discovery),
+        transport_socket: transport_socket(*protocol, validation.as_ref(), server_name.as_deref()),
         // An endpoint that Kubernetes removed is not kept because it still passes health checks.
         ignore_health_on_host_removal: true,
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
+        eds_cluster_config: Some(EdsClusterConfig {
+            eds_config: Some(pack::from_ads(ENDPOINTS_TIMEOUT)),
+            ..Default::default()
+        }),
         ..Default::default()
-    };
-    discover(&mut message, discovery);
-    message
+    }
 }
 
 /// Clusters of one Service and port share statistics, whatever settings set them apart.
@@ -109,42 +102,6 @@ fn lb_policy(strategy: Strategy) -> LbPolicy {
 fn no_panic() -> CommonLbConfig {
     CommonLbConfig {
         healthy_panic_threshold: Some(Percent { value: 0.0 }),
-        ..Default::default()
-    }
-}
-
-// === Discovery ===
-
-fn discover(message: &mut Cluster, discovery: &Discovery) {
-    let kind = match discovery {
-        Discovery::Eds => {
-            message.eds_cluster_config = Some(EdsClusterConfig {
-                eds_config: Some(pack::from_ads(ENDPOINTS_TIMEOUT)),
-                ..Default::default()
-            });
-            DiscoveryType::Eds
-        }
-        Discovery::Dns(names) => {
-            message.load_assignment = Some(dns_assignment(&message.name, names));
-            // Most clusters have no IPv6, and a name that has an address of each kind is no reason to need it.
-            message.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
-            DiscoveryType::StrictDns
-        }
-    };
-    message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(kind.into()));
-}
-
-fn dns_assignment(cluster: &str, names: &BTreeSet<(Arc<str>, u16)>) -> ClusterLoadAssignment {
-    let locality = LocalityLbEndpoints {
-        lb_endpoints: names
-            .iter()
-            .map(|(name, port)| endpoint::at(name, *port))
-            .collect(),
-        ..Default::default()
-    };
-    ClusterLoadAssignment {
-        cluster_name: cluster.to_owned(),
-        endpoints: vec![locality],
         ..Default::default()
     }
 }
@@ -180,7 +137,7 @@ pub(super) fn http_options(protocol: Protocol) -> HttpProtocolOptions {
 fn transport_socket(
     protocol: Protocol,
     validation: Option<&UpstreamValidation>,
-    discovery: &Discovery,
+    server_name: Option<&str>,
 ) -> Option<TransportSocket> {
     let alpn = match protocol {
         Protocol::Http1 | Protocol::H2c => return None,
@@ -193,7 +150,7 @@ fn transport_socket(
             validation_context_type: validation.map(validation_context),
             ..Default::default()
         }),
-        sni: sni(validation, discovery),
+        sni: sni(validation, server_name),
         ..Default::default()
     };
     Some(pack::transport_socket("envoy.transport_sockets.tls", &context))
@@ -226,15 +183,12 @@ fn subject_matcher(subject_name: &str) -> SubjectAltNameMatcher {
 
 /// The name that the upstream is asked for: the one that it is verified by, or else the one that it is resolved by.
 /// RFC 6066, 3: an address is no server name.
-fn sni(validation: Option<&UpstreamValidation>, discovery: &Discovery) -> String {
-    let name = match (validation, discovery) {
-        (Some(validation), _) => Some(&validation.subject_name),
-        (None, Discovery::Dns(names)) => names.first().map(|(name, _)| name),
-        (None, Discovery::Eds) => None,
-    };
+fn sni(validation: Option<&UpstreamValidation>, server_name: Option<&str>) -> String {
+    let verified = validation.map(|validation| &*validation.subject_name);
+    let name = verified.or(server_name);
     name.filter(|name| name.parse::<IpAddr>().is_err())
-        .map(ToString::to_string)
         .unwrap_or_default()
+        .to_owned()
 }
 
 // === Health ===

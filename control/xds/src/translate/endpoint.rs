@@ -4,10 +4,7 @@ use crate::pack;
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint::HostIdentifier,
 };
-use switchyard_core::{
-    object::Address,
-    table::{self, ClusterName},
-};
+use switchyard_core::table::{self, ClusterName};
 
 /// The endpoints of a cluster. Of none, an assignment that is empty: a cluster without one waits for it.
 pub(super) fn assignment(
@@ -30,16 +27,8 @@ pub(super) fn assignment(
 }
 
 fn lb_endpoint(table::Endpoint { address, port }: &table::Endpoint) -> LbEndpoint {
-    match address {
-        Address::Ip(address) => at(&address.to_string(), *port),
-        Address::Fqdn(name) => at(name, *port),
-    }
-}
-
-/// One endpoint, by address or by name.
-pub(super) fn at(address: &str, port: u16) -> LbEndpoint {
     let endpoint = Endpoint {
-        address: Some(pack::socket_address(address, port)),
+        address: Some(pack::socket_address(&address.to_string(), *port)),
         ..Default::default()
     };
     LbEndpoint {

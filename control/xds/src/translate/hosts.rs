@@ -3,11 +3,13 @@
 use super::{
     Settings,
     configuration::Configuration,
+    containment::{Suspect, Withheld},
     listener::{self, Https},
     published::Published,
-    route::Source,
+    refused::{Origin, Refusal},
+    route::{Port, Source},
 };
-use crate::{pack, resource::ResourceType};
+use crate::{ads::Proxy, pack, resource::ResourceType};
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
@@ -25,7 +27,7 @@ const NOT_FOUND: u32 = 404;
 const MISDIRECTED: u32 = 421;
 
 /// All hosts, as they were last translated.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hosts {
     http: Configuration,
     secure: BTreeMap<TlsVersion, Configuration>,
@@ -58,6 +60,23 @@ struct Templates {
 // === impl Hosts ===
 
 impl Hosts {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let Settings { buckets, .. } = *settings;
+        let secure = listener::FLOORS.map(|minimum| {
+            let name = listener::routes_name(minimum);
+            (minimum, Configuration::new(name, MISDIRECTED, buckets))
+        });
+        Self {
+            http: Configuration::new(listener::HTTP, NOT_FOUND, buckets),
+            secure: secure.into(),
+            https: Https::default(),
+            templates: BTreeMap::new(),
+            retiring: BTreeSet::new(),
+            certificates: BTreeMap::new(),
+            presenters: BTreeMap::new(),
+        }
+    }
+
     /// Takes in what became of a host.
     pub(super) fn set(&mut self, settings: &Settings, table: &Table, fqdn: &Arc<str>, generation: u64) {
         let host = table.hosts.get(fqdn).map(AsRef::as_ref);
@@ -124,10 +143,8 @@ impl Hosts {
 
     /// Publishes the route configurations and listeners that changed.
     pub(super) fn publish(&mut self, settings: &Settings, published: &mut Published) {
-        self.http.publish(listener::HTTP, NOT_FOUND, published);
-        for minimum in [TlsVersion::V1_1, TlsVersion::V1_2, TlsVersion::V1_3] {
-            let configuration = self.secure.entry(minimum).or_default();
-            configuration.publish(listener::routes_name(minimum), MISDIRECTED, published);
+        for configuration in self.configurations_mut() {
+            configuration.publish(published);
         }
         let http = || super::encoded(&listener::http(settings));
         published.set(
@@ -137,6 +154,45 @@ impl Hosts {
             http,
         );
         self.https.publish(settings, published);
+    }
+
+    /// The messages that Envoy would refuse.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&Origin, &Refusal)> {
+        let of_routes = self.configurations().flat_map(|routes| routes.refused().iter());
+        of_routes.chain(self.https.refused().iter())
+    }
+
+    /// The hosts of a bucket, by the name of its resource.
+    pub(super) fn suspects(&self, bucket: &str) -> Vec<Suspect> {
+        let mut found = self.configurations().filter_map(|routes| routes.suspects(bucket));
+        found.next().unwrap_or_default()
+    }
+
+    /// Has a host answer 503 on the ports where it is what a proxy refused.
+    pub(super) fn withhold(&mut self, withheld: &Withheld) {
+        for routes in self.configurations_mut() {
+            routes.withhold(withheld.clone());
+        }
+    }
+
+    /// Serves those hosts again whose refusal is none of these proxies'.
+    pub(super) fn release(&mut self, settings: &Settings, table: &Table, proxies: &[Proxy]) {
+        let released = self
+            .configurations_mut()
+            .flat_map(|routes| routes.release(proxies));
+        for fqdn in released.collect::<Vec<_>>() {
+            if let Some(host) = table.hosts.get(&fqdn) {
+                self.route(settings, &fqdn, host);
+            }
+        }
+    }
+
+    fn configurations(&self) -> impl Iterator<Item = &Configuration> {
+        [&self.http].into_iter().chain(self.secure.values())
+    }
+
+    fn configurations_mut(&mut self) -> impl Iterator<Item = &mut Configuration> {
+        [&mut self.http].into_iter().chain(self.secure.values_mut())
     }
 
     fn present(&mut self, fqdn: &Arc<str>, certificate: Option<&Name>) {
@@ -180,8 +236,9 @@ impl Hosts {
         } = self.templates.get(fqdn).unwrap_or(&none);
         self.http.set(fqdn, &source(host, &host.http, http, *inherited));
         let terminated = host.tls.as_ref().and_then(terminated);
-        if let Some((tls, vhost)) = terminated {
-            let configuration = self.secure.entry(settings.minimum(tls)).or_default();
+        if let Some((tls, vhost)) = terminated
+            && let Some(configuration) = self.secure.get_mut(&settings.minimum(tls))
+        {
             configuration.set(fqdn, &source(host, vhost, secure, *inherited));
         }
         self.remove_secure(fqdn, terminated.map(|(tls, _)| settings.minimum(tls)));
@@ -223,11 +280,16 @@ fn source<'a>(
         root: &host.root,
         vhost,
         retired: templates.retired.keys().collect(),
-        redirects: host
-            .tls
-            .as_ref()
-            .and_then(terminated)
-            .is_some_and(|(_, secure)| !std::ptr::eq(secure, vhost)),
+        port: port(host, vhost),
+    }
+}
+
+/// The port of a vhost of the host.
+fn port(host: &Host, vhost: &Vhost) -> Port {
+    match host.tls.as_ref().and_then(terminated) {
+        Some((_, secure)) if std::ptr::eq(secure, vhost) => Port::Https,
+        Some(_) => Port::HttpBesideHttps,
+        None => Port::Http,
     }
 }
 

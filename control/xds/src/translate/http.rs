@@ -3,7 +3,7 @@
 
 use super::{
     Settings, Shard, access_log,
-    route::{CLUSTER_HEADER, ROUTE_HEADER},
+    route::{CHOOSING, SCOPE_HEADER},
 };
 use crate::pack;
 use envoy_types::pb::{
@@ -14,9 +14,9 @@ use envoy_types::pb::{
                 header_mutation::{Action, RemoveOnMatch},
             },
             core::v3::{
-                CidrRange, ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions,
-                HttpProtocolOptions, TypedExtensionConfig,
-                http_protocol_options::HeadersWithUnderscoresAction,
+                CidrRange, ExtensionConfigSource, HeaderValue, HeaderValueOption, Http1ProtocolOptions,
+                Http2ProtocolOptions, HttpProtocolOptions, TypedExtensionConfig,
+                header_value_option::HeaderAppendAction, http_protocol_options::HeadersWithUnderscoresAction,
             },
             listener::v3::{Filter, filter},
             rbac::v3 as rbac_rules,
@@ -25,11 +25,20 @@ use envoy_types::pb::{
             filters::{
                 http::{rbac::v3::Rbac, router::v3::Router, wasm::v3::Wasm},
                 network::http_connection_manager::v3::{
-                    HttpConnectionManager, HttpFilter, Rds,
+                    HttpConnectionManager, HttpFilter, ScopedRds, ScopedRoutes,
                     http_connection_manager::{
                         InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
                     },
                     http_filter::ConfigType,
+                    scoped_routes::{
+                        ConfigSpecifier, ScopeKeyBuilder,
+                        scope_key_builder::{
+                            FragmentBuilder,
+                            fragment_builder::{
+                                HeaderValueExtractor, Type, header_value_extractor::ExtractType,
+                            },
+                        },
+                    },
                 },
             },
             http::early_header_mutation::header_mutation::v3 as early,
@@ -55,11 +64,15 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Of headers that the filter and the proxy tell each other.
 const INTERNAL_HEADERS: &str = "x-switchyard-";
 
-/// What serves HTTP by the route configuration `routes`.
+/// The filter that serves HTTP by the routes of the table `routes`.
 pub(super) fn connection_manager(settings: &Settings, stat_prefix: &str, routes: &str) -> Filter {
+    let mutations = strip_internal_headers()
+        .chain([tell_scope(settings.buckets.key(routes))])
+        .collect();
     let manager = HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
-        route_specifier: Some(RouteSpecifier::Rds(rds(routes))),
+        route_specifier: Some(RouteSpecifier::ScopedRoutes(scoped_routes())),
+        early_header_mutation_extensions: vec![early_mutation(mutations)],
         http_filters: Shard::all().map(switchyard).chain([router()]).collect(),
         access_log: vec![access_log::http(&settings.access_log)],
         ..edge(settings.xff_trusted_hops)
@@ -80,7 +93,6 @@ fn edge(xff_trusted_hops: u32) -> HttpConnectionManager {
         use_remote_address: Some(pack::boolean(true)),
         xff_num_trusted_hops: xff_trusted_hops,
         internal_address_config: Some(no_internal_address()),
-        early_header_mutation_extensions: vec![strip_internal_headers()],
         normalize_path: Some(pack::boolean(true)),
         merge_slashes: true,
         path_with_escaped_slashes_action: PathWithEscapedSlashesAction::UnescapeAndRedirect.into(),
@@ -131,7 +143,7 @@ fn http2_options() -> Http2ProtocolOptions {
 }
 
 /// Takes them from every client, before a route is chosen. `internal_only_headers` would do so for external ones.
-fn strip_internal_headers() -> TypedExtensionConfig {
+fn strip_internal_headers() -> impl Iterator<Item = Action> {
     let matcher = StringMatcher {
         ignore_case: true,
         match_pattern: Some(MatchPattern::Prefix(INTERNAL_HEADERS.to_owned())),
@@ -139,9 +151,27 @@ fn strip_internal_headers() -> TypedExtensionConfig {
     let by_prefix = Action::RemoveOnMatch(RemoveOnMatch {
         key_matcher: Some(matcher),
     });
-    let by_name = [ROUTE_HEADER, CLUSTER_HEADER].map(|name| Action::Remove(name.to_owned()));
-    let actions = std::iter::once(by_prefix).chain(by_name);
+    let by_name = CHOOSING.map(|name| Action::Remove(name.to_owned()));
+    std::iter::once(by_prefix).chain(by_name)
+}
+
+/// Has each request say which scope its routes are in.
+fn tell_scope(format: String) -> Action {
+    let header = HeaderValue {
+        key: SCOPE_HEADER.to_owned(),
+        value: format,
+        ..Default::default()
+    };
+    Action::Append(HeaderValueOption {
+        header: Some(header),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..Default::default()
+    })
+}
+
+fn early_mutation(actions: Vec<Action>) -> TypedExtensionConfig {
     let mutations = actions
+        .into_iter()
         .map(|action| HeaderMutation { action: Some(action) })
         .collect();
     pack::extension(
@@ -150,10 +180,26 @@ fn strip_internal_headers() -> TypedExtensionConfig {
     )
 }
 
-fn rds(routes: &str) -> Rds {
-    Rds {
-        config_source: Some(pack::from_ads(FETCH_TIMEOUT)),
-        route_config_name: routes.to_owned(),
+/// The source of routes, the same for all listeners, so that they share one subscription: the scope's key says whose it is.
+fn scoped_routes() -> ScopedRoutes {
+    let whole = HeaderValueExtractor {
+        name: SCOPE_HEADER.to_owned(),
+        extract_type: Some(ExtractType::Index(0)),
+        ..Default::default()
+    };
+    let fragment = FragmentBuilder {
+        r#type: Some(Type::HeaderValueExtractor(whole)),
+    };
+    ScopedRoutes {
+        name: "routes".to_owned(),
+        scope_key_builder: Some(ScopeKeyBuilder {
+            fragments: vec![fragment],
+        }),
+        rds_config_source: Some(pack::from_ads(FETCH_TIMEOUT)),
+        config_specifier: Some(ConfigSpecifier::ScopedRds(ScopedRds {
+            scoped_rds_config_source: Some(pack::from_ads(FETCH_TIMEOUT)),
+            ..Default::default()
+        })),
     }
 }
 

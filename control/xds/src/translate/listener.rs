@@ -1,17 +1,22 @@
 //! Listeners.
 //!
 //! ```text
-//! ingress_http   -> RDS ingress_http
+//! ingress_http   -> routes ingress_http
 //! ingress_https  SNI of a TCP host             -> tcp_proxy, decrypted or not
-//!                SNI of a host with a stricter -> decrypt -> RDS ingress_https_1.2, ingress_https_1.3
+//!                SNI of a host with a stricter -> decrypt -> routes ingress_https_1.2, ingress_https_1.3
 //!                minimum TLS version
-//!                any other                     -> decrypt -> RDS ingress_https_1.1
+//!                any other                     -> decrypt -> routes ingress_https_1.1
 //! ```
 //!
 //! A listener that changes drains connections. What comes and goes with a host that has the least TLS version is no
 //! part of it: routes and certificates are looked up by name.
 
-use super::{Settings, http, published::Published, tcp, tls};
+use super::{
+    Settings, http,
+    published::Published,
+    refused::{Origin, Refused},
+    tcp, tls,
+};
 use crate::{pack, resource::ResourceType};
 use envoy_types::pb::envoy::{
     config::{
@@ -22,6 +27,7 @@ use envoy_types::pb::envoy::{
     },
     extensions::filters::listener::tls_inspector::v3::TlsInspector,
 };
+use serde::Serialize;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use switchyard_core::table::{EdgeTls, HostTls, TcpProxy, TlsVersion};
 
@@ -29,6 +35,9 @@ use switchyard_core::table::{EdgeTls, HostTls, TcpProxy, TlsVersion};
 pub(crate) const HTTP: &str = "ingress_http";
 /// The TLS listener, and the prefix of its statistics.
 pub(crate) const HTTPS: &str = "ingress_https";
+/// The minimum versions of TLS that hosts may ask for; each has routes of its own.
+pub(super) const FLOORS: [TlsVersion; 3] = [TlsVersion::V1_1, TlsVersion::V1_2, TlsVersion::V1_3];
+const FILTER_CHAIN: &str = "type.googleapis.com/envoy.config.listener.v3.FilterChain";
 const BUFFER_LIMIT: u32 = 32 * 1024;
 const HTTP_ALPN: [&str; 2] = ["h2", "http/1.1"];
 
@@ -36,12 +45,14 @@ const HTTP_ALPN: [&str; 2] = ["h2", "http/1.1"];
 #[derive(Debug, Default)]
 pub(super) struct Https {
     hosts: BTreeMap<Arc<str>, Place>,
+    /// Hosts that are not among `hosts`, for Envoy would refuse their filter chain.
+    refused: Refused,
     /// As it is, it was published.
     published: bool,
 }
 
 /// Where the listener leads the connections of a host.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 enum Place {
     /// Where any name leads that is not listed.
     Floor,
@@ -59,6 +70,13 @@ impl Https {
     /// Takes in what became of a host.
     pub(super) fn set(&mut self, settings: &Settings, fqdn: &Arc<str>, tls: Option<&HostTls>) {
         let place = tls.map(|tls| Place::new(settings, tls));
+        let place = match place {
+            Some(place) => Some(place).filter(|place| self.admits(settings, fqdn, place)),
+            None => {
+                self.forget_refusal(fqdn);
+                None
+            }
+        };
         if self.hosts.get(fqdn) != place.as_ref() {
             match place {
                 Some(place) => self.hosts.insert(fqdn.clone(), place),
@@ -66,6 +84,27 @@ impl Https {
             };
             self.published = false;
         }
+    }
+
+    /// Whether Envoy takes what is in the listener for this host alone.
+    fn admits(&mut self, settings: &Settings, fqdn: &Arc<str>, place: &Place) -> bool {
+        let Some(chain) = tcp_chain(settings, fqdn, place) else {
+            self.forget_refusal(fqdn);
+            return true;
+        };
+        let message = (FILTER_CHAIN, &**fqdn);
+        self.refused
+            .admits(Origin::Host(fqdn.clone()), message, &pack::encode(&chain))
+    }
+
+    fn forget_refusal(&mut self, fqdn: &Arc<str>) {
+        let message = (FILTER_CHAIN, &**fqdn);
+        self.refused.forget(Origin::Host(fqdn.clone()), message);
+    }
+
+    /// The hosts whose filter chain Envoy would refuse.
+    pub(super) fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// Nothing listens while no host has TLS.

@@ -178,14 +178,10 @@ impl Mirrors {
         let mirror = to_mirror(&key, cluster);
         let message = || encoded(&to_cluster(&mirror));
         published.set(ResourceType::Cluster, &key, pack::version(&mirror), message);
-        if mirror.discovery == table::Discovery::Eds {
-            let endpoints = table
-                .endpoints
-                .get(name)
-                .map(|list| list.as_slice())
-                .unwrap_or_default();
+        if let Some(endpoints) = table.endpoints.get(name) {
             let message = || encoded(&endpoint::assignment(&mirror.name, endpoints));
-            published.set(ResourceType::Endpoint, &key, pack::version(endpoints), message);
+            let version = pack::version(endpoints.as_slice());
+            published.set(ResourceType::Endpoint, &key, version, message);
         }
     }
 }

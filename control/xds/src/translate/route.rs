@@ -52,34 +52,50 @@ use envoy_types::pb::{
     },
 };
 use filtered::Filtered;
+use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use switchyard_core::{
     object::Name,
-    table::{Host, HostRoute, HostTls, PolicyKey, SwitchKey, Template, Timeout, Vhost},
+    table::{Host, HostRoute, HostTls, PolicyKey, ServiceRoute, SwitchKey, Template, Timeout, Vhost},
 };
 
 /// Chooses the route of a template. Set by the filter; taken from what clients send.
 pub(super) const ROUTE_HEADER: &str = "x-switchyard-route";
 /// Chooses the cluster that a switch's or a template's route sends to. Set by the filter; taken from what clients send.
 pub(super) const CLUSTER_HEADER: &str = "x-switchyard-cluster";
+/// Says which scope a request's routes are in. Set by the listener.
+pub(super) const SCOPE_HEADER: &str = "x-switchyard-scope";
+/// The headers by which a route is chosen. No client may send them, and no upstream gets them.
+pub(super) const CHOOSING: [&str; 3] = [ROUTE_HEADER, CLUSTER_HEADER, SCOPE_HEADER];
+/// The host that stands for all that a table has not.
+pub(super) const ANY: &str = "*";
 /// The namespace of route metadata, and the VM of the HTTP filters.
 pub(crate) const FILTER: &str = "switchyard";
 
 /// One vhost of one host, with all that its routes depend on.
-#[derive(Debug, Hash)]
+#[derive(Debug, Serialize)]
 pub(super) struct Source<'a> {
     pub(super) fqdn: &'a str,
     pub(super) root: &'a Name,
     pub(super) vhost: &'a Vhost,
     /// Those that no leaf uses any more, and that a proxy may still be told to.
     pub(super) retired: BTreeSet<&'a Template>,
-    /// It is the plain port's, of a host that serves TLS: leaves may redirect to https.
-    pub(super) redirects: bool,
+    pub(super) port: Port,
     /// The longest timeout that policies of the host hand down.
     pub(super) inherited: Option<Timeout>,
+}
+
+/// The port that a vhost is served on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Port {
+    /// The plain port of a host without TLS.
+    Http,
+    /// The plain port of a host that serves TLS: leaves may redirect to https.
+    HttpBesideHttps,
+    Https,
 }
 
 /// A plain route that has policies: its name, and what the filter has to know of it.
@@ -98,13 +114,11 @@ pub(super) fn with_policies(host: &Host) -> impl Iterator<Item = Enforced<'_>> {
             .routes
             .iter()
             .filter_map(move |(prefix, route)| match route {
-                HostRoute::Plain {
-                    template, policies, ..
-                } if !policies.is_empty() => {
+                HostRoute::Plain(route) if !route.policies.is_empty() => {
                     let name = enforced_name(&host.fqdn, prefix, redirects);
-                    Some((name, template, policies.as_slice()))
+                    Some((name, &route.template, route.policies.as_slice()))
                 }
-                HostRoute::Plain { .. }
+                HostRoute::Plain(_)
                 | HostRoute::Switch(_)
                 | HostRoute::HttpsRedirect
                 | HostRoute::Unavailable => None,
@@ -118,6 +132,14 @@ fn enforced_name(fqdn: &str, prefix: &str, redirects: bool) -> String {
     format!("{scheme}{fqdn}{prefix}")
 }
 
+// === impl Port ===
+
+impl Port {
+    fn redirects(self) -> bool {
+        self == Self::HttpBesideHttps
+    }
+}
+
 // === impl Source ===
 
 impl Source<'_> {
@@ -127,7 +149,7 @@ impl Source<'_> {
             root,
             vhost,
             retired,
-            redirects,
+            port,
             inherited,
         } = self;
         let Vhost {
@@ -151,11 +173,11 @@ impl Source<'_> {
             fqdn,
             routes,
             websockets: templates.iter().any(|template| template.websockets),
-            redirects: *redirects,
+            port: *port,
             filtered,
         };
         let by_path = prefixes.matcher();
-        let by_template = template::routes(&templates, *redirects, filtered);
+        let by_template = template::routes(&templates, *port, filtered);
         let matcher = if by_template.is_empty() {
             by_path
         } else {
@@ -177,7 +199,7 @@ struct Prefixes<'a> {
     routes: &'a BTreeMap<Arc<str>, HostRoute>,
     /// Whether a leaf below a switch may take them.
     websockets: bool,
-    redirects: bool,
+    port: Port,
     filtered: Filtered,
 }
 
@@ -207,7 +229,7 @@ impl Prefixes<'_> {
     /// replaced.
     fn has_bounds(&self) -> bool {
         self.routes.iter().any(|(prefix, route)| {
-            let is_replaced = matches!(route, HostRoute::Plain { rewrite: Some(_), .. });
+            let is_replaced = matches!(route, HostRoute::Plain(route) if route.rewrite.is_some());
             &**prefix != "/" || is_replaced
         })
     }
@@ -243,16 +265,18 @@ impl Prefixes<'_> {
             HostRoute::Switch(SwitchKey(key)) => {
                 return template::switch(key, prefix, self.websockets, self.filtered);
             }
-            HostRoute::Plain {
-                template,
-                clusters,
-                rewrite,
-                policies,
-                sample,
-            } => {
-                let action = action::plain(template, clusters, prefix, rewrite.as_deref());
+            HostRoute::Plain(route) => {
+                let ServiceRoute {
+                    template,
+                    clusters,
+                    rewrite,
+                    policies,
+                    sample,
+                } = &**route;
+                let rewrite = rewrite.as_deref().map(|to| (prefix, to));
+                let action = action::plain((template, self.port), clusters, rewrite);
                 if !policies.is_empty() {
-                    let name = enforced_name(self.fqdn, prefix, self.redirects);
+                    let name = enforced_name(self.fqdn, prefix, self.port.redirects());
                     return self.filtered.routes((&name, *sample), path_match(prefix), action);
                 }
                 action
@@ -264,20 +288,29 @@ impl Prefixes<'_> {
     }
 }
 
-/// A route configuration without its hosts, but for the one that answers `status` for all others.
-pub(super) fn configuration(name: &str, status: u32) -> RouteConfiguration {
-    let others = VirtualHost {
-        name: "*".to_owned(),
-        domains: vec!["*".to_owned()],
+/// A host that answers 503, whatever it is asked for.
+pub(super) fn unavailable(fqdn: &str) -> VirtualHost {
+    VirtualHost {
+        name: fqdn.to_owned(),
+        domains: vec![fqdn.to_owned()],
+        routes: vec![filterless("unavailable", path_match("/"), action::respond(503))],
+        ..Default::default()
+    }
+}
+
+/// A route configuration without its hosts, but for the one that answers `others` for all that it has not.
+pub(super) fn configuration(name: &str, others: Option<u32>) -> RouteConfiguration {
+    let others = others.map(|status| VirtualHost {
+        name: ANY.to_owned(),
+        domains: vec![ANY.to_owned()],
         routes: vec![filterless("no-host", path_match("/"), action::respond(status))],
         ..Default::default()
-    };
-    let headers = [ROUTE_HEADER, CLUSTER_HEADER].map(str::to_owned).to_vec();
+    });
     RouteConfiguration {
         name: name.to_owned(),
-        virtual_hosts: vec![others],
-        internal_only_headers: headers.clone(),
-        request_headers_to_remove: headers,
+        virtual_hosts: others.into_iter().collect(),
+        internal_only_headers: [ROUTE_HEADER, CLUSTER_HEADER].map(str::to_owned).to_vec(),
+        request_headers_to_remove: CHOOSING.map(str::to_owned).to_vec(),
         ignore_port_in_host_matching: true,
         ..Default::default()
     }

@@ -12,7 +12,7 @@ use switchyard_policy::packed;
 const COUNT: u32 = 16;
 
 /// One of the filters; its name as an HTTP filter, and that of its configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Shard(u32);
 
 // === impl Shard ===

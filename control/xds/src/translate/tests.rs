@@ -1,14 +1,17 @@
 //! A table, what became of it, and what the proxies hold.
 
+mod buckets;
+mod containment;
 mod lifetime;
 mod mirrors;
 mod policies;
+mod refused;
 mod routing;
 mod snapshot;
 mod tls;
 mod version;
 
-use super::{Settings, Shard, Translator};
+use super::{Buckets, Settings, Shard, Translator};
 use crate::resource::{Body, Resource, ResourceType, Update};
 use prost::Message;
 use serde_json::{Map, Value};
@@ -18,10 +21,10 @@ use std::{
 };
 use switchyard_core::{
     graph::Change,
-    object::{Address, Limits, Name, Protocol},
+    object::{Limits, Name, Protocol},
     table::{
-        Branch, Certificate, Cluster, ClusterName, Discovery, EdgeTls, Endpoint, Host, HostRoute, HostTls,
-        Leaf, Policy, PolicyKey, Sample, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion,
+        Branch, Certificate, Cluster, ClusterName, EdgeTls, Endpoint, Host, HostRoute, HostTls, Leaf, Policy,
+        PolicyKey, Sample, ServiceRoute, Strategy, Switch, SwitchKey, Table, Target, Template, TlsVersion,
         Vhost, WeightedCluster,
     },
 };
@@ -159,7 +162,7 @@ fn differing<K: Ord + Clone, V: PartialEq>(before: &BTreeMap<K, V>, after: &BTre
 fn add_cluster(table: &mut Table, service: &str) {
     let cluster = cluster(service);
     let endpoint = Endpoint {
-        address: Address::Ip([10, 0, 0, 1].into()),
+        address: [10, 0, 0, 1].into(),
         port: 8080,
     };
     table
@@ -201,7 +204,7 @@ fn cluster(service: &str) -> Cluster {
         name: cluster_name(service),
         service: name(service),
         port: 80,
-        discovery: Discovery::Eds,
+        server_name: None,
         protocol: Protocol::Http1,
         strategy: Strategy::RoundRobin,
         health_check: None,
@@ -238,13 +241,13 @@ fn share(service: &str, weight: u32) -> WeightedCluster {
 }
 
 fn plain(service: &str) -> HostRoute {
-    HostRoute::Plain {
+    HostRoute::Plain(Box::new(ServiceRoute {
         template: Template::default(),
         clusters: vec![share(service, 1)],
         rewrite: None,
         policies: vec![],
         sample: Sample::ALL,
-    }
+    }))
 }
 
 /// Of one level of `a.example.com`.
@@ -262,13 +265,13 @@ fn add_policy(table: &mut Table, level: &str, policy: Policy) {
 
 /// One whose requests meet policies.
 fn guarded(service: &str, levels: &[&str]) -> HostRoute {
-    HostRoute::Plain {
+    HostRoute::Plain(Box::new(ServiceRoute {
         template: Template::default(),
         clusters: vec![share(service, 1)],
         rewrite: None,
         policies: levels.iter().map(|level| policy_key(level)).collect(),
         sample: Sample::ALL,
-    }
+    }))
 }
 
 fn terminate(certificate: &str, minimum: TlsVersion, vhost: Vhost) -> HostTls {
@@ -301,7 +304,7 @@ fn switch(active: &str, standby: &str) -> Switch {
         active: name(active),
         standby: vec![name(standby)],
         preview: None,
-        canary: 0,
+        canary: None,
         sticky: None,
         policies: vec![],
         branches: [active, standby]

@@ -13,6 +13,22 @@ app.kubernetes.io/name: switchyard
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* Peers of a NetworkPolicy: every pod but Envoy's. */}}
+{{- define "switchyard.notEnvoy" -}}
+- podSelector:
+    matchExpressions:
+    - {key: app.kubernetes.io/component, operator: NotIn, values: [envoy]}
+- podSelector:
+    matchExpressions:
+    - {key: app.kubernetes.io/name, operator: NotIn, values: [switchyard]}
+- namespaceSelector:
+    matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: NotIn, values: [{{ .Release.Namespace }}]}
+{{- with .Values.networkPolicy.metricsFrom }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- define "switchyard.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}

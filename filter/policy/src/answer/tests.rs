@@ -47,7 +47,7 @@ fn what_an_outer_level_mounted_is_mapped_by_that_level() {
         (&mounted, "/api/login", None),
         (&at_root, "/c/1", Some("/shop/cart/1")),
         (&at_root, "/login", Some("/shop/login")),
-        // It knows where it is mounted.
+        // The upstream knows where it is mounted.
         (&at_root, "/shop/login", None),
         (&back, "/shop/x", None),
         (&back, "/a/x", Some("/shop/x")),
@@ -72,7 +72,7 @@ fn a_location_of_ours_is_put_as_the_client_sees_it() {
         (&to_root, "/login?next=/x#top", Some("/shop/login?next=/x#top")),
         (&to_root, "/", Some("/shop/")),
         (&to_root, "/shopping", Some("/shop/shopping")),
-        // It knows where it is mounted.
+        // The upstream knows where it is mounted.
         (&to_root, "/shop", None),
         (&to_root, "/shop/cart", None),
         (&to_app, "/app/cart", Some("/shop/cart")),
@@ -87,7 +87,7 @@ fn a_location_of_ours_is_put_as_the_client_sees_it() {
         (&from_root, "/x", None),
         (&deeper, "/a/b/c", Some("/a/c")),
         (&deeper, "/a/c", None),
-        // URLs of the host that was asked for.
+        // URLs of the requested host.
         (
             &to_root,
             "http://bar.com/login",
@@ -102,7 +102,7 @@ fn a_location_of_ours_is_put_as_the_client_sees_it() {
         (&to_root, "http://bar.com", Some("http://bar.com/shop/")),
         (&to_root, "http://bar.com?q", Some("http://bar.com/shop/?q")),
         (&to_root, "http://bar.com/shop/x", None),
-        // And of others, and what is no path.
+        // URLs of other hosts, and values that are not paths.
         (&to_root, "http://bar.com:8080/login", None),
         (&to_root, "http://evil.com/login", None),
         (&to_root, "http://bar.com@evil.com/", None),

@@ -1,19 +1,19 @@
-//! Secret words that clients show.
+//! API keys.
 
 use super::{Failure, Fault, Pass, Reason, Request, Scheme, Step, fields};
-use crate::{
-    config::policy,
-    maps::{Map, Set},
-};
+use crate::{config::policy, header::Use};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
-/// Who shows one of these keys is let in. Keys are looked up by what they hash to, so how long that takes says nothing of
-/// them.
+/// Passes clients that have one of these keys. Keys are looked up by their hash, so the time that it takes reveals
+/// nothing of them.
 pub(super) struct ApiKey {
     header: Option<String>,
     parameter: Option<String>,
-    clients: Map<[u8; 32], String>,
+    clients: BTreeMap<[u8; 32], String>,
 }
 
 // === impl ApiKey ===
@@ -41,7 +41,7 @@ impl ApiKey {
         self.parameter.as_deref()
     }
 
-    /// All that are there, in the header and in the query. An empty one is as good as none.
+    /// The keys of the request, in the header and in the query. Empty ones are ignored.
     fn keys<'a>(&'a self, request: Request<'a>) -> impl Iterator<Item = Cow<'a, [u8]>> {
         let headers = self.header().into_iter();
         let in_headers = headers.flat_map(move |name| fields::values(request.headers, name));
@@ -58,7 +58,7 @@ impl TryFrom<policy::ApiKey> for ApiKey {
     fn try_from(api_key: policy::ApiKey) -> Result<Self, Fault> {
         let policy::ApiKey { header, query, keys } = api_key;
         if let Some(header) = &header {
-            fields::check_name("apiKey.header", header)?;
+            fields::check_name("apiKey.header", header, &[Use::Remove, Use::Trust])?;
         }
         if header.is_none() && query.is_none() {
             return Err(Fault::NoPlace);
@@ -78,9 +78,9 @@ impl TryFrom<policy::ApiKey> for ApiKey {
     }
 }
 
-/// What to ask the upstream for, without the parameters of these names; none where there are none of them.
+/// Removes the parameters of these names from a target; `None` if it has none of them.
 #[must_use]
-pub fn without_parameters(target: &[u8], names: &Set<String>) -> Option<Vec<u8>> {
+pub fn without_parameters(target: &[u8], names: &BTreeSet<String>) -> Option<Vec<u8>> {
     let (path, query) = split_query(target)?;
     let is_named = |pair: &[u8]| {
         names
@@ -100,7 +100,7 @@ pub fn without_parameters(target: &[u8], names: &Set<String>) -> Option<Vec<u8>>
     Some(target)
 }
 
-/// The values of a query's parameter.
+/// The values of a query parameter.
 fn parameter<'a>(target: &'a [u8], name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let query = split_query(target).map_or(&[][..], |(_, query)| query);
     let pairs = query.split(|byte| *byte == b'&').map(split_pair);
@@ -121,7 +121,7 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..index)?, bytes.get(index + 1..)?))
 }
 
-/// Without percent-encoding; what is not encoded right stays as it is.
+/// Decodes percent-encoding; malformed escapes stay as they are.
 fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
@@ -140,7 +140,7 @@ fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// Of 64 digits.
+/// Decodes a SHA-256 digest of 64 digits of lower-case hexadecimal.
 fn digest_of(hexadecimal: &str) -> Option<[u8; 32]> {
     let is_lower = !hexadecimal.bytes().any(|byte| byte.is_ascii_uppercase());
     let (pairs, rest) = hexadecimal.as_bytes().as_chunks();

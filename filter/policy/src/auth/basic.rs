@@ -1,26 +1,26 @@
-//! Names and passwords (RFC 7617).
+//! HTTP basic authentication (RFC 7617).
 
 use super::{
     Failure, Fault, Pass, Reason, Request, Scheme, Step, fields,
     hash::Hash,
-    passwords::{Claim, Finding},
+    passwords::{Claim, Finding, Verification},
 };
 use crate::{config::policy, header};
 use base64ct::{Base64, Encoding};
 
-/// Of credentials, once decoded. `htpasswd` takes passwords of up to 255.
+/// The most bytes of decoded credentials. `htpasswd` takes passwords of up to 255.
 const MAX_CREDENTIALS: usize = 512;
-/// When to come again where too many passwords are being verified.
-const BUSY_FOR_SECONDS: u32 = 1;
+/// The `Retry-After` if too many passwords wait to be verified: a few are verified meanwhile.
+const BUSY_FOR_SECONDS: u32 = 5;
 
-/// Who has one of these names, and its password, is let in.
+/// Passes clients that have one of these names and its password.
 pub(super) struct Basic {
     challenge: String,
-    /// By name, in its order.
+    /// Users, sorted by name.
     users: Vec<(String, Hash)>,
 }
 
-/// What a client shows.
+/// The credentials of a client.
 struct Credentials {
     name: String,
     password: Vec<u8>,
@@ -36,12 +36,20 @@ impl Basic {
         }
     }
 
-    /// Goes on when the password that the request shows was verified.
-    pub(super) fn resume(&self, is_right: bool, request: Request<'_>) -> Step {
-        match Credentials::of(request) {
-            Ok(Credentials { name, .. }) if is_right => Step::Pass(Pass::of(Scheme::Basic, &name)),
-            Ok(_) => self.refuse(Reason::Password),
-            Err(reason) => self.refuse(reason),
+    /// Resumes when the password of the request was verified, or displaced from the queue.
+    pub(super) fn resume(&self, verification: Verification, request: Request<'_>) -> Step {
+        let credentials = match Credentials::of(request) {
+            Ok(credentials) => credentials,
+            Err(reason) => return self.refuse(reason),
+        };
+        match (verification, self.claim(&credentials, request)) {
+            (Verification::Right, Some(claim)) => {
+                let passwords = &request.memory.passwords;
+                passwords.note_login(claim, request.host.client_ip(), request.host.now());
+                Step::Pass(Pass::of(Scheme::Basic, claim.name))
+            }
+            (Verification::Displaced, _) => busy(),
+            (Verification::Wrong, _) | (Verification::Right, None) => self.refuse(Reason::Password),
         }
     }
 
@@ -49,16 +57,17 @@ impl Basic {
         let Some(claim) = self.claim(credentials, request) else {
             return self.refuse(Reason::Password);
         };
-        match request.memory.passwords.find(claim, request.host.now()) {
+        let client = || request.host.client_ip();
+        match request.memory.passwords.find(claim, client, request.host.now()) {
             Finding::Right => Step::Pass(Pass::of(Scheme::Basic, claim.name)),
             Finding::Wrong => self.refuse(Reason::Password),
             Finding::Open(work) => Step::Work(work),
-            Finding::Busy => Step::Fail(Failure::unavailable(Reason::Busy, Some(BUSY_FOR_SECONDS))),
+            Finding::Busy => busy(),
         }
     }
 
-    /// A name that is not here is held against the hash of one that is: always the same one, so that it takes neither
-    /// less nor more than a name that is here may take. None where there are no names at all.
+    /// Pairs the credentials with a hash to verify. An unknown name gets the hash of a known one, always the same one,
+    /// so that it takes as long as a known name may take. `None` if there are no names at all.
     fn claim<'a>(&'a self, credentials: &'a Credentials, request: Request<'_>) -> Option<Claim<'a>> {
         let Credentials { name, password } = credentials;
         let known = self.users.binary_search_by(|(user, _)| user.as_str().cmp(name));
@@ -77,6 +86,10 @@ impl Basic {
     fn refuse(&self, reason: Reason) -> Step {
         Step::Fail(Failure::challenge(reason, self.challenge.clone()))
     }
+}
+
+fn busy() -> Step {
+    Step::Fail(Failure::too_many(Reason::Busy, BUSY_FOR_SECONDS))
 }
 
 impl TryFrom<policy::Basic> for Basic {
@@ -108,7 +121,7 @@ impl Credentials {
         Self::decode(encoded).ok_or(Reason::Malformed)
     }
 
-    /// No scheme tells a password with a NUL in it from what is before that.
+    /// Decodes credentials. A password with a NUL is rejected: no hash covers what follows it.
     fn decode(encoded: &str) -> Option<Self> {
         let mut bytes = [0; MAX_CREDENTIALS];
         let decoded = str::from_utf8(Base64::decode(encoded, &mut bytes).ok()?).ok()?;

@@ -1,4 +1,4 @@
-//! What stands for something secret in a worker's memory.
+//! Digests that stand for secrets in a worker's memory.
 
 use sha2::{Digest as _, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -7,14 +7,14 @@ use std::hash::{Hash, Hasher};
 pub(super) type Digest = [u8; 32];
 pub(super) type Tag = [u8; 16];
 
-/// What tags are made with. It is drawn by the worker and never leaves it.
+/// The key of tags. It is drawn by the worker and never leaves it.
 #[derive(Clone, Copy)]
 pub(super) struct TagKey([u8; 16]);
 
-/// Hashes what Rust can hash, which tells each part from the next, so that no two values read alike.
+/// A `Hasher` on SHA-256 for values of Rust's `Hash`, which delimits the parts, so that no two values read alike.
 struct Sponge(Sha256);
 
-/// SHA-256 of a value, by a key that no digest leaves the worker with.
+/// The SHA-256 of a value, keyed. Digests do not leave the worker.
 pub(super) fn digest(key: &Digest, value: &impl Hash) -> Digest {
     let mut sponge = Sponge(Sha256::new_with_prefix(key));
     value.hash(&mut sponge);
@@ -29,8 +29,8 @@ impl TagKey {
         Self(digest.first_chunk().map_or([0; 16], |first| *first))
     }
 
-    /// SipHash-2-4 of 128 bits, for texts that are too long to be hashed by SHA-256 with each request. Who does not know the key
-    /// cannot find two texts with one tag.
+    /// SipHash-2-4 of 128 bits, for texts that are too long for SHA-256 on each request. Without the key nobody can
+    /// find two texts with the same tag.
     pub(super) fn tag(self, of: &Digest, text: &str) -> Tag {
         let Self(key) = self;
         let mut hasher = SipHasher24::new_with_key(&key);
@@ -47,7 +47,7 @@ impl Hasher for Sponge {
         self.0.update(bytes);
     }
 
-    /// Nobody asks: 64 bits would be too few.
+    /// Unused: 64 bits would be too few.
     fn finish(&self) -> u64 {
         0
     }

@@ -1,4 +1,4 @@
-//! Services that are asked whether a request may pass.
+//! External authorization services.
 
 mod grpc;
 mod http;
@@ -8,33 +8,34 @@ use super::{Failure, Fault, Pass, Reason, Refusal, Request, Response, Step, fiel
 use crate::{
     call::{Call, Message, Reply},
     config::policy::{self, ExternalProtocol, OnFailure},
+    header::Use,
 };
 use std::time::Duration;
 use told::Told;
 
-/// Lets in whom a service lets in: by a clear yes, and by nothing else.
+/// Passes requests that a service allows explicitly.
 pub(super) struct External {
     cluster: String,
     protocol: ExternalProtocol,
     path: String,
     timeout: Duration,
     on_failure: OnFailure,
-    /// Headers of the request that the service is told.
+    /// Headers of the request that are sent to the service.
     request_headers: Vec<String>,
-    /// Headers of its answer that the upstream is told.
+    /// Headers of the service's response that are sent to the upstream.
     response_headers: Vec<String>,
 }
 
-/// What a service answers.
+/// The decision of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
-    /// Yes, and this as well.
+    /// The request is allowed, with these edits.
     Yes(policy::Headers),
-    /// No, in these words.
+    /// The request is denied, with this response.
     No(Response),
-    /// It, or whatever is on the way to it, has failed.
+    /// The service, or a hop on the way to it, has failed.
     Nothing,
-    /// Neither of those.
+    /// A response that is none of those.
     Nonsense,
 }
 
@@ -64,7 +65,7 @@ impl External {
         })
     }
 
-    /// Goes on when the service has answered, or has not.
+    /// Resumes when the service has replied or failed.
     pub(super) fn resume(&self, reply: Reply, request: Request<'_>) -> Step {
         let said = match reply {
             Reply::Http {
@@ -92,8 +93,8 @@ impl External {
         }
     }
 
-    /// The header of the request that holds credentials, if the service is told it: it may judge by another than the
-    /// upstream believes.
+    /// The header with credentials, if it is sent to the service: of two values, the service could judge one, and the
+    /// upstream take the other.
     pub(super) fn credentials(&self) -> Option<&str> {
         let is_authorization = |name: &&String| *name == "authorization";
         self.request_headers
@@ -102,7 +103,7 @@ impl External {
             .map(String::as_str)
     }
 
-    /// Names of headers that only the service may say.
+    /// Names of headers that only the service may set.
     pub(super) fn headers(&self) -> impl Iterator<Item = &str> {
         self.response_headers.iter().map(String::as_str)
     }
@@ -121,13 +122,17 @@ impl TryFrom<policy::External> for External {
             mut request_headers,
             response_headers,
         } = external;
-        for (field, names) in [
-            ("external.requestHeaders", &request_headers),
-            ("external.responseHeaders", &response_headers),
+        for (field, names, uses) in [
+            ("external.requestHeaders", &request_headers, &[Use::Set][..]),
+            (
+                "external.responseHeaders",
+                &response_headers,
+                &[Use::Set, Use::Remove],
+            ),
         ] {
             names
                 .iter()
-                .try_for_each(|name| fields::check_name(field, name))?;
+                .try_for_each(|name| fields::check_name(field, name, uses))?;
         }
         if request_headers.is_empty() {
             request_headers = ["authorization", "cookie"].map(str::to_owned).into();

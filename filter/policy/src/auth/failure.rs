@@ -1,16 +1,16 @@
-//! Requests that do not pass, and what their clients are answered.
+//! Failed checks, and the responses to their clients.
 
 use super::TokenFault;
 
-/// A request that may not go on.
+/// The failure of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// For logs and metrics; no client is told.
+    /// The reason, for logs and metrics but not for clients.
     pub reason: Reason,
     pub refusal: Refusal,
 }
 
-/// Why a check was not passed. It holds nothing secret.
+/// The reason that a check failed. It contains no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     #[error("no credentials")]
@@ -21,7 +21,7 @@ pub enum Reason {
     Malformed,
     #[error("unknown name, or wrong password")]
     Password,
-    #[error("too many passwords are being verified")]
+    #[error("too many passwords wait to be verified")]
     Busy,
     #[error("the token is refused: {0}")]
     Token(TokenFault),
@@ -39,22 +39,24 @@ pub enum Reason {
     Address,
 }
 
-/// What the client is answered.
+/// The response to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The request cannot be understood in one way alone: 400.
+    /// 400: the request is ambiguous.
     Ambiguous,
     /// 401, with these values of `WWW-Authenticate`.
     Unauthorized(Vec<String>),
     /// 403.
     Forbidden,
-    /// Nobody can say at the moment: 503, to be tried again after so many seconds.
+    /// 429: there are too many of the kind; the client may retry after so many seconds.
+    TooMany { retry_after: u32 },
+    /// 503: the check cannot be decided at the moment; the client may retry after so many seconds.
     Unavailable { retry_after: Option<u32> },
-    /// What an external service says.
+    /// The response of an external service.
     Response(Response),
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// 200 to 599.
@@ -74,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// Without a challenge: for schemes that have none.
+    /// A 401 without a challenge, for schemes that have none.
     pub(super) fn unauthorized(reason: Reason) -> Self {
         Self {
             reason,
@@ -96,6 +98,13 @@ impl Failure {
         }
     }
 
+    pub(super) fn too_many(reason: Reason, retry_after: u32) -> Self {
+        Self {
+            reason,
+            refusal: Refusal::TooMany { retry_after },
+        }
+    }
+
     pub(super) fn unavailable(reason: Reason, retry_after: Option<u32>) -> Self {
         Self {
             reason,
@@ -103,8 +112,8 @@ impl Failure {
         }
     }
 
-    /// What two checks come to of which either would have done: the answer that helps the client most. Of two that are
-    /// alike, the one of a check that was tried in earnest.
+    /// Combines the failures of two alternative checks: returns the response that helps the client most. Of two that
+    /// are alike, the one of a check that had credentials to verify.
     pub(super) fn or(self, other: Self) -> Self {
         let (mut better, lesser) = if other.rank() > self.rank() {
             (other, self)
@@ -143,7 +152,7 @@ impl Response {
 // === impl Reason ===
 
 impl Reason {
-    /// For a label of a metric: one of few.
+    /// The label in metrics, one of a few.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -166,13 +175,14 @@ impl Reason {
 // === impl Refusal ===
 
 impl Refusal {
-    /// The status of the answer.
+    /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
             Self::Ambiguous => 400,
             Self::Unauthorized(_) => 401,
             Self::Forbidden => 403,
+            Self::TooMany { .. } => 429,
             Self::Unavailable { .. } => 503,
             Self::Response(response) => response.status,
         }
@@ -182,9 +192,10 @@ impl Refusal {
         match self {
             Self::Forbidden => 0,
             Self::Unauthorized(_) => 1,
-            Self::Unavailable { .. } => 2,
-            Self::Response(_) => 3,
-            Self::Ambiguous => 4,
+            Self::TooMany { .. } => 2,
+            Self::Unavailable { .. } => 3,
+            Self::Response(_) => 4,
+            Self::Ambiguous => 5,
         }
     }
 }

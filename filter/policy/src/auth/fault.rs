@@ -1,8 +1,8 @@
-//! What is wrong with a requirement.
+//! Errors of requirements.
 
 use super::{HashFault, KeyFault};
 
-/// Why a requirement cannot be used, and which field of it is wrong.
+/// The reason that a requirement cannot be used, with the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("anyOf: there is no check in it")]

@@ -10,7 +10,7 @@ use sha1::{Digest, Sha1};
 use std::str::FromStr;
 use subtle::ConstantTimeEq;
 
-/// What a password is held against.
+/// A password hash.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Hash {
     Bcrypt(bcrypt::Hash),
@@ -18,15 +18,15 @@ pub(super) enum Hash {
     Sha([u8; 20]),
 }
 
-/// The work of holding a password against a hash.
+/// The work of verifying a password against a hash.
 pub(super) enum Task {
     Bcrypt(Box<Bcrypt>),
     Apr1(Apr1),
-    /// Work that is done at once.
+    /// The result of work that is done at once.
     Sha(bool),
 }
 
-/// Why no password can be held against a hash.
+/// The reason that a hash cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashFault {
     #[error("is neither bcrypt ($2y$), apr1 ($apr1$) nor SHA ({{SHA}}): make it with htpasswd -B")]
@@ -37,10 +37,10 @@ pub enum HashFault {
     Cost(u32),
 }
 
-/// Whether passwords can be held against a hash as a line of `htpasswd` has it, after the name.
+/// Checks that a hash, in the format of a line of `htpasswd` after the name, can be used.
 ///
 /// # Errors
-/// Why not.
+/// The reason that it cannot be used.
 pub fn check_hash(text: &str) -> Result<(), HashFault> {
     text.parse::<Hash>().map(|_| ())
 }
@@ -48,7 +48,7 @@ pub fn check_hash(text: &str) -> Result<(), HashFault> {
 // === impl Hash ===
 
 impl Hash {
-    /// `password` has no NUL in it.
+    /// Starts to verify `password`, which must not contain a NUL.
     pub(super) fn task(&self, password: &[u8]) -> Task {
         match self {
             Self::Bcrypt(hash) => Task::Bcrypt(Box::new(Bcrypt::new(hash, password))),
@@ -81,7 +81,8 @@ impl FromStr for Hash {
 // === impl Task ===
 
 impl Task {
-    /// Whether it is done at once. What is not has its turn: of many requests that come together, each would hold up the next.
+    /// Returns true if the work is done at once. Other work is queued: of many requests that come together, each would
+    /// delay the next.
     pub(super) fn is_fast(&self) -> bool {
         match self {
             Self::Bcrypt(_) | Self::Apr1(_) => false,
@@ -89,7 +90,7 @@ impl Task {
         }
     }
 
-    /// Goes on until `until` says that it is enough. Answers whether the password is right, once that is known.
+    /// Works until `until` returns true. Once done, returns true if the password is right.
     pub(super) fn step(&mut self, until: impl FnMut() -> bool) -> Option<bool> {
         match self {
             Self::Bcrypt(bcrypt) => bcrypt.step(until),

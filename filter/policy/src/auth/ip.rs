@@ -1,29 +1,26 @@
-//! Where clients may be.
+//! Checks of client addresses.
 
 use super::{Failure, Fault, Pass, Reason, Request, Step};
 use crate::config::policy;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use ipnet::{IpNet, Ipv4Net};
+use std::net::IpAddr;
 
-/// What is denied is not allowed by anything.
+/// The number of bits before the address in an IPv4-mapped IPv6 address.
+const MAPPED_LEN: u8 = 96;
+
+/// Allowed and denied networks, of which the denied ones take precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ip {
-    /// None: all that are not denied.
-    allow: Vec<Cidr>,
-    deny: Vec<Cidr>,
-}
-
-/// Addresses that begin with the same bits. An IPv4 address is one also where it is written as IPv6 (RFC 4291, 2.5.5.2);
-/// no range of IPv6 is meant to hold IPv4 beside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cidr {
-    V4 { network: u32, mask: u32 },
-    V6 { network: u128, mask: u128 },
+    /// Allowed networks; if empty, all that are not denied.
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
 }
 
 // === impl Ip ===
 
 impl Ip {
-    /// A client without an address is nowhere that is allowed, and nobody knows that it is not where is denied.
+    /// Checks the client's address. A client without an address fails: it is in no allowed network, and could be in a
+    /// denied one.
     pub(super) fn check(&self, request: Request<'_>) -> Step {
         let is_allowed = request
             .host
@@ -39,7 +36,7 @@ impl Ip {
     fn allows(&self, address: IpAddr) -> bool {
         let Self { allow, deny } = self;
         let address = address.to_canonical();
-        let is_in = |ranges: &[Cidr]| ranges.iter().any(|range| range.contains(address));
+        let is_in = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&address));
         !is_in(deny) && (allow.is_empty() || is_in(allow))
     }
 }
@@ -59,57 +56,30 @@ impl TryFrom<policy::Ip> for Ip {
     }
 }
 
-// === impl Cidr ===
-
-impl Cidr {
-    /// An address alone is a range of one.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, len) = match text.split_once('/') {
-            Some((address, len)) => (address.parse().ok()?, Some(parse_len(len)?)),
-            None => (text.parse().ok()?, None),
-        };
-        match address {
-            IpAddr::V4(address) => Self::v4(address, len.unwrap_or(Ipv4Addr::BITS)),
-            IpAddr::V6(address) => Self::v6(address, len.unwrap_or(Ipv6Addr::BITS)),
-        }
-    }
-
-    fn v4(address: Ipv4Addr, len: u32) -> Option<Self> {
-        let mask = u32::MAX
-            .checked_shl(Ipv4Addr::BITS.checked_sub(len)?)
-            .unwrap_or(0);
-        let network = address.to_bits() & mask;
-        Some(Self::V4 { network, mask })
-    }
-
-    fn v6(address: Ipv6Addr, len: u32) -> Option<Self> {
-        let mapped = Ipv6Addr::BITS - Ipv4Addr::BITS;
-        if let (Some(address), Some(len)) = (address.to_ipv4_mapped(), len.checked_sub(mapped)) {
-            return Self::v4(address, len);
-        }
-        let mask = u128::MAX
-            .checked_shl(Ipv6Addr::BITS.checked_sub(len)?)
-            .unwrap_or(0);
-        let network = address.to_bits() & mask;
-        Some(Self::V6 { network, mask })
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        match (self, address) {
-            (Self::V4 { network, mask }, IpAddr::V4(address)) => address.to_bits() & mask == network,
-            (Self::V6 { network, mask }, IpAddr::V6(address)) => address.to_bits() & mask == network,
-            _ => false,
-        }
-    }
-}
-
-fn ranges(list: &'static str, texts: Vec<String>) -> Result<Vec<Cidr>, Fault> {
-    let range = |(at, text): (usize, String)| Cidr::parse(&text).ok_or(Fault::Cidr { list, at, text });
+fn ranges(list: &'static str, texts: Vec<String>) -> Result<Vec<IpNet>, Fault> {
+    let range = |(at, text): (usize, String)| parse(&text).ok_or(Fault::Cidr { list, at, text });
     texts.into_iter().enumerate().map(range).collect()
 }
 
-/// Digits alone: what the standard library parses may have a sign.
-fn parse_len(text: &str) -> Option<u32> {
+/// Parses a range; an address alone is a range of one. An IPv4-mapped IPv6 range is one of IPv4 (RFC 4291, 2.5.5.2); no
+/// other IPv6 range includes IPv4.
+fn parse(text: &str) -> Option<IpNet> {
+    let range: IpNet = match text.split_once('/') {
+        Some((address, len)) => IpNet::new(address.parse().ok()?, parse_len(len)?).ok()?,
+        None => text.parse::<IpAddr>().ok()?.into(),
+    };
+    let IpNet::V6(ipv6) = range else {
+        return Some(range);
+    };
+    let mapped_len = ipv6.prefix_len().checked_sub(MAPPED_LEN);
+    match (ipv6.addr().to_ipv4_mapped(), mapped_len) {
+        (Some(address), Some(len)) => Some(Ipv4Net::new(address, len).ok()?.into()),
+        _ => Some(range),
+    }
+}
+
+/// Parses digits alone: the standard library also accepts a sign.
+fn parse_len(text: &str) -> Option<u8> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_plain)
 }

@@ -1,15 +1,13 @@
 //! Signed tokens (RFC 7519), in their compact form (RFC 7515), as `Authorization: Bearer` (RFC 6750).
 
 mod claims;
-mod der;
 mod ecdsa;
 mod key;
-mod pss;
-mod rsa;
+mod number;
 mod token;
 
 pub use claims::Claims;
-pub use key::KeyFault;
+pub use key::{KeyFault, check_key};
 pub use token::TokenFault;
 
 use super::{
@@ -19,7 +17,7 @@ use super::{
 };
 use crate::{
     config::policy::{self, ClaimToHeader, HeaderEdits, RequiredClaim},
-    header,
+    header::{self, Use},
     host::Host,
 };
 use claims::Object;
@@ -27,27 +25,25 @@ use key::Key;
 use std::{rc::Rc, time::Duration};
 use token::Token;
 
-/// RFC 6750, 3: of a request that shows no token, and of one that shows a bad one.
+/// The challenges for a missing token, and for an invalid one (RFC 6750, 3).
 const CHALLENGE: &str = r#"Bearer realm="Restricted""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="Restricted", error="invalid_token""#;
-/// How long a token is remembered at most. Other keys are another matter, so this ends what nobody would miss.
+/// The longest time that a token is remembered. Other keys invalidate it anyway, so this only frees memory.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
-/// What a token takes in memory beside its claims, or so.
+/// The approximate bytes that a token takes in memory beside its claims.
 const OVERHEAD: usize = 256;
-/// Keys that one token is held against. Only a set of nameless keys has more that could be meant.
-const MAX_TRIED: usize = 4;
-
-/// Who shows a token that is signed with one of these keys, and says what it has to, is let in.
+/// Passes clients with a token that is signed with one of these keys and has the required claims.
 pub(super) struct Jwt {
     issuer: Option<String>,
     audiences: Vec<String>,
     keys: Vec<Key>,
-    /// Since 1970.
+    /// Time since 1970.
     keys_expire: Option<Duration>,
-    clock_skew: i64,
+    /// The clock skew in seconds.
+    clock_skew: f64,
     required_claims: Vec<RequiredClaim>,
     claims_to_headers: Vec<ClaimToHeader>,
-    /// Of all of this but for `keys_expire`: what is remembered of a token is true of these rules alone.
+    /// A digest of all fields but `keys_expire`: cached results are valid for these rules only.
     fingerprint: Digest,
 }
 
@@ -71,7 +67,7 @@ impl Jwt {
         }
     }
 
-    /// Names of headers that only claims may say.
+    /// Names of headers that only claims may set.
     pub(super) fn headers(&self) -> impl Iterator<Item = &str> {
         self.claims_to_headers
             .iter()
@@ -87,22 +83,25 @@ impl Jwt {
         let token = Token::parse(text)?;
         let claims = token.claims()?;
         let until = self.check_claims(&claims, now)?;
+        token.check_all_claims()?;
         self.check_signature(&token, request.host)?;
         let pass = Rc::new(self.pass(&token, &claims)?);
         tokens.insert(tag, Rc::clone(&pass), token.payload.len() + OVERHEAD, until);
         Ok(pass)
     }
 
-    /// Answers until when they hold.
+    /// Checks each registered claim by its type and each configured rule. Returns the time until which they hold.
     fn check_claims(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenFault> {
         let until = self.check_time(claims, now)?;
-        if let Some(issuer) = &self.issuer
-            && claims.text("iss").as_ref() != Some(issuer)
-        {
+        let (issuer, audiences) = (claims.only_text("iss")?, claims.only_texts("aud")?);
+        for name in ["sub", "jti"] {
+            claims.only_text(name)?;
+        }
+        if self.issuer.as_deref().is_some_and(|own| issuer != Some(own)) {
             return Err(TokenFault::Issuer);
         }
-        let is_ours = |audience: &String| self.audiences.contains(audience);
-        if !self.audiences.is_empty() && !claims.texts("aud")?.iter().any(is_ours) {
+        let is_ours = |audience: &String| audiences.contains(audience);
+        if !self.audiences.is_empty() && !self.audiences.iter().any(is_ours) {
             return Err(TokenFault::Audience);
         }
         for RequiredClaim { claim, values } in &self.required_claims {
@@ -114,50 +113,45 @@ impl Jwt {
         Ok(until)
     }
 
+    /// Checks dates as numbers, with their fractions, in any notation.
     fn check_time(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenFault> {
-        let now_seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let latest = now_seconds.saturating_add(self.clock_skew);
-        if claims.date("nbf")?.is_some_and(|from| from > latest) {
+        let latest = now.as_secs_f64() + self.clock_skew;
+        let (from, issued, expires) = (claims.date("nbf")?, claims.date("iat")?, claims.date("exp")?);
+        if from.is_some_and(|from| from > latest) {
             return Err(TokenFault::Early);
         }
-        if claims.date("iat")?.is_some_and(|issued| issued > latest) {
+        if issued.is_some_and(|issued| issued > latest) {
             return Err(TokenFault::Issued);
         }
         let longest = now.saturating_add(REMEMBERED_FOR);
-        let Some(expires) = claims.date("exp")? else {
+        let Some(expires) = expires else {
             return Ok(longest);
         };
-        let end = expires.saturating_add(self.clock_skew);
-        if end <= now_seconds {
+        let end = expires + self.clock_skew;
+        if end <= now.as_secs_f64() {
             return Err(TokenFault::Expired);
         }
-        let end = Duration::from_secs(end.try_into().unwrap_or_default());
+        let end = Duration::try_from_secs_f64(end).unwrap_or(longest);
         Ok(end.min(longest))
     }
 
-    /// The keys say which algorithms they are for. What the token says only chooses among that.
+    /// Verifies the signature. The keys determine their algorithms, among which the token only chooses: every key that
+    /// it can mean is tried, those with its key ID first.
     fn check_signature(&self, token: &Token<'_>, host: &dyn Host) -> Result<(), TokenFault> {
-        let mut named = self
+        let (named, others): (Vec<_>, Vec<_>) = self
             .keys
             .iter()
-            .filter(|key| self.is_meant(key, token))
-            .peekable();
-        named.peek().ok_or(TokenFault::UnknownKey)?;
-        let mut fitting = named
-            .filter(|key| key.is_for(token.algorithm))
-            .take(MAX_TRIED)
-            .peekable();
+            .filter(|key| is_meant(key, token))
+            .partition(|key| key.kid == token.kid);
+        let mut meant = named.into_iter().chain(others).peekable();
+        meant.peek().ok_or(TokenFault::UnknownKey)?;
+        let mut fitting = meant.filter(|key| key.is_for(token.algorithm)).peekable();
         fitting.peek().ok_or(TokenFault::Algorithm)?;
         if fitting.any(|key| key.verifies(token, host)) {
             Ok(())
         } else {
             Err(TokenFault::Signature)
         }
-    }
-
-    /// A token that names no key may be of one without a name, or of the only one.
-    fn is_meant(&self, key: &Key, token: &Token<'_>) -> bool {
-        key.kid == token.kid || (token.kid.is_none() && self.keys.len() == 1)
     }
 
     fn pass(&self, token: &Token<'_>, claims: &Object<'_>) -> Result<Pass, TokenFault> {
@@ -168,7 +162,7 @@ impl Jwt {
         let mut request = HeaderEdits::default();
         for ClaimToHeader { claim, header } in &self.claims_to_headers {
             let value = claims.header_value(claim);
-            // What no header can say is not said.
+            // A value that is not valid in a header is left out.
             let value = value.filter(|value| header::is_value(value) && !value.is_empty());
             request.set.extend(value.map(|value| policy::Header {
                 name: header.clone(),
@@ -189,6 +183,12 @@ impl Jwt {
     }
 }
 
+/// Returns true if the key may be the token's. As in Envoy's `jwt_authn`, a token or a key without a key ID matches
+/// any.
+fn is_meant(key: &Key, token: &Token<'_>) -> bool {
+    token.kid.is_none() || key.kid.is_none() || key.kid == token.kid
+}
+
 impl TryFrom<policy::Jwt> for Jwt {
     type Error = Fault;
 
@@ -205,7 +205,7 @@ impl TryFrom<policy::Jwt> for Jwt {
             claims_to_headers,
         } = jwt;
         for ClaimToHeader { claim: _, header } in &claims_to_headers {
-            fields::check_name("jwt.claimsToHeaders", header)?;
+            fields::check_name("jwt.claimsToHeaders", header, &[Use::Set, Use::Remove])?;
         }
         let key = |(at, key)| Key::try_from(key).map_err(|fault| Fault::Key { at, fault });
         Ok(Self {
@@ -213,7 +213,7 @@ impl TryFrom<policy::Jwt> for Jwt {
             audiences,
             keys: keys.into_iter().enumerate().map(key).collect::<Result<_, _>>()?,
             keys_expire: keys_expire.map(Duration::from_secs),
-            clock_skew: i64::try_from(clock_skew_seconds).unwrap_or(i64::MAX),
+            clock_skew: Duration::from_secs(clock_skew_seconds).as_secs_f64(),
             required_claims,
             claims_to_headers,
             fingerprint: digest(&Digest::default(), &rules),

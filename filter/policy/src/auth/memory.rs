@@ -1,48 +1,48 @@
-//! What a worker has found out about credentials.
+//! A worker's memory of verified credentials.
 
 use super::{
     Pass,
     digest::{Digest, Tag, TagKey},
     passwords::Passwords,
 };
-use crate::maps::Map;
 use sha2::{Digest as _, Sha256};
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
-/// What the claims of tokens that are remembered may take, in bytes, twice over.
+/// The most bytes of remembered tokens, in each of the two generations of the cache.
 const MAX_TOKENS: usize = 1024 * 1024;
 
-/// What was found out about credentials, so that the same ones need not be verified again. It is bounded, and holds
-/// digests of them alone. One for each worker.
+/// Results about credentials, so that the same ones need not be verified again. It is bounded, and holds only digests
+/// of them. One for each worker.
 pub struct Memory {
     pub(super) passwords: Rc<Passwords>,
-    /// Those that were verified, and what they let through.
+    /// Verified tokens, with the results of their checks.
     pub(super) tokens: RefCell<Cache<Tag, Rc<Pass>>>,
-    /// Of tokens.
+    /// The key for the tags of tokens.
     pub(super) tag_key: TagKey,
 }
 
-/// What is known for a while, by digest or tag. When it is full, what was not asked for since it was half full is forgotten.
+/// A cache of results by digest or tag, in two generations. When the young one is full, it becomes the old one, and
+/// entries of the old one that were not used since are evicted.
 pub(super) struct Cache<K, V> {
-    young: Map<K, Entry<V>>,
-    old: Map<K, Entry<V>>,
-    /// Of the young.
+    young: BTreeMap<K, Entry<V>>,
+    old: BTreeMap<K, Entry<V>>,
+    /// The weight of the young generation.
     weight: usize,
-    /// Of the young and of the old, each.
+    /// The most weight of each generation.
     max_weight: usize,
 }
 
 struct Entry<V> {
     value: V,
     weight: usize,
-    /// Since 1970. What is older is not known any more.
+    /// The time since 1970 at which the entry expires.
     until: Duration,
 }
 
 // === impl Memory ===
 
 impl Memory {
-    /// `entropy` is whatever is hard to guess from outside: digests are keyed with it.
+    /// Creates a memory. `entropy` must be hard to guess from outside: digests are keyed with it.
     #[must_use]
     pub fn new(entropy: &[u8]) -> Self {
         let key: Digest = Sha256::digest(entropy).into();
@@ -52,6 +52,13 @@ impl Memory {
             tag_key: TagKey::new(&key),
         }
     }
+
+    /// Verifies the passwords that requests wait for, in the order of the queue, until `until` returns true, which is
+    /// called several times in each millisecond. Returns true if any [`Work`] has finished since the last call.
+    #[must_use]
+    pub fn verify(&self, until: impl FnMut() -> bool) -> bool {
+        self.passwords.verify(until)
+    }
 }
 
 // === impl Cache ===
@@ -59,8 +66,8 @@ impl Memory {
 impl<K: Ord + Copy, V: Clone> Cache<K, V> {
     pub(super) fn new(max_weight: usize) -> Self {
         Self {
-            young: Map::new(),
-            old: Map::new(),
+            young: BTreeMap::new(),
+            old: BTreeMap::new(),
             weight: 0,
             max_weight,
         }
@@ -78,6 +85,13 @@ impl<K: Ord + Copy, V: Clone> Cache<K, V> {
         self.old.remove(&key);
         let entry = Entry { value, weight, until };
         self.keep(key, entry);
+    }
+
+    pub(super) fn remove(&mut self, key: &K) {
+        self.old.remove(key);
+        if let Some(removed) = self.young.remove(key) {
+            self.weight -= removed.weight;
+        }
     }
 
     fn keep(&mut self, key: K, entry: Entry<V>) {

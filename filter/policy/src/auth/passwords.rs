@@ -1,58 +1,87 @@
-//! Passwords that are being verified, and those that were.
+//! Passwords that are being verified, and the results of earlier ones.
+//!
+//! ```text
+//! claim, client -> remembered? -> Right | Wrong
+//!                  fast?       -> Right | Wrong
+//!                  place?      -> Open(Work) -> verify, slice by slice -> Verification
+//!                  none        -> Busy
+//! ```
+
+pub(super) mod queue;
 
 use super::{
     digest::{Digest, digest},
     hash::{Hash, Task},
     memory::Cache,
 };
-use crate::maps::Map;
+use crate::network;
+use queue::{Origin, Queue};
 use std::{
-    cell::RefCell,
-    rc::{Rc, Weak},
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
     time::Duration,
 };
 
-/// How many may be under way at once in a worker. Each has its turn for a slice; more of them would wait too long for it.
-const MAX_WORKS: usize = 32;
-/// How many outcomes of either kind are remembered, twice over.
+/// The most results of either kind that are remembered, in each generation of a cache; and as many clients, and names
+/// of clients.
 const MAX_REMEMBERED: usize = 1024;
-/// How long it is remembered that a password is right. Another hash in the Secret is another matter, so this ends what
-/// nobody would miss.
+/// The time that a right password is remembered. Another hash in the Secret invalidates it anyway, so this only frees
+/// memory.
 const RIGHT_FOR: Duration = Duration::from_secs(3600);
 const WRONG_FOR: Duration = Duration::from_secs(60);
+/// The time that a client's wrong passwords count, after the last one.
+const FAILED_FOR: Duration = Duration::from_secs(600);
+/// The time that a name is familiar at the network of a login.
+const FAMILIAR_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What a worker knows of passwords, by keyed digests.
+/// A worker's results of passwords, by keyed digests, and its queue.
 pub(super) struct Passwords {
     key: Digest,
     right: RefCell<Cache<Digest, ()>>,
     wrong: RefCell<Cache<Digest, ()>>,
-    running: RefCell<Map<Digest, Weak<RefCell<Running>>>>,
+    /// Names, with the networks of their logins.
+    familiar: RefCell<Cache<Digest, ()>>,
+    /// The number of recent wrong passwords, by client.
+    failures: RefCell<Cache<Option<IpAddr>, u32>>,
+    queue: RefCell<Queue>,
+    /// True if something in the queue has finished since the last call of `verify`.
+    has_news: Cell<bool>,
 }
 
-/// A password that somebody shows.
+/// Credentials to verify.
 #[derive(Clone, Copy, Hash)]
 pub(super) struct Claim<'a> {
-    /// What it is held against.
+    /// The hash to verify the password against.
     pub(super) hash: &'a Hash,
-    /// Whether the hash is of that name. If not, it takes as long, and is wrong.
+    /// True if the hash belongs to the name. If not, verifying takes as long, and fails.
     pub(super) is_known: bool,
     pub(super) name: &'a str,
     pub(super) password: &'a [u8],
 }
 
-/// What is known of a claim.
+/// The result for a claim so far.
 #[derive(Debug)]
 pub(super) enum Finding {
     Right,
     Wrong,
-    /// Nothing yet.
+    /// The password is being verified.
     Open(Work),
-    /// Nothing, and there is no room to find out.
+    /// The password is not verified, and there is no place in the queue.
     Busy,
 }
 
-/// A password that is being verified. It takes many slices, during which the request waits; requests that show the same
-/// one share the work.
+/// The result of a password that a request waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    Right,
+    Wrong,
+    /// Its place in the queue went to another.
+    Displaced,
+}
+
+/// A password that is being verified. It takes many slices, during which the request waits; requests with the same
+/// credentials share the work.
 pub struct Work {
     passwords: Rc<Passwords>,
     digest: Digest,
@@ -63,7 +92,8 @@ struct Running {
     task: Task,
     is_known: bool,
     since: Duration,
-    is_right: Option<bool>,
+    has_begun: bool,
+    outcome: Option<Verification>,
 }
 
 // === impl Passwords ===
@@ -74,17 +104,26 @@ impl Passwords {
             key,
             right: RefCell::new(Cache::new(MAX_REMEMBERED)),
             wrong: RefCell::new(Cache::new(MAX_REMEMBERED)),
-            running: RefCell::default(),
+            familiar: RefCell::new(Cache::new(MAX_REMEMBERED)),
+            failures: RefCell::new(Cache::new(MAX_REMEMBERED)),
+            queue: RefCell::default(),
+            has_news: Cell::default(),
         }
     }
 
-    /// A number that stays the same for a name, and that nobody outside can tell.
+    /// A number that is constant for a name, and that nobody outside can predict.
     pub(super) fn number_of(&self, name: &str) -> u64 {
         let digest = digest(&self.key, &name);
         digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
-    pub(super) fn find(self: &Rc<Self>, claim: Claim<'_>, now: Duration) -> Finding {
+    /// Returns the known result of a claim, or else takes a place in the queue. `client` is called only if it matters.
+    pub(super) fn find(
+        self: &Rc<Self>,
+        claim: Claim<'_>,
+        client: impl FnOnce() -> Option<IpAddr>,
+        now: Duration,
+    ) -> Finding {
         let digest = digest(&self.key, &claim);
         if self.right.borrow_mut().get(&digest, now).is_some() {
             return Finding::Right;
@@ -92,41 +131,109 @@ impl Passwords {
         if self.wrong.borrow_mut().get(&digest, now).is_some() {
             return Finding::Wrong;
         }
-        let Some(running) = self.join(digest, claim, now) else {
-            return Finding::Busy;
-        };
-        let mut work = Work {
-            passwords: Rc::clone(self),
-            digest,
-            running,
-        };
-        if !work.is_fast() {
-            return Finding::Open(work);
+        let mut task = claim.hash.task(claim.password);
+        if task.is_fast()
+            && let Some(is_right) = task.step(|| true)
+        {
+            let is_right = is_right && claim.is_known;
+            self.remember(digest, is_right, now);
+            return if is_right { Finding::Right } else { Finding::Wrong };
         }
-        match work.step(|| true) {
-            Some(true) => Finding::Right,
-            Some(false) => Finding::Wrong,
-            None => Finding::Open(work),
+        let origin = self.origin(claim, client(), now);
+        match self.enter(digest, origin, Running::new(task, claim.is_known, now)) {
+            Some(running) => Finding::Open(Work {
+                passwords: Rc::clone(self),
+                digest,
+                running,
+            }),
+            None => Finding::Busy,
         }
     }
 
-    /// The work on a claim: one that is under way, or a new one, if there is room for that.
-    fn join(&self, digest: Digest, claim: Claim<'_>, since: Duration) -> Option<Rc<RefCell<Running>>> {
-        let mut works = self.running.borrow_mut();
-        if let Some(running) = works.get(&digest).and_then(Weak::upgrade) {
+    /// Remembers the network of a login.
+    pub(super) fn note_login(&self, claim: Claim<'_>, client: Option<IpAddr>, now: Duration) {
+        let familiar = self.familiarity(claim, client.map(network::of_client));
+        let until = now.saturating_add(FAMILIAR_FOR);
+        self.familiar.borrow_mut().insert(familiar, (), 1, until);
+    }
+
+    /// Verifies queued passwords in order until `until` returns true, which is called several times in each
+    /// millisecond. Returns true if any has finished since the last call.
+    pub(super) fn verify(&self, mut until: impl FnMut() -> bool) -> bool {
+        loop {
+            let first = self.queue.borrow().first();
+            let Some((digest, running)) = first else {
+                break;
+            };
+            let Some(is_right) = Running::step(&running, &mut until) else {
+                break;
+            };
+            self.settle(digest, is_right);
+            if until() {
+                break;
+            }
+        }
+        self.has_news.take()
+    }
+
+    fn origin(&self, claim: Claim<'_>, client: Option<IpAddr>, now: Duration) -> Origin {
+        let client = client.map(network::of_client);
+        let familiarity = self.familiarity(claim, client);
+        Origin {
+            client,
+            name: digest(&self.key, &(claim.hash, claim.name)),
+            familiarity,
+            is_familiar: self.familiar.borrow_mut().get(&familiarity, now).is_some(),
+            failures: self.failures_of(client, now),
+        }
+    }
+
+    /// The digest of a user's name together with a client's network.
+    fn familiarity(&self, Claim { hash, name, .. }: Claim<'_>, client: Option<IpAddr>) -> Digest {
+        digest(&self.key, &("familiar", hash, name, client))
+    }
+
+    fn failures_of(&self, client: Option<IpAddr>, now: Duration) -> u32 {
+        self.failures.borrow_mut().get(&client, now).unwrap_or_default()
+    }
+
+    /// Joins the work on a claim that is in progress, or queues new work if there is room.
+    fn enter(&self, digest: Digest, origin: Origin, new: Running) -> Option<Rc<RefCell<Running>>> {
+        let mut queue = self.queue.borrow_mut();
+        if let Some(running) = queue.join(&digest, origin) {
             return Some(running);
         }
-        if works.len() >= MAX_WORKS {
-            return None;
+        let running = Rc::new(RefCell::new(new));
+        for displaced in queue.enter(digest, origin, Rc::clone(&running)).ok()? {
+            displaced.borrow_mut().outcome = Some(Verification::Displaced);
+            self.has_news.set(true);
         }
-        let running = Rc::new(RefCell::new(Running {
-            task: claim.hash.task(claim.password),
-            is_known: claim.is_known,
-            since,
-            is_right: None,
-        }));
-        works.insert(digest, Rc::downgrade(&running));
         Some(running)
+    }
+
+    fn settle(&self, digest: Digest, is_right: bool) {
+        let Some((origin, running)) = self.queue.borrow_mut().remove(&digest) else {
+            return;
+        };
+        let mut running = running.borrow_mut();
+        let is_right = is_right && running.is_known;
+        self.remember(digest, is_right, running.since);
+        if is_right {
+            running.outcome = Some(Verification::Right);
+        } else {
+            running.outcome = Some(Verification::Wrong);
+            self.note_failure(origin, running.since);
+        }
+        self.has_news.set(true);
+    }
+
+    fn note_failure(&self, origin: Origin, now: Duration) {
+        let failures = self.failures_of(origin.client, now).saturating_add(1);
+        let until = now.saturating_add(FAILED_FOR);
+        self.failures
+            .borrow_mut()
+            .insert(origin.client, failures, 1, until);
+        self.familiar.borrow_mut().remove(&origin.familiarity);
     }
 
     fn remember(&self, digest: Digest, is_right: bool, since: Duration) {
@@ -138,34 +245,36 @@ impl Passwords {
         cache
             .borrow_mut()
             .insert(digest, (), 1, since.saturating_add(period));
-        self.running.borrow_mut().remove(&digest);
+    }
+
+    /// Drops work that no request waits for any more. If it had begun, it counts as a failure: otherwise clients that
+    /// disconnect in time could start any number of it.
+    fn abandon(&self, digest: &Digest, since: Duration) {
+        let abandoned = self.queue.borrow_mut().remove(digest);
+        if let Some((origin, running)) = abandoned
+            && running.borrow().has_begun
+        {
+            self.note_failure(origin, since);
+        }
     }
 }
 
 // === impl Work ===
 
 impl Work {
-    fn is_fast(&self) -> bool {
-        self.running.borrow().task.is_fast()
-    }
-
-    /// Goes on for a slice: until `until` says that it is over, which is asked several times in each millisecond.
-    /// Answers whether the password is right, once that is known.
-    pub fn step(&mut self, until: impl FnMut() -> bool) -> Option<bool> {
-        let mut running = self.running.borrow_mut();
-        if running.is_right.is_none() {
-            let is_right = running.task.step(until)? && running.is_known;
-            running.is_right = Some(is_right);
-            self.passwords.remember(self.digest, is_right, running.since);
-        }
-        running.is_right
+    /// The result; `None` until the work is done.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Verification> {
+        self.running.borrow().outcome
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        if Rc::strong_count(&self.running) == 1 && self.running.borrow().is_right.is_none() {
-            self.passwords.running.borrow_mut().remove(&self.digest);
+        let Running { since, outcome, .. } = *self.running.borrow();
+        // The other reference is in the queue.
+        if outcome.is_none() && Rc::strong_count(&self.running) == 2 {
+            self.passwords.abandon(&self.digest, since);
         }
     }
 }
@@ -173,5 +282,25 @@ impl Drop for Work {
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Work").finish_non_exhaustive()
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn new(task: Task, is_known: bool, since: Duration) -> Self {
+        Self {
+            task,
+            is_known,
+            since,
+            has_begun: false,
+            outcome: None,
+        }
+    }
+
+    fn step(running: &RefCell<Self>, until: impl FnMut() -> bool) -> Option<bool> {
+        let mut running = running.borrow_mut();
+        running.has_begun = true;
+        running.task.step(until)
     }
 }

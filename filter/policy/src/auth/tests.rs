@@ -10,9 +10,9 @@ pub(super) struct Client(Vec<(String, Vec<u8>)>);
 pub(super) struct Proxy {
     pub(super) now: Duration,
     pub(super) address: Option<IpAddr>,
-    /// What it takes for signed, and nothing else.
+    /// The signatures that it accepts.
     pub(super) signed: Vec<Signed>,
-    /// How often it was asked for that.
+    /// The number of signatures that it was asked to verify.
     pub(super) asked: Cell<usize>,
 }
 
@@ -131,7 +131,7 @@ pub(super) fn check_at(requirement: &Requirement, headers: &[(&str, &str)], addr
     })
 }
 
-/// Who passes; or with which status and why somebody does not.
+/// The identity that passes, or the status and the reason of the failure.
 pub(super) fn told(verdict: Verdict) -> Result<String, String> {
     match verdict {
         Verdict::Pass(Pass { identity, .. }) => Ok(identity.map_or_else(String::new, |identity| {
@@ -173,7 +173,7 @@ fn the_answer_is_the_one_that_helps_most() {
     }
 }
 
-/// Also where another check would be passed.
+/// They are refused even if another check would pass.
 #[wasm_bindgen_test(unsupported = test)]
 fn credentials_that_are_there_twice_are_refused() {
     let requirement = requirement(KEY_OR_OFFICE);
@@ -197,7 +197,7 @@ fn a_requirement_without_a_check_would_let_everybody_in() {
     assert_eq!(fault(""), "anyOf: there is no check in it");
 }
 
-/// What refusals are counted as.
+/// The labels that refusals are counted by are all in the documentation.
 #[wasm_bindgen_test(unsupported = test)]
 fn the_page_on_metrics_has_every_reason() {
     let page = include_str!("../../../../docs/metrics.md");

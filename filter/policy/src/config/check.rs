@@ -1,39 +1,42 @@
-//! What the types of a configuration do not say by themselves.
+//! Checks of a configuration beyond its types.
 
 mod policy;
 
 use super::{
     Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
-    at::{At, look},
+    field_path::FieldPath,
 };
-use crate::{maps::Map, path};
-use std::collections::BTreeMap;
+use crate::{
+    header::{Use, permits},
+    path,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 // === impl Config ===
 
 impl Config {
-    /// Checks every switch and policy, that those which one names below it are there, and that none leads back to itself.
-    /// What else keeps a policy from being made ready is found when it is.
+    /// Checks every switch and policy, that those which a switch names exist, and that no switch leads back to itself.
+    /// Other errors of a policy are found when it is prepared.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// The first error, with its path.
     pub fn check(&self) -> Result<(), Error> {
-        look(|at| check_config(self, at))
+        check_config(self, &FieldPath::ROOT)
     }
 }
 
 // === impl Switch ===
 
 impl Switch {
-    /// Checks all that one switch alone can be wrong in. Whether the switches that it names exist is not.
+    /// Checks one switch by itself, without the existence of the switches that it names.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// The first error, with its path.
     pub fn check(&self) -> Result<(), Error> {
-        look(|at| check_switch(self, at))
+        check_switch(self, &FieldPath::ROOT)
     }
 
-    /// The switches that this one names, with where.
+    /// The switches that this one names, with their branch and the index of the route.
     fn below(&self) -> impl Iterator<Item = (&str, usize, &str)> {
         self.branches.iter().flat_map(|(branch, routes)| {
             let keys = routes.iter().enumerate();
@@ -45,7 +48,7 @@ impl Switch {
     }
 }
 
-fn check_config(config: &Config, at: &At<'_>) {
+fn check_config(config: &Config, at: &FieldPath<'_>) -> Result<(), Error> {
     let Config {
         expose_branch: _,
         switches,
@@ -55,27 +58,27 @@ fn check_config(config: &Config, at: &At<'_>) {
     let in_switches = at.field("switches");
     for (key, switch) in switches.iter() {
         let at = in_switches.field(key);
-        check_text(key, &at);
-        check_switch(switch, &at);
-        check_below(switches, switch, &at);
-        check_switch_policies(policies, switch, &at);
+        check_text(key, &at)?;
+        check_switch(switch, &at)?;
+        check_below(switches, switch, &at)?;
+        check_switch_policies(policies, switch, &at)?;
     }
     for (key, route) in routes.iter() {
         let at = at.field("routes");
         let at = at.field(key);
-        check_text(key, &at);
-        check_policies(policies, &route.policies, &at);
+        check_text(key, &at)?;
+        check_policies(policies, &route.policies, &at)?;
     }
     for (key, policy) in policies.iter() {
         let at = at.field("policies");
         let at = at.field(key);
-        check_text(key, &at);
-        policy::check_policy(policy, &at);
+        check_text(key, &at)?;
+        policy::check_policy(policy, &at)?;
     }
-    check_acyclic(switches, &in_switches);
+    check_acyclic(switches, &in_switches)
 }
 
-fn check_switch(switch: &Switch, at: &At<'_>) {
+fn check_switch(switch: &Switch, at: &FieldPath<'_>) -> Result<(), Error> {
     let Switch {
         root,
         prefix,
@@ -88,32 +91,37 @@ fn check_switch(switch: &Switch, at: &At<'_>) {
         policies: _,
         branches,
     } = switch;
-    check_text(root, &at.field("root"));
-    check_prefix(prefix, &at.field("prefix"));
+    check_text(root, &at.field("root"))?;
+    check_prefix(prefix, &at.field("prefix"))?;
     if let Some(mount) = mount {
         let at = at.field("mount");
-        check_prefix(mount, &at);
-        check_outgoing(mount, &at);
+        check_prefix(mount, &at)?;
+        check_outgoing(mount, &at)?;
     }
-    check_names(active, standby, branches, at);
-    let has_standby = !standby.is_empty();
+    check_names(active, standby, branches, at)?;
+    let named = (active.as_str(), standby.as_slice());
     if let Some(preview) = preview {
-        check_preview(preview, has_standby, &at.field("preview"));
+        check_preview(preview, named, &at.field("preview"))?;
     }
     if let Some(canary) = canary {
-        check_canary(canary, has_standby, &at.field("canary"));
+        check_canary(canary, named, &at.field("canary"))?;
     }
     if let Some(sticky) = sticky {
-        check_sticky(sticky, &at.field("sticky"));
+        check_sticky(sticky, &at.field("sticky"))?;
     }
     let mount = mount.as_ref().unwrap_or(prefix);
     let at = at.field("branches");
     for (name, routes) in branches {
-        check_branch(name, routes, mount, &at.field(name));
+        check_branch(name, routes, mount, &at.field(name))?;
     }
+    Ok(())
 }
 
-fn check_below(switches: &Map<String, Switch>, switch: &Switch, at: &At<'_>) {
+fn check_below(
+    switches: &BTreeMap<String, Switch>,
+    switch: &Switch,
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
     let at = at.field("branches");
     for (branch, index, below) in switch.below() {
         let at = at.field(branch);
@@ -121,12 +129,17 @@ fn check_below(switches: &Map<String, Switch>, switch: &Switch, at: &At<'_>) {
         at.field("switch").ensure(
             switches.contains_key(below),
             format_args!("{below:?} is no key of switches"),
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn check_switch_policies(policies: &Map<String, Policy>, switch: &Switch, at: &At<'_>) {
-    check_policies(policies, &switch.policies, at);
+fn check_switch_policies(
+    policies: &BTreeMap<String, Policy>,
+    switch: &Switch,
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    check_policies(policies, &switch.policies, at)?;
     let at = at.field("branches");
     for (branch, routes) in &switch.branches {
         let at = at.field(branch);
@@ -137,28 +150,33 @@ fn check_switch_policies(policies: &Map<String, Policy>, switch: &Switch, at: &A
             {
                 let at = at.item(index);
                 let at = at.field("leaf");
-                check_policy_key(policies, policy, &at.field("policy"));
+                check_policy_key(policies, policy, &at.field("policy"))?;
             }
         }
     }
+    Ok(())
 }
 
-fn check_policies(policies: &Map<String, Policy>, named: &[String], at: &At<'_>) {
+fn check_policies(
+    policies: &BTreeMap<String, Policy>,
+    named: &[String],
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
     check_each(named, "policies", at, |key, at| {
         check_policy_key(policies, key, at)
-    });
+    })
 }
 
-fn check_policy_key(policies: &Map<String, Policy>, key: &str, at: &At<'_>) {
+fn check_policy_key(policies: &BTreeMap<String, Policy>, key: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         policies.contains_key(key),
         format_args!("{key:?} is no key of policies"),
-    );
+    )
 }
 
-/// Takes away, again and again, a switch that none of the others names: what cannot be taken leads to a cycle.
-fn check_acyclic(switches: &Map<String, Switch>, at: &At<'_>) {
-    let mut named: Map<&str, usize> = switches.keys().map(|key| (key.as_str(), 0)).collect();
+/// Removes switches that no other names until none is left to remove; the remaining ones lead to a cycle.
+fn check_acyclic(switches: &BTreeMap<String, Switch>, at: &FieldPath<'_>) -> Result<(), Error> {
+    let mut named: BTreeMap<&str, usize> = switches.keys().map(|key| (key.as_str(), 0)).collect();
     for (_, _, key) in switches.values().flat_map(Switch::below) {
         if let Some(count) = named.get_mut(key) {
             *count += 1;
@@ -178,80 +196,107 @@ fn check_acyclic(switches: &Map<String, Switch>, at: &At<'_>) {
             }
         }
     }
-    if let Some(key) = named.keys().next() {
-        at.field(key).note(format_args!(
+    match named.keys().next() {
+        None => Ok(()),
+        Some(key) => Err(at.field(key).error(format_args!(
             "leads back to itself, or is below a switch that does"
-        ));
+        ))),
     }
 }
 
-fn check_names(active: &str, standby: &[String], branches: &BTreeMap<String, Vec<Route>>, at: &At<'_>) {
-    let known = |name: &str, at: &At<'_>| {
+fn check_names(
+    active: &str,
+    standby: &[String],
+    branches: &BTreeMap<String, Vec<Route>>,
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    let known = |name: &str, at: &FieldPath<'_>| {
         at.ensure(
             branches.contains_key(name),
             format_args!("{name:?} is no key of branches"),
-        );
+        )
     };
-    known(active, &at.field("active"));
-    check_each(standby, "standby", at, |name, at| known(name, at));
+    known(active, &at.field("active"))?;
+    check_each(standby, "standby", at, |name, at| known(name, at))
 }
 
-fn check_preview(Preview { header, value }: &Preview, has_standby: bool, at: &At<'_>) {
-    check_standby(has_standby, at);
-    check_header_name(header, &at.field("header"));
-    check_text(value, &at.field("value"));
+fn check_preview(preview: &Preview, named: (&str, &[String]), at: &FieldPath<'_>) -> Result<(), Error> {
+    let Preview {
+        header,
+        value,
+        branch,
+    } = preview;
+    check_choice(branch.as_deref(), named, at)?;
+    check_header(header, &[Use::Read], &at.field("header"))?;
+    check_text(value, &at.field("value"))
 }
 
-fn check_canary(Canary { percent }: &Canary, has_standby: bool, at: &At<'_>) {
-    check_standby(has_standby, at);
-    check_percent(*percent, &at.field("percent"));
+fn check_canary(
+    Canary { percent, branch }: &Canary,
+    named: (&str, &[String]),
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    check_choice(branch.as_deref(), named, at)?;
+    check_percent(*percent, &at.field("percent"))
 }
 
-fn check_percent(percent: u8, at: &At<'_>) {
-    at.ensure(percent <= 100, format_args!("{percent} is more than 100"));
+fn check_percent(percent: u8, at: &FieldPath<'_>) -> Result<(), Error> {
+    at.ensure(percent <= 100, format_args!("{percent} is more than 100"))
 }
 
-fn check_standby(has_standby: bool, at: &At<'_>) {
-    at.ensure(has_standby, format_args!("needs a standby"));
+/// Checks the branch of a preview or a canary.
+fn check_choice(
+    branch: Option<&str>,
+    (active, standby): (&str, &[String]),
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    match branch {
+        Some(branch) => at.field("branch").ensure(
+            branch == active || standby.iter().any(|name| name == branch),
+            format_args!("{branch:?} is neither active nor in standby"),
+        ),
+        None => at.ensure(!standby.is_empty(), format_args!("needs a standby")),
+    }
 }
 
-fn check_sticky(Sticky { cookie, ttl_seconds }: &Sticky, at: &At<'_>) {
+fn check_sticky(Sticky { cookie, ttl_seconds }: &Sticky, at: &FieldPath<'_>) -> Result<(), Error> {
     at.field("cookie")
-        .ensure(is_token(cookie), format_args!("{cookie:?} is no cookie name"));
+        .ensure(is_token(cookie), format_args!("{cookie:?} is no cookie name"))?;
     at.field("ttlSeconds").ensure(
         *ttl_seconds != Some(0),
         format_args!("0 would end each session at once"),
-    );
+    )
 }
 
-fn check_branch(name: &str, routes: &[Route], mount: &str, at: &At<'_>) {
-    check_text(name, at);
-    let mut prefixes = Map::new();
+fn check_branch(name: &str, routes: &[Route], mount: &str, at: &FieldPath<'_>) -> Result<(), Error> {
+    check_text(name, at)?;
+    let mut prefixes = BTreeSet::new();
     for (index, route) in routes.iter().enumerate() {
         let at = at.item(index);
-        check_route(route, mount, &at);
+        check_route(route, mount, &at)?;
         at.field("prefix").ensure(
-            prefixes.insert(&route.prefix, ()).is_none(),
+            prefixes.insert(&route.prefix),
             format_args!("{:?} stands here twice", route.prefix),
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn check_route(Route { prefix, target }: &Route, mount: &str, at: &At<'_>) {
+fn check_route(Route { prefix, target }: &Route, mount: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     let in_prefix = at.field("prefix");
-    check_prefix(prefix, &in_prefix);
+    check_prefix(prefix, &in_prefix)?;
     in_prefix.ensure(
         path::contains(mount, prefix),
         format_args!("{prefix:?} lies outside {mount:?}"),
-    );
+    )?;
     match target {
         Target::Leaf(leaf) => check_leaf(leaf, &at.field("leaf")),
         Target::Switch(key) => check_text(key, &at.field("switch")),
-        Target::Unavailable(_) => {}
+        Target::Unavailable(_) => Ok(()),
     }
 }
 
-fn check_leaf(leaf: &Leaf, at: &At<'_>) {
+fn check_leaf(leaf: &Leaf, at: &FieldPath<'_>) -> Result<(), Error> {
     let Leaf {
         route,
         clusters,
@@ -261,78 +306,90 @@ fn check_leaf(leaf: &Leaf, at: &At<'_>) {
         own_retry: _,
     } = leaf;
     if let Some(route) = route {
-        check_name(route, &at.field("route"));
+        check_name(route, &at.field("route"))?;
     }
     check_each(
         clusters,
         "clusters",
         at,
-        |WeightedCluster { name, weight: _ }, at| {
-            check_name(name, &at.field("name"));
-        },
-    );
+        |WeightedCluster { name, weight: _ }, at| check_name(name, &at.field("name")),
+    )?;
     let all_zero = !clusters.is_empty() && clusters.iter().all(|cluster| cluster.weight == 0);
     at.field("clusters")
-        .ensure(!all_zero, format_args!("every weight is 0"));
+        .ensure(!all_zero, format_args!("every weight is 0"))?;
     if let Some(rewrite) = rewrite {
-        check_outgoing(rewrite, &at.field("rewrite"));
+        check_outgoing(rewrite, &at.field("rewrite"))?;
     }
+    Ok(())
 }
 
-fn check_prefix(prefix: &str, at: &At<'_>) {
+fn check_prefix(prefix: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         path::is_normalised(prefix),
         format_args!(
             "{prefix:?} is no normalised prefix: it starts with `/`, has no empty segment and no `/` at its end"
         ),
-    );
+    )
 }
 
-/// Of a path that takes the place of another: the proxy does not normalise it again, so it has to be plain.
-fn check_outgoing(path: &str, at: &At<'_>) {
-    let lower = path.to_ascii_lowercase();
-    let is_plain = path.starts_with('/')
-        && !path.contains("//")
-        && !path.contains(['?', '#', '\\', ' '])
-        && !path.contains(char::is_control)
-        && !lower.contains("%2f")
-        && !lower.contains("%5c")
-        && !path::climbs(path);
+/// Checks a path that replaces a prefix of a request's path, as the filter does for a switch.
+///
+/// # Errors
+/// The reason that the filter would reject it.
+pub fn check_rewrite(path: &str) -> Result<(), Error> {
+    check_outgoing(path, &FieldPath::ROOT)
+}
+
+/// Checks a path that replaces another: the proxy does not normalise it again, so it has to be plain.
+fn check_outgoing(path: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
-        is_plain,
+        path::is_outgoing(path),
         format_args!(
             "{path:?} is no plain path: it starts with `/`, and has no `..`, `//`, `?`, `#`, encoded slash or space"
         ),
-    );
+    )
 }
 
-/// Of what becomes the value of a header that routing depends on.
-fn check_name(name: &str, at: &At<'_>) {
-    at.ensure(!name.is_empty(), format_args!("is empty"));
-    check_text(name, at);
+/// Checks the value of a header that routing depends on.
+fn check_name(name: &str, at: &FieldPath<'_>) -> Result<(), Error> {
+    at.ensure(!name.is_empty(), format_args!("is empty"))?;
+    check_text(name, at)
 }
 
-/// Of what becomes the value of a header or stands in a log.
-fn check_text(text: &str, at: &At<'_>) {
+/// Checks a text that becomes a header's value or part of a log.
+fn check_text(text: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         !text.contains(char::is_control),
         format_args!("{text:?} holds a control character"),
-    );
+    )
 }
 
-fn check_header_name(name: &str, at: &At<'_>) {
+fn check_header_name(name: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     let is_name = is_token(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase());
-    at.ensure(is_name, format_args!("{name:?} is no header name in lower case"));
+    at.ensure(is_name, format_args!("{name:?} is no header name in lower case"))
 }
 
-fn check_each<T>(list: &[T], field: &str, at: &At<'_>, check: impl Fn(&T, &At<'_>)) {
+/// Checks that the name of a header permits these uses.
+fn check_header(name: &str, uses: &[Use], at: &FieldPath<'_>) -> Result<(), Error> {
+    check_header_name(name, at)?;
+    let is_permitted = uses.iter().all(|wanted| permits(name, *wanted));
+    at.ensure(is_permitted, format_args!("{name:?} is the proxy's own to say"))
+}
+
+fn check_each<T>(
+    list: &[T],
+    field: &str,
+    at: &FieldPath<'_>,
+    check: impl Fn(&T, &FieldPath<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let at = at.field(field);
     for (index, item) in list.iter().enumerate() {
-        check(item, &at.item(index));
+        check(item, &at.item(index))?;
     }
+    Ok(())
 }
 
-/// RFC 9110, 5.6.2: what names of headers and cookies are made of.
+/// Returns true if `text` is a token, as the names of headers and cookies are (RFC 9110, 5.6.2).
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text

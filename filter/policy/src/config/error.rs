@@ -1,27 +1,34 @@
-//! What is wrong with a configuration, and where.
+//! The error of a configuration, with its path.
 
+use super::field_path::path_text;
 use std::fmt;
 
-/// A refusal, with its place: `switches."a.com/".branches."default/blue"[2].leaf.clusters[0].weight: ...`.
+/// An error at a field: `switches."a.com/".branches."default/blue"[2].leaf.clusters[0].weight: ...`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Error {
-    /// Empty: the whole.
-    place: String,
+    /// The path; empty for the whole configuration.
+    path: String,
     problem: String,
 }
 
 // === impl Error ===
 
 impl Error {
-    pub(super) fn new(place: String, problem: String) -> Self {
-        Self { place, problem }
+    pub(super) fn new(path: String, problem: String) -> Self {
+        Self { path, problem }
+    }
+}
+
+impl From<serde_path_to_error::Error<serde_json::Error>> for Error {
+    fn from(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
+        Self::new(path_text(error.path()), error.inner().to_string())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, problem } = self;
-        let separator = if place.is_empty() { "" } else { ": " };
-        write!(f, "{place}{separator}{problem}")
+        let Self { path, problem } = self;
+        let separator = if path.is_empty() { "" } else { ": " };
+        write!(f, "{path}{separator}{problem}")
     }
 }

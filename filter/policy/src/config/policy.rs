@@ -1,4 +1,4 @@
-//! What one level of a delegation asks of requests.
+//! The policy of one level of a delegation.
 //!
 //! ```json
 //! {
@@ -8,23 +8,27 @@
 //! }
 //! ```
 //!
-//! All is resolved: durations are numbers, Secrets are hashes or keys, Services are names of clusters. A request meets the
-//! policies of every level that it comes through, the outermost first.
+//! All references are resolved: durations are numbers, Secrets are hashes or keys, Services are names of clusters. A
+//! request meets the policies of every level that it comes through, the outermost first.
 
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::json::unique_keys;
+use serde::{
+    Deserialize, Serialize,
+    de::{IntoDeserializer, value},
+};
+use std::{borrow::Cow, collections::BTreeMap};
 
-/// What a virtualhost, a delegating route or a route with services asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// The policy of a virtualhost, a delegating route or a route with services.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
-    /// Who asks, for logs and metrics, and what counters go by: they outlive every other change. Such as
+    /// The source of the policy, for logs, metrics and counters, which survive every other change. For example
     /// `namespace/name virtualhost` or `namespace/name route /shop`.
     pub source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
-    /// All of them must be met.
+    /// Requirements, all of which must be met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auth: Vec<Requirement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -35,86 +39,110 @@ pub struct Policy {
     pub mirror: Vec<Mirror>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Headers>,
-    /// For leaves below that say none themselves: milliseconds until the answer is complete; 0: no limit.
+    /// Milliseconds until the response is complete, for leaves below without a timeout of their own; 0: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// For leaves below that say none themselves.
+    /// Retries for leaves below without retries of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
 }
 
 // === Which requests ===
 
-/// Which requests something is for: those that are all of this.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// A condition on requests; all parts of it must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct When {
-    /// One of these methods; none: any.
+    /// Methods, of which the request has one; if empty, any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
     /// A normalised prefix of the path as this level sees it, by whole segments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Each is there.
+    /// Headers, all of which the request has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderMatch>,
 }
 
-/// A header that a request has.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// A header that a request must have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderMatch {
     /// In lower case.
     pub name: String,
-    /// Absent: any value.
+    /// The exact value; if absent, any value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
-/// What tells requests apart. What a request does not have is a value like any other: its own.
+/// A part of a key that groups requests. Requests without it are a group of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum KeyPart {
-    /// The client's address, as the proxy trusts it.
+    /// The client's address, as the proxy trusts it; for IPv6 its network of 64 bits.
     #[serde(rename = "clientIP")]
     ClientIp,
     /// All values of a header, by its name in lower case.
     Header(String),
     Cookie(String),
-    /// Of a token that was verified on the way here.
+    /// A claim of a token that was verified on the way here.
     Claim(String),
-    /// As the client asked for it, without the query.
+    /// The path as the client sent it, without the query.
     Path,
     Method,
+    #[serde(untagged)]
+    ClientNetwork(ClientNetwork),
+}
+
+/// The network of the client's address, with other prefix lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ClientNetwork {
+    #[serde(rename = "clientIP")]
+    pub lengths: PrefixLengths,
+}
+
+/// Prefix lengths, which group the addresses of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PrefixLengths {
+    /// 1 to 32.
+    #[serde(rename = "ipv4PrefixLength", default = "whole_ipv4_address")]
+    pub ipv4: u8,
+    /// 1 to 128.
+    #[serde(rename = "ipv6PrefixLength", default = "ipv6_network")]
+    pub ipv6: u8,
 }
 
 // === Limits ===
 
-/// How often requests may come.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A rate limit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
-    /// Counted and told, and nothing is refused.
+    /// If true, requests over the limit are counted and reported, but not refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// Of the answer, 400 to 599.
+    /// The status of a refusal, 400 to 599.
     #[serde(default = "too_many_requests", skip_serializing_if = "is_too_many_requests")]
     pub status: u16,
-    /// Beside those, as one of the fields `local`, `global`.
+    /// Exactly one of the fields `local` and `global` must be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalLimit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub global: Option<GlobalLimit>,
 }
 
-/// Counted in this proxy, exact across its workers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A limit that is counted in this proxy, exact across its workers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalLimit {
@@ -122,21 +150,22 @@ pub struct LocalLimit {
     pub requests: u32,
     /// At least 1.
     pub per_seconds: u32,
-    /// How many may come at once after a quiet time, at least 1.
+    /// Requests that may come at once after a quiet time, at least 1.
     pub burst: u32,
-    /// None: one bucket for all.
+    /// The parts of the key, each value of which has a bucket; if empty, one bucket for all requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeyPart>,
 }
 
-/// Counted by a service that speaks Envoy's rate limit protocol (`envoy.service.ratelimit.v3`), for all proxies together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A limit that is counted by a service with Envoy's rate limit protocol (`envoy.service.ratelimit.v3`), for all
+/// proxies together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GlobalLimit {
     pub cluster: String,
     pub domain: String,
-    /// Each a list of entries; one of whose entries has no value in a request is left out.
+    /// Descriptors, each a list of entries. A descriptor with an entry that has no value in a request is left out.
     pub descriptors: Vec<Vec<DescriptorEntry>>,
     pub timeout_ms: u64,
     #[serde(default, skip_serializing_if = "OnFailure::is_deny")]
@@ -144,7 +173,7 @@ pub struct GlobalLimit {
 }
 
 /// One entry of a descriptor.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DescriptorEntry {
@@ -152,8 +181,8 @@ pub struct DescriptorEntry {
     pub value: EntryValue,
 }
 
-/// Where the value of an entry comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// The source of the value of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum EntryValue {
@@ -161,8 +190,8 @@ pub enum EntryValue {
     Of(KeyPart),
 }
 
-/// What happens to a request when a service cannot be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// The decision for a request if a service fails to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum OnFailure {
@@ -171,31 +200,31 @@ pub enum OnFailure {
     Allow,
 }
 
-/// How many requests may be under way at once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A limit on requests in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Concurrency {
     /// At least 1.
     pub max: u32,
-    /// None: all together.
+    /// The parts of the key, each value of which is counted by itself; if empty, all requests together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeyPart>,
 }
 
 // === Authentication ===
 
-/// One of several checks must pass.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A requirement that one of several checks passes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Requirement {
-    /// In the order in which they are tried, at least one.
+    /// Checks in the order in which they are tried, at least one.
     pub any_of: Vec<Check>,
 }
 
-/// A way to show who one is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A check of a request: of its credentials, of its client's address, or by a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Check {
@@ -206,43 +235,45 @@ pub enum Check {
     Ip(Ip),
 }
 
-/// A name and a password (RFC 7617).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// HTTP basic authentication: a name and a password (RFC 7617).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Basic {
     pub realm: String,
-    /// By name: as in a file of `htpasswd`, `$2y$...` (bcrypt), `$apr1$...` or `{SHA}...`.
+    /// Password hashes by name, as in a file of `htpasswd`: `$2y$...` (bcrypt), `$apr1$...` or `{SHA}...`.
+    #[serde(deserialize_with = "unique_keys")]
     pub users: BTreeMap<String, String>,
 }
 
-/// A secret word.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// An API key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKey {
-    /// A name in lower case. Beside it or in its stead `query`.
+    /// The name of a header, in lower case. At least one of `header` and `query` must be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// The name of a parameter.
+    /// The name of a query parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// SHA-256 of a key, in lower-case hexadecimal, to the name of the client that it is of.
+    /// Client names by the SHA-256 of their keys, in lower-case hexadecimal.
+    #[serde(deserialize_with = "unique_keys")]
     pub keys: BTreeMap<String, String>,
 }
 
-/// A signed token (RFC 7519), as `Authorization: Bearer`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A signed token (JWT, RFC 7519), as `Authorization: Bearer`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Jwt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// One of them; none: any.
+    /// Audiences, of which the token must have one; if empty, any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
     pub keys: Vec<Key>,
-    /// Seconds since 1970 from which on the keys are too old to be trusted.
+    /// The time from which on the keys are too old to be trusted, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_expire: Option<u64>,
     pub clock_skew_seconds: u64,
@@ -252,22 +283,23 @@ pub struct Jwt {
     pub claims_to_headers: Vec<ClaimToHeader>,
 }
 
-/// A key that tokens are signed with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A public key that verifies tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Key {
-    /// Absent: of any token that names none.
+    /// The key ID; if absent, the key is tried for every token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
-    /// What tokens may be signed with by it, at least one: never what a token alone says.
+    /// The algorithms that tokens may use with this key, at least one; the token alone does not choose.
     pub algorithms: Vec<Algorithm>,
     /// `SubjectPublicKeyInfo` (RFC 5280), in base64.
     pub spki: String,
 }
 
-/// How a token is signed (RFC 7518, 3.1; RFC 8037). There is no `none`, and nothing with a shared secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A signature algorithm of tokens (RFC 7518, 3.1; RFC 8037). Neither `none` nor algorithms with a shared secret are
+/// supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Algorithm {
     RS256,
@@ -283,76 +315,76 @@ pub enum Algorithm {
 }
 
 /// A claim that a token must have.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequiredClaim {
     pub claim: String,
-    /// It is one of them, or has one of them in it where it is a list. None: anything.
+    /// Values, of which the claim must have one, or contain one if it is a list; if empty, any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
-/// A claim that the upstream is told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A claim that is sent to the upstream in a header.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimToHeader {
     pub claim: String,
-    /// In lower case. What a client sends by that name never comes through.
+    /// The header's name in lower case. A header of that name from the client is always removed.
     pub header: String,
 }
 
-/// A service that is asked. It allows by 2xx, or by OK, and by nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// An external authorization service. It allows a request by a 2xx status, or by OK over gRPC, and by nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct External {
     pub cluster: String,
     pub protocol: ExternalProtocol,
-    /// Over HTTP: what is asked for, before the path that the client asked for goes to it in `x-forwarded-uri`.
+    /// The path of an HTTP request to the service. The path of the client's request is in `x-forwarded-uri`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     pub timeout_ms: u64,
     #[serde(default, skip_serializing_if = "OnFailure::is_deny")]
     pub on_failure: OnFailure,
-    /// Headers of the request that it is told, in lower case. None: `authorization` and `cookie`.
+    /// Headers of the request that are sent to the service, in lower case; if empty, `authorization` and `cookie`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub request_headers: Vec<String>,
-    /// Headers of its answer that the upstream is told, in lower case. What a client sends by those names never comes
-    /// through.
+    /// Headers of the service's response that are sent to the upstream, in lower case. Headers of those names from the
+    /// client are always removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub response_headers: Vec<String>,
 }
 
-/// How an external service is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+/// The protocol of an external service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ExternalProtocol {
-    /// As nginx's `auth_request` and Traefik's ForwardAuth do.
+    /// HTTP, as with nginx's `auth_request` and Traefik's ForwardAuth.
     Http,
     /// `envoy.service.auth.v3.Authorization/Check`.
     Grpc,
 }
 
-/// Where a client is, by its address as the proxy trusts it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// A check of the client's address, as the proxy trusts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ip {
-    /// In CIDR notation. None: all that is not denied.
+    /// Allowed networks in CIDR notation; if empty, all that are not denied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// In CIDR notation. Goes before `allow`.
+    /// Denied networks in CIDR notation, which take precedence over `allow`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
 }
 
 // === What is done to requests ===
 
-/// A copy of requests for another service, whose answers nobody sees.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A mirror: copies of requests to another service, whose responses are discarded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mirror {
@@ -363,25 +395,25 @@ pub struct Mirror {
     pub when: Option<When>,
 }
 
-/// Changes of headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// Edits of headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Headers {
-    /// Before the upstream sees them.
+    /// Edits of the request, before the upstream sees it.
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
     pub request: HeaderEdits,
-    /// Before the client sees them.
+    /// Edits of the response, before the client sees it.
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
     pub response: HeaderEdits,
 }
 
-/// First what is removed, then what is set, then what is added.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// Edits of headers, in the order `remove`, `set`, `add`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderEdits {
-    /// Takes the place of all of its name.
+    /// Headers that replace all of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<Header>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -391,7 +423,7 @@ pub struct HeaderEdits {
     pub remove: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Header {
@@ -400,13 +432,13 @@ pub struct Header {
     pub value: String,
 }
 
-/// Which other origins' pages may use the answers (the Fetch standard's CORS protocol). The innermost level that has one
-/// says it for those above.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// The origins whose pages may read responses (the Fetch standard's CORS protocol). The innermost level with a CORS
+/// policy also decides for those above.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cors {
-    /// `*`, an origin, or one whose host starts with `*.`.
+    /// Each is `*`, an origin, or an origin whose host starts with `*.`.
     pub allow_origins: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_methods: Vec<String>,
@@ -420,8 +452,8 @@ pub struct Cors {
     pub allow_credentials: bool,
 }
 
-/// Tries again that a service answers with 5xx, or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+/// Retries of requests that the upstream answers with 5xx, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
@@ -434,21 +466,10 @@ pub struct Retry {
 // === impl Algorithm ===
 
 impl Algorithm {
-    /// The one that tokens and keys call so.
+    /// Returns the algorithm of that name in tokens and keys.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "RS256" => Self::RS256,
-            "RS384" => Self::RS384,
-            "RS512" => Self::RS512,
-            "PS256" => Self::PS256,
-            "PS384" => Self::PS384,
-            "PS512" => Self::PS512,
-            "ES256" => Self::ES256,
-            "ES384" => Self::ES384,
-            "ES512" => Self::ES512,
-            "EdDSA" => Self::EdDSA,
-            _ => return None,
-        })
+        let name: value::StrDeserializer<'_, value::Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
     }
 }
 
@@ -462,23 +483,49 @@ impl OnFailure {
     }
 }
 
+// === impl PrefixLengths ===
+
+/// A whole IPv4 address, and the network that one IPv6 client has (RFC 6177).
+impl Default for PrefixLengths {
+    fn default() -> Self {
+        Self {
+            ipv4: whole_ipv4_address(),
+            ipv6: ipv6_network(),
+        }
+    }
+}
+
 // === impl KeyPart ===
 
 impl KeyPart {
+    /// The client's network with those prefix lengths.
+    #[must_use]
+    pub fn of_client(lengths: PrefixLengths) -> Self {
+        if lengths == PrefixLengths::default() {
+            Self::ClientIp
+        } else {
+            Self::ClientNetwork(ClientNetwork { lengths })
+        }
+    }
+
     #[must_use]
     pub fn is_claim(&self) -> bool {
         matches!(self, Self::Claim(_))
     }
 
-    /// As a configuration calls it, and the name that it has there; empty where it has none.
-    pub(crate) fn kind_and_name(&self) -> (&'static str, &str) {
+    /// The name of the part in a configuration, and its argument there; empty if it has none.
+    pub(crate) fn kind_and_name(&self) -> (&'static str, Cow<'_, str>) {
         match self {
-            Self::ClientIp => ("clientIP", ""),
-            Self::Header(name) => ("header", name),
-            Self::Cookie(name) => ("cookie", name),
-            Self::Claim(name) => ("claim", name),
-            Self::Path => ("path", ""),
-            Self::Method => ("method", ""),
+            Self::ClientIp => ("clientIP", "".into()),
+            Self::ClientNetwork(ClientNetwork { lengths }) => {
+                let PrefixLengths { ipv4, ipv6 } = lengths;
+                ("clientIP", format!("{ipv4} {ipv6}").into())
+            }
+            Self::Header(name) => ("header", name.into()),
+            Self::Cookie(name) => ("cookie", name.into()),
+            Self::Claim(name) => ("claim", name.into()),
+            Self::Path => ("path", "".into()),
+            Self::Method => ("method", "".into()),
         }
     }
 }
@@ -493,7 +540,15 @@ impl HeaderEdits {
     }
 }
 
-pub(super) fn too_many_requests() -> u16 {
+fn whole_ipv4_address() -> u8 {
+    32
+}
+
+fn ipv6_network() -> u8 {
+    64
+}
+
+fn too_many_requests() -> u16 {
     429
 }
 

@@ -33,8 +33,7 @@ fn refusal(json: &str) -> String {
     Config::from_json(json.as_bytes()).expect_err(json).to_string()
 }
 
-/// What is said of one switch with these fields beside the ones that it cannot do without, of which they may start
-/// with one.
+/// The error of a switch with these fields beside the required ones, one of which they may start with.
 fn refusal_of(fields: &str) -> String {
     let given = |name: &str| fields.starts_with(&format!("{name:?}:"));
     let needed = [
@@ -64,8 +63,7 @@ fn what_is_written_reads_back() {
 fn a_refusal_names_its_place() {
     let bad_weight = FULL.replace(r#""weight": 3"#, r#""weight": -3"#);
     let got = refusal(&bad_weight);
-    let place =
-        r#"switches."a.com/shop".branches."default/blue"[0].leaf.clusters[1].weight: -3 is no whole number"#;
+    let place = r#"switches."a.com/shop".branches."default/blue"[0].leaf.clusters[1].weight: invalid value: integer `-3`"#;
     assert!(got.starts_with(place), "{got}");
 }
 
@@ -75,12 +73,18 @@ fn what_is_unknown_doubled_or_missing_is_refused() {
         (r#"{"switch": {}}"#, "switch: unknown field"),
         (r#"{"switches": {}} x"#, "trailing characters"),
         (r#"{"switches": {"s": {}, "s": {}}}"#, "switches.s: missing field"),
-        (r#"{"switches": []}"#, "switches: a list is no object"),
-        (r#"{"switches": {"s": null}}"#, "switches.s: null is no object"),
-        (r#"{"exposeBranch": 1}"#, "exposeBranch: 1 is no truth value"),
+        (
+            r#"{"switches": []}"#,
+            "switches: invalid type: sequence, expected an object",
+        ),
+        (r#"{"switches": {"s": null}}"#, "switches.s: invalid type: null"),
+        (
+            r#"{"exposeBranch": 1}"#,
+            "exposeBranch: invalid type: integer `1`, expected a boolean",
+        ),
         (
             r#"{"exposeBranch": true, "exposeBranch": true}"#,
-            r#""exposeBranch" stands here twice"#,
+            "duplicate field `exposeBranch`",
         ),
         ("{", "EOF"),
     ] {
@@ -91,7 +95,7 @@ fn what_is_unknown_doubled_or_missing_is_refused() {
         (r#""mont": "/""#, "switches.s.mont: unknown field"),
         (
             r#""branches": {"blue": [], "blue": []}"#,
-            r#"switches.s.branches: "blue" stands here twice"#,
+            r#"switches.s.branches: duplicate key "blue""#,
         ),
         (
             r#""branches": {"blue": [{"prefix": "/"}]}"#,
@@ -111,7 +115,23 @@ fn what_is_unknown_doubled_or_missing_is_refused() {
         ),
         (
             r#""canary": {"percent": 256}"#,
-            "switches.s.canary.percent: 256 is more than 255",
+            "switches.s.canary.percent: invalid value: integer `256`",
+        ),
+        (
+            r#""canary": {"percent": -0}"#,
+            "switches.s.canary.percent: invalid type: floating point `-0.0`",
+        ),
+        (
+            r#""sticky": {"cookie": "a", "ttlSeconds": 6e1}"#,
+            "switches.s.sticky.ttlSeconds: invalid type: floating point `60.0`",
+        ),
+        (
+            r#""sticky": {"cookie": "a", "ttlSeconds": 1e400}"#,
+            "switches.s.sticky.ttlSeconds: number out of range",
+        ),
+        (
+            r#""sticky": {"cookie": "a", "ttlSeconds": 18446744073709551616}"#,
+            "switches.s.sticky.ttlSeconds: invalid type: floating point",
         ),
     ] {
         let got = refusal_of(fields);
@@ -132,6 +152,14 @@ fn what_has_the_right_shape_and_makes_no_sense_is_refused() {
         (r#""preview": {"header": "x", "value": "y"}"#.to_owned(), "preview: needs a standby"),
         (r#""canary": {"percent": 1}"#.to_owned(), "canary: needs a standby"),
         (format!(r#"{standby}, "canary": {{"percent": 101}}"#), "canary.percent: 101 is more than 100"),
+        (
+            format!(r#"{standby}, "canary": {{"percent": 1, "branch": "red"}}"#),
+            r#"canary.branch: "red" is neither active nor in standby"#,
+        ),
+        (
+            r#""preview": {"header": "x", "value": "", "branch": "green"}"#.to_owned(),
+            r#"preview.branch: "green" is neither active nor in standby"#,
+        ),
         (format!(r#"{standby}, "preview": {{"header": "X-Y", "value": ""}}"#), "preview.header: "),
         (format!(r#"{standby}, "preview": {{"header": ":path", "value": ""}}"#), "preview.header: "),
         (r#""sticky": {"cookie": "a b"}"#.to_owned(), r#"sticky.cookie: "a b" is no cookie name"#),
@@ -209,7 +237,7 @@ fn a_circle_of_switches_is_refused_and_a_long_chain_is_not() {
     }
 }
 
-/// With the schema, which is that of these types, this is what people begin from.
+/// The example that users start from, together with the schema of these types.
 #[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn the_static_example_is_a_configuration() {

@@ -81,7 +81,7 @@ fn count(store: &Store, times: usize) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Getting them costs.
+/// Getting headers is expensive.
 #[wasm_bindgen_test(unsupported = test)]
 fn headers_that_decide_nothing_are_not_asked_for() {
     struct Silent;
@@ -268,7 +268,7 @@ fn a_circle_that_was_sent_packed_ends() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_preview_goes_to_the_first_standby_and_starts_no_session() {
+fn a_preview_goes_to_its_branch_and_starts_no_session() {
     let store = store(&[(
         "s",
         &format!(
@@ -287,6 +287,60 @@ fn a_preview_goes_to_the_first_standby_and_starts_no_session() {
         } = forward(&store, "/shop", headers);
         assert_eq!(cluster.as_deref(), Some(want), "{headers:?}");
         assert_eq!(set_cookies.is_empty(), want == "green", "{headers:?}");
+    }
+}
+
+/// Three branches, of which `active` is active, with a preview and a canary that get all that they can.
+fn choosing(active: &str, standby: &str, branches: [&str; 2]) -> Store {
+    let [preview, canary] = branches.map(|branch| match branch {
+        "" => String::new(),
+        branch => format!(r#", "branch": {branch:?}"#),
+    });
+    let routes = ["blue", "green", "red"].map(|name| {
+        format!(r#"{name:?}: [{{"prefix": "/", "leaf": {{"clusters": [{{"name": {name:?}}}]}}}}]"#)
+    });
+    let fields = format!(
+        r#""prefix": "/", "active": {active:?}, "standby": {standby}, "sticky": {{"cookie": "c"}},
+        "preview": {{"header": "x-preview", "value": "yes"{preview}}}, "canary": {{"percent": 100{canary}}},
+        "branches": {{{}}}"#,
+        routes.join(", ")
+    );
+    store(&[("s", &fields)])
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_preview_and_a_canary_have_no_effect_once_their_branch_is_active() {
+    for (active, standby, branches, want) in [
+        ("blue", r#"["green"]"#, ["", ""], ["green", "green"]),
+        // The edit of one word.
+        ("green", r#"["green"]"#, ["", ""], ["green", "green"]),
+        (
+            "green",
+            r#"["blue", "green"]"#,
+            ["green", "green"],
+            ["green", "green"],
+        ),
+        ("blue", r#"["blue", "green"]"#, ["", ""], ["green", "green"]),
+        ("blue", r#"["green", "red"]"#, ["red", ""], ["red", "green"]),
+        ("blue", r#"["green", "red"]"#, ["", "red"], ["green", "red"]),
+        ("red", r#"["green", "red"]"#, ["red", "green"], ["green", "green"]),
+        ("red", r#"["green", "red"]"#, ["green", "red"], ["green", "red"]),
+    ] {
+        let store = choosing(active, standby, branches);
+        let asked = |headers: &[(&str, &str)]| forward(&store, "/", headers);
+        let [preview, canary] = [asked(&[("x-preview", "yes")]), asked(&[])];
+        let got = [preview.cluster.as_deref(), canary.cluster.as_deref()];
+        assert_eq!(got, want.map(Some), "{active} {standby} {branches:?}");
+        // A preview or a canary without effect does not end a session.
+        let cookie = format!("c={}", session::token(active));
+        let stays = asked(&[("cookie", &cookie), ("x-preview", "yes")]);
+        let previews = want[0] != active && (branches[0].is_empty() || branches[0] != active);
+        let want = if previews { want[0] } else { active };
+        assert_eq!(
+            stays.cluster.as_deref(),
+            Some(want),
+            "{active} {standby} {branches:?}"
+        );
     }
 }
 
@@ -331,7 +385,7 @@ fn a_new_session_is_told_by_a_cookie_of_the_prefix_that_the_client_sees() {
     assert_eq!(token, "796cd714aeecf1d0");
 }
 
-/// An attribute of a cookie ends there.
+/// An attribute of a cookie ends at a semicolon.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_prefix_with_a_semicolon_is_not_told_to_clients() {
     let switch = one_branch("/a;b", "x", &leaf("/a;b", "r"));
@@ -378,7 +432,7 @@ mod properties {
         prop::collection::vec(segment, 0..5).prop_map(|segments| format!("/{}", segments.join("/")))
     }
 
-    /// By the words of the rule, prefix by prefix.
+    /// The longest prefix by the wording of the rule, prefix by prefix.
     fn longest<'p>(prefixes: &'p BTreeSet<String>, path: &str) -> Option<&'p str> {
         let within = |prefix: &&String| {
             prefix.as_str() == "/" || path == prefix.as_str() || path.starts_with(&format!("{prefix}/"))

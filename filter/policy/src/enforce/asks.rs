@@ -1,4 +1,4 @@
-//! What each part of a policy is asked, and what comes of what it says.
+//! The checks of each part of a policy, and their outcomes.
 
 use super::{
     Around, Asked, Enforcement, Found, Level, Part, Policy, QUOTA_HEADERS, Reason, Refusal, Said, Step, Task,
@@ -16,21 +16,23 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// What a request that others were faster than, or that has too many beside it, is to wait, in seconds: nobody knows.
+/// The `Retry-After`, in seconds, of a request that was contended, or that has too many beside it: the real time is
+/// unknown.
 const RETRY_AFTER: u64 = 1;
 
-/// Why a limit refuses whose service did not answer.
+/// The reason of a limit whose service did not answer.
 const NO_ANSWER: &str = "no_answer";
 
-/// What a limit says of a request.
+/// The outcome of a limit for a request.
 #[derive(Default)]
 struct Ruling {
     quota: Option<Quota>,
-    /// Why it refuses.
+    /// The reason for a refusal; `None` if the request is admitted.
     refused: Option<&'static str>,
-    /// Seconds.
+    /// Seconds until the client may retry.
     retry_after: Option<u64>,
-    /// What a service that counts has to say to the upstream and to the client; and to one that it refuses.
+    /// The headers that a rate limit service adds for the upstream and for the client, and its body for a refused
+    /// client.
     headers: Headers,
     body: Vec<u8>,
 }
@@ -38,7 +40,7 @@ struct Ruling {
 // === impl Enforcement ===
 
 impl Enforcement {
-    /// Answers a page that asks, where a level says what pages may.
+    /// Answers a CORS preflight, if a level has a CORS policy.
     pub(super) fn ask_cors(&mut self, around: &mut Around<'_>, levels: &[Level]) -> Asked {
         let mut levels = levels.iter().enumerate().rev();
         let with_cors =
@@ -127,7 +129,7 @@ impl Enforcement {
         self.rule(around, policy, task, (limit, ruling))
     }
 
-    /// None: it did not answer, which is no reason to refuse.
+    /// Asks a rate limit service; `None` if it did not answer and the policy allows that.
     fn ask_service(
         &mut self,
         around: &Around<'_>,
@@ -230,7 +232,7 @@ impl Enforcement {
     }
 }
 
-/// Whether a service would be told a header that a level above keeps to itself, such as its API keys.
+/// Returns true if a service would be told a header that a level above withholds, such as its API keys.
 fn tells_what_is_withheld(descriptor: &[DescriptorEntry], above: &[Level]) -> bool {
     descriptor.iter().any(|entry| match &entry.value {
         EntryValue::Of(KeyPart::Header(name)) => withhold_header(above, name),
@@ -271,7 +273,8 @@ impl From<Judgement> for Ruling {
             body,
         } = judgement;
         let reset = quota.map(|quota| quota.reset.as_secs());
-        // Some services say it twice: as their verdict, and as headers. Those would come beside what is said of it here.
+        // Some services report the quota twice: in the statuses, and as headers, which would duplicate the filter's
+        // own.
         if quota.is_some() {
             let is_told = |name: &str| QUOTA_HEADERS.contains(&name) || (is_over && name == "retry-after");
             headers.response.add.retain(|header| !is_told(&header.name));
@@ -292,7 +295,7 @@ impl From<Judgement> for Ruling {
 
 // === impl Claims ===
 
-/// Of every token that was verified, the outermost first.
+/// The claims of every token that was verified, the outermost first.
 impl Claims for Found {
     fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         let identities = self.passes.iter().filter_map(|(_, pass)| pass.identity.as_ref());

@@ -1,4 +1,4 @@
-//! What is changed of a request that has met all, and of its answer.
+//! Edits of a request that has met all policies, and of its response.
 
 use super::{Around, Edit, Enforcement, Found, Part, Said, is_for};
 use crate::{
@@ -14,10 +14,10 @@ use crate::{
 // === impl Enforcement ===
 
 impl Enforcement {
-    /// What is to be changed of the request before it is sent on.
+    /// The edits of the request before it is forwarded.
     ///
-    /// It comes from the inside out, so that the outermost level has the last word; but for what steers the proxy, in which no
-    /// level has a say.
+    /// They go from the inside out, so that the outermost level has the last word. The headers that control Envoy come
+    /// last: no level can edit these.
     #[must_use]
     pub fn request_edits(&self) -> Vec<Edit<'_>> {
         let Found { passes, steering, .. } = &self.found;
@@ -27,7 +27,7 @@ impl Enforcement {
             let of_level = passes.iter().filter(|(level, _)| *level == at);
             let told = of_level.flat_map(|(_, pass)| Edit::all(&pass.headers.request));
             let asked = Edit::all(&level.policy.headers.request).chain(told);
-            // What checks above have found out of the client is for those levels to say.
+            // Headers that identify the client to checks above are only for those levels to set.
             let above = self.levels.get(..at).unwrap_or_default();
             edits.extend(asked.filter(|edit| !withhold_header(above, edit.name())));
         }
@@ -41,15 +41,15 @@ impl Enforcement {
         edits
     }
 
-    /// What to ask the upstream for: without keys that are in the query. None: the same.
+    /// The target for the upstream, without the keys in the query; `None` if it does not change.
     #[must_use]
     pub fn target(&self, request: Request<'_>) -> Option<Vec<u8>> {
         without_withheld(&self.levels, || request.headers.target())
     }
 
-    /// What is to be changed of the answer, whoever gives it.
+    /// The edits of the response, whether it is the upstream's or the filter's.
     ///
-    /// What a level says by its limits, or answers in the upstream's place, no level below it changes.
+    /// No level edits the quota headers or the local response of a level above it.
     #[must_use]
     pub fn answer_edits(&self) -> Vec<Edit<'_>> {
         let Found {
@@ -73,7 +73,7 @@ impl Enforcement {
         edits
     }
 
-    /// The levels that have a say in what the answer says: none has that is below one which answers in the upstream's place.
+    /// The levels that edit the response: if a level answers instead of the upstream, those below it do not.
     #[must_use]
     pub fn heard(&self) -> &[Level] {
         let count = self
@@ -83,12 +83,12 @@ impl Enforcement {
         self.levels.get(..count).unwrap_or(&self.levels)
     }
 
-    /// The outermost first.
+    /// The policies, the outermost first.
     fn policies(&self) -> impl DoubleEndedIterator<Item = &Policy> {
         self.levels.iter().map(|level| &*level.policy)
     }
 
-    /// Headers by which the proxy is told what it is to do with the request.
+    /// Adds the headers that control Envoy's timeout, retries and mirrors.
     pub(super) fn steer(&mut self, around: &mut Around<'_>, levels: &[Level]) {
         let Own { timeout, retry } = self.own;
         let steering = &mut self.found.steering;
@@ -105,13 +105,13 @@ impl Enforcement {
     }
 }
 
-/// What levels say of what a leaf may say itself: the innermost that says anything counts. With its number.
+/// A setting that a leaf may have of its own, from the innermost level that has it, with the number of the level.
 pub fn inherited<T>(levels: &[Level], says: impl Fn(&Policy) -> Option<T>) -> Option<(usize, T)> {
     let mut levels = levels.iter().enumerate().rev();
     levels.find_map(|(at, level)| Some((at, says(&level.policy)?)))
 }
 
-/// What the proxy's routes say of retries.
+/// The headers for Envoy's retries.
 fn retries(retry: Retry) -> impl Iterator<Item = (String, String)> {
     let Retry {
         count,

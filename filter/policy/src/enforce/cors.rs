@@ -1,5 +1,4 @@
-//! Which other origins' pages may use the answers, as the Fetch standard has it
-//! (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! CORS by the Fetch standard (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
 use super::{edit::Edit, refusal::Response};
 use crate::{config, request::Request};
@@ -8,32 +7,32 @@ const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
 const EXPOSE_HEADERS: &str = "access-control-expose-headers";
 
-/// What [`config::policy::Cors`] says, in the form in which requests ask for it.
+/// A [`config::policy::Cors`] in the form that requests use.
 #[derive(Clone, Debug)]
 pub struct Cors {
     origins: Vec<Origins>,
     allow_credentials: bool,
-    /// Joined.
+    /// The names, joined.
     expose_headers: String,
-    /// What is said to a page that asks before it sends, but for what depends on its origin.
+    /// The headers of a preflight response, without those that depend on the origin.
     preflight: Vec<(&'static str, String)>,
 }
 
-/// Some origins.
+/// A set of origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origins {
     All,
     One(String),
-    /// Those of the hosts below a name.
+    /// The origins of the hosts below a name.
     Below {
-        /// With `://`.
+        /// The scheme with `://`.
         scheme: String,
-        /// From its dot on, with the port.
+        /// The domain from its dot on, with the port.
         domain: String,
     },
 }
 
-/// Whether the request asks for a page whether it may send another. By the standard it has no credentials.
+/// Returns true if the request is a CORS preflight. By the standard it has no credentials.
 #[must_use]
 pub fn is_preflight(request: Request<'_>) -> bool {
     request.method() == b"OPTIONS"
@@ -41,7 +40,7 @@ pub fn is_preflight(request: Request<'_>) -> bool {
         && request.values("access-control-request-method").next().is_some()
 }
 
-/// The origin of the page that sends the request. None: no page does, or two are named, which no browser does.
+/// The origin of the page that sends the request; `None` if there is none, or two, which no browser sends.
 #[must_use]
 pub fn origin(request: Request<'_>) -> Option<&[u8]> {
     let mut origins = request.values("origin");
@@ -77,7 +76,7 @@ impl From<config::policy::Cors> for Cors {
 }
 
 impl Cors {
-    /// What answers to a page of that origin say, whatever an upstream says of it.
+    /// Adds the CORS headers of a response to a page of that origin, which replace an upstream's.
     pub(super) fn on_answer<'a>(&'a self, origin: Option<&'a [u8]>, edits: &mut Vec<Edit<'a>>) {
         let told = self.told(origin);
         let when_told = |text: &'a str| told.filter(|_| !text.is_empty()).map(|_| text.as_bytes());
@@ -89,7 +88,7 @@ impl Cors {
         }
     }
 
-    /// The answer to a page of that origin that asks before it sends, but for what all answers say. None: it may not send.
+    /// The preflight response for an origin, without the headers of all responses; `None` if the origin is not allowed.
     pub(super) fn on_preflight(&self, origin: Option<&[u8]>) -> Option<Response> {
         self.told(origin)?;
         let headers = self.preflight.iter();
@@ -99,7 +98,7 @@ impl Cors {
         Some(response)
     }
 
-    /// The origins that an answer allows, as far as this one is concerned.
+    /// The value of `access-control-allow-origin` for an origin; `None` if it is not allowed.
     fn told<'a>(&self, origin: Option<&'a [u8]>) -> Option<&'a [u8]> {
         if self.allows_all() {
             return Some(b"*");
@@ -107,7 +106,7 @@ impl Cors {
         origin.filter(|origin| self.origins.iter().any(|origins| origins.contain(origin)))
     }
 
-    /// Answers are the same for all. `*` stands for all where no credentials are sent.
+    /// Returns true if responses are the same for all origins. `*` means all origins only without credentials.
     fn allows_all(&self) -> bool {
         !self.allow_credentials && self.origins.contains(&Origins::All)
     }
@@ -135,7 +134,8 @@ impl From<String> for Origins {
 }
 
 impl Origins {
-    /// Browsers write origins in one way: lower case, and without the port of the scheme.
+    /// Returns true if the set names the origin. Browsers write origins in one way: lower case, and without the port of
+    /// the scheme.
     fn contain(&self, origin: &[u8]) -> bool {
         match self {
             Self::All => false,

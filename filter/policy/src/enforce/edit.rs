@@ -1,13 +1,13 @@
-//! Changes of a message's headers.
+//! Edits of a message's headers.
 
 use crate::config::policy::{Header, HeaderEdits};
 
-/// One change. Names are in lower case.
+/// An edit of a header. Names are in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit<'a> {
-    /// Takes the place of all of that name.
+    /// Replaces all headers of that name.
     Set(&'a str, &'a [u8]),
-    /// Comes beside those of that name.
+    /// Adds a header beside others of that name.
     Add(&'a str, &'a [u8]),
     Remove(&'a str),
 }
@@ -15,20 +15,20 @@ pub enum Edit<'a> {
 // === impl Edit ===
 
 impl<'a> Edit<'a> {
-    /// What is said there, or nothing, whatever was said before.
+    /// Sets a header, or removes it if there is no value.
     #[must_use]
     pub fn put(name: &'a str, value: Option<&'a [u8]>) -> Self {
         value.map_or(Self::Remove(name), |value| Self::Set(name, value))
     }
 
-    /// The header's.
+    /// The name of the header.
     #[must_use]
     pub fn name(self) -> &'a str {
         let (Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name)) = self;
         name
     }
 
-    /// Makes the change in a list of headers.
+    /// Applies the edit to a list of headers.
     pub fn apply(self, headers: &mut Vec<(String, Vec<u8>)>) {
         let name = self.name();
         if !matches!(self, Self::Add(..)) {
@@ -39,7 +39,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// What a policy asks for, in its order.
+    /// The edits of a policy, in its order.
     pub(super) fn all(HeaderEdits { set, add, remove }: &'a HeaderEdits) -> impl Iterator<Item = Self> {
         let removed = remove.iter().map(|name| Self::Remove(name));
         let set = set

@@ -1,16 +1,16 @@
-//! What policies look at: which requests they are for, and what tells requests apart.
+//! Facts that policies use: conditions on requests, and the keys that group them.
 
 use crate::{
-    config::policy::{DescriptorEntry, EntryValue, HeaderMatch, KeyPart, When},
+    config::policy::{ClientNetwork, DescriptorEntry, EntryValue, HeaderMatch, KeyPart, PrefixLengths, When},
     host::Host,
     path,
     rate_limit_service::Descriptor,
     request::Request,
     session,
 };
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
-/// A request, and what is known of it.
+/// A request, and the facts that are known of it.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     pub host: &'a dyn Host,
@@ -19,13 +19,13 @@ pub struct Facts<'a> {
     pub claims: &'a dyn Claims,
 }
 
-/// What tokens say that were verified on a request's way.
+/// The claims of tokens that were verified for a request.
 pub trait Claims {
-    /// A claim that is a text, a number or a truth value, as a text; of a list, its members.
+    /// The text of a claim, as [`crate::auth::Claims::text`] returns it.
     fn claim(&self, name: &str) -> Option<Cow<'_, str>>;
 }
 
-/// No token was verified.
+/// The claims of a request without a verified token.
 impl Claims for () {
     fn claim(&self, _name: &str) -> Option<Cow<'_, str>> {
         None
@@ -35,7 +35,7 @@ impl Claims for () {
 // === impl When ===
 
 impl When {
-    /// Whether the request is one of those. The path is as the level sees it, without the query.
+    /// Returns true if the request matches. The path is as the level sees it, without the query.
     #[must_use]
     pub fn applies(&self, request: Request<'_>, path: Option<&str>) -> bool {
         let Self {
@@ -61,7 +61,7 @@ impl HeaderMatch {
 // === impl Facts ===
 
 impl<'a> Facts<'a> {
-    /// What is said of a request by these parts, in bytes: where anything differs, others.
+    /// Encodes these parts of a request as bytes: if any part differs, so do the bytes.
     #[must_use]
     pub fn key(self, parts: &[KeyPart]) -> Vec<u8> {
         let mut key = Vec::new();
@@ -78,7 +78,8 @@ impl<'a> Facts<'a> {
         key
     }
 
-    /// What a service is asked about. A descriptor of which an entry has no value in the request is left out.
+    /// The descriptors for a rate limit service. A descriptor with an entry that has no value in the request is left
+    /// out.
     #[must_use]
     pub fn descriptors<'d>(
         self,
@@ -95,7 +96,7 @@ impl<'a> Facts<'a> {
         descriptors.into_iter().filter_map(descriptor).collect()
     }
 
-    /// What one part says of a request. None: it does not have that.
+    /// The value of a part for the request; `None` if the request does not have it.
     #[must_use]
     pub fn value(self, part: &KeyPart) -> Option<Cow<'a, [u8]>> {
         let Self {
@@ -104,7 +105,8 @@ impl<'a> Facts<'a> {
             claims,
         } = self;
         match part {
-            KeyPart::ClientIp => host.client_ip().map(|ip| Cow::Owned(address(ip).into_bytes())),
+            KeyPart::ClientIp => client(host, PrefixLengths::default()),
+            KeyPart::ClientNetwork(ClientNetwork { lengths }) => client(host, *lengths),
             KeyPart::Header(name) => joined(request.values(name), b","),
             KeyPart::Cookie(name) => joined(session::cookies(request.headers.all(), name), b";"),
             KeyPart::Claim(name) => claims.claim(name).map(|claim| match claim {
@@ -117,12 +119,13 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// One text for an address, whichever family it came by.
-fn address(ip: IpAddr) -> String {
-    ip.to_canonical().to_string()
+/// One text for all addresses that count as one client.
+fn client<'a>(host: &dyn Host, lengths: PrefixLengths) -> Option<Cow<'a, [u8]>> {
+    let network = lengths.network_text(host.client_ip()?);
+    Some(Cow::Owned(network.into_bytes()))
 }
 
-/// RFC 9110, 5.3: a header that is there several times says the same as one with all values.
+/// Joins the values of a header, which has the same meaning as to repeat it (RFC 9110, 5.3).
 fn joined<'a>(mut values: impl Iterator<Item = &'a [u8]>, separator: &[u8]) -> Option<Cow<'a, [u8]>> {
     let mut all = Cow::Borrowed(values.next()?);
     for value in values {

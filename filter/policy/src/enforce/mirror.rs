@@ -1,4 +1,4 @@
-//! Copies of requests.
+//! Mirrors: copies of requests.
 
 use crate::{
     config::{self, policy::When},
@@ -6,13 +6,13 @@ use crate::{
 };
 use std::cell::Cell;
 
-/// What [`config::policy::Mirror`] says, with the requests that it was asked about.
+/// A [`config::policy::Mirror`], with its progress through the requests that it sees.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     pub cluster: String,
     percent: u8,
     pub when: Option<When>,
-    /// How far the next copy is, in millionths of a request. Of this worker.
+    /// The progress to the next copy, in millionths of a request, in this worker.
     progress: Cell<u32>,
 }
 
@@ -35,8 +35,8 @@ impl From<config::policy::Mirror> for Mirror {
 }
 
 impl Mirror {
-    /// Whether the next request is copied, of those that are asked about: of any hundred in a row, if those are all, as many as
-    /// the percentage says.
+    /// Returns true if the next request of the sample is copied. If the sample is all requests, of any hundred in a row
+    /// as many are copied as the percentage says.
     pub(super) fn takes_next(&self, asked: Sample) -> bool {
         let progress = self.progress.get() + millionths(self.percent);
         let copy = asked.per_million();
@@ -70,7 +70,8 @@ mod tests {
         }
     }
 
-    /// Also where the proxy draws fewer than are to be copied, because it has not heard of the percentage yet: there are no more.
+    /// If the proxy draws fewer than are to be copied, because it does not have the percentage yet, all drawn ones are
+    /// copied.
     #[wasm_bindgen_test(unsupported = test)]
     fn of_a_sample_as_many_are_copied_as_of_all() {
         for (percent, sample, want) in [

@@ -1,53 +1,53 @@
-//! What clients hear when a policy does not let their request through.
+//! Responses to clients whose request a policy refuses.
 
 use super::{edit::Edit, witness::Part};
 use crate::{auth, policy::Policy, request::Request};
 use std::fmt::Display;
 
-/// A request that a policy does not let through.
+/// The refusal of a request by a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Of HTTP.
+    /// The HTTP status.
     pub status: u16,
     pub reason: Reason,
-    /// Which policy, and what of it. For the log alone, as is why.
+    /// The policy, and the part of it. For the log only, like `why`.
     pub by: String,
     pub why: String,
-    /// Beside what is said to every client that is refused.
+    /// Headers beside those of every refusal.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// In the place of what the reason says.
+    /// The body; if `None`, the message of the reason.
     pub body: Option<Vec<u8>>,
 }
 
-/// Why, as far as clients are told. The names are gRPC's.
+/// The reason that clients are told. The names are gRPC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// It is not known who asks.
+    /// The client is not authenticated.
     Unauthenticated,
-    /// Whoever asks may not.
+    /// The client is not allowed.
     PermissionDenied,
-    /// There were too many requests.
+    /// The client has sent too many requests.
     ResourceExhausted,
-    /// There are too many requests under way, or what has to be asked does not answer.
+    /// Too many requests are in flight, or a required service does not answer.
     Unavailable,
-    /// The request can be understood in more than one way.
+    /// The request is ambiguous.
     InvalidArgument,
 }
 
-/// An answer of the filter's own.
+/// A local response of the filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
-    /// What a client that speaks gRPC is told. None: as the status of HTTP has it.
+    /// The status for gRPC clients; `None` derives it from the HTTP status.
     pub grpc_status: Option<u32>,
 }
 
 // === impl Reason ===
 
 impl Reason {
-    /// For logs, metrics and programs.
+    /// The name for logs, metrics and programs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Reason {
         }
     }
 
-    /// Of HTTP, where nothing else is asked for.
+    /// The default HTTP status.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -71,7 +71,7 @@ impl Reason {
         }
     }
 
-    /// What a service means that answers so in the place of a refusal.
+    /// The reason that stands for the status of an external service's response.
     fn of_status(status: u16) -> Self {
         match status {
             401 => Self::Unauthenticated,
@@ -81,7 +81,7 @@ impl Reason {
         }
     }
 
-    /// <https://grpc.io/docs/guides/status-codes/>
+    /// The gRPC status (<https://grpc.io/docs/guides/status-codes/>).
     #[must_use]
     pub fn grpc_status(self) -> u32 {
         match self {
@@ -93,7 +93,7 @@ impl Reason {
         }
     }
 
-    /// For people.
+    /// The message for people.
     fn message(self) -> &'static str {
         match self {
             Self::Unauthenticated => "credentials are missing, or not valid",
@@ -120,7 +120,7 @@ impl Refusal {
         }
     }
 
-    /// What a check says.
+    /// Converts the refusal of a check.
     pub(super) fn of_auth(refusal: auth::Refusal, by: (&Policy, Part), why: impl Display) -> Self {
         match refusal {
             auth::Refusal::Ambiguous => Self::new(Reason::InvalidArgument, by, why),
@@ -132,6 +132,9 @@ impl Refusal {
                     headers: challenges.map(header).collect(),
                     ..Self::new(Reason::Unauthenticated, by, why)
                 }
+            }
+            auth::Refusal::TooMany { retry_after } => {
+                Self::new(Reason::ResourceExhausted, by, why).retry_after(Some(retry_after.into()))
             }
             auth::Refusal::Unavailable { retry_after } => {
                 let refusal = Self::new(Reason::Unavailable, by, why);
@@ -150,7 +153,7 @@ impl Refusal {
         }
     }
 
-    /// Tells clients when to come again (RFC 9110, 10.2.3), in seconds, where that is known.
+    /// Sets `Retry-After` (RFC 9110, 10.2.3), in seconds, if it is known.
     pub(super) fn retry_after(mut self, seconds: Option<u64>) -> Self {
         let value = seconds.map(|seconds| seconds.to_string().into_bytes());
         self.headers
@@ -158,13 +161,13 @@ impl Refusal {
         self
     }
 
-    /// In these words, if they are any.
+    /// Sets the body, unless it is empty.
     pub(super) fn saying(mut self, body: Vec<u8>) -> Self {
         self.body = Some(body).filter(|body| !body.is_empty());
         self
     }
 
-    /// The answer to the request.
+    /// The response to the request.
     #[must_use]
     pub fn response(self, request: Request<'_>) -> Response {
         let Self {
@@ -215,13 +218,13 @@ impl Response {
     }
 }
 
-/// With its media type. The proxy makes of it the message of a status, where the client speaks gRPC.
+/// The media type and the body. For a gRPC client Envoy makes the body the message of the status.
 fn body_of(status: u16, reason: Reason, request: Request<'_>) -> (&'static str, String) {
     let message = reason.message();
     if request.is_grpc() {
         ("text/plain", message.to_owned())
     } else if prefers_json(request) {
-        // No word of it needs an escape.
+        // None of these texts needs an escape.
         let error = reason.name();
         let body = format!(r#"{{"error":"{error}","message":"{message}","status":{status}}}"#);
         ("application/json", format!("{body}\n"))
@@ -230,7 +233,7 @@ fn body_of(status: u16, reason: Reason, request: Request<'_>) -> (&'static str, 
     }
 }
 
-/// Whether a client would rather have JSON than text (RFC 9110, 12.5.1). Who says nothing of JSON has no use for it.
+/// Returns true if the client prefers JSON to text (RFC 9110, 12.5.1). A client that does not mention JSON gets text.
 fn prefers_json(request: Request<'_>) -> bool {
     let mut json = 0;
     let mut text = 0;
@@ -249,7 +252,7 @@ fn prefers_json(request: Request<'_>) -> bool {
     json > 0 && json >= text
 }
 
-/// In thousandths.
+/// The quality value in thousandths.
 fn quality<'a>(mut parameters: impl Iterator<Item = &'a [u8]>) -> u16 {
     let weight = parameters.find_map(|parameter| {
         let (name, value) = parameter.split_first_chunk::<2>()?;

@@ -21,7 +21,7 @@ pub(super) struct Proxy {
 /// The headers of a request.
 pub(super) struct Client(pub(super) Vec<(String, Vec<u8>)>);
 
-/// Writes down what it is told.
+/// An observer that records the outcomes.
 #[derive(Default)]
 pub(super) struct Notes(pub(super) Vec<String>);
 
@@ -33,7 +33,7 @@ pub(super) struct Scene {
     levels: Vec<Level>,
 }
 
-/// A request that has come as far as it does at once.
+/// A request that was advanced as far as it comes without waiting.
 pub(super) struct Arrived {
     pub(super) step: Step,
     pub(super) enforcement: Enforcement,
@@ -128,7 +128,7 @@ impl Witness for Notes {
 // === impl Scene ===
 
 impl Scene {
-    /// Levels of these fields, the outermost first. Their sources are `0`, `1` and so on.
+    /// A scene with levels of these fields, the outermost first. Their sources are `0`, `1` and so on.
     pub(super) fn new(levels: &[&str]) -> Self {
         Self {
             proxy: Proxy::default(),
@@ -167,7 +167,7 @@ impl Scene {
         }
     }
 
-    /// As far as the request comes with what a service has answered.
+    /// Advances the request with the answer of a service.
     pub(super) fn answer(&mut self, mut arrived: Arrived, answer: Answer) -> Arrived {
         arrived.enforcement.answer(answer);
         arrived.step = arrived.enforcement.advance(&mut Around {
@@ -179,7 +179,7 @@ impl Scene {
         arrived
     }
 
-    /// The status of the refusal; 0 where there is none.
+    /// The status of the refusal; 0 if there is none.
     pub(super) fn status(&mut self, headers: &[(&str, &str)]) -> u16 {
         match self.ask(headers).step {
             Step::Refuse(refusal) => refusal.status,
@@ -295,7 +295,7 @@ fn answers_tell_of_the_limit_that_leaves_the_least() {
     assert_eq!(edits.get(1), Some(&Edit::Set("ratelimit-remaining", b"4")));
 }
 
-/// Its counters go by what it counts, not by where in the list it stands.
+/// A counter is identified by what it counts, not by the position of the limit in the list.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_counter_outlives_every_edit_of_other_limits() {
     let limit = |burst: u32| {

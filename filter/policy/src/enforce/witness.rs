@@ -1,17 +1,17 @@
-//! What policies say of requests, told to whoever counts or explains it.
+//! Observation of policy outcomes, for metrics and explanations.
 
 use std::fmt;
 
-/// Is told what each policy says, as it says it.
+/// An observer of policy outcomes, as they happen.
 pub trait Witness {
-    /// A part of the policy of that source has looked at the request.
+    /// Records the outcome of a part of the policy of that source.
     fn saw(&mut self, source: &str, part: Part, said: Said);
 
-    /// All of the policy of that source has let the request through. Not told of one that only mirrors.
+    /// Records that all of the policy of that source has let the request through. Not called for one that only mirrors.
     fn let_through(&mut self, source: &str);
 }
 
-/// A part of a policy, by its field. Those that are lists count from 0.
+/// A part of a policy, by its field. Items of lists count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Cors,
@@ -21,25 +21,25 @@ pub enum Part {
     Mirror(usize),
 }
 
-/// Why a rate limit refuses a request that is one too many. Whatever else it says, it could not count.
+/// The reason of a rate limit for a request over the limit. With any other reason it could not count.
 pub const LIMITED: &str = "limited";
 
-/// What it says. Why it refuses is one of few words.
+/// The outcome of a part. The reason of a refusal is one of a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
     Passed,
     Refused(&'static str),
-    /// It is tried out, and would have refused.
+    /// A dry run that would have refused.
     WouldRefuse(&'static str),
-    /// What has to be asked did not answer, and the policy says that this is no reason to refuse.
+    /// A required service did not answer, and the policy allows the request nevertheless.
     Unasked,
-    /// What it knew of another client had to go, so as to have room for this one.
+    /// The state of another client was evicted to make room for this one.
     Crowded,
     /// The request is copied.
     Copied,
 }
 
-/// Nobody wants to know.
+/// An observer that ignores outcomes.
 impl Witness for () {
     fn saw(&mut self, _source: &str, _part: Part, _said: Said) {}
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// Shared data behaves as Envoy's does: where there is no value, any version sets one.
+/// A fake host. Its shared data behaves as Envoy's: an absent value is set with any version.
 #[derive(Debug)]
 pub(crate) struct Fake(Mutex<State>);
 
@@ -22,7 +22,7 @@ struct State {
     values: BTreeMap<String, Shared>,
     gets: BTreeMap<String, usize>,
     version: u32,
-    /// So many times setting a value fails, as if others were faster.
+    /// The number of sets that still fail, as if other workers were faster.
     refused_sets: usize,
     rng: Rng,
 }
@@ -69,7 +69,7 @@ impl Fake {
         self.state().values.keys().cloned().collect()
     }
 
-    /// How often a value was asked for.
+    /// The number of reads of a value.
     pub(crate) fn gets(&self, key: &str) -> usize {
         self.state().gets.get(key).copied().unwrap_or_default()
     }

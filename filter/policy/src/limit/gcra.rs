@@ -9,21 +9,21 @@ use crate::config::policy::LocalLimit;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A hundred and forty-six years: no sum of times overflows.
+/// The longest window, 146 years: no sum of times overflows.
 const LONGEST: u64 = u64::MAX / 4;
 
 /// A limit's numbers. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gcra {
     burst: u32,
-    /// From one request to the next, rounded up: a limit admits no more than it says, and less by no more than a
-    /// nanosecond for each request.
+    /// The interval between requests, rounded up: a limit admits no more than configured, and less by at most a
+    /// nanosecond per request.
     interval: u64,
-    /// What an empty bucket takes to fill, at most [`LONGEST`].
+    /// The time in which an empty bucket fills, at most [`LONGEST`].
     window: u64,
 }
 
-/// In seconds, rounded up.
+/// Converts nanoseconds to seconds, rounded up.
 pub(super) fn seconds(nanoseconds: u64) -> u64 {
     nanoseconds.div_ceil(SECOND)
 }
@@ -50,16 +50,16 @@ impl From<&LocalLimit> for Gcra {
 }
 
 impl Gcra {
-    /// What an empty bucket takes to fill, at least 1.
+    /// The time in which an empty bucket fills, in nanoseconds, at least 1.
     #[must_use]
     pub fn window(self) -> u64 {
         self.window
     }
 
-    /// When the bucket is full once the request has been taken out of it.
+    /// Admits a request, and returns the time at which the bucket is then full.
     ///
     /// # Errors
-    /// It is not admitted, and would be after so long.
+    /// The request is not admitted; the time until it would be.
     pub fn admit(self, now: u64, full_at: u64) -> Result<u64, u64> {
         let next = full_at.max(now).saturating_add(self.interval);
         let latest = now.saturating_add(self.window);
@@ -70,7 +70,7 @@ impl Gcra {
         }
     }
 
-    /// What is left of a bucket.
+    /// The quota of a bucket.
     #[must_use]
     pub fn quota(self, now: u64, full_at: u64) -> Quota {
         let missing = full_at.saturating_sub(now);

@@ -1,32 +1,32 @@
-//! Some buckets in one shared value.
+//! A set of buckets in one shared value.
 //!
 //! ```text
 //! layout u8  window u64  bucket ...        all numbers little-endian
 //! bucket:  hash of the key u64  full at u64
 //! ```
 //!
-//! A bucket that is full is left out: it is as good as one that was never used.
+//! A full bucket is left out: it equals one that was never used.
 
 const LAYOUT: u8 = 1;
 
-/// The most buckets in a set. With more than that in use, the fullest is given up.
+/// The most buckets in a set. With more than that in use, the fullest is evicted.
 pub const BUCKETS: usize = 32;
 
-/// A bucket may seem so much emptier than empty, since workers do not read the clock at the same time. Beyond that, the
-/// clock was set back.
+/// The tolerance for buckets that seem emptier than empty, because workers do not read the clock at the same time.
+/// Beyond that, the clock was set back.
 const CLOCK_SLACK: u64 = 1_000_000_000;
 
 /// Buckets of one limit. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
-    /// What an empty bucket takes to fill, by the limit as it was when the buckets were last used.
+    /// The time in which an empty bucket fills, by the limit as it was when the buckets were last used.
     window: u64,
     buckets: Vec<Bucket>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bucket {
-    /// Of its key.
+    /// The hash of its key.
     hash: u64,
     full_at: u64,
 }
@@ -42,7 +42,7 @@ impl Set {
         }
     }
 
-    /// None: the bytes are no set, or one of another layout.
+    /// Parses the bytes; `None` if they are malformed, or of another layout.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&LAYOUT, words) = bytes.split_first()? else {
@@ -70,8 +70,8 @@ impl Set {
         bytes
     }
 
-    /// Makes the buckets those of a limit with that window, each as full in proportion as it was, and none emptier than
-    /// empty, whatever became of the clock. Says whether that changed any.
+    /// Adapts the buckets to a limit with that window: each stays as full in proportion, and none is emptier than
+    /// empty, even if the clock was set. Returns true if any changed.
     #[must_use]
     pub fn adjust(&mut self, window: u64, now: u64) -> bool {
         let old = std::mem::replace(&mut self.window, window);
@@ -87,14 +87,15 @@ impl Set {
         true
     }
 
-    /// When the bucket of a key is full. One that is not there has always been.
+    /// The time at which the bucket of a key is full; 0 if there is none.
     #[must_use]
     pub fn full_at(&self, hash: u64) -> u64 {
         let bucket = self.buckets.iter().find(|bucket| bucket.hash == hash);
         bucket.map_or(0, |bucket| bucket.full_at)
     }
 
-    /// Says when the bucket of a key is full, and whether one that was not full had to be given up for it.
+    /// Sets the time at which the bucket of a key is full. Returns true if another bucket, which was not full, was
+    /// evicted for it.
     pub fn put(&mut self, hash: u64, full_at: u64, now: u64) -> bool {
         self.buckets
             .retain(|bucket| bucket.hash != hash && bucket.full_at > now);
@@ -128,7 +129,7 @@ impl Bucket {
     }
 }
 
-/// A part of `old`, as the same part of `new`, rounded up.
+/// Scales a part of `old` to the same part of `new`, rounded up.
 fn scale(part: u64, new: u64, old: u64) -> u64 {
     let scaled = (u128::from(part) * u128::from(new)).div_ceil(u128::from(old.max(1)));
     u64::try_from(scaled).unwrap_or(new)

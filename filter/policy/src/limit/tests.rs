@@ -39,7 +39,7 @@ impl Worker {
         is_admitted(self.take(limit))
     }
 
-    /// How many are admitted at once.
+    /// The number of requests that are admitted at once.
     fn drain(&self, limit: &LocalLimit) -> usize {
         (0..10_000).take_while(|_| self.is_admitted(limit)).count()
     }
@@ -237,7 +237,7 @@ fn what_cannot_be_counted_is_not_admitted() {
     assert_eq!(worker.take(&limit), Taken::Contended);
     worker.host.refuse_sets(TRIES - 1);
     assert_eq!(worker.drain(&limit), 10);
-    // A secret that cannot be agreed on.
+    // The workers cannot agree on a secret.
     let worker = Worker::default();
     worker.host.refuse_sets(usize::MAX);
     assert_eq!(worker.take(&by_client(10, MINUTE, 10)), Taken::Contended);
@@ -251,7 +251,7 @@ fn bytes_that_are_no_set_count_for_nothing() {
         worker.host.put("limit id", bytes);
         assert_eq!(worker.drain(&limit), 3, "{bytes:?}");
     }
-    // A set with numbers that nobody wrote: empty at most, and for no longer than that.
+    // A set with invalid numbers: buckets are empty at most, and for no longer than that.
     let worker = Worker::default();
     let (window, bucket) = ([0xff; 8], [[0; 8], [0xff; 8]].concat());
     worker
@@ -267,8 +267,8 @@ mod properties {
     use super::*;
     use proptest::prelude::*;
 
-    /// A token bucket as textbooks have it, in whole numbers: a token is as many parts as there are nanoseconds in the
-    /// period, of which each nanosecond brings as many as there are requests in a period.
+    /// A textbook token bucket, in whole numbers: a token has as many parts as there are nanoseconds in the period, and
+    /// each nanosecond adds as many parts as there are requests in a period.
     struct Ideal {
         requests: u128,
         token: u128,
@@ -327,7 +327,7 @@ mod properties {
         pauses.iter().map(pass).collect()
     }
 
-    /// Which of the requests are admitted.
+    /// Returns true for each request that is admitted.
     fn admitted(limit: &LocalLimit, arrivals: &[Duration]) -> Vec<bool> {
         let worker = Worker::default();
         let admit = |now: &Duration| {
@@ -355,7 +355,7 @@ mod properties {
             }
         }
 
-        /// Of the interval in whole nanoseconds; where that is what the limit says, of the limit.
+        /// The ideal bucket has the interval in whole nanoseconds; if that is exact, the limit's own numbers as well.
         #[test]
         fn the_same_are_admitted_as_by_an_ideal_bucket(limit in limits(), pauses in pauses()) {
             let arrivals = arrivals(&limit, &pauses);
@@ -365,7 +365,7 @@ mod properties {
             prop_assert_eq!(admitted(&limit, &arrivals), ideal);
         }
 
-        /// Retry-After is no guess: a second less would be refused.
+        /// `Retry-After` is exact: a second less would be refused.
         #[test]
         fn who_waits_as_long_as_told_is_admitted(limit in limits(), pauses in pauses()) {
             let worker = Worker::default();
@@ -382,7 +382,7 @@ mod properties {
             }
         }
 
-        /// What remains is what is admitted, and after `reset` all of it is there.
+        /// As many requests are admitted as remain, and after `reset` the bucket is full.
         #[test]
         fn what_is_said_to_remain_does(limit in limits(), pauses in pauses()) {
             let worker = Worker::default();
@@ -401,7 +401,7 @@ mod properties {
     }
 }
 
-/// Workers as threads, each with what it keeps for itself.
+/// Workers as threads, each with its own state.
 #[cfg(not(target_arch = "wasm32"))]
 mod workers {
     use super::*;
@@ -470,7 +470,7 @@ mod workers {
         at_once(|| {
             let limits = Limits::default();
             for _ in 0..20_000 {
-                // Whoever is late sets the clock back a little.
+                // A late worker sets the clock back a little.
                 host.set_now(from + started.elapsed());
                 if is_admitted(take(&limits, &host, &limit, 0)) {
                     admitted.fetch_add(1, Ordering::Relaxed);

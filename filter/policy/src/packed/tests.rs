@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeMap;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-/// As a sender packs them.
+/// Packs sections as a sender does.
 fn pack(flags: Flags, sections: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let count = bucket_count(sections.len());
     let bucket = |at| {
@@ -43,7 +43,7 @@ fn flags_cross() {
     }
 }
 
-/// Control and filter may be of different releases: what one wrote the other has to find.
+/// Control and filter may be of different releases: each has to find what the other wrote.
 #[wasm_bindgen_test(unsupported = test)]
 fn the_bytes_are_what_they_always_were() {
     assert_eq!(hash(b""), 0xefd0_1f60_ba99_2926);

@@ -1,4 +1,4 @@
-//! Which worker has how many requests in flight, for some keys.
+//! Requests in flight by worker, for some keys.
 //!
 //! ```text
 //! layout u8  count ...        all numbers little-endian
@@ -9,7 +9,7 @@ use super::workers::Workers;
 
 const LAYOUT: u8 = 1;
 
-/// The most counts in a value. Those of 256 such are a million: beyond that, requests are refused.
+/// The most counts in a value. 256 values then hold a million: beyond that, requests are refused.
 const MOST: usize = 4_096;
 
 /// The counts in one shared value.
@@ -18,7 +18,7 @@ pub struct Counts(Vec<Count>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Count {
-    /// Of a key.
+    /// The hash of a key.
     hash: u64,
     worker: u64,
     /// At least 1.
@@ -28,7 +28,7 @@ struct Count {
 // === impl Counts ===
 
 impl Counts {
-    /// None: the bytes are no counts, or of another layout.
+    /// Parses the bytes; `None` if they are malformed, or of another layout.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&LAYOUT, words) = bytes.split_first()? else {
@@ -45,14 +45,14 @@ impl Counts {
         is_sound.then_some(Self(counts))
     }
 
-    /// Never empty: an empty value reads as none.
+    /// Serializes the counts. The bytes are never empty, because an empty value reads as absent.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let counts = self.0.iter().flat_map(|count| count.to_words()).flatten();
         [LAYOUT].into_iter().chain(counts).collect()
     }
 
-    /// Whether one more request with that key may be in flight.
+    /// Returns true if one more request with that key may be in flight.
     #[must_use]
     pub fn has_room(&self, hash: u64, max: u32) -> bool {
         let of_key = self.0.iter().filter(|count| count.hash == hash);
@@ -71,7 +71,7 @@ impl Counts {
         }
     }
 
-    /// Whether there was one.
+    /// Removes a request. Returns true if there was one.
     #[must_use]
     pub fn remove(&mut self, hash: u64, worker: u64) -> bool {
         let Some(count) = self.find(hash, worker) else {
@@ -82,7 +82,7 @@ impl Counts {
         true
     }
 
-    /// Drops the counts of workers that are no more.
+    /// Drops the counts of workers that no longer exist.
     pub fn retain(&mut self, workers: &Workers) {
         self.0.retain(|count| workers.has(count.worker));
     }

@@ -15,12 +15,12 @@ fn enter(places: &mut Places, host: &Fake, max: u32) -> Result<Place, NoPlace> {
     places.enter(host, &limit(max), ID, b"key")
 }
 
-/// How many places a worker gets.
+/// Takes all places that a worker gets.
 fn fill(places: &mut Places, host: &Fake, max: u32) -> Vec<Place> {
     std::iter::from_fn(|| enter(places, host, max).ok()).collect()
 }
 
-/// Time passes, and those workers live.
+/// Passes time, in which those workers tick.
 fn live(host: &Fake, workers: &mut [&mut Places], seconds: u64) {
     for _ in 0..seconds {
         host.pass(TICK);
@@ -115,7 +115,7 @@ fn places_of_a_worker_that_died_come_back() {
     let kept = enter(&mut lives, &host, 3).unwrap();
     assert_eq!(fill(&mut dies, &host, 3).len(), 2);
     drop(dies);
-    // Another takes its place, and knows nothing of it.
+    // Another worker starts in its place, without its state.
     let mut next = Places::default();
     assert_eq!(enter(&mut next, &host, 3), Err(NoPlace::Full));
     live(&host, &mut [&mut lives, &mut next], 9);
@@ -174,7 +174,7 @@ fn a_worker_that_only_hung_counts_on() {
     for place in taken {
         leave(&host, place);
     }
-    // What it had is not counted, and gives nothing back; what it takes now is.
+    // Its old places are not counted, and releasing them has no effect; new ones are counted.
     let new = fill(&mut hangs, &host, 2);
     assert_eq!(new.len(), 2);
     for place in old {
@@ -246,7 +246,7 @@ mod properties {
             worker: usize,
             key: u8,
         },
-        /// Of those in flight.
+        /// The index among the requests in flight.
         Leave(prop::sample::Index),
         Second,
     }

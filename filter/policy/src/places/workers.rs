@@ -1,12 +1,12 @@
-//! Which workers count requests in flight, and that they live.
+//! The workers that count requests in flight, and their heartbeats.
 //!
 //! ```text
 //! layout u8  worker ...        all numbers little-endian
 //! worker:  number u64  beats u64
 //! ```
 //!
-//! Each adds a beat from time to time, and sees whether the others do. How long one was quiet is told by the time that
-//! passed between looks, of which none counts for much: clocks are set, and machines sleep.
+//! Each worker adds a beat from time to time, and watches the beats of the others. The silence of a worker is the sum
+//! of the times between looks, of which each is capped: clocks are set, and machines sleep.
 
 use super::TICK;
 use crate::{
@@ -17,16 +17,16 @@ use std::time::Duration;
 
 const LAYOUT: u8 = 1;
 
-/// Where they are in shared data.
+/// The key of the workers in shared data.
 const NAME: &str = "workers";
 
-/// A worker without a beat for so long is dead. One that only hung for so long is taken for dead, too.
+/// The time without a beat after which a worker counts as dead, even if it only hung.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two looks. What passes beyond that counts for nothing.
+/// The most time between two looks that counts.
 const LONGEST_BREAK: Duration = TICK.saturating_mul(2);
 
-/// The beats of each worker. They are few.
+/// The beats of all workers, of which there are few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workers(Vec<Worker>);
 
@@ -36,10 +36,10 @@ struct Worker {
     beats: u64,
 }
 
-/// What one worker has seen of all.
+/// One worker's observations of all workers.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// When it looked last, by the clock.
+    /// The time of the last look, by the clock.
     looked: Duration,
     seen: Vec<Seen>,
 }
@@ -47,11 +47,11 @@ pub(super) struct Watch {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     worker: Worker,
-    /// For how long there was no other beat.
+    /// The time since the last new beat.
     quiet: Duration,
 }
 
-/// Adds a worker, and tells its number: one that no other has, nor ever had.
+/// Adds a worker, and returns its random number, which no other worker has or had.
 pub(super) fn join(host: &dyn Host) -> Option<u64> {
     shared::update(host, NAME, TRIES, |bytes| {
         let mut workers = bytes.and_then(Workers::from_bytes).unwrap_or_default();
@@ -61,7 +61,7 @@ pub(super) fn join(host: &dyn Host) -> Option<u64> {
     })
 }
 
-/// Adds a beat of a worker, and takes away those that are dead. False: others have taken away the worker itself.
+/// Adds a beat of a worker, and removes dead workers. False if others have removed the worker itself.
 pub(super) fn beat(host: &dyn Host, worker: u64, dead: &[u64]) -> Option<bool> {
     shared::update(host, NAME, TRIES, |bytes| {
         let mut workers = bytes.and_then(Workers::from_bytes).unwrap_or_default();
@@ -78,7 +78,7 @@ pub(super) fn beat(host: &dyn Host, worker: u64, dead: &[u64]) -> Option<bool> {
 // === impl Workers ===
 
 impl Workers {
-    /// All there are.
+    /// Reads all workers from shared data.
     #[must_use]
     pub fn read(host: &dyn Host) -> Self {
         let shared = host.shared(NAME);
@@ -87,7 +87,7 @@ impl Workers {
             .unwrap_or_default()
     }
 
-    /// None: the bytes are no workers, or of another layout.
+    /// Parses the bytes; `None` if they are malformed, or of another layout.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&LAYOUT, words) = bytes.split_first()? else {
@@ -131,12 +131,12 @@ impl Worker {
 // === impl Watch ===
 
 impl Watch {
-    /// Whether it is time to look again.
+    /// Returns true if it is time to look again.
     pub(super) fn is_due(&self, now: Duration) -> bool {
         now.saturating_sub(self.looked) >= LONGEST_BREAK
     }
 
-    /// Which workers are dead.
+    /// Looks at all workers, and returns the dead ones.
     pub(super) fn look(&mut self, now: Duration, workers: &Workers) -> Vec<u64> {
         let lived = now.saturating_sub(self.looked).min(LONGEST_BREAK);
         self.looked = now;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::protobuf::vectors::message;
+use crate::{
+    call::{Message, vectors::message},
+    config::policy::Header,
+};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn limit() -> GlobalLimit {
@@ -42,11 +45,7 @@ fn the_service_is_told_what_envoy_tells() {
         path,
         "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
     );
-    // A generated codec leaves out the value that is empty; to a reader that is the same.
-    let mut want = message("rate limit request");
-    assert_eq!(want.split_off(want.len() - 9), b"\x12\x07\x0a\x05\x0a\x03all");
-    want.extend(b"\x12\x09\x0a\x07\x0a\x03all\x12\x00");
-    assert_eq!(body, want);
+    assert_eq!(body, message("rate limit request"));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -105,15 +104,21 @@ fn what_says_neither_is_no_judgement() {
     }
 }
 
-/// A number that no service should say is the largest that there is.
+/// A number that is too large becomes the largest valid one.
 #[wasm_bindgen_test(unsupported = test)]
 fn numbers_do_not_wrap() {
-    let negative = Writer::default().varint(1, u64::MAX);
-    let status = Writer::default()
-        .message(2, negative.clone())
-        .varint(3, u64::MAX)
-        .message(4, negative);
-    let body = Writer::default().varint(1, OK).message(2, status).into_bytes();
+    let status = DescriptorStatus {
+        current_limit: Some(RateLimit {
+            requests_per_unit: u64::MAX,
+        }),
+        limit_remaining: u64::MAX,
+        duration_until_reset: Some(Seconds { seconds: u64::MAX }),
+    };
+    let body = encode(&RateLimitResponse {
+        overall_code: OK,
+        statuses: vec![status],
+        ..RateLimitResponse::default()
+    });
     let want = Quota {
         limit: u32::MAX,
         remaining: u32::MAX,

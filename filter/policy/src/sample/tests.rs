@@ -71,7 +71,7 @@ fn what_every_request_has_to_meet_needs_all() {
     ] {
         assert_eq!(Sample::of(&policies), Sample::ALL, "{policies:?}");
     }
-    // Those that it hands down are the route's.
+    // The timeout and the retries that it hands down are in the route.
     let patient = Policy {
         timeout_ms: Some(1),
         retry: Some(Retry {

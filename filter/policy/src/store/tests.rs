@@ -45,7 +45,7 @@ fn routes_and_policies_are_found_by_names_of_their_own() {
     }
 }
 
-/// With what it knows: which mirror is next, which credentials were right.
+/// It keeps its state: the progress of mirrors, and right credentials.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_policy_that_did_not_change_stays_as_it_is() {
     let cache = Rc::default();
@@ -106,7 +106,7 @@ fn bytes_that_are_no_configuration_are_refused() {
     for (bytes, want) in [
         (&b""[..], "neither JSON nor a packed configuration"),
         (b"[]", "neither JSON nor a packed configuration"),
-        (b"{\"switches\": 1}", "switches: 1 is no object"),
+        (b"{\"switches\": 1}", "switches: invalid type: integer `1`"),
     ] {
         let error = Store::new(bytes.to_vec(), Rc::default()).unwrap_err().to_string();
         assert!(error.starts_with(want), "{error}");
@@ -157,7 +157,7 @@ fn an_update_decodes_again_only_what_changed() {
     let new = store(&[("a", &blue), ("b", &green)], &cache);
     assert!(Rc::ptr_eq(&a, &active(&new, "a")));
     assert_eq!(active(&new, "b").active.name, "green");
-    // A stream that began before the update goes on with what it began with.
+    // A stream that began before the update keeps the configuration that it began with.
     assert_eq!(
         (b.active.name.as_str(), active(&old, "b").active.name.as_str()),
         ("blue", "blue")

@@ -1,21 +1,21 @@
-//! The pods.
+//! The servers that act as pods.
 
 use anyhow::Result;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use switchyard_tests::{echo::Echo, ports};
 
-/// Two pods, of which one takes the other's place.
+/// The addresses of two pods, of which the second replaces the first.
 pub(crate) const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 3));
 pub(crate) const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 4));
 
-/// Servers behind all EndpointSlices.
+/// The servers behind all EndpointSlices.
 pub(crate) struct Backends {
     pub(crate) blue: Echo,
     pub(crate) green: Echo,
-    /// On the same port as what takes its place.
+    /// The first pod, on the same port as its replacement.
     pub(crate) first: Echo,
     _second: Echo,
-    /// Is any pod.
+    /// Serves the addresses of all other pods.
     rest: Echo,
 }
 
@@ -34,7 +34,7 @@ impl Backends {
         })
     }
 
-    /// A pod of its own for each number; they are one server.
+    /// The address of a pod, different for each number; one server answers them all.
     pub(crate) fn pod(&self, number: usize) -> SocketAddr {
         let [high, low] = [1 + number / 250, 1 + number % 250].map(|byte| byte as u8);
         (Ipv4Addr::new(10, 244, high, low), self.rest.address.port()).into()

@@ -1,5 +1,5 @@
-//! Contour, as its example deployment starts it; but xDS is on loopback, in plain text as Switchyard's, and the API
-//! server may be asked as often as it takes.
+//! Contour, started as by its example deployment, except that xDS is on loopback in plain text as Switchyard's is, and
+//! that requests to the API server are not throttled.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -16,15 +16,21 @@ use switchyard_tests::{
 };
 use tokio::process::Command;
 
-use crate::installation::{Installation, Routes, WORKERS};
+use crate::{
+    installation::{Installation, Routes, WORKERS},
+    manifests,
+};
 
 const ROUTES: Routes = Routes {
     kind: "httpproxies.projectcontour.io",
-    root: "/apis/projectcontour.io/v1/namespaces/default/httpproxies/switched",
+    api_version: "projectcontour.io/v1",
+    kind_name: "HTTPProxy",
+    collection: "/apis/projectcontour.io/v1/namespaces/default/httpproxies",
+    spec: manifests::proxy_spec,
     delegate: "/spec/includes/0/name",
 };
 
-/// Its own default, 20, holds up what it serves until its statuses are written.
+/// Contour's default, 20, delays its updates until the statuses are written.
 const QUERIES_PER_SECOND: &str = "1000";
 
 pub(crate) fn install_crds(cluster: &Cluster) -> Result<()> {
@@ -41,7 +47,7 @@ pub(crate) fn install_crds(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&established).map(drop)
 }
 
-/// With all that it writes in `dir`.
+/// Starts Contour and its Envoy, which write all their files to `dir`.
 pub(crate) async fn start(dir: &Path, cluster: &Cluster) -> Result<Installation> {
     let (xds, http) = (loopback()?, loopback()?);
     let control = Process::spawn(serve(cluster, xds, http)?, &dir.join("control.log"))?;
@@ -79,7 +85,7 @@ fn serve(cluster: &Cluster, xds: SocketAddr, http: SocketAddr) -> Result<Command
     Ok(command)
 }
 
-/// What it has Envoy start with, and the names that its DaemonSet gives Envoy on the command line.
+/// Contour's Envoy bootstrap, with the node names that its DaemonSet passes to Envoy on the command line.
 async fn bootstrap(dir: &Path, xds: SocketAddr) -> Result<EnvoyOptions> {
     let bootstrap = dir.join("envoy.json");
     let output = Command::new(assets()?.join("contour"))
@@ -98,14 +104,14 @@ async fn bootstrap(dir: &Path, xds: SocketAddr) -> Result<EnvoyOptions> {
     fs::write(&bootstrap, config.to_string())?;
     Ok(EnvoyOptions {
         bootstrap,
-        // On a socket of the file system: nobody asks it here.
+        // The admin interface is on a Unix socket, and the benchmark does not use it.
         admin: loopback()?,
         concurrency: WORKERS,
         log: dir.join("envoy.log"),
     })
 }
 
-/// `$CONTOUR`: what `scripts/contour.sh` prints.
+/// The folder `$CONTOUR`, as printed by `scripts/contour.sh`.
 fn assets() -> Result<PathBuf> {
     let assets = env::var_os("CONTOUR");
     let assets = assets.context("CONTOUR is not set: CONTOUR=$(scripts/contour.sh)")?;

@@ -1,10 +1,10 @@
-//! The figures, and what else was seen.
+//! The figures of the report and further observations.
 
 use switchyard_tests::report::{Figure, median, quantile};
 
 use crate::{
     Round,
-    measure::{APART, CONNECTIONS, EDITS, Edits, Measured, Memory},
+    measure::{APART, CONNECTIONS, EDITS, Edits, Measured, Memory, NEW_HOSTS},
 };
 
 pub(crate) fn of(rounds: &[Round]) -> Vec<Figure> {
@@ -12,6 +12,7 @@ pub(crate) fn of(rounds: &[Round]) -> Vec<Figure> {
     figures.extend([
         failures(rounds),
         endpoint_change(rounds),
+        new_host(rounds),
         control_memory(rounds),
         control_cpu(rounds),
         envoy_memory(rounds),
@@ -68,13 +69,29 @@ fn endpoint_change(rounds: &[Round]) -> Figure {
     )
 }
 
-/// Milliseconds.
+/// Latencies in milliseconds, as text.
 fn told(ours: &[f64], theirs: &[f64]) -> String {
     let [ours, theirs] = [ours, theirs].map(|live| {
         let [median, rare, most] = [median(live), quantile(live, 0.99), quantile(live, 1.0)];
         format!("median {median:.1} ms, 99 % {rare:.1} ms, most {most:.1} ms")
     });
     format!("Switchyard: {ours}. Contour: {theirs}.")
+}
+
+fn new_host(rounds: &[Round]) -> Figure {
+    let [ours, theirs] = edits(rounds, |measured| &measured.new_hosts);
+    let [our_cpu, their_cpu] = medians(rounds, |measured| measured.new_hosts.control_cpu);
+    Figure::new(
+        "New host accepted to first answer, 1,000 routes, median, against Contour's",
+        ratio(rounds, |measured| median(&measured.new_hosts.live)),
+        1.0,
+        "x",
+        format!(
+            "{NEW_HOSTS} times in each round, a route of a new host is created. Measured as toggles are; the median of the rounds' ratios of medians. {} \
+             Control's CPU for each: Switchyard {our_cpu:.1} ms, Contour {their_cpu:.1} ms.",
+            told(&ours.concat(), &theirs.concat()),
+        ),
+    )
 }
 
 fn failures(rounds: &[Round]) -> Figure {
@@ -157,7 +174,7 @@ fn control_cpu(rounds: &[Round]) -> Figure {
 
 // === Rounds ===
 
-/// Milliseconds of each round: ours, and Contour's.
+/// Milliseconds of each round, for Switchyard and for Contour.
 fn edits(rounds: &[Round], of: impl Fn(&Measured) -> &Edits) -> [Vec<Vec<f64>>; 2] {
     let column = |measured: fn(&Round) -> &Measured| {
         let edits = rounds.iter().map(|round| of(measured(round)).live.clone());
@@ -166,7 +183,7 @@ fn edits(rounds: &[Round], of: impl Fn(&Measured) -> &Edits) -> [Vec<Vec<f64>>; 
     [column(|round| &round.switchyard), column(|round| &round.contour)]
 }
 
-/// The median of the rounds: ours, and Contour's.
+/// The medians over all rounds, for Switchyard and for Contour.
 fn medians(rounds: &[Round], of: impl Fn(&Measured) -> f64) -> [f64; 2] {
     let column = |measured: fn(&Round) -> &Measured| {
         let values: Vec<_> = rounds.iter().map(|round| of(measured(round))).collect();
@@ -175,7 +192,7 @@ fn medians(rounds: &[Round], of: impl Fn(&Measured) -> f64) -> [f64; 2] {
     [column(|round| &round.switchyard), column(|round| &round.contour)]
 }
 
-/// The median of the rounds' ratios of ours to Contour's.
+/// The median over the rounds of the ratio of Switchyard to Contour.
 fn ratio(rounds: &[Round], of: impl Fn(&Measured) -> f64) -> f64 {
     let ratios: Vec<_> = rounds
         .iter()

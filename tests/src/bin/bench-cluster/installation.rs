@@ -1,26 +1,31 @@
-//! One of the two, running.
+//! A running installation of Switchyard or Contour.
 
 use anyhow::Result;
+use serde_json::Value;
 use std::net::SocketAddr;
 use switchyard_tests::{envoy::Envoy, process::Process};
 
-/// Control and its Envoy. Dropping it kills both.
+/// A control plane and its Envoy. Dropping it kills both.
 pub(crate) struct Installation {
     pub(crate) control: Process,
     pub(crate) envoy: Envoy,
-    /// Where Envoy takes requests.
+    /// The address of Envoy's HTTP listener.
     pub(crate) http: SocketAddr,
     pub(crate) routes: Routes,
 }
 
-/// The kind of its routes, as its API server knows it.
+/// The kind of the installation's routes, in terms of the API server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Routes {
     /// The plural, with its group.
     pub(crate) kind: &'static str,
-    /// Of the root that delegates.
-    pub(crate) root: &'static str,
-    /// Where that names the branch.
+    pub(crate) api_version: &'static str,
+    pub(crate) kind_name: &'static str,
+    /// The path of the objects.
+    pub(crate) collection: &'static str,
+    /// The spec of a host with one Service.
+    pub(crate) spec: fn(&str, &str) -> Value,
+    /// The JSON pointer to the name of the branch in the root.
     pub(crate) delegate: &'static str,
 }
 
@@ -30,13 +35,13 @@ pub(crate) const WORKERS: usize = 2;
 // === impl Installation ===
 
 impl Installation {
-    /// An error, if it does not run any longer.
+    /// Returns an error if a process has exited.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.control.check()?;
         self.envoy.process.check()
     }
 
-    /// Control first: it may have a Lease to give back.
+    /// Ends control first, because it may have a Lease to release.
     pub(crate) async fn end(self) -> Result<()> {
         self.control.terminate().await?;
         self.envoy.process.terminate().await

@@ -1,13 +1,15 @@
-//! Switchyard beside Contour, in one run: the same API server, the same Services and EndpointSlices, the same Envoy, and
-//! routes that say the same, as IngressRoutes and as HTTPProxies. One of the two runs at a time.
+//! Compares Switchyard with Contour in one run: the same API server, Services, EndpointSlices and Envoy, and equivalent
+//! routes as IngressRoutes and as HTTPProxies. Only one of them runs at a time.
 //!
-//! Writes `bench/RESULTS-cluster.md` and `bench/results-cluster.json`. Wants the network namespace of `scripts/netns.sh`.
+//! Writes `bench/RESULTS-cluster.md` and `bench/results-cluster.json`. Needs the network namespace of
+//! `scripts/netns.sh`.
 
 mod backends;
 mod contour;
 mod figures;
 mod installation;
 mod manifests;
+mod many;
 mod measure;
 mod switchyard;
 
@@ -18,16 +20,20 @@ use switchyard_tests::{cluster::Cluster, paths, report};
 
 use crate::{backends::Backends, installation::Installation, measure::Measured};
 
-/// How often each of the two is started and measured, one after the other.
+/// The number of times that each of the two is started and measured, in turns.
 const ROUNDS: usize = 3;
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// So many rounds, and write nothing.
+    /// Run this many rounds, and write nothing.
     rounds: Option<usize>,
+    /// Measure the cost of a host among 10,000, without Contour; writes `bench/RESULTS-hosts.md` and
+    /// `bench/results-hosts.json`.
+    #[arg(long)]
+    many: bool,
 }
 
-/// The two of one round.
+/// The measurements of both in one round.
 #[derive(Debug)]
 struct Round {
     contour: Measured,
@@ -36,9 +42,12 @@ struct Round {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Arguments { rounds } = Arguments::parse();
+    let Arguments { rounds, many } = Arguments::parse();
     let dir = paths::scratch("bench-cluster")?.canonicalize()?;
     let backends = Backends::start().await?;
+    if many {
+        return report::write("-hosts", &many::measure(&dir, &backends).await?);
+    }
     let cluster = cluster(&dir, &backends).await?;
     let mut measured = Vec::new();
     for number in 0..rounds.unwrap_or(ROUNDS) {
@@ -52,7 +61,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// A cluster that has all objects of both.
+/// Starts a cluster that has all objects of both.
 async fn cluster(dir: &Path, backends: &Backends) -> Result<Cluster> {
     let cluster = Cluster::start(&dir.join("cluster")).await?;
     contour::install_crds(&cluster)?;
@@ -79,7 +88,7 @@ fn folder(dir: &Path, name: &str) -> Result<std::path::PathBuf> {
     Ok(dir)
 }
 
-/// Measures it, and ends it.
+/// Measures an installation and ends it.
 async fn measured(name: &str, mut installation: Installation, cluster: &Cluster) -> Result<Measured> {
     let measured = measure::all(&mut installation, cluster)
         .await

@@ -1,4 +1,4 @@
-//! What is measured of each of the two, in the same way.
+//! The measurements, which are the same for both installations.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -22,67 +22,70 @@ use crate::{
     manifests::{HOSTS, MOVED, SWITCHED, host, moved_slice},
 };
 
-/// Edits of each kind in a round.
+/// The number of edits of each kind in a round.
 pub(crate) const EDITS: usize = 60;
-/// Endpoint changes after the toggles.
+/// The number of endpoint changes after the toggles.
 const LATE_MOVES: usize = 20;
-/// From when one edit was live to the next.
+/// Hosts created in a round.
+pub(crate) const NEW_HOSTS: usize = 20;
+/// The pause between an edit being live and the next edit.
 pub(crate) const APART: Duration = Duration::from_millis(250);
-/// Each asks for every host: so many that each of Envoy's workers has some.
+/// The number of connections, each of which requests every host: enough for each of Envoy's workers to have some.
 pub(crate) const CONNECTIONS: usize = 8;
-/// How long after its start nobody asks whether it is at rest: what it has to tell of itself, it then has told.
+/// The delay before looking for rest, in which the installation writes its statuses.
 const SETTLE: Duration = Duration::from_secs(6);
-/// Control and Envoy together are at rest if they use less CPU time than that ...
+/// The CPU time of control and Envoy together below which they count as at rest ...
 const REST: Duration = Duration::from_millis(50);
-/// ... in this time.
+/// ... over a window of this length.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Of one round.
+/// The measurements of one round.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    /// From the start until the host that was made last was answered.
+    /// The time from the start until the host that was created last is served.
     pub(crate) start: Duration,
     pub(crate) at_rest: Memory,
     pub(crate) after_edits: Memory,
-    /// When each worker of Envoy has sent requests to every Service.
+    /// Measured when each worker of Envoy has sent requests to every Service.
     pub(crate) all_asked: Memory,
-    /// Endpoint changes, before any route was edited.
+    /// Endpoint changes before any route was edited.
     pub(crate) moves: Edits,
     pub(crate) toggles: Edits,
-    /// Endpoint changes again: Contour then compares all endpoints that it has at each change.
+    pub(crate) new_hosts: Edits,
+    /// Endpoint changes after the edits, when Contour compares all its endpoints at each change.
     pub(crate) late_moves: Edits,
 }
 
-/// What is resident, in megabytes.
+/// Resident memory, in megabytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     pub(crate) control: f64,
     pub(crate) envoy: f64,
 }
 
-/// Edits of a kind.
+/// The results of one kind of edits.
 #[derive(Clone, Debug)]
 pub(crate) struct Edits {
-    /// Milliseconds from the API server's answer until the client was answered by who was meant.
+    /// Milliseconds from the API server's answer until the intended backend answered the client.
     pub(crate) live: Vec<f64>,
-    /// Milliseconds of control's CPU time for each.
+    /// Milliseconds of control's CPU time per edit.
     pub(crate) control_cpu: f64,
-    /// Answers to the client that were no 2xx, and all.
+    /// The number of answers to the client that were not 2xx, then of all answers.
     pub(crate) failures: usize,
     pub(crate) answers: usize,
 }
 
-/// What is edited, to and fro.
+/// An edit that is made back and forth.
 struct Edit {
     host: String,
-    /// Of the object, and of the value in it.
+    /// The path of the object, then the JSON pointer to the value in it.
     path: String,
     pointer: &'static str,
-    /// The value, and the backend that answers then. The first is there already.
+    /// The values, each with the backend that answers then. The first value is the current one.
     values: [(String, &'static str); 2],
 }
 
-/// From its start on.
+/// Makes all measurements, starting with the startup time.
 pub(crate) async fn all(installation: &mut Installation, cluster: &Cluster) -> Result<Measured> {
     let started = Instant::now();
     serves_the_last(installation).await?;
@@ -93,6 +96,7 @@ pub(crate) async fn all(installation: &mut Installation, cluster: &Cluster) -> R
     let moves = edits(installation, cluster, &move_pod(), EDITS).await?;
     let toggles = edits(installation, cluster, &toggle(routes), EDITS).await?;
     let late_moves = edits(installation, cluster, &move_pod(), LATE_MOVES).await?;
+    let new_hosts = new_hosts(installation, cluster).await?;
     let after_edits = memory_at_rest(installation).await?;
     ask_for_all(installation.http).await?;
     Ok(Measured {
@@ -102,6 +106,7 @@ pub(crate) async fn all(installation: &mut Installation, cluster: &Cluster) -> R
         all_asked: memory_at_rest(installation).await?,
         moves,
         toggles,
+        new_hosts,
         late_moves,
     })
 }
@@ -118,8 +123,8 @@ async fn serves_the_last(installation: &mut Installation) -> Result<()> {
     .await
 }
 
-/// Asks for each host on each connection: all of them are served, and what Envoy only makes when it is used, it has made
-/// then.
+/// Requests each host on each connection: this checks that all are served, and makes Envoy allocate what it only
+/// allocates on use.
 async fn ask_for_all(server: SocketAddr) -> Result<()> {
     for _ in 0..CONNECTIONS {
         let mut connection = Connection::open(server).await?;
@@ -131,7 +136,7 @@ async fn ask_for_all(server: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// What is resident when nothing goes on any longer.
+/// Waits until the installation is at rest, and returns its resident memory.
 async fn memory_at_rest(installation: &mut Installation) -> Result<Memory> {
     sleep(SETTLE).await;
     let Installation { control, envoy, .. } = installation;
@@ -154,22 +159,26 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// All routes have a status that says that they are valid.
+/// Checks that all routes have the status `valid`.
 fn has_told_all(routes: Routes, cluster: &Cluster) -> Result<()> {
     let path = "jsonpath={range .items[*]}{.status.currentStatus}{'\\n'}{end}";
     let statuses = cluster.kubectl(&["get", routes.kind, "-o", path])?;
     let valid = statuses.lines().filter(|status| *status == "valid").count();
-    // And the root, with the branch that it delegates to.
+    // The additional two are the root and the branch that it delegates to.
     ensure!(valid == HOSTS + 2, "{}: {valid} are valid", routes.kind);
     Ok(())
 }
 
 // === Edits ===
 
-fn toggle(Routes { root, delegate, .. }: Routes) -> Edit {
+fn toggle(
+    Routes {
+        collection, delegate, ..
+    }: Routes,
+) -> Edit {
     Edit {
         host: SWITCHED.to_owned(),
-        path: root.to_owned(),
+        path: format!("{collection}/switched"),
         pointer: delegate,
         values: ["blue", "green"].map(|branch| (branch.to_owned(), branch)),
     }
@@ -184,7 +193,8 @@ fn move_pod() -> Edit {
     }
 }
 
-/// Each when the one before is live, while one client asks all the time. An even number: at the end all is as before.
+/// Makes each edit once the last is live, while one client keeps sending requests. `times` is even, so that the end
+/// state is the initial one.
 async fn edits(
     installation: &mut Installation,
     cluster: &Cluster,
@@ -201,7 +211,7 @@ async fn edits(
         cluster.patch(&edit.path, &patch).await?;
         let accepted = Instant::now();
         let answered = probe.answered_by(backend).await?;
-        // It may be answered before the client of the API server is.
+        // Envoy may answer before the API server's response arrives.
         live.push(answered.saturating_duration_since(accepted).as_secs_f64() * 1e3);
         sleep(APART).await;
     }
@@ -216,6 +226,43 @@ async fn edits(
     })
 }
 
+/// Creates hosts of the branch blue, each when the one before is served, and deletes them at the end. The client that asks
+/// for a host gets 404 until it is served, so failures are not counted.
+async fn new_hosts(installation: &mut Installation, cluster: &Cluster) -> Result<Edits> {
+    let routes = installation.routes;
+    let names: Vec<_> = (0..NEW_HOSTS).map(|number| format!("new-{number}")).collect();
+    let mut live = Vec::new();
+    let mut answers = 0;
+    let cpu = installation.control.cpu()?;
+    for name in &names {
+        let fqdn = format!("{name}.bar.com");
+        let object = json!({
+            "apiVersion": routes.api_version,
+            "kind": routes.kind_name,
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": (routes.spec)(&fqdn, "blue"),
+        });
+        let mut probe = Probe::start(connect(installation.http)?, &fqdn);
+        probe.answered_by("").await?;
+        cluster.create(routes.collection, &object).await?;
+        let accepted = Instant::now();
+        let answered = probe.answered_by("blue").await?;
+        live.push(answered.saturating_duration_since(accepted).as_secs_f64() * 1e3);
+        answers += probe.stop()?.answers.values().sum::<usize>();
+        sleep(APART).await;
+    }
+    let control_cpu = (installation.control.cpu()? - cpu).as_secs_f64() * 1e3 / NEW_HOSTS as f64;
+    let mut delete = vec!["delete", routes.kind];
+    delete.extend(names.iter().map(String::as_str));
+    cluster.kubectl(&delete)?;
+    Ok(Edits {
+        live,
+        control_cpu,
+        failures: 0,
+        answers,
+    })
+}
+
 // === impl Measured ===
 
 impl fmt::Display for Measured {
@@ -227,12 +274,13 @@ impl fmt::Display for Measured {
             all_asked,
             moves,
             toggles,
+            new_hosts,
             late_moves,
         } = self;
         write!(
             f,
             "started in {:.1} s; {at_rest}, {after_edits} after the edits, {all_asked} with all in use; moves {moves}; toggles \
-             {toggles}; moves again {late_moves}",
+             {toggles}; moves again {late_moves}; new hosts {new_hosts}",
             start.as_secs_f64()
         )
     }

@@ -1,4 +1,4 @@
-//! Switchyard.
+//! Starts Switchyard.
 
 use anyhow::Result;
 use std::path::Path;
@@ -9,15 +9,21 @@ use switchyard_tests::{
     world::bootstrap,
 };
 
-use crate::installation::{Installation, Routes, WORKERS};
+use crate::{
+    installation::{Installation, Routes, WORKERS},
+    manifests,
+};
 
 const ROUTES: Routes = Routes {
     kind: "ingressroutes.contour.heptio.com",
-    root: "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes/switched",
+    api_version: "contour.heptio.com/v1beta1",
+    kind_name: "IngressRoute",
+    collection: "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes",
+    spec: manifests::spec,
     delegate: "/spec/routes/0/delegate/name",
 };
 
-/// With all that it writes in `dir`.
+/// Starts control and its Envoy, which write all their files to `dir`.
 pub(crate) async fn start(dir: &Path, cluster: &Cluster) -> Result<Installation> {
     let mut options = ControlOptions::new(dir, &dir.join("control.log"))?;
     options.kubeconfig = Some(cluster.kubeconfig());

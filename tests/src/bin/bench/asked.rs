@@ -1,5 +1,4 @@
-//! An installation for what policies cost: one upstream, behind a route that asks something of requests and behind one that
-//! does not.
+//! An installation for measuring the cost of policies: one upstream, behind a route with policies and a route without.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -15,9 +14,9 @@ use switchyard_tests::{
 
 use crate::compare::Way;
 
-/// Whose requests are asked for something. Names of one length, for each byte is work.
+/// The host whose requests meet a policy. All host names have the same length, because each byte costs time.
 pub(crate) const ASKED: &str = "asked.bar.com";
-/// Whose requests are asked for nothing, by plain routes.
+/// The host whose requests meet no policy, on plain routes.
 pub(crate) const PLAIN: &str = "plain.bar.com";
 
 pub(crate) struct Asked {
@@ -28,7 +27,8 @@ pub(crate) struct Asked {
 // === impl Asked ===
 
 impl Asked {
-    /// `policies`: hosts, and what the virtualhost of each asks for. `more` objects, such as Secrets.
+    /// Starts an installation. `policies` are hosts and the policies of their virtualhosts, `more` further objects such
+    /// as Secrets.
     pub(crate) async fn start(name: &str, policies: &[(&str, Value)], more: &str) -> Result<Self> {
         let asked = policies.iter().enumerate();
         let asked = asked.map(|(number, (fqdn, policy))| root(&format!("asked-{number}"), fqdn, policy));
@@ -36,7 +36,7 @@ impl Asked {
         Self::with(Builder::named(Source::Directory, name)?, &objects).await
     }
 
-    /// These objects, and a Service `web` for them, behind an Envoy of one worker.
+    /// Starts an installation with these objects and a Service `web`, behind an Envoy with one worker.
     pub(crate) async fn with(builder: Builder, objects: &str) -> Result<Self> {
         Self::with_workers(1, builder, objects).await
     }
@@ -52,12 +52,12 @@ impl Asked {
         Ok(Self { world, web })
     }
 
-    /// How many requests the upstream got.
+    /// The number of requests that the upstream got.
     pub(crate) fn requests(&self) -> usize {
         self.web.requests()
     }
 
-    /// Requests to control's own listener.
+    /// A way to send requests to control's own listener.
     pub(crate) fn way(&self, host: &str, headers: Headers) -> Way {
         Way::new(Load {
             headers,
@@ -66,7 +66,7 @@ impl Asked {
     }
 }
 
-/// A root that serves `web` by a plain route, and asks for that on its virtualhost.
+/// A root with a plain route to `web`, and with the given policy on its virtualhost.
 pub(crate) fn root(name: &str, fqdn: &str, policy: &Value) -> String {
     let routes = json!([{"match": "/", "services": [{"name": "web", "port": 80}]}]);
     ingress_route(
@@ -75,7 +75,7 @@ pub(crate) fn root(name: &str, fqdn: &str, policy: &Value) -> String {
     )
 }
 
-/// A level that asks for that as well.
+/// Adds a policy to a virtualhost or route.
 pub(crate) fn asking(mut level: Value, policy: &Value) -> Value {
     if let (Value::Object(level), Value::Object(policy)) = (&mut level, policy) {
         level.extend(policy.clone());
@@ -83,14 +83,14 @@ pub(crate) fn asking(mut level: Value, policy: &Value) -> Value {
     level
 }
 
-/// Whether a request without what the headers show is refused, so that it is known what was measured.
+/// Checks that a request without credentials is refused, and so that the policy under test is in force.
 pub(crate) async fn is_refused(server: SocketAddr, host: &str, status: u16) -> Result<()> {
     let answer = once(server, get(host, "/item")).await?;
     ensure!(answer.status == status, "{host} at {server}: {answer:?}");
     Ok(())
 }
 
-/// The same requests, to a twin, on a route that asks for nothing: it is the twin that does.
+/// The same requests sent to a twin, on a route without policies: the twin enforces them instead.
 pub(crate) fn twin_way(twin: &Twin, headers: Headers) -> Way {
     Way::new(Load {
         headers,
@@ -98,7 +98,7 @@ pub(crate) fn twin_way(twin: &Twin, headers: Headers) -> Way {
     })
 }
 
-/// All requests have this header.
+/// Headers that are the same for all requests.
 pub(crate) fn always(name: &'static str, value: &str) -> Headers {
     Headers::new(vec![vec![(name, value.to_owned())]])
 }

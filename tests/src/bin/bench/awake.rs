@@ -1,8 +1,8 @@
-//! A machine that does not doze.
+//! Keeps the CPUs of the machine from going idle.
 //!
-//! A virtual CPU that goes idle is given to others. It comes back late, to cold caches, and what that costs is counted
-//! as CPU time of whoever runs next: up to some milliseconds, now and then. Where a single longest value is looked for,
-//! that is what would be found.
+//! A hypervisor gives an idle virtual CPU to others. It comes back late and with cold caches, and that time counts as
+//! CPU time of the thread that runs next: up to some milliseconds, now and then. A measurement that looks for a single
+//! maximum would find this.
 
 use anyhow::{Context, Result};
 use rustix::{
@@ -17,7 +17,7 @@ use std::{
     thread,
 };
 
-/// The lowest: every other thread goes first.
+/// The lowest priority: every other thread goes first.
 const NICE: i32 = 19;
 
 /// Keeps each CPU busy with the lowest priority, until dropped.
@@ -48,7 +48,7 @@ impl Drop for Awake {
 fn spin(cpu: usize, over: &AtomicBool) {
     let mut only = CpuSet::new();
     only.set(cpu);
-    // Of this thread alone, both.
+    // Both calls affect this thread only.
     let placed = sched_setaffinity(None, &only).and_then(|()| setpriority_process(None, NICE));
     if let Err(error) = placed {
         eprintln!("CPU {cpu} is not kept awake: {error}");

@@ -1,4 +1,4 @@
-//! What a route that has no policies pays for those of others.
+//! The cost of other routes' policies for a route without any.
 
 use anyhow::Result;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const HOSTS: usize = 100;
-/// With policies, of each host.
+/// The number of routes with policies of each host.
 const ROUTES: usize = 100;
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {

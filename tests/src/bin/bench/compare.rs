@@ -1,4 +1,4 @@
-//! The same thing done in several ways by one Envoy, and what each costs.
+//! Compares several ways of serving the same requests with one Envoy.
 
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
@@ -13,36 +13,36 @@ use switchyard_tests::{
 };
 use tokio::time::sleep;
 
-/// Starts of Envoy: how its memory happens to lie makes one some percent dearer than the next.
+/// The number of starts of Envoy: memory layout makes one some percent slower than the next.
 const STARTS: usize = 9;
-/// With each start.
+/// The number of rounds with each start.
 const ROUNDS: usize = 4;
 const ROUND: Duration = Duration::from_millis(200);
 const CONNECTIONS: usize = 8;
-/// Between an answer and the next request of a connection, where the time of answers is what is looked for.
+/// The pause between an answer and the next request of a connection when latency is measured.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// One of the ways: requests that are served so. All of them succeed.
+/// A way of serving requests. All requests succeed.
 #[derive(Clone, Debug)]
 pub(crate) struct Way(Load);
 
-/// A way held against another, both by number, as the report has it.
+/// A comparison of two ways, given by index, for the report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) way: usize,
     pub(crate) other: usize,
     pub(crate) cpu: &'static str,
-    /// Of CPU time.
+    /// The upper bound for the ratio of CPU time.
     pub(crate) bar: Option<f64>,
     pub(crate) time: &'static str,
 }
 
-/// What the ways cost.
+/// The costs of the ways.
 #[derive(Debug)]
 pub(crate) struct Costs<const N: usize> {
-    /// Of each round, microseconds on a CPU for a request, by way.
+    /// CPU microseconds per request, by round and way.
     cpu: Vec<[f64; N]>,
-    /// Of each round, microseconds within which 99 of 100 requests are answered, by way.
+    /// The 99th percentile of latency in microseconds, by round and way.
     times: Vec<[f64; N]>,
 }
 
@@ -54,7 +54,7 @@ impl Way {
         Self(load)
     }
 
-    /// Waits until requests are so served.
+    /// Waits until this way serves requests.
     async fn ready(&self) -> Result<()> {
         let Load {
             server, host, path, ..
@@ -67,14 +67,14 @@ impl Way {
         .await
     }
 
-    /// Microseconds on a CPU of Envoy's worker, for each request.
+    /// CPU microseconds of Envoy's worker per request.
     async fn cpu(&self, envoy: &Envoy) -> Result<f64> {
         let (samples, used) = self.run(envoy, Duration::ZERO).await?;
         ensure!(samples.0.len() > 50, "only {} requests", samples.0.len());
         Ok(used.as_secs_f64() * 1e6 / samples.0.len() as f64)
     }
 
-    /// Microseconds within which 99 of 100 requests are answered, while Envoy has time for more.
+    /// The 99th percentile of latency in microseconds, while Envoy is not saturated.
     async fn time(&self, envoy: &Envoy) -> Result<f64> {
         let (samples, _) = self.run(envoy, PAUSE).await?;
         let times = samples.0.iter().map(|sample| sample.done - sample.sent);
@@ -97,8 +97,8 @@ impl Way {
     }
 }
 
-/// Has each way's requests served by an Envoy of one worker, in turns. `twins` are what ways lead to beside control's own
-/// listener.
+/// Measures each way with an Envoy of one worker, in turns. `twins` are the listeners that ways use besides control's
+/// own.
 pub(crate) async fn compare<const N: usize>(
     world: &mut World,
     twins: &[Twin],
@@ -129,8 +129,8 @@ pub(crate) async fn compare<const N: usize>(
 // === impl Costs ===
 
 impl<const N: usize> Costs<N> {
-    /// One more round, and every other one backwards: none of them always comes first. What they cost is measured there and
-    /// back, one right after the other: what else the machine does changes meanwhile, for all of them by as much.
+    /// Adds a round. Every other round reverses the order, so that no way always comes first. CPU costs are measured in
+    /// order and back again, so that slow changes in the machine's load affect all ways equally.
     async fn add(&mut self, round: usize, envoy: &Envoy, ways: &[Way; N]) -> Result<()> {
         let mut order: Vec<_> = ways.iter().enumerate().collect();
         if round % 2 == 1 {
@@ -152,7 +152,7 @@ impl<const N: usize> Costs<N> {
         Ok(())
     }
 
-    /// What a way costs, held against another.
+    /// Compares a way with another.
     pub(crate) fn figures(&self, row: Row, method: &str) -> [Figure; 2] {
         let Row {
             way,
@@ -174,7 +174,7 @@ impl<const N: usize> Costs<N> {
         [of_cpu, of_time]
     }
 
-    /// How it was measured; the ways by their names.
+    /// A description of the method; `names` are those of the ways.
     pub(crate) fn method(&self, names: [&str; N]) -> String {
         let median = |rounds: &[[f64; N]], way: usize| {
             let of_way = rounds.iter().filter_map(|round| round.get(way)).copied();

@@ -1,4 +1,4 @@
-//! What keys and passwords cost.
+//! The cost of API keys and passwords.
 
 use anyhow::Result;
 use serde_json::json;
@@ -15,11 +15,11 @@ use crate::{
 };
 
 const KEY: &str = "d9b1c3f07a5e4c2f8b6a1e0d";
-/// Hosts below a switch: with the policy, and without.
+/// Hosts below a switch: the first with the policy, the second without.
 const SWITCHED_ASKED: &str = "switched.bar.com";
 const SWITCHED_PLAIN: &str = "branched.bar.com";
 
-/// `ann:secret`, and what htpasswd makes of it: the only form that Envoy's filter takes.
+/// `ann:secret`, and its htpasswd entry in the only format that Envoy's filter supports.
 const PASSWORD: &str = "Basic YW5uOnNlY3JldA==";
 const HTPASSWD: &str = "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=";
 

@@ -1,4 +1,4 @@
-//! What one edit costs control: graph and Envoy resources derived anew.
+//! The cost of an edit for control: deriving the graph and Envoy's resources anew.
 
 use anyhow::{Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
@@ -7,7 +7,9 @@ use switchyard_core::{
     Graph, Name, Object, Settings,
     graph::Change,
     ingressroute::{Delegate, Route, Service, Spec, VirtualHost},
-    object::{self, EndpointSubset, Endpoints, IngressRoute, Limits, Protocol, ServicePort},
+    object::{
+        self, Created, EndpointSubset, Endpoints, IngressRoute, Limits, Protocol, ServicePort, UnknownFields,
+    },
 };
 use switchyard_tests::report::{Figure, median, quantile};
 use switchyard_xds::translate::{self, Translator};
@@ -15,7 +17,7 @@ use switchyard_xds::translate::{self, Translator};
 const ROOTS: usize = 10_000;
 const EDITS: usize = 200;
 
-/// Control's state, with no one to tell it to.
+/// Control's state without subscribers.
 struct Derivation {
     graph: Graph,
     translator: Translator,
@@ -50,7 +52,7 @@ pub(crate) fn measure() -> Result<Figure> {
 // === impl Derivation ===
 
 impl Derivation {
-    /// Every root has two branches of its own, and every branch a Service of its own and two routes.
+    /// A graph in which every root has two branches, and every branch its own Service and two routes.
     fn with_roots() -> Self {
         let mut graph = Graph::new(Settings::default());
         for number in 0..ROOTS {
@@ -71,7 +73,7 @@ impl Derivation {
         this
     }
 
-    /// What changed; as many resources were made.
+    /// Commits the graph; returns the change and the number of resources in the update.
     fn derive(&mut self) -> (Change, usize) {
         let change = self.graph.commit();
         self.generation += 1;
@@ -112,9 +114,10 @@ fn root(number: usize, branch: &str) -> Object {
         name: format!("{branch}-{number}"),
         ..Delegate::default()
     };
-    Object::IngressRoute(IngressRoute {
+    Object::from(IngressRoute {
         name: name("root", number),
         generation: 0,
+        created: Created::Unknown,
         spec: Spec {
             virtualhost: Some(VirtualHost {
                 fqdn: format!("h{number}.bar.com"),
@@ -127,6 +130,7 @@ fn root(number: usize, branch: &str) -> Object {
             }],
             tcpproxy: None,
         },
+        unknown: UnknownFields::default(),
     })
 }
 
@@ -141,13 +145,15 @@ fn branch(kind: &str, number: usize, version: &str) -> Object {
         services: vec![service.clone()],
         ..Route::default()
     };
-    Object::IngressRoute(IngressRoute {
+    Object::from(IngressRoute {
         name: name(kind, number),
         generation: 0,
+        created: Created::Unknown,
         spec: Spec {
             routes: vec![route("/".to_owned()), route(format!("/{version}"))],
             ..Spec::default()
         },
+        unknown: UnknownFields::default(),
     })
 }
 

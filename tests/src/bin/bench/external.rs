@@ -1,4 +1,4 @@
-//! What it costs to ask a service whether a request may pass.
+//! The cost of asking an external authorization service.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -14,9 +14,9 @@ use crate::{
     compare::{Row, compare},
 };
 
-/// As [`ASKED`], and the service is asked by gRPC.
+/// Like [`ASKED`], with the service called by gRPC.
 const ASKED_BY_GRPC: &str = "asker.bar.com";
-/// The Service, by each protocol.
+/// The name of the authorization Service, for each protocol.
 const HTTP: &str = "gate-http";
 const GRPC: &str = "gate-grpc";
 const TIMEOUT: &str = "5s";
@@ -93,7 +93,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     Ok(rows.iter().flat_map(|row| costs.figures(*row, &method)).collect())
 }
 
-/// What control calls the cluster of a Service.
+/// The name of the cluster that control made for a Service.
 fn cluster(dump: &Value, service: &str) -> Result<String> {
     let configs = dump["configs"].as_array().context("no dump")?;
     let clusters = configs

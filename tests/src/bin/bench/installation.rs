@@ -1,4 +1,4 @@
-//! Installations of a size, for the benchmarks.
+//! Installations of various sizes for the benchmarks.
 
 use anyhow::{Context, Result};
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use switchyard_tests::{
 pub(crate) const BLUE: [&str; 2] = ["blue", "green"];
 pub(crate) const GREEN: [&str; 2] = ["green", "blue"];
 
-/// Blue and green, and what each benchmark adds.
+/// An installation with the backends blue and green and the manifests of a benchmark.
 pub(crate) struct Installation {
     pub(crate) world: World,
     _backends: [Echo; 2],
@@ -21,8 +21,19 @@ pub(crate) struct Installation {
 // === impl Installation ===
 
 impl Installation {
-    /// `manifests`: files and what is in them. Envoy has `workers`.
+    /// Starts an installation. `manifests` are pairs of file name and content; `workers` is the number of Envoy's
+    /// workers.
     pub(crate) async fn start(name: &str, workers: usize, manifests: &[(String, String)]) -> Result<Self> {
+        Self::with(name, workers, manifests, |builder| builder).await
+    }
+
+    /// Starts an installation with additional options.
+    pub(crate) async fn with(
+        name: &str,
+        workers: usize,
+        manifests: &[(String, String)],
+        more: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Self> {
         let backends = [Echo::start("blue").await?, Echo::start("green").await?];
         let mut builder = Builder::named(Source::Directory, name)?
             .workers(workers)
@@ -35,7 +46,7 @@ impl Installation {
             builder = builder.manifest(file, objects)?;
         }
         Ok(Self {
-            world: builder.start().await?,
+            world: more(builder).start().await?,
             _backends: backends,
         })
     }
@@ -45,7 +56,7 @@ impl Installation {
     }
 }
 
-/// A root that owns `fqdn` and delegates all of it to one of two branches; the other stands by.
+/// A root that owns `fqdn` and delegates all of it to one of two branches; the other is a standby.
 pub(crate) fn switch(name: &str, fqdn: &str, [active, standby]: [&str; 2]) -> String {
     format!(
         "---
@@ -66,7 +77,7 @@ spec:
     )
 }
 
-/// A root that owns `fqdn` and routes these prefixes of it to blue.
+/// A root that owns `fqdn` and routes the given prefixes to blue.
 pub(crate) fn plain(name: &str, fqdn: &str, prefixes: impl Iterator<Item = String>) -> Result<String> {
     let mut root = format!(
         "---

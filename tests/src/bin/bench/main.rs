@@ -1,10 +1,11 @@
-//! The figures that Switchyard promises, measured on this machine with a real Envoy.
+//! Measures the figures that Switchyard promises on this machine, with a real Envoy.
 //!
 //! Absolute times depend on the machine; the bars are ratios within one run wherever they can be. Writes
 //! `bench/RESULTS.md` and `bench/results.json`.
 
 mod asked;
 mod awake;
+mod buckets;
 mod bystander;
 mod compare;
 mod credentials;
@@ -27,13 +28,14 @@ use switchyard_tests::report::{self, Figure};
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Measure this alone, say how, and write nothing.
+    /// Measure only this part, print the method, and write nothing.
     part: Option<Part>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Part {
     RequestCpu,
+    Buckets,
     Stall,
     Propagation,
     Derive,
@@ -73,6 +75,7 @@ async fn main() -> Result<()> {
 async fn measure(part: Part) -> Result<Vec<Figure>> {
     match part {
         Part::RequestCpu => request_cpu::measure().await,
+        Part::Buckets => buckets::measure().await,
         Part::Stall => stall::measure().await,
         Part::Propagation => propagation::measure().await,
         Part::Derive => derive::measure().map(|figure| vec![figure]),

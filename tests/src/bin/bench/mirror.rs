@@ -1,4 +1,4 @@
-//! What copies of some requests cost.
+//! The cost of mirroring a share of requests.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 const PERCENT: usize = 10;
-/// One that limits requests.
+/// A host with a rate limit.
 const LIMITED: &str = "limit.bar.com";
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {
@@ -19,7 +19,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Where nothing else is asked, against Envoy's own.
+/// Measures mirroring as the only policy, against Envoy's own.
 async fn measure_alone() -> Result<Vec<Figure>> {
     let copies = Echo::start("copies").await?;
     let copier = service("default", "copies", &[copies.address]);
@@ -62,7 +62,7 @@ async fn measure_alone() -> Result<Vec<Figure>> {
     Ok(costs.figures(row, &method).into())
 }
 
-/// What it adds where the filter is asked about each request for something else.
+/// Measures the additional cost of mirroring when the filter already handles each request for a rate limit.
 async fn measure_beside_limit() -> Result<Vec<Figure>> {
     let copies = Echo::start("copies").await?;
     let copier = service("default", "copies", &[copies.address]);
@@ -90,7 +90,7 @@ fn mirroring() -> Value {
     json!({"mirror": [{"service": "copies", "port": 80, "percent": PERCENT}]})
 }
 
-/// What control calls the only cluster that is a mirror.
+/// The name of the only mirror cluster.
 fn mirror(dump: &Value) -> Result<String> {
     let configs = dump["configs"].as_array().context("no dump")?;
     let clusters = configs

@@ -1,4 +1,4 @@
-//! How long a password that is being verified keeps a worker from other requests.
+//! The time for which a worker that verifies a password cannot serve other requests.
 
 use anyhow::{Context, Result, ensure};
 use base64ct::{Base64, Encoding};
@@ -15,12 +15,12 @@ use crate::{
     turns::Watch,
 };
 
-/// What follows the cost in a hash. Most of the costs are not what it was made with, so no password is right: those that are
-/// tried are not either.
+/// The salt and hash that follow the cost in a bcrypt string. It was made with another cost than most of these, so no
+/// password matches; the passwords that are tried do not match anyway.
 const HASH: &str = "e498EQckyy.8tEqYsWaqeOyJEWv45Vlk.TGRvY1bWoKKZKoEVoAmG";
-/// And how many passwords are tried. Each cost more takes twice as long; 10 is a usual one.
+/// The costs, each with the number of passwords to try. One more doubles the time; 10 is common.
 const COSTS: [(u32, usize); 3] = [(5, 60), (10, 15), (12, 3)];
-/// Fewer turns say nothing: a password of cost 10 takes some hundred.
+/// The minimum number of turns for a meaningful result: a password of cost 10 takes some hundred.
 const TURNS: usize = 1_000;
 
 pub(crate) async fn measure_stall() -> Result<Vec<Figure>> {
@@ -39,7 +39,7 @@ pub(crate) async fn measure_stall() -> Result<Vec<Figure>> {
     let _awake = Awake::start()?;
     let (mut all, mut left_out, mut told) = (Vec::new(), 0, Vec::new());
     for (cost, count) in COSTS {
-        // The first opens what there is to open.
+        // The first attempt opens the connection.
         attempt(&mut connection, cost, count).await?;
         let watch = Watch::start(envoy, 0)?;
         for number in 0..count {
@@ -72,7 +72,7 @@ pub(crate) async fn measure_stall() -> Result<Vec<Figure>> {
     )])
 }
 
-/// With another password each time, so that each is verified.
+/// Tries a different password each time, so that each is verified.
 async fn attempt(connection: &mut Connection, cost: u32, number: usize) -> Result<()> {
     let pair = Base64::encode_string(format!("user{cost}:wrong {number}").as_bytes());
     let request = get(ASKED, "/item").header("authorization", format!("Basic {pair}"));

@@ -1,4 +1,4 @@
-//! From an edit to the new branch answering on every worker.
+//! The time from an edit until the new branch answers on every worker.
 
 use anyhow::{Context, Result, ensure};
 use std::{net::TcpStream, time::Duration};
@@ -18,7 +18,7 @@ const COMMANDS: usize = 50;
 const OTHERS: [&str; 2] = ["current", "next"];
 const WORKERS: usize = 2;
 
-/// One switch: when it began, and to which branch.
+/// A switch: the time of the edit, and the new branch.
 struct Switched {
     begun: std::time::Instant,
     branch: &'static str,
@@ -54,7 +54,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     Ok(figures(&live(&edited)?, &live(&commanded)?))
 }
 
-/// All that a probe saw; nothing may have failed.
+/// All changes that a probe saw; an error if any request failed.
 fn changes(probe: Probe) -> Result<Vec<Change>> {
     let seen = probe.stop()?;
     ensure!(seen.failures() == 0, "{:?}", seen.answers);
@@ -69,7 +69,7 @@ fn file(number: usize) -> String {
     format!("root-{number:05}.yaml")
 }
 
-/// A file for each root, as in a repository of manifests; all but the first delegate to branches of their own.
+/// A file for each root, as in a repository of manifests; all roots but the first delegate to branches of their own.
 fn manifests() -> Vec<(String, String)> {
     let root = |number| {
         let branches = if number == 0 { BLUE } else { OTHERS };
@@ -85,7 +85,7 @@ fn manifests() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Connects until each worker has accepted a connection, and keeps one of each.
+/// Connects until each worker has accepted a connection, and keeps one for each worker.
 async fn one_per_worker(installation: &Installation) -> Result<Vec<TcpStream>> {
     let mut kept = Vec::new();
     let mut seen = connections(installation).await?;
@@ -113,7 +113,7 @@ async fn one_per_worker(installation: &Installation) -> Result<Vec<TcpStream>> {
     anyhow::bail!("a worker accepts no connection")
 }
 
-/// How many connections each worker ever accepted.
+/// The number of connections that each worker has accepted.
 async fn connections(installation: &Installation) -> Result<[u64; WORKERS]> {
     let envoy = installation.envoy()?;
     let mut counts = [0; WORKERS];
@@ -127,12 +127,12 @@ async fn connections(installation: &Installation) -> Result<[u64; WORKERS]> {
     Ok(counts)
 }
 
-/// As Envoy spells an address in a stat's name.
+/// The listener's address as Envoy spells it in the name of a stat.
 fn listener(installation: &Installation) -> String {
     installation.world.http().to_string().replace(':', "_")
 }
 
-/// Switches to and fro so many times.
+/// Switches back and forth `times` times.
 async fn toggle(times: usize, to: impl AsyncFn(&'static str) -> Result<()>) -> Result<Vec<Switched>> {
     let mut switched = Vec::new();
     for branch in ["green", "blue"].into_iter().cycle().take(times) {
@@ -147,7 +147,7 @@ async fn toggle(times: usize, to: impl AsyncFn(&'static str) -> Result<()>) -> R
     Ok(switched)
 }
 
-/// Milliseconds until the last worker answered from the new branch for the first time.
+/// Milliseconds until the last worker first answered from the new branch.
 fn live_everywhere(switch: &Switched, changes: &[Vec<Change>]) -> Result<f64> {
     let first = |changes: &Vec<Change>| {
         let change = changes
@@ -167,7 +167,8 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// An edit of the file, and the whole command, which also finds the file among all: both are held to the same bars.
+/// The figures for an edit of the file and for the whole command, which also has to find the file; both have the same
+/// bounds.
 fn figures(edited: &[f64], commanded: &[f64]) -> Vec<Figure> {
     let method = |count, what: &str, from: &str| {
         format!(

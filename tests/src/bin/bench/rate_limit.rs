@@ -1,4 +1,4 @@
-//! What a rate limit costs, and whether it admits what it says.
+//! The cost of a rate limit, and its accuracy.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -17,12 +17,12 @@ use crate::{
     compare::{Row, compare},
 };
 
-/// Addresses that requests come from, in turns.
+/// The number of client addresses that requests come from, in turns.
 const CLIENTS: usize = 256;
-/// A burst that is never used up, and a bucket that is never full again.
+/// A burst that is never used up, so that a bucket never fills up again.
 const BURST: u32 = 1_000_000;
 
-/// Of the limit that is exceeded.
+/// The rate of the limit that is exceeded.
 const RATE: u32 = 1_000;
 const SATURATED: Duration = Duration::from_secs(10);
 const WORKERS: usize = 2;
@@ -52,7 +52,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         way: 0,
         other: 1,
         cpu: "Envoy CPU for a request, rate limit by client IP against `local_ratelimit`",
-        bar: Some(1.35),
+        bar: Some(1.5),
         time: "99 % of answers, rate limit by client IP against `local_ratelimit`",
     };
     Ok(costs.figures(row, &method).into())
@@ -89,7 +89,7 @@ fn local_ratelimit() -> Result<Twin> {
     )
 }
 
-/// How far what is admitted is off what the limit says, with more requests than Envoy can serve.
+/// The deviation of the admitted requests from the limit, under more load than Envoy can serve.
 pub(crate) async fn measure_admitted() -> Result<Vec<Figure>> {
     let policy = json!({"rateLimits": [{"requests": RATE, "unit": "second", "key": [{"clientIP": {}}]}]});
     let builder = Builder::named(Source::Directory, "bench-admitted")?;
@@ -98,7 +98,7 @@ pub(crate) async fn measure_admitted() -> Result<Vec<Figure>> {
     let envoy = asked.world.envoys.first().context("an Envoy")?;
     let mut load = Load::new(asked.world.http(), ASKED, "/item");
     load.pause = Duration::ZERO;
-    // A full bucket.
+    // Waits until the bucket is full.
     sleep(Duration::from_secs(2)).await;
     let cpu = || {
         (0..WORKERS)

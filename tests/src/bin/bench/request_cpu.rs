@@ -1,4 +1,4 @@
-//! What a request costs Envoy: one route against 10,000, a switch against a plain route.
+//! The CPU cost of a request in Envoy: one route against 10,000, and a switch against a plain route.
 
 use anyhow::{Result, ensure};
 use std::time::Duration;
@@ -11,9 +11,9 @@ use tokio::time::sleep;
 use crate::installation::{BLUE, Installation, plain, switch};
 
 const ROUTES: usize = 10_000;
-/// Envoys, one after the other: how its memory happens to lie makes one some percent dearer than the next.
+/// The number of Envoys, started in turn: memory layout makes one some percent slower than the next.
 const STARTS: usize = 5;
-/// With each Envoy.
+/// The number of rounds with each Envoy.
 const ROUNDS: usize = 12;
 const ROUND: Duration = Duration::from_millis(300);
 
@@ -29,7 +29,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     Ok(figures(&rounds))
 }
 
-/// The rounds' costs: one plain route, many, a switch.
+/// The costs of each round: one plain route, many routes, a switch.
 async fn with_one_envoy() -> Result<Vec<[f64; 3]>> {
     let middle = prefix(ROUTES / 2);
     let installation = Installation::start(
@@ -68,8 +68,8 @@ fn prefix(number: usize) -> String {
     format!("/section-{number:05}")
 }
 
-/// Microseconds on a CPU of Envoy's worker, for each request of a round.
-async fn cpu_per_request(installation: &Installation, host: &str, path: &str) -> Result<f64> {
+/// CPU microseconds of Envoy's worker per request, over one round.
+pub(crate) async fn cpu_per_request(installation: &Installation, host: &str, path: &str) -> Result<f64> {
     let mut load = Load::new(installation.world.http(), host, path);
     load.connections = 8;
     load.pause = Duration::ZERO;
@@ -102,7 +102,7 @@ fn figures(rounds: &[[f64; 3]]) -> Vec<Figure> {
         Figure::new(
             "Envoy CPU for a request, through a switch against a plain route",
             ratio(2),
-            1.25,
+            1.4,
             "x",
             method,
         ),

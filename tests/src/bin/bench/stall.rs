@@ -1,4 +1,4 @@
-//! How long an update of the filter's configuration keeps a worker from its requests.
+//! The time for which a worker that updates the filter's configuration cannot serve requests.
 
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::{
 
 const SWITCHES: usize = 10_000;
 const UPDATES: usize = 40;
-/// After an update is accepted: long enough for a worker to be done with it.
+/// The wait after an update is accepted, long enough for a worker to finish with it.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How often Envoy completes an interval of its statistics.
+/// The interval at which Envoy flushes its statistics.
 const FLUSH: Duration = Duration::from_secs(5);
-/// Of each filter.
+/// The reload counters of each filter.
 const RELOADS: &str = r"^extension_config_discovery\.http_filter\.switchyard-.*\.config_reload$";
 const LOOP: &str = "listener_manager.worker_0.dispatcher.loop_duration_us";
 
@@ -31,7 +31,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     world.served_by(&host(SWITCHES - 1), "/", "blue").await?;
     let envoy = installation.envoy()?;
 
-    // The first interval of the statistics saw the start.
+    // The first interval of the statistics includes the start.
     let _awake = Awake::start()?;
     sleep(FLUSH * 2).await;
     let (idle, idle_loop) = windows(envoy, async |_| Ok(())).await?;
@@ -64,7 +64,7 @@ fn host(number: usize) -> String {
     format!("h{number:05}.bar.com")
 }
 
-/// The root that is edited has a file of its own.
+/// The root that is edited has its own file.
 fn manifests() -> Vec<(String, String)> {
     let name = |number| format!("root-{number:05}");
     let rest = (1..SWITCHES)
@@ -76,7 +76,7 @@ fn manifests() -> Vec<(String, String)> {
     ]
 }
 
-/// Edits the root, and waits until Envoy has accepted what comes of it.
+/// Edits the root, and waits until Envoy has accepted the update.
 async fn update(installation: &Installation, branches: [&str; 2]) -> Result<()> {
     let envoy = installation.envoy()?;
     let before = reloads(envoy).await?;
@@ -99,8 +99,8 @@ async fn reloads(envoy: &Envoy) -> Result<u64> {
     counts.sum()
 }
 
-/// Does something again and again: the worker's CPU time for each, in milliseconds, and the longest turn of its event
-/// loop, in microseconds of wall time.
+/// Repeats `work`. Returns the worker's CPU time for each repetition in milliseconds, and the longest turn of its event
+/// loop in microseconds of wall time.
 async fn windows(envoy: &Envoy, mut work: impl AsyncFnMut(usize) -> Result<()>) -> Result<(Vec<f64>, f64)> {
     let (mut cpu, mut longest) = (Vec::new(), 0.0_f64);
     for number in 0..UPDATES {
@@ -114,13 +114,13 @@ async fn windows(envoy: &Envoy, mut work: impl AsyncFnMut(usize) -> Result<()>) 
     Ok((cpu, longest.max(longest_loop(envoy).await?)))
 }
 
-/// The longest turn in the last interval that is complete: the upper end of the highest bucket that was hit.
+/// The longest turn in the last complete interval: the upper bound of the highest non-empty histogram bucket.
 async fn longest_loop(envoy: &Envoy) -> Result<f64> {
     let text = envoy
         .admin(&format!("/stats?filter={}", LOOP.replace('.', "\\.")))
         .await?;
     let (_, highest) = text.rsplit_once("P100(").context("no such histogram")?;
     let (interval, _) = highest.split_once(',').context("no cumulative value")?;
-    // A worker that had nothing to do at all has none.
+    // Envoy reports `nan` if the worker was idle.
     Ok(interval.parse::<f64>()?.max(0.0))
 }

@@ -1,4 +1,4 @@
-//! What tokens cost: those that a worker has seen before, and those that it has not.
+//! The cost of tokens: those in a worker's cache, and new ones.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -21,17 +21,17 @@ use crate::{
 
 const ISSUER: &str = "https://login.example.com/";
 const AUDIENCE: &str = "orders";
-/// Users whose tokens are seen again and again.
+/// The number of users whose tokens are reused.
 const USERS: usize = 8;
-/// More tokens than any worker remembers, of either kind: the filter 2 MiB of them, `jwt_authn` [`CACHED`].
+/// A number of tokens that exceeds every worker's cache: the filter's holds 2 MiB, `jwt_authn`'s [`CACHED`] tokens.
 const STRANGERS: usize = 5_000;
 const REMEMBERED: usize = 2 * 1024 * 1024;
-/// What `jwt_authn` has room for if nothing is said.
+/// The default cache size of `jwt_authn`.
 const CACHED: usize = 100;
 
-/// For the longest stall: tokens of each algorithm.
+/// The number of tokens of each algorithm for the longest stall.
 const SINGLE: usize = 60;
-/// After an answer: long enough for a worker to be done with it.
+/// The wait after an answer, long enough for a worker to finish with it.
 const SETTLE: Duration = Duration::from_millis(20);
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {
@@ -103,7 +103,7 @@ pub(crate) async fn measure_new() -> Result<Vec<Figure>> {
     Ok(costs.figures(row, &method).into())
 }
 
-/// How long a token that was never seen keeps a worker from other requests.
+/// Measures the time for which a worker that verifies a new token cannot serve other requests.
 pub(crate) async fn measure_stall() -> Result<Vec<Figure>> {
     let issuers = ALGORITHMS.iter().map(|algorithm| Issuer::new(algorithm));
     let issuers = issuers.collect::<Result<Vec<_>>>()?;
@@ -150,10 +150,10 @@ pub(crate) async fn measure_stall() -> Result<Vec<Figure>> {
     )])
 }
 
-/// The worker's CPU time for each of some things done, in milliseconds.
+/// The worker's CPU time for each of several runs of `work`, in milliseconds.
 async fn windows(envoy: &Envoy, mut work: impl AsyncFnMut(usize) -> Result<()>) -> Result<Vec<f64>> {
     let mut cpu = Vec::new();
-    // The first is what opens connections, and reads sections.
+    // The first run opens connections and decodes sections.
     for number in 0..=SINGLE {
         let before = envoy.worker_cpu(0)?;
         work(number).await?;
@@ -186,13 +186,13 @@ async fn refuse(asked: &Asked, twins: &[Twin]) -> Result<()> {
     Ok(())
 }
 
-/// So many different ones.
+/// `count` different tokens, as headers.
 fn tokens(issuer: &Issuer, count: usize) -> Result<Headers> {
     let set = |number| Ok(vec![("authorization", bearer(issuer, number)?)]);
     Ok(Headers::new((0..count).map(set).collect::<Result<_>>()?))
 }
 
-/// What an identity provider says, or so: 300 bytes.
+/// A typical identity provider's token, with about 300 bytes of claims.
 fn bearer(issuer: &Issuer, number: usize) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let claims = json!({

@@ -1,10 +1,11 @@
-//! What a worker does at a stretch: from when something wakes it until it has nothing left to do. Whatever comes meanwhile
-//! waits for as long.
+//! A worker's turns. A turn lasts from when something wakes the worker until it has nothing left to do; whatever
+//! arrives meanwhile waits as long.
 //!
-//! It is told in CPU time, which is the worker's own: on a busy machine wall time also counts what others took. A thread
-//! that sleeps has gone to sleep so many times, and has used so much CPU; between two such moments with one more sleep lies one
-//! turn, to the nanosecond. Left out is what says nothing: where the one who looks was kept from looking, and several turns lie
-//! between; and where the worker was kept from going on by others, for then what comes next is due at once, and runs into it.
+//! Turns are measured in the worker's CPU time, because wall time on a busy machine includes the time of other threads.
+//! The watch reads the worker's CPU time and its number of voluntary context switches while it sleeps; between two such
+//! readings with one more switch lies exactly one turn, to the nanosecond. Two kinds of readings are discarded: those
+//! with several turns in between, because the watching thread was delayed; and those in which the worker was preempted,
+//! because the next event is then due at once and extends the turn.
 
 use anyhow::{Context, Result};
 use std::{
@@ -18,21 +19,21 @@ use std::{
 };
 use switchyard_tests::envoy::Envoy;
 
-/// Between two looks: much less than a worker sleeps between two slices.
+/// The interval between two readings, much shorter than a worker's sleep between two slices.
 const PAUSE: std::time::Duration = std::time::Duration::from_micros(30);
 
-/// What looks, until it is asked what it saw.
+/// A thread that watches a worker until it is stopped.
 pub(crate) struct Watch {
     over: Arc<AtomicBool>,
     watching: JoinHandle<Result<Turns>>,
 }
 
-/// What was seen.
+/// The turns that were observed.
 #[derive(Default)]
 pub(crate) struct Turns {
-    /// Milliseconds of CPU of each turn.
+    /// CPU milliseconds of each turn.
     pub(crate) single: Vec<f64>,
-    /// Turns that are not told apart, or that others broke in on.
+    /// The number of turns that could not be told apart or in which the worker was preempted.
     pub(crate) left_out: u64,
 }
 
@@ -42,14 +43,14 @@ struct Thread {
     text: [u8; 4096],
 }
 
-/// A thread that sleeps.
+/// A reading of a sleeping thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Asleep {
     switches: Switches,
     nanoseconds: u64,
 }
 
-/// How often a thread has gone off the CPU.
+/// The numbers of a thread's context switches, voluntary and involuntary.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Switches {
     to_sleep: u64,
@@ -100,7 +101,7 @@ impl Thread {
         Ok(turns)
     }
 
-    /// None: it runs, or has run while this looked.
+    /// Returns None if the thread runs, or ran during the reading.
     fn asleep(&mut self) -> Result<Option<Asleep>> {
         let Some(switches) = self.sleeps()? else {
             return Ok(None);
@@ -115,7 +116,7 @@ impl Thread {
         }))
     }
 
-    /// None: it does not sleep.
+    /// Returns None if the thread is not asleep.
     fn sleeps(&mut self) -> Result<Option<Switches>> {
         let len = self.status.read_at(&mut self.text, 0)?;
         let text = str::from_utf8(self.text.get(..len).unwrap_or_default())?;

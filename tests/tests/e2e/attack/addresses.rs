@@ -1,17 +1,17 @@
-//! Clients that say of themselves that they are elsewhere.
+//! Clients that forge their address.
 
 use super::{Case, Credential, KEY, Site, Want, asking, delegate, get, root, to};
 use anyhow::Result;
 use serde_json::json;
 use std::borrow::Cow;
 
-/// They let in only who is in 192.0.2.0/24, or has a key.
+/// The hosts that let in clients from 192.0.2.0/24, or with a key.
 const HOSTS: [&str; 2] = ["near.bar.com", "near-switched.bar.com"];
 
-/// That of a client which is there, as a proxy that is trusted says it.
+/// The header by which a trusted proxy reports a client from that network.
 const NEAR: Credential = Credential("X-Forwarded-For", Cow::Borrowed("192.0.2.7"));
 
-/// What no proxy has said, whether or not one is trusted.
+/// Header lines that must not count, with or without a trusted proxy.
 const LINES: &[&str] = &[
     "X-Forwarded-For: 192.0.2.7, 198.51.100.1",
     "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 198.51.100.1",
@@ -51,7 +51,7 @@ const LINES: &[&str] = &[
     "Connection: x-forwarded-for\r\nX-Forwarded-For: 192.0.2.7, 198.51.100.1",
 ];
 
-/// What counts only where a proxy is trusted.
+/// Header lines that count only if a proxy is trusted.
 const SAID: &[&str] = &[
     "X-Forwarded-For: 192.0.2.7",
     "X-Forwarded-For: 198.51.100.1, 192.0.2.7",

@@ -1,10 +1,10 @@
-//! The book's page on security names the tests of what it promises.
+//! The book's page on security lists all tests of its promises.
 
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeSet, fs, path::Path};
 use switchyard_tests::paths::repository;
 
-/// Names in backticks that have a module before them: `attack::paths::name`.
+/// The names of tests in backticks, with their module: `attack::paths::name`.
 fn named(page: &str) -> BTreeSet<String> {
     let quoted = page.split('`').skip(1).step_by(2);
     let is_test = |text: &&str| {
@@ -16,7 +16,7 @@ fn named(page: &str) -> BTreeSet<String> {
     quoted.filter(is_test).map(str::to_owned).collect()
 }
 
-/// Whether there is a test of that name.
+/// Checks that a test of this name exists.
 fn exists(tests: &Path, name: &str) -> Result<bool> {
     let (module, function) = name.rsplit_once("::").context("no module")?;
     let file = tests.join(format!("{}.rs", module.replace("::", "/")));
@@ -24,7 +24,7 @@ fn exists(tests: &Path, name: &str) -> Result<bool> {
     Ok(source.contains(&format!("fn {function}(")))
 }
 
-/// Those in a file. Names alone: this file has the words by which they are found.
+/// The names of the tests in a file. The check for valid names is needed because this file contains the search strings.
 fn tests_in(source: &str) -> impl Iterator<Item = &str> {
     let after = source.split("#[tokio::test").skip(1);
     let names = after.filter_map(|text| Some(text.split_once("async fn ")?.1.split_once('(')?.0));

@@ -1,4 +1,4 @@
-//! Names, passwords and keys that are almost right, or there twice.
+//! Credentials that are almost right, or repeated.
 
 use super::{Case, Credential, Message, Site, Want, get, pair, pair_of, secret};
 use anyhow::{Result, ensure};
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::borrow::Cow;
 use switchyard_tests::frames::Request;
 
-/// The name of the hosts, and what lets in there.
+/// The name of a pair of hosts, and the credential that lets in.
 type Door = (&'static str, Credential);
 
 const BASIC: Door = (
@@ -15,15 +15,15 @@ const BASIC: Door = (
     Credential("Authorization", Cow::Borrowed("Basic ZXZlOnNlY3JldA==")),
 );
 const KEYED: Door = ("keyed", Credential("X-Api-Key", Cow::Borrowed("open sesame")));
-/// A name and a password, or a key, do.
+/// A pair that accepts a password or a key.
 const EITHER: Door = ("either", KEYED.1);
 
-/// `htpasswd -nbs eve secret`, and of bcrypt.
+/// The password file: the first entry by `htpasswd -nbs eve secret`, the other with bcrypt.
 const PEOPLE: &str = "eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=
 ann:$2y$10$e498EQckyy.8tEqYsWaqeOyJEWv45Vlk.TGRvY1bWoKKZKoEVoAmG
 ";
 
-/// Names and passwords. It is `eve:secret`, and `ann:secret`.
+/// Pairs of name and password that are wrong. `eve:secret` and `ann:secret` are right.
 const PAIRS: &[&[u8]] = &[
     b"",
     b":",
@@ -57,10 +57,10 @@ const PAIRS: &[&[u8]] = &[
     b"*:secret",
     b"nobody:secret",
     b"nobody:",
-    // Of others.
+    // Passwords of other accounts.
     b"eve:open sesame",
     b"alice:open sesame",
-    // What the file has.
+    // The hashes in the file.
     b"eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
     b"eve:5en6G6MezRroT3XKqkdPOmY/BfQ=",
     b"ann:$2y$10$e498EQckyy.8tEqYsWaqeOyJEWv45Vlk.TGRvY1bWoKKZKoEVoAmG",
@@ -69,10 +69,10 @@ const PAIRS: &[&[u8]] = &[
     b"#:secret",
 ];
 
-/// How long passwords are that are too long: none of the schemes, or of the proxy's headers, has that much.
+/// The lengths of oversized passwords: beyond the limit of a scheme or of the proxy's headers.
 const LENGTHS: &[usize] = &[255, 256, 509, 513, 4096, 40_000];
 
-/// Header lines. `ZXZlOnNlY3JldA==` is `eve:secret`.
+/// Header lines that are wrong. `ZXZlOnNlY3JldA==` is `eve:secret`.
 const LINES: &[(Door, &str)] = &[
     (BASIC, "Authorization:"),
     (BASIC, "Authorization: Basic"),
@@ -86,7 +86,7 @@ const LINES: &[(Door, &str)] = &[
     (BASIC, "Authorization: Digest username=\"eve\""),
     (BASIC, "Authorization: Negotiate ZXZlOnNlY3JldA=="),
     (BASIC, "Authorization: \"Basic\" ZXZlOnNlY3JldA=="),
-    // No base64, or another.
+    // Invalid or different base64.
     (BASIC, "Authorization: Basic ZXZlOnNlY3JldA"),
     (BASIC, "Authorization: Basic ZXZlOnNlY3JldA="),
     (BASIC, "Authorization: Basic ZXZlOnNlY3JldA==="),
@@ -96,7 +96,7 @@ const LINES: &[(Door, &str)] = &[
     (BASIC, "Authorization: Basic ZXZlOnNlY3JldA==;charset=UTF-8"),
     (BASIC, "Authorization: Basic %5aXZlOnNlY3JldA=="),
     (BASIC, "Authorization: Basic \"ZXZlOnNlY3JldA==\""),
-    // Twice. Envoy makes one of two, with a comma between: what the upstream would see is what is looked at.
+    // Repeated headers. Envoy joins two values with a comma; the check sees the same value that the upstream would.
     (
         BASIC,
         "Authorization: Basic ZXZlOnNlY3JldA==, Basic ZXZlOnNlY3JldA==",
@@ -118,7 +118,7 @@ const LINES: &[(Door, &str)] = &[
         BASIC,
         "Authorization: Bearer x\r\nauthorization: Basic ZXZlOnNlY3JldA==",
     ),
-    // Elsewhere.
+    // Other headers.
     (BASIC, "Proxy-Authorization: Basic ZXZlOnNlY3JldA=="),
     (BASIC, "X-Authorization: Basic ZXZlOnNlY3JldA=="),
     (BASIC, "X-Forwarded-Authorization: Basic ZXZlOnNlY3JldA=="),
@@ -126,7 +126,7 @@ const LINES: &[(Door, &str)] = &[
     (BASIC, "Cookie: Authorization=Basic ZXZlOnNlY3JldA=="),
     (BASIC, "X-Remote-User: eve"),
     (BASIC, "X-Switchyard-User: eve\r\nX-Switchyard-Auth: basic"),
-    // Keys.
+    // API keys.
     (KEYED, "X-Api-Key:"),
     (KEYED, "X-Api-Key: alice"),
     (KEYED, "X-Api-Key: open"),
@@ -137,12 +137,12 @@ const LINES: &[(Door, &str)] = &[
     (KEYED, "X-Api-Key: open%20sesame"),
     (KEYED, "X-Api-Key: \"open sesame\""),
     (KEYED, "X-Api-Key: Bearer open sesame"),
-    // What the configuration has.
+    // The digest in the configuration.
     (
         KEYED,
         "X-Api-Key: 41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb",
     ),
-    // Twice.
+    // Repeated headers.
     (KEYED, "X-Api-Key: open sesame, open sesame"),
     (KEYED, "X-Api-Key: open sesame,"),
     (KEYED, "X-Api-Key: x, open sesame"),
@@ -150,7 +150,7 @@ const LINES: &[(Door, &str)] = &[
     (KEYED, "X-Api-Key: open sesame\r\nX-Api-Key: x"),
     (KEYED, "X-Api-Key: x\r\nx-api-key: open sesame"),
     (KEYED, "X-Api-Key:\r\nX-Api-Key: open sesame"),
-    // Elsewhere.
+    // Other headers.
     (KEYED, "X-Api-Keys: open sesame"),
     (KEYED, "Api-Key: open sesame"),
     (KEYED, "Key: open sesame"),
@@ -158,7 +158,7 @@ const LINES: &[(Door, &str)] = &[
     (KEYED, "Cookie: x-api-key=open sesame; key=open%20sesame"),
     (KEYED, "Cookie: a=1\r\nCookie: a=1"),
     (KEYED, "X-Switchyard-User: alice\r\nX-Switchyard-Auth: apiKey"),
-    // One of them is right, and one is there twice.
+    // Two credentials, of which one is right and one is repeated.
     (
         EITHER,
         "X-Api-Key: x\r\nX-Api-Key: y\r\nAuthorization: Basic ZXZlOnNlY3JldA==",
@@ -170,7 +170,7 @@ const LINES: &[(Door, &str)] = &[
     ),
 ];
 
-/// Targets, whose query almost has the key; and lines beside.
+/// Targets with an almost right key in the query, and header lines to go with them.
 const QUERIES: &[(&str, &str)] = &[
     ("/?key", ""),
     ("/?key=", ""),
@@ -188,7 +188,7 @@ const QUERIES: &[(&str, &str)] = &[
         "/?key=41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb",
         "",
     ),
-    // Another name.
+    // Other names.
     ("/?KEY=open%20sesame", ""),
     ("/?%4bey=open%20sesame", ""),
     ("/?key%20=open%20sesame", ""),
@@ -201,12 +201,12 @@ const QUERIES: &[(&str, &str)] = &[
     ("/?x=y%26key=open%20sesame", ""),
     ("/?x?key=open%20sesame", ""),
     ("/?k%2565y=open%20sesame", ""),
-    // No query.
+    // Keys outside the query.
     ("/key=open%20sesame", ""),
     ("/;key=open%20sesame", ""),
     ("/&key=open%20sesame", ""),
     ("/%3fkey=open%20sesame", ""),
-    // Twice.
+    // Repeated parameters.
     ("/?key=open%20sesame&key=open%20sesame", ""),
     ("/?key=open%20sesame&key=x", ""),
     ("/?key=x&key=open%20sesame", ""),
@@ -217,7 +217,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("/?key=x", "X-Api-Key: open sesame\r\n"),
 ];
 
-/// The hosts, and whom they let in.
+/// The hosts, with the credentials that they accept.
 pub(super) fn manifests() -> String {
     let key = json!({"apiKey": {"secretName": "keys", "header": "x-api-key", "query": "key"}});
     let basic = json!({"basic": {"secretName": "people"}});
@@ -236,7 +236,7 @@ async fn start() -> Result<Site> {
     Ok(site)
 }
 
-/// Both hosts of the door.
+/// The cases of an attack, for both hosts of a pair.
 fn doors(what: &str, (name, credential): Door, attack: impl Fn(&str) -> Message) -> Vec<Case> {
     let case = |host: &String| Case {
         what: format!("{host} {what}"),
@@ -298,7 +298,7 @@ async fn two_fields_of_http2_are_two() -> Result<()> {
     start().await?.holds(&cases.collect::<Vec<_>>()).await
 }
 
-/// Right or wrong, and whichever check it passes.
+/// Neither a right nor a wrong key reaches the upstream, no matter which check lets the request in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_upstream_sees_no_key() -> Result<()> {
     let site = start().await?;

@@ -1,15 +1,15 @@
-//! Requests that end elsewhere to the edge than to the upstream, and headers that hold more than one.
+//! Requests that end elsewhere for the edge than for the upstream, and headers that contain another header.
 
 use super::{Case, Credential, HOSTS, KEY, Message, Site, Want, get};
 use Want::{Asked, Denied, Open, Refused};
 use anyhow::{Result, ensure};
 
-/// What would be served if anybody took it for a request of its own. With the credential, for it may be stolen.
+/// The smuggled request, which must not be served. It has the credential, which may be stolen.
 const SMUGGLED: &str = "GET /admin HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: open sesame\r\n\r\n";
 
-/// A head, `{}` where `Host` is, and a body, where `{}` is [`SMUGGLED`]: to `/`, which is open.
+/// A head without `Host`, a body with `{}` for [`SMUGGLED`], and the outcome. The path is `/`, which is open.
 const BODIES: &[(&str, &str, Want)] = &[
-    // It is one request, with a body.
+    // A valid request with a body.
     ("Content-Length: {length}", "{}", Open("/")),
     (
         "Transfer-Encoding: chunked",
@@ -31,7 +31,7 @@ const BODIES: &[(&str, &str, Want)] = &[
     ("Content-Length: 0\r\nContent-Length: {length}", "{}", Refused),
     ("Content-Length: 0, {length}", "{}", Refused),
     ("Content-Length: {length}, {length}", "{}", Refused),
-    // Lengths that are none.
+    // Invalid lengths.
     ("Content-Length: +{length}", "{}", Refused),
     ("Content-Length: -1", "{}", Refused),
     ("Content-Length: 0x{hex}", "{}", Refused),
@@ -39,7 +39,7 @@ const BODIES: &[(&str, &str, Want)] = &[
     ("Content-Length: {length}.0", "{}", Refused),
     ("Content-Length: 18446744073709551616", "{}", Refused),
     ("Content-Length:", "{}", Refused),
-    // Codings that are none, or not the last.
+    // Unknown codings, or `chunked` not in last place.
     ("Transfer-Encoding: xchunked", "{hex}\r\n{}\r\n0\r\n\r\n", Refused),
     ("Transfer-Encoding: identity", "{}", Refused),
     (
@@ -85,10 +85,10 @@ const BODIES: &[(&str, &str, Want)] = &[
     ("X: y\rTransfer-Encoding: chunked", "0\r\n\r\n{}", Open("/")),
 ];
 
-/// Lines of a head, and what becomes of a request for `/admin` that has them.
+/// Header lines of a request for `/admin`, and the outcome.
 const LINES: &[(&str, Want)] = &[
     ("X: y", Asked("/admin")),
-    // What is in a value is no header.
+    // The content of a value is not a header.
     ("X: X-Api-Key: open sesame", Asked("/admin")),
     ("X: y%0d%0aX-Api-Key: open sesame", Asked("/admin")),
     ("X: y\\r\\nX-Api-Key: open sesame", Asked("/admin")),
@@ -97,7 +97,7 @@ const LINES: &[(&str, Want)] = &[
     ("X: y\0", Refused),
     ("X: y\u{b}", Refused),
     ("X: \u{7f}", Refused),
-    // Continued lines, the first of them of `Connection`: the value goes on, and no header begins.
+    // Continuation lines, the first of which continues `Connection`: they extend the value and do not begin a header.
     (" X-Api-Key: open sesame", Asked("/admin")),
     ("X: y\r\n X-Api-Key: open sesame", Asked("/admin")),
     ("X: y\r\n\tX-Api-Key: open sesame", Asked("/admin")),
@@ -115,7 +115,7 @@ const LINES: &[(&str, Want)] = &[
     ("X--Api-Key: open sesame", Asked("/admin")),
     ("\u{ff38}-Api-Key: open sesame", Refused),
     ("(X-Api-Key): open sesame", Refused),
-    // Other protocols, which the edge does not speak on.
+    // Upgrades to protocols that the edge does not support.
     (
         "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
         Asked("/admin"),
@@ -129,14 +129,14 @@ const LINES: &[(&str, Want)] = &[
     ("Host : plain.bar.com", Refused),
 ];
 
-/// The first line, and what becomes of it.
+/// The request line, and the outcome.
 const STARTS: &[(&str, Want)] = &[
-    // Envoy reads it as it is meant, and writes it anew.
+    // Envoy parses these as intended, and writes a new request line.
     ("GET  /admin HTTP/1.1", Asked("/admin")),
     ("GET\t/admin HTTP/1.1", Asked("/admin")),
     ("GET /admin HTTP/0.9", Asked("/admin")),
     ("GET /admin HTTP/2.0", Asked("/admin")),
-    // It is no request of HTTP/1.1.
+    // Not HTTP/1.1 requests.
     ("GET /admin", Refused),
     ("GET /admin HTTP/1.10", Refused),
     ("GET /admin HTTP/01.1", Refused),
@@ -160,7 +160,7 @@ async fn a_request_ends_where_it_ends_to_all() -> Result<()> {
                 text.replace("{hex}", &format!("{length:x}"))
                     .replace("{}", &smuggled)
             };
-            // Whoever gets an answer might get another.
+            // A connection that is kept might carry a second answer.
             let message = match want {
                 Open(_) => Message::Stream,
                 _ => Message::Bytes,
@@ -212,7 +212,7 @@ async fn what_is_no_request_is_refused() -> Result<()> {
     Site::start().await?.holds(&cases.collect::<Vec<_>>()).await
 }
 
-/// Whoever was let in is asked again, on the same connection.
+/// A request without the credential on a connection that was let in before is rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_is_let_in_for_itself_alone() -> Result<()> {
     let site = Site::start().await?;

@@ -1,11 +1,11 @@
-//! Calls that are gRPC by their content type, or are not: a refusal is then said in another way.
+//! Calls with the content type of gRPC and with similar ones: rejections of gRPC have another format.
 
 use super::{HOSTS, KEY, Site};
 use anyhow::{Context, Result, ensure};
 use hyper::Request;
 use switchyard_tests::client::{Http2, empty};
 
-/// The content type, and whether the client is told by a status of gRPC.
+/// Content types, and true if Envoy answers in the gRPC format.
 const TYPES: &[(&str, bool)] = &[
     ("application/grpc", true),
     ("application/grpc+proto", true),

@@ -1,10 +1,10 @@
-//! Hosts that are another to the edge than to whoever asks, and targets that name a host themselves.
+//! Hosts that the edge may read differently from the client, and targets that include a host.
 
 use super::{Case, KEY, LOCKED, Message, Site, Want, get};
 use Want::{Asked, Nowhere, Open, Refused};
 use anyhow::Result;
 
-/// The host that is asked for, where `{}` is one that is guarded, and what becomes of it.
+/// The requested host, where `{}` is a protected one, and the outcome.
 const NAMES: &[(&str, Want)] = &[
     ("{}", Asked("/")),
     (" {} ", Asked("/")),
@@ -22,7 +22,7 @@ const NAMES: &[(&str, Want)] = &[
     ("{}:80:80", Nowhere),
     ("{}:80.", Asked("/")),
     ("{}:x", Asked("/")),
-    // What is no host.
+    // Names that are not hosts.
     ("", Nowhere),
     ("*", Nowhere),
     ("127.0.0.1", Nowhere),
@@ -42,10 +42,10 @@ const NAMES: &[(&str, Want)] = &[
     ("locked\u{3002}bar.com", Refused),
 ];
 
-/// The start of a request, where `{}` is a host that is guarded, and what becomes of it.
+/// The start of a request, where `{}` is a protected host, and the outcome.
 const TARGETS: &[(&str, Want)] = &[
     ("GET http://{}/ HTTP/1.1\r\nHost: {}", Asked("/")),
-    // The target's host counts.
+    // The host in the target takes precedence.
     ("GET http://{}/ HTTP/1.1\r\nHost: plain.bar.com", Asked("/")),
     ("GET http://{}/x HTTP/1.1\r\nHost: nowhere", Asked("/x")),
     ("GET http://{} HTTP/1.1\r\nHost: plain.bar.com", Asked("/")),
@@ -76,7 +76,7 @@ const TARGETS: &[(&str, Want)] = &[
         "GET / HTTP/1.1\r\nHost: {}\r\nX-Original-Host: plain.bar.com\r\nX-Original-URL: /x",
         Asked("/"),
     ),
-    // What is no target.
+    // Invalid targets.
     ("GET http://x@{}/ HTTP/1.1\r\nHost: plain.bar.com", Asked("/")),
     (
         "GET http://{}@plain.bar.com/ HTTP/1.1\r\nHost: plain.bar.com",
@@ -97,7 +97,7 @@ const TARGETS: &[(&str, Want)] = &[
     ("CONNECT {}:80 HTTP/1.1\r\nHost: {}", Refused),
     ("CONNECT {}:80 HTTP/1.1\r\nHost: plain.bar.com", Refused),
     ("CONNECT / HTTP/1.1\r\nHost: {}", Refused),
-    // No host.
+    // Requests without a host.
     ("GET / HTTP/1.1", Refused),
     ("GET / HTTP/1.0", Refused),
     ("GET / HTTP/1.0\r\nHost: {}", Asked("/")),

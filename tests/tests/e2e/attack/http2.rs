@@ -1,4 +1,4 @@
-//! Fields of HTTP/2 that no library would send.
+//! HTTP/2 header fields that no library would send.
 
 use super::{Case, HOSTS, KEY, LOCKED, Message, Site, Want};
 use Want::{Asked, Denied, Nowhere, Open, Refused};
@@ -15,11 +15,11 @@ const PLAIN: Field = (":authority", HOSTS[0]);
 const NESTED: Field = (":authority", HOSTS[2]);
 const GUARDED: Field = (":authority", LOCKED[0]);
 
-/// The fields of a request, and what becomes of it.
+/// The fields of a request, and the outcome.
 const REQUESTS: &[(&[Field], Want)] = &[
     (&[GET, HTTP, PLAIN, ADMIN], Asked("/admin")),
     (&[ADMIN, PLAIN, HTTP, GET], Asked("/admin")),
-    // Two hosts: `:authority` counts.
+    // Two hosts: `:authority` takes precedence.
     (&[GET, HTTP, GUARDED, ROOT, ("host", HOSTS[0])], Asked("/")),
     (&[GET, HTTP, PLAIN, ROOT, ("host", LOCKED[0])], Open("/")),
     (&[GET, HTTP, PLAIN, ADMIN, ("host", LOCKED[0])], Asked("/admin")),
@@ -119,7 +119,7 @@ const REQUESTS: &[(&[Field], Want)] = &[
         Refused,
     ),
     (&[GET, HTTP, PLAIN, ADMIN, (":protocol", "websocket")], Refused),
-    // Fields that are none.
+    // Invalid fields.
     (&[GET, HTTP, PLAIN, ADMIN, (":status", "200")], Refused),
     (&[GET, HTTP, PLAIN, ADMIN, (":x-api-key", "open sesame")], Refused),
     (&[GET, HTTP, PLAIN, ADMIN, ("X-Api-Key", "open sesame")], Refused),
@@ -137,7 +137,7 @@ const REQUESTS: &[(&[Field], Want)] = &[
     ),
     (&[GET, HTTP, PLAIN, ADMIN, ("x", "y\0")], Refused),
     (&[GET, HTTP, PLAIN, ("x", "y"), ADMIN], Refused),
-    // Of a connection.
+    // Connection-specific fields.
     (&[GET, HTTP, PLAIN, ADMIN, ("connection", "x-api-key")], Refused),
     (
         &[GET, HTTP, PLAIN, ADMIN, ("transfer-encoding", "chunked")],
@@ -185,7 +185,7 @@ async fn fields_say_one_thing_to_all() -> Result<()> {
     Site::start().await?.holds(&cases().collect::<Vec<_>>()).await
 }
 
-/// Nothing in them lets in.
+/// Trailers, none of which lets in.
 const TRAILERS: &[(Field, Want)] = &[
     (("x-api-key", "open sesame"), Denied),
     (("authorization", "Bearer x"), Denied),

@@ -1,8 +1,8 @@
-//! Who a client is, the upstream hears of the check that found it out, and of nobody else: neither of the client nor of a
+//! Identity headers reach the upstream only from the check that verified the client: neither from the client nor from a
 //! delegate.
 //!
-//! Two parents leave `/team` to the IngressRoute `team`. One asks for a token, and tells its role and tenant; the other asks
-//! a service, which tells the group.
+//! Two parents delegate `/team` to the IngressRoute `team`. One verifies a token and forwards its role and tenant; the
+//! other asks a service, which sets the group.
 
 use super::{
     Case, Credential, Site, Want, asking, branch, delegate, get, merged, root, secret, to, tokens::Keys,
@@ -21,7 +21,7 @@ use switchyard_tests::{
 const BY_TOKEN: &str = "by-token.bar.com";
 const BY_SERVICE: &str = "by-service.bar.com";
 
-/// What a client says. `{}` is a header that is for a check to say.
+/// Header lines of a client. `{}` is a header that a check sets.
 const LINES: &[&str] = &[
     "",
     "{}: forged\r\n",
@@ -32,10 +32,10 @@ const LINES: &[&str] = &[
     "Connection: x-switchyard-user, x-switchyard-auth\r\n",
 ];
 
-/// Headers that checks say: some of them, this time, nothing.
+/// The headers that checks may set, some of which are not set in these requests.
 const NAMES: &[&str] = &["x-role", "X-ROLE", "x-tenant", "x-group", "X-Group"];
 
-/// What `team`'s own services say.
+/// The headers that `team`'s own services return.
 const SAID: &[&str] = &[
     "x-role",
     "X-Tenant",
@@ -45,7 +45,7 @@ const SAID: &[&str] = &[
     "x-switchyard-cluster",
 ];
 
-/// What `team` says of headers, and of checks.
+/// The fields of `team` for headers and checks.
 fn teams(keys: &Keys) -> Result<Vec<Value>> {
     let set = |name: &str| json!([{"name": name, "value": "forged"}]);
     let mut teams = vec![json!({})];
@@ -60,7 +60,7 @@ fn teams(keys: &Keys) -> Result<Vec<Value>> {
     let everybody = json!({"ip": {"allow": ["0.0.0.0/0", "::/0"]}});
     let own = json!({"basic": {"secretName": "own-people"}});
     teams.push(json!({"auth": [{"anyOf": [own, everybody]}]}));
-    // The same token says something else to it.
+    // A delegate that forwards another claim of the same token.
     let claims = ["x-role", "x-tenant", "x-group"].map(|name| json!({"claim": "sub", "header": name}));
     let token = merged(keys.check()?["jwt"].clone(), &json!({"claimsToHeaders": claims}));
     teams.push(json!({"auth": [{"anyOf": [{"jwt": token}, everybody]}]}));
@@ -82,7 +82,7 @@ fn teams(keys: &Keys) -> Result<Vec<Value>> {
     Ok(teams)
 }
 
-/// What the upstream has to hear.
+/// Checks the identity headers that the upstream received.
 fn is_told(host: &str, seen: &Seen) -> Result<()> {
     let told = |name: &str| seen.headers.get(name).map(String::as_str);
     let names = [
@@ -127,7 +127,7 @@ async fn start(keys: &Keys, gatekeeper: &Gatekeeper, rogue: &Rogue) -> Result<Si
     Ok(site)
 }
 
-/// Waits until `team` says this.
+/// Updates `team`, and waits until the proxy has it.
 async fn team_says(site: &Site, number: usize, more: &Value) -> Result<()> {
     let mut route = to("vault", "/team");
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -175,7 +175,8 @@ async fn who_a_client_is_only_the_check_says() -> Result<()> {
     Ok(())
 }
 
-/// The same token, verified by the keys of another.
+/// Credentials that are valid for another host: the same claims signed by another issuer, and the same user with
+/// another password.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_host_believes_another_does_not() -> Result<()> {
     let keys = Keys::new()?;
@@ -196,7 +197,7 @@ async fn what_one_host_believes_another_does_not() -> Result<()> {
         + &host("people", "people.bar.com", basic("people"))
         + &host("other-people", "other-people.bar.com", basic("other-people"))
         + &secret("people", &json!({"auth": "eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="}))
-        // Of `open sesame`.
+        // The hash of `open sesame`.
         + &secret("other-people", &json!({"auth": "eve:{SHA}W8r/fyL/UzygmbNAjq2HbA67qac="}));
     let site = Site::start_with(|builder| builder.manifest("two.yaml", &manifests)).await?;
     site.guards(&[
@@ -227,7 +228,7 @@ async fn what_one_host_believes_another_does_not() -> Result<()> {
         ),
     ] {
         let theirs = Credential("Authorization", theirs.to_owned().into());
-        // Both workers have seen that it is right there.
+        // Both workers have cached the credential as valid for that host.
         for _ in 0..20 {
             site.serves(&get(believing, "/", "").with(&theirs)).await?;
         }

@@ -1,4 +1,4 @@
-//! Headers by which the proxy, the filter and upstreams tell one another something, said by clients.
+//! Clients that send the internal headers of the proxy, the filter and upstreams.
 
 use super::{
     Case, Credential, HOSTS, KEY, LOCKED, Message, Site, Want, asking, branch, delegate, get, guard, root, to,
@@ -9,10 +9,10 @@ use serde_json::json;
 use switchyard_policy::names;
 use switchyard_tests::{client::Seen, echo::Echo, frames, manifests::annotated_service};
 
-/// What nobody but a client says.
+/// A value that only clients send.
 const FORGED: &str = "forged";
 
-/// All that there are, and some that there are not.
+/// All headers of Switchyard, and some that do not exist.
 fn switchyard_names() -> Vec<String> {
     let known = [
         names::ROUTE,
@@ -28,8 +28,8 @@ fn switchyard_names() -> Vec<String> {
     known.map(str::to_owned).into_iter().chain(mirrors).collect()
 }
 
-/// Of Envoy: what it would obey if a client were trusted, and what it tells upstreams here. Others by such names mean nothing to
-/// it.
+/// Envoy's headers: those that it would obey from a trusted client, and those that it sends to upstreams here. Other
+/// headers with this prefix mean nothing to Envoy.
 const ENVOY_NAMES: &[&str] = &[
     "x-envoy-original-path",
     "x-envoy-original-url",
@@ -55,7 +55,7 @@ const ENVOY_NAMES: &[&str] = &[
     "x-envoy-expected-rq-timeout-ms",
 ];
 
-/// The ways in which a client says a header.
+/// The ways in which a client sends a header.
 const WAYS: &[fn(&str) -> String] = &[
     |name| format!("{name}: {FORGED}\r\n"),
     |name| format!("{}: {FORGED}\r\n", name.to_uppercase()),
@@ -65,7 +65,7 @@ const WAYS: &[fn(&str) -> String] = &[
     |name| format!("TE: trailers\r\nTrailer: {name}\r\n{name}: {FORGED}\r\n"),
 ];
 
-/// Names whose every header is to be the proxy's own word.
+/// The headers that only the proxy may set.
 fn names() -> Vec<String> {
     let envoys = ENVOY_NAMES.iter().map(|name| (*name).to_owned());
     switchyard_names().into_iter().chain(envoys).collect()
@@ -79,7 +79,7 @@ fn attempts() -> Vec<String> {
         .collect()
 }
 
-/// Nothing of what the client says is there, and all of what the proxy has found out.
+/// Checks that no value is from the client, and that the identity headers are those of the check.
 fn is_unharmed(seen: &Seen, user: Option<&str>) -> Result<()> {
     let mut values = seen.headers.values().chain(seen.trailers.values());
     ensure!(!values.any(|value| value.contains(FORGED)), "{seen:?}");
@@ -132,7 +132,7 @@ pub(super) fn cases(host: &str) -> impl Iterator<Item = Case> {
     })
 }
 
-/// From what is open to where the vault is, or to what is on the way to it.
+/// Tries to steer a request for an open path to the vault, or to an internal route towards it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_steers_the_proxy_steers_it_for_no_client() -> Result<()> {
     let site = Site::start().await?;
@@ -161,8 +161,8 @@ async fn what_steers_the_proxy_steers_it_for_no_client() -> Result<()> {
     site.holds(&cases.collect::<Vec<_>>()).await
 }
 
-/// As a proxy takes away what a client says to be of its connection: it goes before anything is looked at, and what comes
-/// after that stays.
+/// Clients may nominate hop-by-hop headers in `Connection`. Those are removed from the client's request first, so that
+/// headers set later stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_found_out_of_a_client_it_cannot_have_taken_away() -> Result<()> {
     let site = Site::start().await?;
@@ -206,7 +206,7 @@ async fn what_is_found_out_of_a_client_it_cannot_have_taken_away() -> Result<()>
     site.holds(&cases.collect::<Vec<_>>()).await
 }
 
-/// A service that speaks HTTP/2, and so gets trailers.
+/// The annotation of a Service with HTTP/2, which supports trailers.
 const H2C: &[(&str, &str)] = &[("contour.heptio.com/upstream-protocol.h2c", "80")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Policies of which the order matters: what one refuses, the next never hears of.
+//! Policies whose order matters: one that rejects a request ends its processing.
 
 use super::{
     Credential, KEY, Message, Site, asking, branch, delegate, get, guard, merged, root, secret, to,
@@ -16,10 +16,11 @@ use switchyard_tests::{
     world::World,
 };
 
-/// What is asked, in the order of levels: the virtualhost, the delegating route, the leaf.
+/// The policies of each level: the virtualhost, the delegating route, the leaf.
 type Levels = [Value; 3];
 
-/// Beside those of [`Site`]: copies go to `copy`, and `counter` is asked for limits.
+/// Servers in addition to those of [`Site`]: `copy` receives mirrored requests, and `counter` is the rate limit
+/// service.
 struct Servers {
     copy: Echo,
     counter: Echo,
@@ -49,7 +50,7 @@ impl Servers {
     }
 }
 
-/// A site with a host that asks this.
+/// A site with a host that has these policies.
 async fn site(servers: &Servers, fqdn: &str, levels: Levels) -> Result<Site> {
     let [host, delegating, leaf] = levels;
     let manifests = servers.manifests()
@@ -73,12 +74,12 @@ fn mirror() -> Value {
 
 const HOST: &str = "ordered.bar.com";
 
-/// Waits until it answers this, and neither 404 nor 503 any more.
+/// Waits until a host answers with this status instead of 404 or 503.
 async fn answers(world: &World, host: &str, status: u16) -> Result<()> {
     world.status(host, "/", status).await.map(drop)
 }
 
-/// Without a word to the upstream, or to who gets copies.
+/// Checks that a request is rejected, and that neither the upstream nor the mirror receives anything.
 async fn is_refused(site: &Site, servers: &Servers, message: &Message, status: u16) -> Result<Reply> {
     let before = servers.copy.received();
     let reply = site.is_kept_off(message).await?;
@@ -87,7 +88,7 @@ async fn is_refused(site: &Site, servers: &Servers, message: &Message, status: u
     Ok(reply)
 }
 
-/// Wherever the mirror stands, and the check.
+/// Tries every placement of the mirror and the check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_is_not_copied() -> Result<()> {
     let (copied, asked) = (json!({"mirror": mirror()}), json!({"auth": guard()}));
@@ -114,16 +115,16 @@ async fn what_is_refused_is_not_copied() -> Result<()> {
     Ok(())
 }
 
-/// They keep guesses off: a limit that needs no claim comes before the check, wherever it stands.
+/// Limits protect against guessing: one that needs no claim applies before the check, on any level.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_are_counted() -> Result<()> {
     let servers = Servers::start().await?;
     let limit = json!({"rateLimits": [{"requests": 3, "unit": "day", "key": [{"clientIP": {}}]}]});
     let levels = [json!({"auth": guard()}), json!({"mirror": mirror()}), limit];
     let site = site(&servers, HOST, levels).await?;
-    // One of the three.
+    // This uses the first of three requests.
     answers(&site.world, HOST, 401).await?;
-    // However they spell who they are.
+    // The client's address does not depend on these headers.
     for lines in [
         "X-Forwarded-For: 192.0.2.1\r\n",
         "X-Real-IP: 192.0.2.2\r\nX-Envoy-External-Address: 192.0.2.2\r\n",
@@ -140,7 +141,7 @@ async fn guesses_are_counted() -> Result<()> {
     Ok(())
 }
 
-/// A path is counted as what it is, however it is spelled.
+/// Different spellings of a path share a bucket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_spelling_is_no_other_count() -> Result<()> {
     let servers = Servers::start().await?;
@@ -155,7 +156,7 @@ async fn another_spelling_is_no_other_count() -> Result<()> {
     Ok(())
 }
 
-/// A limit by claim, one that a service counts, and places: nobody spends them who is not let in.
+/// Requests that are not let in use up neither a limit by claim, nor one counted by a service, nor a concurrency limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_spends_nothing_that_comes_after() -> Result<()> {
     let (servers, keys) = (Servers::start().await?, Keys::new()?);
@@ -174,7 +175,7 @@ async fn what_is_refused_spends_nothing_that_comes_after() -> Result<()> {
     let site = site(&servers, HOST, levels).await?;
     answers(&site.world, HOST, 401).await?;
     let asked = servers.counter.received();
-    // The claims are right, and the signature is not.
+    // The claims are valid, but the signature is not.
     let right = keys.token()?;
     let (signed, _) = right.rsplit_once('.').context("three parts")?;
     for _ in 0..10 {
@@ -195,7 +196,7 @@ async fn what_is_refused_spends_nothing_that_comes_after() -> Result<()> {
     Ok(())
 }
 
-/// What comes first refuses first, and what comes after is not asked.
+/// The first check that rejects ends the processing, and later ones are not asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_is_not_asked_about_whom_another_check_refuses() -> Result<()> {
     let denied = json!({"auth": [{"ip": {"deny": ["127.0.0.0/8", "10.0.0.0/8"]}}]});
@@ -213,7 +214,7 @@ async fn a_service_is_not_asked_about_whom_another_check_refuses() -> Result<()>
         let line = "Authorization: yes staff\r\n";
         let reply = is_refused(&site, &servers, &get(HOST, "/", line), status).await?;
         ensure!(servers.gatekeeper.asked() == 0, "it was asked: {reply:?}");
-        // Who is where nobody may be is not asked for a password.
+        // A client with a denied address is not asked for a password.
         ensure!(
             status != 403 || reply.header("www-authenticate").is_empty(),
             "{reply:?}"
@@ -222,7 +223,7 @@ async fn a_service_is_not_asked_about_whom_another_check_refuses() -> Result<()>
     Ok(())
 }
 
-/// By a browser's question: nothing but the answer comes of it.
+/// A preflight is answered, and has no other effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_preflight_gets_an_answer_and_nothing_else() -> Result<()> {
     let servers = Servers::start().await?;
@@ -269,7 +270,7 @@ async fn a_preflight_gets_an_answer_and_nothing_else() -> Result<()> {
         servers.gatekeeper.asked() == asked,
         "the service was asked about a preflight"
     );
-    // What is no preflight has to show who it is.
+    // Requests that are not preflights have to authenticate.
     for lines in [origin, method, ""] {
         is_refused(&site, &servers, &options(lines), 403).await?;
     }
@@ -288,7 +289,7 @@ async fn a_preflight_gets_an_answer_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
-/// Places are for requests that are on their way to the upstream.
+/// A request takes a place of the concurrency limit only once it goes to the upstream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_service_takes_no_place() -> Result<()> {
     let servers = Servers::start().await?;
@@ -322,7 +323,7 @@ async fn what_waits_for_a_service_takes_no_place() -> Result<()> {
     site.serves(&get(HOST, "/", "").with(&yes)).await.map(drop)
 }
 
-/// A request that waits is not sent on by what comes after its head.
+/// The arrival of the body or trailers does not resume a request that waits for a check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_does_not_push_a_request_through_that_waits() -> Result<()> {
     let asks = |check: Value| asking(json!({}), json!([check]));

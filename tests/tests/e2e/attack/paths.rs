@@ -1,12 +1,12 @@
-//! Paths that are another to the edge than to the upstream, or to one part of the edge than to another.
+//! Paths that the edge may read differently from the upstream, or one part of the edge differently from another.
 
 use super::{Case, HOSTS, KEY, Site, Want, get};
 use Want::{Asked, Open, Refused, Told};
 use anyhow::Result;
 
-/// The path that is asked for, and what becomes of it.
+/// The requested path, and the outcome.
 const PATHS: &[(&str, Want)] = &[
-    // As it is written.
+    // Regular spellings.
     ("/admin", Asked("/admin")),
     ("/admin/", Asked("/admin/")),
     ("/admin?", Asked("/admin?")),
@@ -72,7 +72,7 @@ const PATHS: &[(&str, Want)] = &[
     ("/admin/;a=b", Asked("/admin/;a=b")),
     ("/x;/../admin", Asked("/admin")),
     ("/admin/..;/other", Open("/other")),
-    // Letters.
+    // Percent-encoded characters.
     ("/%61dmin", Asked("/admin")),
     ("/%61%64%6d%69%6e", Asked("/admin")),
     ("/a%64min/secret", Asked("/admin/secret")),
@@ -105,7 +105,7 @@ const PATHS: &[(&str, Want)] = &[
     ("/admin?/..;/x", Asked("/admin?/..;/x")),
     ("/x%3f/../admin", Asked("/admin")),
     ("/x%23/../admin", Asked("/admin")),
-    // No path.
+    // Targets without a path.
     ("admin", Refused),
     ("*", Refused),
     ("", Refused),

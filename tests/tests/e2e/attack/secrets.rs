@@ -1,4 +1,5 @@
-//! What nobody is shown: keys that clients send, also where no filter is on their way, and what Secrets hold.
+//! Keys and Secrets that must not appear in logs and debug output: keys that clients send, including requests that the
+//! filter does not see, and the contents of Secrets.
 
 use super::{Site, branch, delegate, get, pair, pair_of, root, secret, to};
 use anyhow::{Context, Result, ensure};
@@ -17,8 +18,8 @@ const SECURE: &str = "secure.bar.com";
 const HALF: &str = "half.bar.com";
 const MISSING: &str = "missing.bar.com";
 
-/// Hosts, targets and lines that have a key, right or wrong, and what that is answered. `{}` is what the log tells them by.
-/// None of the words of a key is one of anything else.
+/// Hosts, targets and header lines with a right or wrong key, and the status. `{}` is an identifier for the log. The
+/// words of the keys occur nowhere else.
 const REQUESTS: &[(&str, &str, &str, u16)] = &[
     ("keyed", "/{}?key=open%20sesame", "", 200),
     ("keyed", "/{}?a=b&k%65y=open%20sesame&c", "", 200),
@@ -27,7 +28,7 @@ const REQUESTS: &[(&str, &str, &str, u16)] = &[
     ("basic", "/{}", "Authorization: Basic YW5uOnNlY3JldA==\r\n", 200),
     ("keyed", "/{}?key=open%20sesame&key=open%20sesame", "", 400),
     ("keyed", "/{}?x?key=open%20sesame", "", 401),
-    // Where the filter has no say: it is called something else, or the filter is not asked.
+    // Keys that the filter does not remove: the parameter has another name, or the filter is not called.
     ("keyed", "/{}?KEY=open%20sesame", "", 401),
     ("keyed", "/{}%2fy?key=open%20sesame", "", 307),
     ("keyed", "/{}%5cy?key=open%20sesame", "", 307),
@@ -43,12 +44,13 @@ const REQUESTS: &[(&str, &str, &str, u16)] = &[
 
 /// `ann:secret`.
 const PASSWORD: &str = "YW5uOnNlY3JldA";
-/// Of `open sesame`: `printf %s 'open sesame' | sha256sum`.
+/// The digest of `open sesame`: `printf %s 'open sesame' | sha256sum`.
 const DIGEST: &str = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
 /// `htpasswd -nbB ann secret`.
 const HASH: &str = "$2y$10$e498EQckyy.8tEqYsWaqeOyJEWv45Vlk.TGRvY1bWoKKZKoEVoAmG";
 
-/// With all that control and Envoy can be asked to log, but for Envoy's own words of each request, which are its debug level.
+/// Starts with maximum logging of control and Envoy, except for Envoy's debug level, which logs the headers of each
+/// request.
 async fn start(certificate: &Certificate) -> Result<Site> {
     let key = json!([{"apiKey": {"secretName": "keys", "header": "x-api-key", "query": "key"}}]);
     let with_key = |mut level: Value| {
@@ -95,7 +97,7 @@ async fn start(certificate: &Certificate) -> Result<Site> {
     Ok(site)
 }
 
-/// All that was logged by anybody, with the name of the file.
+/// All log files, with their names.
 fn logs(world: &World) -> Result<Vec<(String, String)>> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(&world.dir)? {
@@ -108,7 +110,7 @@ fn logs(world: &World) -> Result<Vec<(String, String)>> {
     Ok(logs)
 }
 
-/// The status of the request that is logged by this name.
+/// The status of the logged request with this identifier.
 async fn logged(world: &World, name: &str) -> Result<u64> {
     until("it is logged", async || {
         let text = fs::read_to_string(world.dir.join("access.log"))?;
@@ -132,7 +134,7 @@ fn lacks(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// All texts of a dump, what is base64 as what it is.
+/// All strings of a dump, with base64 decoded.
 fn texts(dump: &Value) -> String {
     match dump {
         Value::String(text) => {
@@ -176,7 +178,7 @@ async fn no_log_and_no_dump_has_a_secret() -> Result<()> {
     ensure!(told.contains("TRACE"), "control does not log all it can");
     let dump = texts(&world.envoys.first().context("an Envoy")?.config_dump().await?);
     lacks("/config_dump", &dump, &["sesame", private])?;
-    // It would be seen.
+    // A leak would be visible in the dump.
     ensure!(
         dump.contains(DIGEST) && dump.contains(HASH),
         "not in /config_dump"
@@ -188,7 +190,8 @@ async fn no_log_and_no_dump_has_a_secret() -> Result<()> {
     Ok(())
 }
 
-/// What control says to whoever asks has neither secrets nor what they can be guessed from. Answers how much that is.
+/// Checks that control's output contains neither secrets nor values that allow guessing them. Returns the size of the
+/// output.
 async fn nobody_is_shown(world: &World) -> Result<usize> {
     let mut told = vec![("translate".to_owned(), world.ask("translate", &[]).await?.text())];
     let [keyed, _] = pair_of("keyed");

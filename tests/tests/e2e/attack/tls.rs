@@ -1,4 +1,4 @@
-//! The same over TLS; and connections that were made for another host.
+//! The same attacks over TLS, and connections for another host.
 
 use super::{
     Case, Credential, HOSTS, KEY, LOCKED, Message, Site, Want, credentials, get, guard, hosts, http2,
@@ -16,12 +16,12 @@ use switchyard_tests::{
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// It lets in nobody by less than TLS 1.3.
+/// A host that requires TLS 1.3.
 const STRICT: &str = "strict.bar.com";
-/// It has no TLS.
+/// A host without TLS.
 const BARE: &str = "bare.bar.com";
 
-/// On a connection for the host that the request is for, as far as that is one.
+/// Sends a message on a connection for the host of the request, if that is a valid host.
 pub(super) async fn ask(authority: &Authority, server: SocketAddr, message: &Message) -> Result<Reply> {
     match message {
         Message::Over(host, message) => ask_as(authority, server, host, message).await,
@@ -41,7 +41,7 @@ async fn ask_as(authority: &Authority, server: SocketAddr, host: &str, message: 
     }
 }
 
-/// What a browser would connect to.
+/// The host that a browser would connect to.
 fn host_of(message: &Message) -> String {
     let named = match message {
         Message::Bytes(bytes) | Message::Stream(bytes) => {
@@ -70,7 +70,7 @@ fn host_of(message: &Message) -> String {
     known.unwrap_or_else(|| HOSTS[0].to_owned())
 }
 
-/// Whatever has a name has a certificate.
+/// Adds a certificate to every virtualhost.
 fn secured(manifests: &str) -> String {
     manifests.replace(r#""fqdn":"#, r#""tls": {"secretName": "edge"}, "fqdn":"#)
 }
@@ -84,7 +84,7 @@ async fn start(more: &str) -> Result<Site> {
     .await
 }
 
-/// Fields of requests in plain HTTP, as they are over TLS.
+/// Swaps `http` and `https` in the schemes of HTTP/2 requests.
 fn over_tls(case: Case) -> Case {
     let secure = |message| match message {
         Message::Frames(mut request) => {
@@ -108,7 +108,7 @@ fn over_tls(case: Case) -> Case {
     }
 }
 
-/// A part of the tables, for each connection costs a handshake: of each door one host, and each header in one way.
+/// A part of the tables, because each connection costs a handshake: one host of each pair, and each header in one way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_holds_in_plain_http_holds_over_tls() -> Result<()> {
     let site = start(&secured(&credentials::manifests())).await?;
@@ -125,7 +125,7 @@ async fn what_holds_in_plain_http_holds_over_tls() -> Result<()> {
     site.holds(&cases).await
 }
 
-/// A GET, in both versions of HTTP, over a connection for a host.
+/// GET requests in both versions of HTTP, on a connection for another host.
 fn over(connected: &'static str, host: &str) -> [Message; 2] {
     let fields = frames::fields(&[
         (":method", "GET"),
@@ -140,7 +140,7 @@ fn over(connected: &'static str, host: &str) -> [Message; 2] {
     [get(host, "/", ""), Message::Frames(request)].map(|message| Message::Over(connected, Box::new(message)))
 }
 
-/// The host of a request counts, and what it asks. Where the connection may not be good enough for it, it is sent away.
+/// The host of the request and its policies count. A host with stricter TLS settings than the connection's answers 421.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_for_one_host_is_no_way_into_another() -> Result<()> {
     let strict = json!({"secretName": "edge", "minimumProtocolVersion": "1.3"});
@@ -175,7 +175,7 @@ async fn a_connection_for_one_host_is_no_way_into_another() -> Result<()> {
         }));
     }
     site.holds(&cases).await?;
-    // The credential makes no difference where there is no such host.
+    // For hosts that do not exist, the credential makes no difference.
     let Credential(name, value) = KEY;
     for case in cases.iter().filter(|case| case.want == Want::Nowhere) {
         let reply = site
@@ -183,7 +183,7 @@ async fn a_connection_for_one_host_is_no_way_into_another() -> Result<()> {
             .await?;
         ensure!(reply.status == Some(421), "{}: {reply:?}", case.what);
     }
-    // In plain HTTP, such a host sends to where it is.
+    // Over plain HTTP, such a host redirects to HTTPS.
     for host in [LOCKED[0], LOCKED[1], STRICT] {
         let (vault, web) = (site.vault.received(), site.web.received());
         let answer = site.world.get(host, "/").await?;

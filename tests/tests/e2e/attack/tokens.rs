@@ -1,4 +1,4 @@
-//! Tokens that are no tokens, or are signed by nobody who may.
+//! Invalid tokens, and tokens signed by untrusted issuers.
 
 use super::{Case, Credential, Site, Want, get, merged, pair, pair_of};
 use anyhow::{Context, Result, ensure};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use switchyard_tests::tokens::{Issuer, hs256, unsigned};
 
-/// Whose tokens are taken, and one of theirs.
+/// The trusted issuers, and an untrusted one.
 pub(super) struct Keys {
     rsa: Issuer,
     ec: Issuer,
-    /// Nobody's.
+    /// An untrusted issuer.
     stranger: Issuer,
     now: u64,
 }
@@ -51,23 +51,31 @@ impl Keys {
         })
     }
 
-    /// One that is right.
+    /// A valid token.
     pub(super) fn token(&self) -> Result<String> {
         self.rsa.token(&self.claims())
     }
 
-    /// With other claims: null takes one away.
+    /// A token with changed claims; null removes one.
     pub(super) fn saying(&self, more: &Value) -> Result<String> {
         self.rsa.token(&merged(self.claims(), more))
     }
 
-    /// Signed right, with another header.
+    /// A token with a claim whose value is the given JSON text.
+    fn dated(&self, claim: &str, date: &str) -> Result<String> {
+        let mut claims = self.claims();
+        claims[claim] = Value::from("@");
+        let claims = claims.to_string().replace("\"@\"", date);
+        self.rsa.signed(r#"{"alg":"RS256","kid":"RS256"}"#, &claims)
+    }
+
+    /// A token with a changed header and a valid signature.
     fn headed(&self, more: &Value) -> Result<String> {
         let header = merged(json!({"alg": "RS256", "kid": "RS256"}), more);
         self.rsa.signed(&header.to_string(), &self.claims().to_string())
     }
 
-    /// By nobody who may, with another header.
+    /// A token with a changed header, signed by an untrusted issuer.
     fn forged(&self, more: &Value) -> Result<String> {
         let header = merged(json!({"alg": "RS256", "kid": "RS256"}), more);
         self.stranger
@@ -77,7 +85,7 @@ impl Keys {
 
 type Tokens = Vec<(&'static str, String)>;
 
-/// Nobody has signed them.
+/// Tokens without a valid signature.
 fn unsigned_ones(keys: &Keys) -> Result<Tokens> {
     let token = keys.token()?;
     let (signed, signature) = token.rsplit_once('.').unwrap_or_default();
@@ -112,7 +120,7 @@ fn unsigned_ones(keys: &Keys) -> Result<Tokens> {
     ])
 }
 
-/// The algorithm is the key's to say.
+/// Tokens that choose another algorithm than the key's.
 fn confused(keys: &Keys) -> Result<Tokens> {
     let claims = keys.claims().to_string();
     let header = json!({"alg": "HS256", "kid": "RS256"}).to_string();
@@ -152,16 +160,22 @@ fn confused(keys: &Keys) -> Result<Tokens> {
             keys.headed(&json!({"alg": ["RS256"]}))?,
         ),
         ("no algorithm", keys.headed(&json!({"alg": null}))?),
+        ("a key's name that is a number", keys.headed(&json!({"kid": 1}))?),
+        ("a type that is a list", keys.headed(&json!({"typ": ["JWT"]}))?),
+        (
+            "a payload that is not encoded",
+            keys.headed(&json!({"b64": false}))?,
+        ),
     ])
 }
 
-/// What a token says of keys only chooses among those that there are.
+/// Tokens that bring their own key. The header can only select among the configured keys.
 fn bringing_keys(keys: &Keys) -> Result<Tokens> {
     let own = keys.stranger.jwk()?;
     let uri = "http://127.0.0.1/keys";
     Ok(vec![
         ("an unknown key", keys.headed(&json!({"kid": "other"}))?),
-        ("no key, of two", keys.headed(&json!({"kid": null}))?),
+        ("no key, of two", keys.forged(&json!({"kid": null}))?),
         ("an empty key", keys.headed(&json!({"kid": ""}))?),
         ("a key in other letters", keys.headed(&json!({"kid": "rs256"}))?),
         ("a key that is a number", keys.headed(&json!({"kid": 0}))?),
@@ -206,7 +220,7 @@ fn bringing_keys(keys: &Keys) -> Result<Tokens> {
     ])
 }
 
-/// It is signed, and what it says will not do.
+/// Tokens with a valid signature and wrong claims.
 fn saying_wrong(keys: &Keys) -> Result<Tokens> {
     let now = keys.now;
     let cases = [
@@ -214,7 +228,9 @@ fn saying_wrong(keys: &Keys) -> Result<Tokens> {
         ("expired before there was time", json!({"exp": 0})),
         ("expired, in a text", json!({"exp": (now + 600).to_string()})),
         ("expires never", json!({"exp": "never"})),
-        ("expires in 1e99", json!({"exp": 1e99})),
+        ("a subject that is a number", json!({"sub": 1})),
+        ("a jti that is a number", json!({"jti": 1})),
+        ("a scope that is an object", json!({"scope": {"orders": true}})),
         ("not yet", json!({"nbf": now + 600})),
         ("not yet, in a text", json!({"nbf": "0"})),
         ("issued later", json!({"iat": now + 600})),
@@ -247,7 +263,33 @@ fn saying_wrong(keys: &Keys) -> Result<Tokens> {
         .collect()
 }
 
-/// They are no three parts of base64url, or no JSON that says each thing once.
+/// Dates in various JSON spellings: in the future, in the past, or not a number.
+fn misdated(keys: &Keys) -> Result<Vec<(String, String)>> {
+    let (hour, past) = (keys.now + 3600, keys.now - 3600);
+    let future = [
+        format!("{}e3", hour.div_ceil(1000)),
+        format!("{hour}.0"),
+        format!("{hour}0E-1"),
+        "4.1E9".to_owned(),
+        "9.9e99".to_owned(),
+    ];
+    let gone = [
+        format!("{}e3", past / 1000),
+        format!("{past}.5"),
+        "-0".to_owned(),
+        "0.5".to_owned(),
+    ];
+    let never = ["1e400", "-1e400", "null", "true", "[]", "\"0\"", "{}"].map(str::to_owned);
+    let cases = ["nbf", "iat"]
+        .iter()
+        .flat_map(|claim| future.iter().chain(&never).map(move |date| (*claim, date)))
+        .chain(gone.iter().chain(&never).map(|date| ("exp", date)));
+    cases
+        .map(|(claim, date)| Ok((format!("{claim} is {date}"), keys.dated(claim, date)?)))
+        .collect()
+}
+
+/// Tokens that are not three parts of base64url, or not JSON objects with unique members.
 fn misshapen(keys: &Keys) -> Result<Tokens> {
     let token = keys.token()?;
     let claims = keys.claims().to_string();
@@ -311,7 +353,7 @@ fn misshapen(keys: &Keys) -> Result<Tokens> {
     ])
 }
 
-/// Where tokens are not looked for, and what is there twice. `{}` is one that is right.
+/// Header lines in which no token is looked for, and repeated tokens. `{}` is a valid one.
 const LINES: &[&str] = &[
     "Authorization: {}",
     "Authorization: Bearer",
@@ -338,7 +380,7 @@ async fn start(keys: &Keys) -> Result<Site> {
     Ok(site)
 }
 
-/// Whether none of these lines of a head lets in.
+/// Checks that none of these header lines lets in.
 async fn none_lets_in(keys: &Keys, target: &str, lines: Vec<(&str, String)>) -> Result<()> {
     let right = format!("Bearer {}", keys.token()?);
     let cases = lines.iter().flat_map(|(what, line)| {
@@ -383,6 +425,35 @@ async fn a_token_that_is_not_for_this_is_not_believed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_are_compared_however_they_are_written() -> Result<()> {
+    let keys = Keys::new()?;
+    let tokens = misdated(&keys)?;
+    let lines = tokens
+        .iter()
+        .map(|(what, token)| (what.as_str(), format!("Authorization: Bearer {token}")));
+    none_lets_in(&keys, "/", lines.collect()).await?;
+    let site = start(&keys).await?;
+    let hour = keys.now + 3600;
+    for (claim, date) in [
+        ("exp", format!("{}e3", hour.div_ceil(1000))),
+        ("exp", format!("{hour}.5")),
+        ("exp", "4.1E9".to_owned()),
+        ("exp", "9.9e99".to_owned()),
+        ("nbf", "1.7E9".to_owned()),
+        ("iat", "-0".to_owned()),
+    ] {
+        let bearer = format!("Bearer {}", keys.dated(claim, &date)?);
+        for host in pair_of("tokens") {
+            let message = get(&host, "/", "").with(&Credential("Authorization", bearer.clone().into()));
+            site.serves(&message)
+                .await
+                .with_context(|| format!("{claim} {date}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_can_be_read_in_two_ways_is_not_believed() -> Result<()> {
     let keys = Keys::new()?;
     none_is_believed(&keys, misshapen(&keys)?).await
@@ -398,7 +469,7 @@ async fn a_token_is_in_one_place() -> Result<()> {
     none_lets_in(&keys, &query, vec![("in the query", "X: y".to_owned())]).await
 }
 
-/// How far clocks may be off, in seconds, for the host of this name.
+/// The clock skew of the pairs of hosts, in seconds, with the offsets that they accept.
 const SKEWS: [(&str, Option<u64>, &[u64]); 4] = [
     ("exact", Some(0), &[]),
     ("narrow", Some(5), &[]),
@@ -421,7 +492,7 @@ async fn a_clock_may_be_off_by_what_is_said_and_no_more() -> Result<()> {
         site.guards(&hosts.each_ref().map(String::as_str)).await?;
         for (host, off) in hosts.iter().flat_map(|host| [20, 120].map(|off| (host, off))) {
             for claim in ["exp", "nbf", "iat"] {
-                // A request takes less than what lies between that and a skew.
+                // The offsets differ from the skews by more time than a request takes.
                 let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
                 let time = if claim == "exp" { now - off } else { now + off };
                 let bearer = format!("Bearer {}", keys.saying(&json!({claim: time}))?);

@@ -1,4 +1,4 @@
-//! Policies, as an API server takes them: on a virtualhost and on a route alike.
+//! Policies at an API server, on virtualhosts and on routes.
 
 use super::{ingress_route, leaf, one_route};
 use anyhow::{Context, Result, ensure};
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use std::fs;
 use switchyard_tests::{cluster::Cluster, clusters, paths};
 
-/// The field of a level, what it says, where that is wrong, and a part of what the API server says of it.
+/// The field of a policy, its value, the path of the error in it, and a part of the API server's message.
 type Refused = (String, Value, String, String);
 
-/// What the CustomResourceDefinition gives for an example, before the full stop.
+/// The text before an example in a description of the CustomResourceDefinition. A full stop follows the example.
 const EXAMPLE: &str = "For example: ";
 
 fn refused() -> Result<Vec<Refused>> {
     Ok(serde_saphyr::from_str(include_str!("refused.yaml"))?)
 }
 
-/// A spec that has the policy on a virtualhost, and one that has it on a route; each with the path to it.
+/// A spec with the policy on a virtualhost, and one with it on a route; each with the path to it.
 fn levels(policy: &str, value: &Value) -> [(&'static str, Value); 2] {
     let host = json!({"fqdn": "a.example.com", policy: value});
     [
@@ -25,7 +25,8 @@ fn levels(policy: &str, value: &Value) -> [(&'static str, Value); 2] {
     ]
 }
 
-/// Creates all of them in a namespace, by one `kubectl`: to start it is what takes time. The error is all that it says.
+/// Creates all objects in a namespace with a single `kubectl`, because starting it takes the most time. The error
+/// contains its output.
 fn create(cluster: &Cluster, objects: &[(String, Value)]) -> Result<String> {
     let folder = cluster.kubeconfig().with_file_name("policies");
     if folder.exists() {
@@ -41,7 +42,7 @@ fn create(cluster: &Cluster, objects: &[(String, Value)]) -> Result<String> {
     cluster.kubectl(&["create", "-f", folder.to_str().context("a path that is text")?])
 }
 
-/// The errors in what `kubectl` said, each of which names the object, or its file.
+/// The errors in the output of `kubectl`. Each names the object, or its file.
 fn errors(told: &str) -> Vec<&str> {
     let starts = ["The IngressRoute \"", "Error from server"];
     let starts = starts.iter().flat_map(|start| told.match_indices(start));
@@ -84,7 +85,7 @@ async fn policies_that_make_no_sense_are_refused_and_told_where() -> Result<()> 
     Ok(())
 }
 
-/// Each field of a level whose description gives an example of the whole.
+/// The examples of complete policies in the CRD's field descriptions, by field.
 fn examples() -> Result<Vec<(String, Value)>> {
     let crds = fs::read_to_string(paths::repository().join("deploy/crds/crds.yaml"))?;
     let crds: Vec<Value> = serde_saphyr::from_multiple(&crds)?;
@@ -101,7 +102,7 @@ fn examples() -> Result<Vec<(String, Value)>> {
         .collect()
 }
 
-/// What is null is not there; what is not there has its default, where the schema has one.
+/// A field that is null is dropped, and an absent field gets its default if the schema has one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn policies_are_admitted_as_they_are_described() -> Result<()> {
     let cluster = clusters::take()?;

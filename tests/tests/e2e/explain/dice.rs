@@ -1,4 +1,4 @@
-//! Chance that can be had again: the same of the same seed.
+//! Reproducible randomness from a seed.
 
 use switchyard_policy::rng::{Chance, Rng};
 
@@ -20,12 +20,12 @@ impl Dice {
         self.below(times) == 0
     }
 
-    /// One of some, of which there is at least one.
+    /// A random element of a non-empty slice.
     pub(super) fn pick<T: Copy>(&mut self, some: &[T]) -> T {
         some[self.below(some.len())]
     }
 
-    /// The same, of texts.
+    /// The same for strings.
     pub(super) fn pick_of<'t>(&mut self, some: &'t [String]) -> &'t str {
         &some[self.below(some.len())]
     }

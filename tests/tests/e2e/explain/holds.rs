@@ -1,4 +1,4 @@
-//! Whether an explanation says what was seen.
+//! The comparison of an explanation with the observed behavior.
 
 use super::requests::{Answer, Asked, FAILURE, Outcome as Seen, SAID};
 use anyhow::{Context, Result, ensure};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use switchyard_tests::gatekeeper::Told;
 use switchyard_xds::explain::{Changed, Explanation, Outcome, Setting, Upstream};
 
-/// Headers that policies change of requests and of answers here.
+/// Headers that policies change in the requests and responses of these tests.
 const OF_REQUESTS: [&str; 5] = ["x-one", "x-two", "x-sub", "x-api-key", "authorization"];
 const OF_ANSWERS: [&str; 12] = [
     "x-one",
@@ -23,22 +23,22 @@ const OF_ANSWERS: [&str; 12] = [
     "set-cookie",
 ];
 
-/// What there is to see of one request.
+/// The observations of a request.
 pub(super) struct Sight<'a> {
     pub(super) asked: &'a Asked,
-    /// How often upstreams were asked.
+    /// The number of requests to upstreams.
     pub(super) attempts: usize,
-    /// Which services were asked whether it may pass.
+    /// The requests to authorization and rate limit services.
     pub(super) questions: &'a [(String, Told)],
     pub(super) seen: &'a Seen,
-    /// The line of the access log. None: the connection came to no route.
+    /// The access log line. None if no route matched the connection.
     pub(super) logged: Option<&'a Value>,
 }
 
 // === impl Sight ===
 
 impl Sight<'_> {
-    /// Whether the explanation says it.
+    /// Checks that the explanation matches the observations.
     pub(super) fn is_as(&self, explanation: &Explanation) -> Result<()> {
         let answer = match (&explanation.outcome, self.seen) {
             (Outcome::Close { .. }, Seen::Closed) => return Ok(()),
@@ -62,7 +62,7 @@ impl Sight<'_> {
                 headers,
             } => {
                 self.is_forwarded(answer, upstreams)?;
-                // Who speaks another protocol from then on says nothing of what it saw.
+                // An upgraded connection does not return the echo.
                 if answer.status != 101 {
                     let seen = answer.seen.as_ref().context("no echo")?;
                     ensure!(seen.path == *path, "the upstream was asked for {}", seen.path);
@@ -135,7 +135,7 @@ impl Sight<'_> {
         Ok(())
     }
 
-    /// Upstreams are asked once, and as often again as is explained where they cannot answer.
+    /// Checks the number of requests to upstreams: one, plus the explained retries if the upstream fails.
     fn is_tried(&self, answer: &Answer, explanation: &Explanation) -> Result<()> {
         let tries = match (answer.backend(), answer.status) {
             (None, _) => 0,
@@ -150,7 +150,7 @@ impl Sight<'_> {
         Ok(())
     }
 
-    /// Whether the upstream was told what is explained, and all else as the client said it.
+    /// Checks that the upstream received the explained headers, and otherwise those of the client.
     fn is_changed(&self, answer: &Answer, Changed { set, removed }: &Changed) -> Result<()> {
         let headers = &answer.seen.as_ref().context("no echo")?.headers;
         let internal = headers.keys().filter(|name| name.starts_with("x-switchyard-"));
@@ -167,7 +167,7 @@ impl Sight<'_> {
         Ok(())
     }
 
-    /// Whether the answer says what is explained, and all else as the upstream said it.
+    /// Checks that the response has the explained headers, and otherwise those of the upstream.
     fn is_answered(&self, answer: &Answer, Changed { set, removed }: &Changed) -> Result<()> {
         let said = self.asked.headers.iter().filter(|(name, _)| name == SAID);
         let said = said.filter_map(|(_, line)| line.split_once('=').map(|(name, _)| name));
@@ -182,7 +182,7 @@ impl Sight<'_> {
         Ok(())
     }
 
-    /// The branches, and the route of the last: as the log has them.
+    /// Checks the branches, and the route of the last, against the log.
     fn is_through(&self, explanation: &Explanation) -> Result<()> {
         let through: Vec<_> = explanation
             .chain
@@ -207,7 +207,7 @@ impl Sight<'_> {
     }
 }
 
-/// Envoy found no endpoint where one of several upstreams has none.
+/// Returns true for Envoy's own 503 if one of several upstreams has no endpoints.
 fn is_unanswered(answer: &Answer, upstreams: &[Upstream]) -> bool {
     let has_none = |upstream: &Upstream| upstream.endpoints == Some(0);
     answer.status == 503 && answer.backend().is_none() && upstreams.iter().any(has_none)
@@ -217,7 +217,7 @@ fn is_one_of(backend: &str, upstreams: &[Upstream]) -> bool {
     upstreams.iter().any(|upstream| upstream.service == backend)
 }
 
-/// Whether a header is there that somebody has said, or not.
+/// Returns true if a header must be present after these edits.
 fn is_there(name: &str, is_said: bool, set: &[String], removed: &[String]) -> bool {
     let is_in = |names: &[String]| names.iter().any(|other| other == name);
     is_in(set) || is_said && !is_in(removed)
@@ -226,14 +226,14 @@ fn is_there(name: &str, is_said: bool, set: &[String], removed: &[String]) -> bo
 fn is_proxied(answer: &Answer, upstreams: &[Upstream]) -> Result<()> {
     let server = answer.headers.get("server").map(String::as_str);
     ensure!(server != Some("envoy"), "Envoy answered");
-    // Some requests that Envoy mends are none to it.
+    // Some requests that Envoy repairs are invalid for the backend.
     let backend = answer.backend();
     let is_told = backend.is_none_or(|backend| is_one_of(backend, upstreams));
     ensure!(is_told, "{backend:?} answered");
     Ok(())
 }
 
-/// How often a request is tried again, as explained, and how long each try may take, in milliseconds.
+/// The explained number of retries, and the limit of each try in milliseconds.
 fn retries(explanation: &Explanation) -> Result<(usize, Option<u64>)> {
     let Some(Setting { value, .. }) = &explanation.retry else {
         return Ok((0, None));
@@ -250,13 +250,13 @@ fn retries(explanation: &Explanation) -> Result<(usize, Option<u64>)> {
     Ok((times, each))
 }
 
-/// None: it is no limit.
+/// Returns None if there is no limit.
 fn milliseconds(value: &str) -> Option<u64> {
     let seconds: u64 = value.strip_suffix('s')?.parse().ok()?;
     Some(seconds * 1000)
 }
 
-/// Envoy tells upstreams how long it will wait.
+/// Checks the timeout that Envoy announces to upstreams.
 fn is_timed(answer: &Answer, explanation: &Explanation) -> Result<()> {
     let headers = &answer.seen.as_ref().context("no echo")?.headers;
     let told = headers.get("x-envoy-expected-rq-timeout-ms").map(String::as_str);
@@ -266,7 +266,7 @@ fn is_timed(answer: &Answer, explanation: &Explanation) -> Result<()> {
     let (retries, each) = retries(explanation)?;
     let want = milliseconds(value).into_iter().chain(each).min();
     let told = told.map(str::parse::<u64>).transpose()?;
-    // The next try has less time.
+    // Retries have less time left.
     let is_less = retries > 0 && answer.status == 503 && told <= want && told.is_some();
     ensure!(told == want || is_less, "the upstream was told {told:?} ms");
     Ok(())

@@ -1,4 +1,4 @@
-//! The access log, read as it grows.
+//! Incremental reading of the access log.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub(super) struct Log {
     read: Mutex<Lines>,
 }
 
-/// What has been read of it: so many bytes, of whole lines, by request.
+/// The lines read so far by request, and their length in bytes. Only complete lines are read.
 #[derive(Default)]
 struct Lines {
     bytes: u64,
@@ -32,7 +32,7 @@ impl Log {
         }
     }
 
-    /// The line of a request, if it is there.
+    /// The line of a request, if it has been written.
     pub(super) fn line(&self, request: &str) -> Result<Option<Value>> {
         let mut lines = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = File::open(&self.path)?;

@@ -1,25 +1,26 @@
-//! Small random worlds: few names and few paths, so that they collide, shadow, share and go missing often.
+//! Small random worlds with few names and few paths, so that these often collide, shadow each other, are shared or are
+//! missing.
 
 use super::{dice::Dice, tokens::ISSUER};
 use serde_json::{Map, Value, json};
 
 pub(super) const NAMESPACES: [&str; 2] = ["a", "b"];
-/// Those that have a backend. `idle` has none, and `gone` is not there.
+/// The Services with a backend. `idle` has none, and `gone` does not exist.
 pub(super) const BACKENDS: [&str; 2] = ["home", "away"];
-/// Who gets copies, and who is asked whether requests may pass.
+/// The mirror, and the authorization service.
 pub(super) const SHADOW: &str = "shadow";
 pub(super) const GUARD: &str = "guard";
-/// Who counts requests, and the header by which it knows those that are too many.
+/// The rate limit service, and the header that decides whether it lets a request pass.
 pub(super) const METER: &str = "meter";
 pub(super) const METER_HEADER: &str = "x-meter";
 pub(super) const HOSTS: [&str; 4] = ["one.com", "two.com", "three.com", "four.com"];
 pub(super) const PREVIEW: (&str, &str) = ("x-preview", "yes");
 pub(super) const COOKIE: &str = "branch";
-/// The header and the parameter that keys come in, and the key.
+/// The header and the query parameter of API keys, and a valid key.
 pub(super) const KEY_HEADER: &str = "x-api-key";
 pub(super) const KEY_PARAMETER: &str = "key";
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
-/// The origin that pages may be of.
+/// The allowed origin of pages.
 pub(super) const ORIGIN: &str = "https://app.example.com";
 
 const PATHS: [&str; 12] = [
@@ -37,7 +38,7 @@ pub(super) fn world(dice: &mut Dice) -> String {
         }
         let namespace = dice.pick(&NAMESPACES);
         objects.push(object(namespace, &format!("root{number}"), &root(dice, fqdn)));
-        // Now and then another root claims the host.
+        // Sometimes another root claims the host.
         if dice.one_in(16) {
             objects.push(object(namespace, &format!("twin{number}"), &root(dice, fqdn)));
         }
@@ -53,7 +54,7 @@ pub(super) fn world(dice: &mut Dice) -> String {
     objects.concat()
 }
 
-/// What all worlds have beside.
+/// The Secrets of all worlds.
 pub(super) fn secrets(namespace: &str, jwks: &str) -> String {
     let secret = |name: &str, data: Value| {
         let object = json!({
@@ -62,7 +63,7 @@ pub(super) fn secrets(namespace: &str, jwks: &str) -> String {
         });
         format!("---\n{object}\n")
     };
-    // As htpasswd -s makes it, of "wonderland".
+    // The entry is created by `htpasswd -s` with the password "wonderland".
     let users =
         json!({"auth": "alice:{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=\nbob:$apr1$xkq1N2bR$J8gPvEYyLPiIjOdA0G3Jt0"});
     secret("users", users)
@@ -100,11 +101,11 @@ fn root(dice: &mut Dice, fqdn: &str) -> Value {
     spec
 }
 
-/// Of an IngressRoute so deep: delegates are further down, or now and then anywhere.
+/// The routes of an IngressRoute at this depth. Delegates are deeper, or sometimes anywhere.
 fn routes(dice: &mut Dice, depth: usize) -> Value {
     let count = 2 + dice.below(4);
     let mut routes: Vec<_> = (0..count).map(|_| route(dice, depth)).collect();
-    // Of two with the same match the first counts.
+    // Of two routes with the same match, the first takes effect.
     if !dice.one_in(3) {
         routes.push(json!({"match": "/", "services": services(dice)}));
     }
@@ -121,7 +122,7 @@ fn route(dice: &mut Dice, depth: usize) -> Value {
     } else {
         route.insert("services".to_owned(), services(dice));
     }
-    // What is mounted at `/` can serve whatever its delegate's paths are.
+    // A route that rewrites to `/` matches any paths of its delegate.
     if delegates && !dice.one_in(4) {
         route.insert("prefixRewrite".to_owned(), json!("/"));
     } else if dice.one_in(4) {
@@ -179,7 +180,7 @@ fn services(dice: &mut Dice) -> Value {
     }
 }
 
-/// What a level asks, and does: mostly nothing, or one thing.
+/// Random policies of a level: mostly none or one.
 fn policies(dice: &mut Dice, prefix: &str) -> Map<String, Value> {
     let mut policies = Map::new();
     while dice.below(5) < 2 {
@@ -211,7 +212,7 @@ fn auth(dice: &mut Dice) -> Value {
         return external(dice);
     }
     if dice.one_in(8) {
-        // A service that says no is the last word.
+        // In an `anyOf`, the answer of the service is final.
         return json!({"anyOf": [check(dice), external(dice)]});
     }
     check(dice)
@@ -252,7 +253,8 @@ fn headers(dice: &mut Dice) -> Value {
     json!({"request": edits(dice), "response": edits(dice)})
 }
 
-/// One that is never used up; or one that soon is, and then for all the test; or one that a service counts.
+/// A random rate limit: one that is never used up, one that is soon used up for the rest of the test, or one that a
+/// service counts.
 fn limit(dice: &mut Dice, prefix: &str) -> Value {
     let mut limit = match dice.below(3) {
         0 => json!({"requests": 1 + dice.below(2), "unit": "day"}),
@@ -268,7 +270,7 @@ fn limit(dice: &mut Dice, prefix: &str) -> Value {
     limit
 }
 
-/// Of requests that do not say it, the service is not asked.
+/// A limit counted by a service, which is not called for requests without the headers.
 fn global() -> Value {
     let entries = ["x-request-id", METER_HEADER].map(|name| json!({"key": name, "from": {"header": name}}));
     json!({"global": {

@@ -1,5 +1,4 @@
-//! What else requests meet than upstreams: services that get copies, and services that are asked whether they may pass, or that
-//! count them. They keep what they are told.
+//! Services other than upstreams: mirrors, authorization services and rate limit services. They record their requests.
 
 use super::manifests::{GUARD, METER, NAMESPACES, SHADOW};
 use anyhow::{Context, Result};
@@ -12,21 +11,21 @@ use switchyard_tests::{
     manifests::service,
 };
 
-/// Those of all namespaces.
+/// The services of all namespaces.
 pub(super) struct Neighbours {
     shadows: Vec<Neighbour>,
-    /// Those that are asked.
+    /// The authorization and rate limit services.
     guards: Vec<Neighbour>,
     heard: Mutex<Heard>,
 }
 
-/// One, by its Service: `namespace/name`.
+/// A service with its name: `namespace/name`.
 struct Neighbour {
     service: String,
     keeper: Gatekeeper,
 }
 
-/// What they have been told so far, by the id of the request: who, and what.
+/// The requests that services received so far, by request ID, with the name of the service.
 #[derive(Default)]
 struct Heard {
     copies: BTreeMap<String, Vec<(String, Told)>>,
@@ -56,12 +55,12 @@ impl Neighbours {
         all.map(Neighbour::manifest).collect()
     }
 
-    /// The copies of a request that have come so far: to whom, and what.
+    /// The mirrored copies of a request received so far, with the names of the services.
     pub(super) fn copies(&self, id: &str) -> Result<Vec<(String, Told)>> {
         self.look(|heard| heard.copies.get(id).cloned().unwrap_or_default())
     }
 
-    /// Who was asked of a request, and what.
+    /// The authorization and rate limit requests for a request, with the names of the services.
     pub(super) fn questions(&self, id: &str) -> Result<Vec<(String, Told)>> {
         self.look(|heard| heard.questions.get(id).cloned().unwrap_or_default())
     }
@@ -81,7 +80,7 @@ impl Neighbours {
     }
 }
 
-/// The id of the request that it is about.
+/// The request ID in a message to a service.
 fn id_of(told: &Told) -> Result<String> {
     let id = match (&told.check, &told.count) {
         (Some(check), _) => {

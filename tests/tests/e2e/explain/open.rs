@@ -1,5 +1,5 @@
-//! What an explanation leaves open, and what it says of it: limits that others may have used up, services that are asked, and
-//! copies of a share of the requests.
+//! The parts that an explanation leaves open: limits that others may have used up, calls to services, and mirrors of a
+//! share of the requests.
 
 use super::{
     holds::Sight,
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use switchyard_tests::gatekeeper::Told;
 use switchyard_xds::explain::{Explanation, Mirror, Outcome, Part, Says};
 
-/// A question, as explained and as asked: to which Service, and how.
+/// A call to a service: the service's name, and the protocol.
 type Question = (String, Protocol);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,10 +20,10 @@ enum Protocol {
     RateLimit,
 }
 
-/// How many copies each Service gets.
+/// The number of copies that each Service gets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copies {
-    /// Whatever chance says.
+    /// The copies that are sent regardless of sampling.
     certain: BTreeMap<String, usize>,
     most: BTreeMap<String, usize>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Copies {
 // === impl Sight ===
 
 impl Sight<'_> {
-    /// Whether the request was kept by something of which the explanation says that nobody knows what it says.
+    /// Returns true if the request was rejected by a part whose result the explanation leaves open.
     pub(super) fn is_left_open(&self, explanation: &Explanation, answer: &Answer) -> Result<bool> {
         let Some(part) = self.kept_by(explanation) else {
             return Ok(false);
@@ -47,7 +47,7 @@ impl Sight<'_> {
                 "a service that counts answered {}",
                 answer.status
             ),
-            // Another way to pass that is not open has a say in what is answered.
+            // The other alternative, whose result is known, affects the status.
             Says::Asks if part.what.contains(", or ") => ensure!(
                 [400, 401, 403].contains(&answer.status),
                 "neither let it through, and {} was answered",
@@ -60,16 +60,16 @@ impl Sight<'_> {
         Ok(true)
     }
 
-    /// Whether those services were asked that are explained to be, up to one that says no.
+    /// Checks that the explained services were called, up to the first that rejects the request.
     pub(super) fn is_asked(&self, explanation: &Explanation) -> Result<()> {
         let asks = explanation.policies.iter().filter(|part| part.says == Says::Asks);
         let (limits, checks): (Vec<_>, Vec<_>) = asks.partition(|part| is_limit(part));
         let kept_by = self.kept_by(explanation);
         let explained = match (kept_by, checks.first()) {
-            // Limits of the proxy's own are asked first of all.
+            // Local limits come before all services.
             (Some(part), _) if part.says == Says::Counts && is_limit(part) => Vec::new(),
             (_, Some(first)) if !self.asked.is_let_through() => {
-                // It says no, and nobody else is asked.
+                // The service rejects the request, and no further one is called.
                 ensure!(
                     kept_by == Some(*first),
                     "{first:?} says no, and it was kept by {kept_by:?}"
@@ -103,7 +103,7 @@ impl Sight<'_> {
         Ok(())
     }
 
-    /// What it is a case of, of what is left open.
+    /// The kinds of open parts that the case covers.
     pub(super) fn kinds(&self, explanation: &Explanation) -> Vec<String> {
         let keeper = self.kept_by(explanation);
         let kept_by = keeper.map(|part| part.says);
@@ -131,14 +131,14 @@ impl Sight<'_> {
         kinds.map(|(_, kind)| kind.to_owned()).collect()
     }
 
-    /// The part that the log says has kept the request.
+    /// The part that rejected the request, according to the log.
     fn kept_by<'e>(&self, explanation: &'e Explanation) -> Option<&'e Part> {
         let by = self.logged("policy");
         let mut parts = explanation.policies.iter();
         parts.find(|part| by == format!("{} {}", part.level, part.part))
     }
 
-    /// Which copies there are of a request that the explanation is of.
+    /// The copies to expect of a request with this explanation.
     pub(super) fn copies(&self, explanation: &Explanation) -> Copies {
         match self.seen {
             Seen::Answer(answer) if answer.backend().is_some() => Copies::of(&explanation.mirrors),
@@ -151,7 +151,8 @@ fn is_limit(part: &Part) -> bool {
     part.part.starts_with("rateLimits")
 }
 
-/// What is asked by a part, as its words have it: `external by a/guard/80 over grpc, ...`, `as a/meter/80 counts in ...`.
+/// The service that a part calls, from its description: `external by a/guard/80 over grpc, ...`, `as a/meter/80 counts
+/// in ...`.
 fn question(part: &Part) -> Result<Question> {
     let (before, between) = if is_limit(part) {
         ("as ", " counts in ")
@@ -197,7 +198,7 @@ impl Copies {
         copies
     }
 
-    /// Whether all are there that there are to be, and no others.
+    /// Checks that all certain copies have arrived, and none that are not explained.
     pub(super) fn are(&self, came: &[(String, Told)]) -> Result<()> {
         self.are_no_more_than(came)?;
         for (service, count) in &self.certain {
@@ -207,7 +208,7 @@ impl Copies {
         Ok(())
     }
 
-    /// Whether no others are.
+    /// Checks that no unexplained copies have arrived.
     pub(super) fn are_no_more_than(&self, came: &[(String, Told)]) -> Result<()> {
         for (service, _) in came {
             let most = self.most.get(service).copied().unwrap_or_default();
@@ -220,13 +221,13 @@ impl Copies {
         Ok(())
     }
 
-    /// Whether there are some that come whatever chance says.
+    /// Returns true if some copies are sent regardless of sampling.
     pub(super) fn is_certain(&self) -> bool {
         !self.certain.is_empty()
     }
 }
 
-/// Whether a copy is what the upstream is asked for, and says that it is one.
+/// Checks that a copy has the path of the forwarded request and is marked as a copy.
 pub(super) fn is_copy(told: &Told, explanation: &Explanation) -> Result<()> {
     let Outcome::Forward { path, .. } = &explanation.outcome else {
         anyhow::bail!("a copy of what is not sent on: {told:?}");

@@ -1,4 +1,4 @@
-//! Random requests, sent as they are written, and what came of them.
+//! Random requests, sent byte for byte, and their outcomes.
 
 use super::{
     dice::Dice,
@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What paths are made of, and how they are spelled who want to be taken for others.
+/// The segments of plain paths, and of paths that disguise themselves as others.
 const PLAIN: [&str; 5] = ["x", "x", "y", "z", "xy"];
 const SPELLINGS: [&str; 21] = [
     "x", "y", "", "", ".", "..", "..;a=b", ".;a", "%2e%2e", "%2E.", "%78", "X", "x;a", "a%20b", "..%3b",
@@ -24,9 +24,9 @@ const SPELLINGS: [&str; 21] = [
 
 /// alice:wonderland
 const ALICE: &str = "Basic YWxpY2U6d29uZGVybGFuZA==";
-/// What the services that are asked say yes to.
+/// The credential that authorization services accept.
 const YES: &str = "yes staff";
-/// What has upstreams answer as often as they are asked that they cannot; and say a header.
+/// The headers that make upstreams fail each request, and return a header.
 pub(super) const FAILURE: (&str, &str) = ("echo-status", "503");
 pub(super) const SAID: &str = "echo-header";
 
@@ -34,7 +34,7 @@ pub(super) const SAID: &str = "echo-header";
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) https: bool,
-    /// Without a port.
+    /// The host without a port.
     pub(super) host: String,
     pub(super) authority: String,
     pub(super) target: String,
@@ -42,21 +42,21 @@ pub(super) struct Asked {
     pub(super) headers: Vec<(String, String)>,
 }
 
-/// What the client sees.
+/// The client's view of the outcome.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// The connection was not made, or closed without an answer.
+    /// The connection was refused, or closed without an answer.
     Closed,
     Answer(Box<Answer>),
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Names in lower case.
+    /// The headers by name in lower case.
     pub(super) headers: BTreeMap<String, String>,
-    /// What a backend saw, if one was asked.
+    /// The request as a backend received it, if one did.
     pub(super) seen: Option<Seen>,
 }
 
@@ -106,19 +106,19 @@ impl Asked {
         }
     }
 
-    /// The first header of that name, if there is one.
+    /// The first header of this name.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find_map(|(other, value)| (other == name).then_some(value.as_str()))
     }
 
-    /// Whether services that are asked say that it may pass. Envoy makes one header of several that say who asks.
+    /// Returns true if authorization services let the request pass. Envoy joins several `authorization` headers.
     pub(super) fn is_let_through(&self) -> bool {
         let mut said = self.headers.iter().filter(|(name, _)| name == "authorization");
         said.next().is_some_and(|(_, value)| value.starts_with("yes "))
     }
 
-    /// Whether services that count say that it is one too many. They are told all values of a header in one.
+    /// Returns true if rate limit services reject the request. They see all values of a header joined.
     pub(super) fn is_over(&self) -> bool {
         let said = self.headers.iter().filter(|(name, _)| name == METER_HEADER);
         said.map(|(_, value)| value.as_str()).eq([OVER])
@@ -128,7 +128,7 @@ impl Asked {
         self.headers.iter().any(|(name, _)| name == "connection")
     }
 
-    /// As it is sent. By its id it is found in the log.
+    /// The request as sent, with an ID to find it in the log.
     fn text(&self, id: &str) -> String {
         let Self {
             https: _,
@@ -148,7 +148,7 @@ impl Asked {
         text + "\r\n"
     }
 
-    /// Sends it over a connection of its own.
+    /// Sends the request on a new connection.
     pub(super) async fn send(
         &self,
         (http, https): (SocketAddr, SocketAddr),
@@ -189,7 +189,7 @@ fn target(dice: &mut Dice) -> String {
     target
 }
 
-/// Of somebody whom some checks let through.
+/// Credentials that some checks accept.
 fn credentials(dice: &mut Dice, tokens: &Tokens) -> [(String, String); 2] {
     let authorization = match dice.below(4) {
         0 => ALICE.to_owned(),
@@ -202,7 +202,7 @@ fn credentials(dice: &mut Dice, tokens: &Tokens) -> [(String, String); 2] {
     ]
 }
 
-/// What services that count go by.
+/// The header that rate limit services read.
 fn meter(dice: &mut Dice) -> (String, String) {
     let said = dice.pick(&[OVER, "under"]);
     (METER_HEADER.to_owned(), said.to_owned())
@@ -285,7 +285,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
 // === impl Answer ===
 
 impl Answer {
-    /// None: there is more to come.
+    /// Parses a response; None if it is incomplete.
     fn read(text: &str, is_all: bool) -> Result<Option<Self>> {
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             return Ok(None);
@@ -312,7 +312,7 @@ impl Answer {
         }))
     }
 
-    /// The backend that answered; none if none did.
+    /// The backend that answered; None if Envoy itself did.
     pub(super) fn backend(&self) -> Option<&str> {
         self.headers.get("x-echo-backend").map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Tokens of a run: its issuers have new keys each time. Which of them a request has, chance says that can be had again.
+//! The tokens of a run. Issuers have new keys in each run, but the choice of tokens is reproducible.
 
 use anyhow::Result;
 use serde_json::json;
@@ -6,16 +6,16 @@ use std::time::{Duration, SystemTime};
 use switchyard_tests::tokens::Issuer;
 
 pub(super) const ISSUER: &str = "https://issuer.example";
-/// One that the filter verifies itself, and one that it has Envoy verify.
+/// An algorithm that the filter verifies itself, and one that it has Envoy verify.
 const ALGORITHMS: [&str; 2] = ["EdDSA", "ES256"];
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Tokens, and the keys of those that are good.
+/// Tokens, and the keys of the valid ones.
 pub(super) struct Tokens {
-    /// A set of keys (RFC 7517).
+    /// A JWK set (RFC 7517).
     pub(super) jwks: String,
     pub(super) good: Vec<String>,
-    /// Of another issuer, too old, and of somebody whose key is not in the set.
+    /// Tokens of another issuer, an expired one, and one signed by a key outside the set.
     pub(super) bad: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What clients, logs and metrics are told of a refusal.
+//! The answer, log entry and metrics of a rejected request.
 
 use super::{PATHS, Proxy, SOURCE, filter};
 use anyhow::{Result, ensure};
@@ -47,7 +47,7 @@ async fn a_client_that_speaks_grpc_gets_a_status_of_grpc() -> Result<()> {
         (json!({"concurrency": {"max": 1}}), true, "14"),
     ] {
         let proxy = Proxy::start(&filter(&policy)).await?;
-        // The first of those that count has the place.
+        // For the limits, a first request takes the only token or place.
         let mut connection = Http2::open(proxy.envoy.http).await?;
         let slow = hyper::Request::get(format!("http://{HOST}/")).header("echo-delay-ms", "60000");
         let first = tokio::spawn(async move {
@@ -121,7 +121,7 @@ async fn a_policy_that_is_missing_is_closed() -> Result<()> {
     let mut config = filter(&json!({}));
     let proxy = Proxy::start(&config).await?;
     ensure!(proxy.status("/", &[]).await? == 200);
-    // Not as control writes it, and not as it is taken: the last that was right stays.
+    // An invalid configuration is rejected, and the last valid one stays in use.
     config["policies"] = json!({});
     ensure!(proxy.envoy.configure(&config).await.is_err());
     ensure!(proxy.status("/", &[]).await? == 200);

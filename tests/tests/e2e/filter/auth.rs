@@ -1,4 +1,4 @@
-//! Who may pass.
+//! Authentication and authorization.
 
 use super::{PATHS, Proxy, SOURCE, filter};
 use anyhow::{Result, ensure};
@@ -14,7 +14,7 @@ use switchyard_tests::{
     wait,
 };
 
-/// Of `open sesame`: `printf %s 'open sesame' | sha256sum`.
+/// The digest of `open sesame`: `printf %s 'open sesame' | sha256sum`.
 const SESAME: &str = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
 
 fn auth(checks: &[Value]) -> Value {
@@ -55,7 +55,7 @@ async fn a_key_lets_in_and_goes_no_further() -> Result<()> {
             ensure!(seen.headers["x-switchyard-auth"] == "apiKey", "{seen:?}");
         }
     }
-    // Nor into a log: whether it was right or not.
+    // The key is not logged either, right or wrong.
     proxy.get("/switched/logged?key=wrong", &[]).await?;
     ensure!(proxy.envoy.logged("/switched/logged").await?["status"] == 401);
     Ok(())
@@ -88,7 +88,7 @@ async fn all_requirements_must_be_met_and_any_check_of_one() -> Result<()> {
     Ok(())
 }
 
-/// By Envoy where it can, by the filter where it cannot.
+/// Envoy verifies the signatures that it supports, and the filter the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
     let issuers = ALGORITHMS.iter().map(|algorithm| Issuer::new(algorithm));
@@ -106,7 +106,7 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
     let claims = json!({"iss": "https://issuer.example", "aud": "shop", "sub": "ann", "role": "admin", "exp": now + 600});
     for (issuer, algorithm) in issuers.iter().zip(ALGORITHMS) {
         let token = issuer.token(&claims)?;
-        // New to both workers, and known.
+        // Both workers see the token for the first time, and again from their caches.
         for number in 0..6 {
             let bearer = format!("Bearer {token}");
             let answer = proxy
@@ -121,7 +121,7 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
             let told = told.map(|name| seen.headers[name].as_str());
             ensure!(told == ["ann", "jwt", "admin"], "{algorithm}: {seen:?}");
         }
-        // Of the same key, and of what is said another.
+        // The signature of another token with the same key.
         let (signed, signature) = token.rsplit_once('.').unwrap_or_default();
         let mut other = claims.clone();
         other["sub"] = "root".into();
@@ -152,7 +152,61 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
     Ok(())
 }
 
-/// Nor is a token that was believed while they were.
+/// Key selection works as in Envoy's jwt_authn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_of_keys_rule_out_only_keys_of_other_names() -> Result<()> {
+    let issuers = [
+        Issuer::new("RS256")?,
+        Issuer::new("RS256")?,
+        Issuer::new("ES256")?,
+    ];
+    let [first, second, other] = &issuers;
+    let key = |issuer: &Issuer, kid: Value| -> Result<Value> {
+        let mut key = issuer.key()?;
+        key["kid"] = kid;
+        Ok(key)
+    };
+    let named = |kid: &str| json!({"alg": "RS256", "kid": kid}).to_string();
+    let nameless = json!({"alg": "RS256"}).to_string();
+    let two = [
+        key(first, "k1".into())?,
+        key(second, "k2".into())?,
+        key(other, "k3".into())?,
+    ];
+    for (keys, tokens) in [
+        (
+            json!(two),
+            vec![
+                (first, nameless.clone(), 200),
+                (second, nameless.clone(), 200),
+                (first, named("k1"), 200),
+                (first, named("k2"), 401),
+                (first, named("k4"), 401),
+                (first, named("k3"), 401),
+            ],
+        ),
+        (
+            json!([key(first, Value::Null)?]),
+            vec![
+                (first, nameless.clone(), 200),
+                (first, named("k1"), 200),
+                (second, named("k1"), 401),
+                (second, nameless.clone(), 401),
+            ],
+        ),
+    ] {
+        let jwt = json!({"jwt": {"clockSkewSeconds": 5, "keys": keys}});
+        let proxy = Proxy::start(&auth(&[jwt])).await?;
+        for (issuer, header, want) in tokens {
+            let bearer = format!("Bearer {}", issuer.signed(&header, r#"{"sub":"ann"}"#)?);
+            let status = proxy.status("/", &[("authorization", &bearer)]).await?;
+            ensure!(status == want, "{keys} {header}: {status}");
+        }
+    }
+    Ok(())
+}
+
+/// Cached tokens are not trusted any more either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_are_too_old_are_not_trusted() -> Result<()> {
     let issuer = Issuer::new("ES256")?;
@@ -167,7 +221,7 @@ async fn keys_that_are_too_old_are_not_trusted() -> Result<()> {
         let answer = ask(PATHS[number % 2]).await?;
         ensure!(answer.status == 200, "{answer:?}");
     }
-    // They expire by themselves.
+    // The keys expire without an update.
     proxy.envoy.configure(&until(now()? + 2)).await?;
     wait::until("the keys are too old", async || {
         let answer = ask("/switched").await?;
@@ -183,17 +237,17 @@ async fn keys_that_are_too_old_are_not_trusted() -> Result<()> {
     }
     ensure!(proxy.blue.requests() == before, "the upstream was asked");
     ensure!(proxy.envoy.counted(SOURCE, "denied_keys").await? > 0);
-    // Who shows no token is told the same as ever.
+    // Without a token, the answer is still 401.
     ensure!(proxy.status("/plain", &[]).await? == 401);
     proxy.envoy.configure(&until(now()? + 600)).await?;
     ensure!(ask("/plain").await?.status == 200);
     Ok(())
 }
 
-/// What a service says, by HTTP and by gRPC.
+/// The answers of an authorization service, over HTTP and gRPC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_is_asked_and_only_a_clear_yes_lets_in() -> Result<()> {
-    // As control calls clusters, which is no name of a host.
+    // The name has the format of control's clusters, which is not a valid host name.
     const CLUSTER: &str = "default/gatekeeper/80/0123456789";
     for protocol in ["http", "grpc"] {
         let gatekeeper = Gatekeeper::start().await?;
@@ -258,7 +312,7 @@ async fn a_service_that_is_not_there_lets_nobody_in_unless_it_is_said() -> Resul
     Ok(())
 }
 
-/// A client that goes while its request waits, and a configuration that changes, leave nothing behind.
+/// A client may disconnect, and the configuration may change, while a request waits for the service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_may_end_at_any_time() -> Result<()> {
     let gatekeeper = Gatekeeper::start().await?;
@@ -290,7 +344,7 @@ async fn what_waits_may_end_at_any_time() -> Result<()> {
     Ok(())
 }
 
-/// `htpasswd -nbB ann secret`, and the other forms. What takes long holds up nobody else.
+/// `htpasswd -nbB ann secret`, and the other formats. Slow verification does not delay other requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passwords_are_verified_beside_other_requests() -> Result<()> {
     let users = json!({

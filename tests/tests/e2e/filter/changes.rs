@@ -1,4 +1,4 @@
-//! What is done to requests that pass, and to their answers.
+//! Changes to requests that pass, and to their responses.
 
 use super::{PATHS, Proxy, SOURCE, filter, levels};
 use anyhow::{Result, ensure};
@@ -54,7 +54,7 @@ async fn headers_are_edited_by_every_level_and_the_outermost_has_the_last_word()
     Ok(())
 }
 
-/// On a route that has none of its own. One that has keeps it: the filter leaves its header away.
+/// The policies apply to routes without their own. For a route with its own, the filter does not set the header.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timeouts_and_retries_are_inherited() -> Result<()> {
     let policy = json!({"timeoutMs": 700, "retry": {"count": 2, "perTryTimeoutMs": 300}});
@@ -93,7 +93,7 @@ async fn timeouts_and_retries_are_inherited() -> Result<()> {
     Ok(())
 }
 
-/// To the percent, on each worker by itself.
+/// The share is exact to the percent, on each worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_gets_its_share_and_delays_nobody() -> Result<()> {
     const REQUESTS: usize = 2_000;

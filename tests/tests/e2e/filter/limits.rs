@@ -1,4 +1,4 @@
-//! Rate limits, counted in the proxy.
+//! Rate limits counted in the proxy.
 
 use super::{PATHS, Proxy, SOURCE, filter};
 use anyhow::{Context, Result, ensure};
@@ -18,14 +18,14 @@ use switchyard_tests::{
 };
 use tokio::time::sleep;
 
-/// So many at once, and in a day not one more.
+/// A limit with this burst, and no further requests for the duration of a test.
 fn limit(burst: u32, key: &Value) -> Value {
     json!({"local": {"requests": 1, "perSeconds": 86_400, "burst": burst, "key": key}})
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_is_exact_across_workers() -> Result<()> {
-    // As many as it takes for workers to get in each other's way.
+    // Enough for the workers to compete for the shared bucket.
     const BURST: u32 = 10_000;
     let proxy = Proxy::start(&filter(&json!({"rateLimits": [limit(BURST, &json!([]))]}))).await?;
     let load = Load {
@@ -51,12 +51,12 @@ async fn a_limit_is_exact_across_workers() -> Result<()> {
     Ok(())
 }
 
-/// What comes back while requests come is counted as exactly: of a bucket by itself, and of one of many.
+/// The refill under load is exact as well, for a limit's only bucket and for one of many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_is_exact_while_time_passes() -> Result<()> {
     const A_SECOND: u32 = 400;
     for key in [json!([]), json!(["clientIP"])] {
-        // What comes back within a second is not lost when the machine has something else to do.
+        // The burst covers a second, so that no refill is lost while the machine is busy.
         let limit = json!({"local": {"requests": A_SECOND, "perSeconds": 1, "burst": A_SECOND, "key": key}});
         let proxy = Proxy::start(&filter(&json!({"rateLimits": [limit]}))).await?;
         let load = Load {
@@ -78,8 +78,8 @@ async fn a_limit_is_exact_while_time_passes() -> Result<()> {
     Ok(())
 }
 
-/// For how many seconds there was less than one request left, from the first request on: as can be seen from outside, at
-/// least and at most.
+/// The time with less than one request left in the bucket, from the first request on: lower and upper bounds in
+/// seconds, as observed by clients.
 fn saturated(Samples(samples): &Samples) -> Result<(f64, f64)> {
     let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Answered { status: 429, .. });
     let refused = samples.iter().filter(|sample| is_refused(&sample.outcome));
@@ -108,7 +108,7 @@ fn saturated(Samples(samples): &Samples) -> Result<(f64, f64)> {
     ))
 }
 
-/// However many clients there are: those that owe least are forgotten, and it is counted.
+/// Excess clients evict the buckets with the most requests left, and this is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_so_many_buckets_and_who_owes_most_has_one() -> Result<()> {
     const CLIENTS: usize = 3 * SETS * BUCKETS / 2;
@@ -153,7 +153,7 @@ async fn a_count_is_for_who_the_token_says_it_is() -> Result<()> {
         issuer.token(&json!({"iss": "https://issuer.example", "sub": who, "exp": expires}))
     };
     for who in ["ann", "ben"] {
-        // With another token each time.
+        // Each request has a new token.
         for (number, want) in (0..).zip([200, 200, 429]) {
             let bearer = format!("Bearer {}", token(who, number)?);
             let status = proxy.status("/", &[("authorization", &bearer)]).await?;
@@ -194,7 +194,7 @@ async fn a_client_is_told_what_is_left_and_when_to_come_again() -> Result<()> {
     Ok(())
 }
 
-/// Whatever else changes: the numbers, other policies, and where requests go.
+/// The count outlives changes of the limit's numbers, of other policies and of routes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_outlive_changes_of_the_configuration() -> Result<()> {
     let mut config = filter(&json!({"rateLimits": [limit(20, &json!([]))]}));
@@ -211,7 +211,7 @@ async fn counters_outlive_changes_of_the_configuration() -> Result<()> {
         proxy.envoy.configure(&changed).await?;
         ensure!(proxy.status("/", &[]).await? == 429, "{burst}");
     }
-    // Another that counts the same starts afresh.
+    // A limit of another policy has its own count.
     config["policies"]["0"]["source"] = "default/other".into();
     proxy.envoy.configure(&config).await?;
     ensure!(proxy.status("/", &[]).await? == 200);
@@ -234,7 +234,7 @@ async fn buckets_go_by_what_the_key_says() -> Result<()> {
     Ok(())
 }
 
-/// Envoy trusts nobody here with who the client is.
+/// Envoy trusts no proxy with the client's address here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_the_one_that_envoy_says_it_is() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"rateLimits": [limit(1, &json!(["clientIP"]))]}))).await?;

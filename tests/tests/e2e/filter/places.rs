@@ -1,4 +1,4 @@
-//! Requests in flight: each gives its place back, however it ends.
+//! Concurrency limits: each request gives its place back, however it ends.
 
 use super::{Proxy, filter, levels};
 use anyhow::{Result, bail, ensure};
@@ -19,18 +19,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// One place.
+/// A limit of one concurrent request.
 fn one() -> Value {
     filter(&json!({"concurrency": {"max": 1}, "timeoutMs": 0}))
 }
 
-/// Longer than a test takes to look.
+/// A delay longer than any test, in milliseconds.
 const LONG: &str = "60000";
 
 // === impl Proxy ===
 
 impl Proxy {
-    /// Waits until the place is taken: a request that gets none says when to come again.
+    /// Waits until the place is taken: a rejection has `retry-after`.
     async fn is_full(&self) -> Result<()> {
         until("the place is taken", async || {
             let answer = self.get("/", &[]).await?;
@@ -43,7 +43,7 @@ impl Proxy {
         .await
     }
 
-    /// A request that lasts, once it has come to the upstream: until it is aborted.
+    /// Sends a request that lasts until it is aborted, and waits until it has reached the upstream.
     async fn lasting(&self, headers: &[(&'static str, &'static str)]) -> Result<JoinHandle<Result<Answer>>> {
         let request = get(HOST, "/lasting").header("echo-delay-ms", LONG);
         let request = headers
@@ -59,7 +59,7 @@ impl Proxy {
         Ok(lasting)
     }
 
-    /// Waits until it is free again.
+    /// Waits until the place is free.
     async fn is_free(&self) -> Result<()> {
         until("the place is free", async || {
             let answer = self.get("/", &[]).await?;
@@ -73,13 +73,13 @@ impl Proxy {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_an_answer() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
-    // One after the other, on one connection: what is given back late would be missed by the next.
+    // In sequence on one connection: if a place were given back late, the next request would be rejected.
     let mut connection = Connection::open(proxy.envoy.http).await?;
     for number in 0..50 {
         let answer = connection.send(get(HOST, "/")).await?;
         ensure!(answer.status == 200, "{number}: {answer:?}");
     }
-    // And so does one on which the upstream has the last word.
+    // The same for other statuses from the upstream.
     for status in ["204", "302", "500"] {
         let answer = connection
             .send(get(HOST, "/").header("echo-status", status))
@@ -103,7 +103,7 @@ async fn after_the_client_has_reset_the_stream() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
     let mut connection = Http2::open(proxy.envoy.http).await?;
     let request = hyper::Request::get(format!("http://{HOST}/")).header("echo-delay-ms", LONG);
-    // The connection stays.
+    // The connection stays open.
     let sent = timeout(Duration::from_secs(1), connection.start(request, empty())).await;
     ensure!(sent.is_err(), "it was answered");
     proxy.is_free().await?;
@@ -155,14 +155,14 @@ async fn after_an_upgraded_connection() -> Result<()> {
     stream.read_exact(&mut answer).await?;
     ensure!(answer == b"HTTP/1.1 101", "{}", String::from_utf8_lossy(&answer));
     proxy.is_full().await?;
-    // It has its place for as long as it is open.
+    // The place is taken as long as the connection is open.
     sleep(Duration::from_millis(500)).await;
     proxy.is_full().await?;
     drop(stream);
     proxy.is_free().await
 }
 
-/// The echo of a stream of messages lasts as long as the messages do.
+/// The echo of a stream of messages lasts as long as the stream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_client_has_gone_in_the_middle_of_an_answer() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
@@ -203,7 +203,7 @@ async fn after_the_upstream_has_broken_off() -> Result<()> {
     proxy.is_free().await
 }
 
-/// An upstream that says this to each request, and goes.
+/// An upstream that sends this to each client, and closes the connection.
 async fn breaking_off(says: &'static str) -> Result<SocketAddr> {
     let listener = TcpListener::bind(loopback()?).await?;
     let address = listener.local_addr()?;
@@ -217,7 +217,7 @@ async fn breaking_off(says: &'static str) -> Result<SocketAddr> {
     Ok(address)
 }
 
-/// Who asks for a place has been let in by all else: whatever becomes of that, nothing is held.
+/// A place is taken only after all checks have passed, so that a failing service leaves none taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_service_that_was_asked_has_failed() -> Result<()> {
     let gatekeeper = Gatekeeper::start().await?;
@@ -284,7 +284,7 @@ async fn of_each_key_there_are_so_many() -> Result<()> {
     Ok(())
 }
 
-/// What tells workers that another lives is of one configuration, and goes with it.
+/// The heartbeat by which workers detect each other's death belongs to a configuration, and stops with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_is_not_taken_for_dead_because_a_configuration_goes() -> Result<()> {
     const WHO: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
@@ -295,7 +295,7 @@ async fn a_worker_is_not_taken_for_dead_because_a_configuration_goes() -> Result
     let proxy = Proxy::start(&config(0)).await?;
     let first = proxy.lasting(&[("x-who", "first")]).await?;
     proxy.envoy.configure(&config(120_000)).await?;
-    // Beside the first in one worker, by themselves in the other.
+    // Some of these share a worker with the first request, and the others do not.
     for who in WHO {
         proxy.lasting(&[("x-who", who)]).await?;
     }

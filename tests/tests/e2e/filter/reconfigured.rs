@@ -1,4 +1,4 @@
-//! Which configuration a request is decided by, when that changes.
+//! The configuration that applies to a request while it changes.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -7,15 +7,16 @@ use tokio::time::{Duration, sleep};
 
 use super::{HOST, Proxy, filter};
 
-/// Envoy makes the filters of a stream before the first of them has its request, and another may keep it for a while. So long
-/// it has the configuration, too, and goes back to that where it comes again: without another `proxy_on_configure`.
+/// Envoy creates the filters of a stream before the first one gets its request, and an earlier filter may hold the
+/// request for a while. This keeps the old configuration alive, and Envoy reuses it if it comes again, without another
+/// `proxy_on_configure`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_has_the_configuration_that_it_began_with() -> Result<()> {
     let proxy = Proxy::start(&saying("before")).await?;
     let server = proxy.envoy.http;
     let kept = get(HOST, "/").header("x-envoy-fault-delay-request", "3000");
     let kept = tokio::spawn(async move { once(server, kept).await });
-    sleep(Duration::from_millis(500)).await; // long enough to reach the filter that keeps it, far too short to be let go
+    sleep(Duration::from_millis(500)).await; // long enough to reach the delaying filter, much shorter than the delay
     for what in ["between", "before", "after"] {
         proxy.envoy.configure(&saying(what)).await?;
         let answer = proxy.get("/", &[]).await?;
@@ -27,7 +28,7 @@ async fn a_request_has_the_configuration_that_it_began_with() -> Result<()> {
     Ok(())
 }
 
-/// A configuration that answers tell.
+/// A configuration that is visible in responses.
 fn saying(what: &str) -> Value {
     let header = json!({"name": "says", "value": what});
     filter(&json!({"headers": {"response": {"set": [header]}}}))

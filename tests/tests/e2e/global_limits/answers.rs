@@ -1,4 +1,4 @@
-//! What clients are told of a limit that the service counts.
+//! The headers and rejections of limits that the service counts.
 
 use super::{Shop, YEAR, by_host, counted, route};
 use anyhow::{Result, ensure};
@@ -22,7 +22,7 @@ scenarios![
     a_request_that_waits_keeps_its_body,
 ];
 
-/// A limit of the requests of one name.
+/// A limit for requests of this tenant.
 fn tenant(name: &str) -> Value {
     by_host(&[json!({"key": "tenant", "value": name})])
 }
@@ -32,14 +32,14 @@ fn with(mut limit: Value, field: &str, value: Value) -> Value {
     limit
 }
 
-/// Uses up what a tenant of its own has.
+/// Uses up the limit of the route's tenant.
 async fn spent(shop: &Shop, host: &str, path: &str) -> Result<()> {
     let statuses = shop.statuses(host, path, 4).await?;
     ensure!(statuses == [200; 4], "{host}{path}: {statuses:?}");
     Ok(())
 }
 
-/// The seconds until the count begins anew.
+/// The seconds until the count resets.
 fn reset(answer: &Answer) -> Result<u64> {
     let reset = answer.header("ratelimit-reset").parse()?;
     ensure!((1..=YEAR).contains(&reset), "{answer:?}");
@@ -91,7 +91,7 @@ async fn who_is_refused_is_told_why_and_when_to_come_again(source: Source) -> Re
     Ok(())
 }
 
-/// Of two that the service counts, and one that the proxy does.
+/// Combines two limits of the service with one of the proxy.
 async fn the_limit_with_the_least_left_is_told(source: Source) -> Result<()> {
     let local = |requests: u32| json!({"requests": requests, "unit": "hour"});
     let routes = json!([
@@ -106,7 +106,7 @@ async fn the_limit_with_the_least_left_is_told(source: Source) -> Result<()> {
         let answer = shop.get(host, "/local", &[]).await?;
         let told = (answer.all("ratelimit-limit"), answer.all("ratelimit-remaining"));
         ensure!(told == (vec!["2"], vec!["1"]), "{answer:?}");
-        // What the proxy refuses, the service is not asked about.
+        // The service is not asked about requests that the proxy rejects.
         let statuses = shop.statuses(host, "/local", 4).await?;
         ensure!(statuses == [200, 429, 429, 429], "{statuses:?}");
         let counted = shop.limits.counted(&format!("{host}_tenant_b")).await?;
@@ -159,7 +159,7 @@ async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()>
     Ok(())
 }
 
-/// The service can be told to say the headers itself: there are no two of them.
+/// The service can be configured to send these headers itself; they are not duplicated.
 async fn what_the_service_says_itself_is_said_once(source: Source) -> Result<()> {
     let routes = json!([route("/", &[tenant("a")])]);
     let variables = [("LIMIT_RESPONSE_HEADERS_ENABLED", "true")];

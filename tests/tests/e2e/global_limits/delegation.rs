@@ -1,4 +1,4 @@
-//! A limit that a root asks for holds for what it delegates to, in whatever namespace, whatever that says.
+//! A root's limit applies to everything that it delegates, in any namespace and with any content.
 
 use super::{CONFIG, PATIENT};
 use anyhow::{Result, ensure};
@@ -26,7 +26,7 @@ struct Teams {
     _web: Echo,
 }
 
-/// Four for each tenant, as the service of the namespace counts.
+/// A limit of four requests per tenant, counted by the namespace's service.
 fn limit(tenant: &Value) -> Value {
     let mut entry = json!({"key": "tenant"});
     let (field, value) = if tenant.is_string() {
@@ -46,7 +46,7 @@ fn limit(tenant: &Value) -> Value {
 // === impl Teams ===
 
 impl Teams {
-    /// A root in `platform` that asks the service for each tenant, and delegates `/` to `blue` in `team`.
+    /// Starts with a root in `platform` that has a limit per tenant, and delegates `/` to `blue` in `team`.
     async fn start(source: Source, leaves: &[(&str, Value)]) -> Result<Self> {
         let builder = Builder::new(source)?;
         let limits = RateLimit::start(&builder.dir.join("ratelimit"), CONFIG, &[]).await?;
@@ -72,7 +72,7 @@ impl Teams {
         })
     }
 
-    /// The statuses of requests of a tenant, and what the last was told to have left.
+    /// The statuses of a tenant's requests, and the remaining number in the last answer.
     async fn ask(&self, path: &str, tenant: &str, requests: usize) -> Result<(Vec<u16>, String)> {
         let (mut statuses, mut left) = (Vec::new(), String::new());
         for _ in 0..requests {
@@ -97,10 +97,10 @@ async fn a_limit_of_a_root_holds_for_all_that_it_delegates(source: Source) -> Re
     let tighter = json!([{"requests": 2, "unit": "hour"}]);
     let routes = json!([leaf("/", &[]), leaf("/tight", &[("rateLimits", tighter)])]);
     let teams = Teams::start(source, &[("blue", routes)]).await?;
-    // One count, wherever the requests go.
+    // All paths share one count.
     let (statuses, _) = teams.ask("/a", "a", 2).await?;
     ensure!(statuses == [200; 2], "{statuses:?}");
-    // What a level below asks comes beside it, and first: it is the proxy that counts.
+    // The delegate's limit is additional, and applies first because the proxy counts it.
     let (statuses, left) = teams.ask("/tight", "a", 3).await?;
     ensure!(
         (&*statuses, &*left) == (&[200, 200, 429], "0"),
@@ -113,8 +113,9 @@ async fn a_limit_of_a_root_holds_for_all_that_it_delegates(source: Source) -> Re
     Ok(())
 }
 
-/// Whatever a team can write: another service of the same name that is away, and what would let all pass without it; a count
-/// of its own; a name that the service knows a larger number for; nothing at all.
+/// Tries everything that a team can write: a service of the same name that is down, together with `onFailure: allow`; a
+/// local limit; header edits that remove the tenant or change it to one with a higher limit; a rewrite; no limit at
+/// all.
 async fn no_delegate_takes_it_away(source: Source) -> Result<()> {
     let mut lenient = limit(&json!({"header": "x-tenant"}));
     lenient["global"]["onFailure"] = "allow".into();
@@ -137,7 +138,7 @@ async fn no_delegate_takes_it_away(source: Source) -> Result<()> {
     let teams = Teams::start(source, &[("blue", routes)]).await?;
     for name in ["nothing", "lenient", "local", "renamed", "unheard", "rewritten"] {
         let path = format!("/{name}");
-        // Of a tenant that is not counted otherwise.
+        // Each path has its own tenant. This request has none and is not counted.
         teams.world.served_by(HOST, &path, "web").await?;
         let (statuses, left) = teams.ask(&path, name, 6).await?;
         ensure!(

@@ -1,4 +1,4 @@
-//! A service that does not answer, and requests that do not wait for it.
+//! A rate limit service that does not answer, and requests that end while it is asked.
 
 use super::{Shop, counted, global, route};
 use anyhow::{Context, Result, bail, ensure};
@@ -23,7 +23,7 @@ scenarios![
     a_request_that_waits_outlives_a_change_of_the_configuration,
 ];
 
-/// Of a tenant that has a count of its own; with what else the limit says.
+/// A limit for a tenant with its own count, with additional fields.
 fn limit(tenant: &str, more: &[(&str, &str)]) -> Value {
     let host = json!({"key": "host", "from": {"header": "x-host"}});
     let mut limit = global(&json!([host, {"key": "tenant", "value": tenant}]));
@@ -33,7 +33,7 @@ fn limit(tenant: &str, more: &[(&str, &str)]) -> Value {
     limit
 }
 
-/// Where a limit refuses without an answer, where it says so or not, and where it does not.
+/// Limits that reject requests without an answer, by default and explicitly, and one that admits them.
 fn routes(wait: &str) -> Value {
     let limit = |tenant, more: &[_]| limit(tenant, &[&[("timeout", wait)], more].concat());
     json!([
@@ -43,7 +43,7 @@ fn routes(wait: &str) -> Value {
     ])
 }
 
-/// How it is on both hosts while there is no answer.
+/// Checks both hosts while there is no answer.
 async fn is_without_answer(shop: &Shop) -> Result<()> {
     for host in HOSTS {
         for path in ["/default", "/deny"] {
@@ -52,7 +52,7 @@ async fn is_without_answer(shop: &Shop) -> Result<()> {
             ensure!(answer.status == 503, "{host}{path}: {answer:?}");
             let body: Value = serde_json::from_slice(&answer.body)?;
             ensure!(body["error"] == "unavailable", "{body}");
-            // Nobody knows when.
+            // The time of recovery is unknown.
             for header in [
                 "retry-after",
                 "ratelimit-limit",
@@ -72,7 +72,7 @@ async fn is_without_answer(shop: &Shop) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the service is asked again, and its answers count.
+/// Waits until the service is asked again, and its answers take effect.
 async fn has_answers(shop: &Shop) -> Result<()> {
     for host in HOSTS {
         for path in ["/default", "/deny", "/allow"] {
@@ -99,7 +99,7 @@ async fn without_a_service_it_is_as_the_limit_says_until_there_is_one(source: So
     ensure!(counted(&shop, "default/plain_route_/allow", "unasked").await? == 2);
     ensure!(counted(&shop, "default/plain_route_/deny", "denied_no_answer").await? == 2);
     shop.limits.restart_service().await?;
-    // What was counted before is not forgotten; what was let through since is not counted.
+    // The earlier counts are still there; requests that were admitted without an answer are not counted.
     for host in HOSTS {
         until("the service is asked again", async || {
             let answer = shop.get(host, "/deny", &[]).await?;
@@ -123,13 +123,13 @@ async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source
     let started = Instant::now();
     is_without_answer(&shop).await?;
     let took = started.elapsed();
-    // Three requests for each host; and what a busy machine takes.
+    // Three requests for each host, with a margin for a busy machine.
     ensure!(took >= 6 * WAIT && took < 60 * WAIT, "{took:?}");
     wake(&shop.limits.service)?;
     has_answers(&shop).await
 }
 
-/// What it counts in is away, or hangs: the service answers with an error, or does not.
+/// Redis hangs or is down: the service does not answer, or answers with an error.
 async fn a_service_that_cannot_count_is_as_good_as_none(source: Source) -> Result<()> {
     let mut shop = Shop::start(source, &routes("2s")).await?;
     hang(&shop.limits.redis).await?;
@@ -142,7 +142,8 @@ async fn a_service_that_cannot_count_is_as_good_as_none(source: Source) -> Resul
     has_answers(&shop).await
 }
 
-/// One place, and one limit: whoever waits for the service has not yet a place, and whoever goes gives back what it has.
+/// A limit of the service with one concurrent request. Requests that wait for the service hold no place, and ended
+/// requests give theirs back.
 fn one_place() -> Value {
     let mut route = route("/", &[limit("gold", &[])]);
     route["concurrency"] = json!({"max": 1});
@@ -171,7 +172,7 @@ async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: So
         })
         .await?;
         wake(&shop.limits.service)?;
-        // It was asked about each.
+        // The service counts each of them.
         until("those that are gone are counted", async || {
             let counted = shop.limits.counted(&format!("{host}_tenant_gold")).await?;
             ensure!(counted == 4, "{counted}");
@@ -200,7 +201,7 @@ async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: So
     is_well(&shop)
 }
 
-/// Gives a request up, when so many are under way to the service.
+/// Cancels a request once this many are in flight to the service.
 async fn goes(
     shop: &Shop,
     answer: impl Future<Output = Result<Response<Incoming>>>,
@@ -212,7 +213,7 @@ async fn goes(
     }
 }
 
-/// No VM has failed.
+/// Checks that no Wasm VM has failed.
 fn is_well(shop: &Shop) -> Result<()> {
     let log = envoy(shop)?.process.log()?;
     ensure!(
@@ -254,7 +255,7 @@ async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Sou
     is_well(&shop)
 }
 
-/// Waits until Envoy has so many requests under way to the service.
+/// Waits until Envoy has this many requests in flight to the service.
 async fn is_asked(shop: &Shop, requests: usize) -> Result<()> {
     until("the service is asked", async || {
         let stats = envoy(shop)?

@@ -1,4 +1,4 @@
-//! Copies of a few requests, for which the proxy draws those that the filter is asked about.
+//! Mirrors with a low percentage, for which Envoy samples the requests that go through the filter.
 
 use super::Recorder;
 use anyhow::{Context, Result, ensure};
@@ -17,7 +17,7 @@ use crate::policy_metrics::scrape;
 
 const REQUESTS: usize = 10_000;
 const CONNECTIONS: usize = 8;
-/// One percent of the requests: four standard deviations.
+/// The tolerance, 1 % of the requests, which is four standard deviations.
 const SLACK: usize = 100;
 const FEW: &str = "few.bar.com";
 const LEVELS: &str = "levels.bar.com";
@@ -26,7 +26,7 @@ fn mirror(name: &str, percent: usize) -> Value {
     json!({"service": name, "port": 80, "percent": percent})
 }
 
-/// One plain route to `web`.
+/// A root with one plain route to `web`.
 fn root(name: &str, virtualhost: &Value, mirrors: &[Value]) -> String {
     let route = json!({"match": "/", "mirror": mirrors, "services": [{"name": "web", "port": 80}]});
     ingress_route(name, &json!({"virtualhost": virtualhost, "routes": [route]}))
@@ -37,14 +37,14 @@ fn few(percent: usize, auth: &[Value]) -> String {
     root("few", &virtualhost, &[])
 }
 
-/// Mirrors at two levels.
+/// A host with mirrors on two levels.
 fn levels() -> String {
     let gets = json!({"service": "gets", "port": 80, "percent": 10, "match": {"methods": ["GET"]}});
     let virtualhost = json!({"fqdn": LEVELS, "mirror": [mirror("quarter", 25)]});
     root("levels", &virtualhost, &[mirror("one", 1), gets])
 }
 
-/// The host of few copies, and more.
+/// Starts with the host of the low percentage, and additional manifests.
 async fn start(web: &Echo, mirrors: &[(&str, &Recorder)], more: &str) -> Result<World> {
     let services = mirrors
         .iter()
@@ -82,7 +82,7 @@ async fn ask(world: &World, host: &'static str) -> Result<()> {
     clients.join_all().await.into_iter().collect()
 }
 
-/// How many copies Envoy has counted for the policy.
+/// The number of mirrored requests that Envoy has counted for the policy.
 async fn counted(world: &World, policy: &str, route: &str) -> Result<usize> {
     let samples = scrape(world).await?;
     let labels = format!(r#"policy="{policy}",route="{route}",branch="",result="mirrored"}} "#);
@@ -91,7 +91,7 @@ async fn counted(world: &World, policy: &str, route: &str) -> Result<usize> {
     Ok(count.parse()?)
 }
 
-/// Whatever route a request was on for the proxy, it is logged and counted on the one that the host has.
+/// Sampled requests have another route in Envoy, but are logged and counted with the route of the host.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn few_copies_are_as_many_as_asked_for() -> Result<()> {
     let web = Echo::start("web").await?;
@@ -143,7 +143,7 @@ async fn few_copies_are_as_many_as_asked_for() -> Result<()> {
     .await
 }
 
-/// So many requests in a row.
+/// Sends this many requests, one after the other.
 async fn all(world: &World, count: usize, status: u16) -> Result<()> {
     for _ in 0..count {
         let answer = world.get(FEW, "/").await?;

@@ -1,4 +1,4 @@
-//! How many copies a mirror gets.
+//! The share of requests that a mirror gets.
 
 use super::{HOSTS, Recorder};
 use anyhow::{Result, ensure};
@@ -19,12 +19,13 @@ use tokio::task::{JoinSet, yield_now};
 
 const REQUESTS: usize = 10_000;
 const CONNECTIONS: usize = 16;
-/// Each worker copies so many of any hundred requests of each host, and may be between two copies at both ends.
+/// The tolerance. Each worker mirrors an exact number of any hundred requests of each host, but may be between two
+/// mirrored ones at both ends of the test.
 const SLACK: usize = 8;
-/// Fewer copies than the proxy has under way at once to a mirror, or it would leave some out.
+/// The number of mirrored requests in flight, below the proxy's limit for a mirror, above which it would skip some.
 const MOST_UNDER_WAY: usize = 64;
 
-/// Their names, how many of a hundred requests they get, and of which.
+/// The mirrors: name, percentage, and the requests they match.
 const MIRRORS: [(&str, usize, Which); 7] = [
     ("one", 1, Which::All),
     ("tenth", 10, Which::All),
@@ -42,7 +43,7 @@ enum Which {
     PostsOfA,
 }
 
-/// A request, by its number: each host gets each kind.
+/// A request by its number. Each host gets requests of each kind.
 #[derive(Clone, Copy)]
 struct Numbered(usize);
 
@@ -65,7 +66,7 @@ impl Which {
         }
     }
 
-    /// What every copy begins with, where that is known.
+    /// The start of every mirrored request, if known.
     fn start(self) -> &'static str {
         match self {
             Self::All => "",
@@ -98,7 +99,7 @@ impl Numbered {
     }
 }
 
-/// Mirrors at every level that there is: a virtualhost, a delegating route, a route with services.
+/// Mirrors on every level: the virtualhost, a delegating route, a route with services.
 async fn world(web: &Echo, mirrors: &[Recorder]) -> Result<World> {
     let mirror = |(name, percent, which): (&str, usize, Which)| json!({"service": name, "port": 80, "percent": percent, "match": which.when()});
     let all: Vec<_> = MIRRORS.into_iter().map(mirror).collect();
@@ -124,7 +125,7 @@ async fn world(web: &Echo, mirrors: &[Recorder]) -> Result<World> {
     Ok(world)
 }
 
-/// Connections, of which each worker has some.
+/// Opens connections such that each worker has some.
 async fn connections(world: &World) -> Result<Vec<Connection>> {
     until("both workers have connections", async || {
         let before = accepted(&world.envoys[0]).await?;
@@ -147,7 +148,7 @@ async fn connections(world: &World) -> Result<Vec<Connection>> {
     .await
 }
 
-/// How many connections each worker ever had, on the plain port.
+/// The number of connections that each worker has accepted on the HTTP port.
 async fn accepted(envoy: &Envoy) -> Result<[u64; 2]> {
     let stats = envoy
         .admin(r"/stats?filter=listener\..*worker_.*downstream_cx_total")
@@ -185,7 +186,7 @@ async fn ask_all(world: &World, all: &Recorder) -> Result<()> {
     clients.join_all().await.into_iter().collect()
 }
 
-/// Of several mirrors, at several levels, each to the percent of the requests that it is for.
+/// Several mirrors on several levels each get their percentage of the requests that they match.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_gets_its_percent_of_ten_thousand_requests() -> Result<()> {
     let web = Echo::start("web").await?;

@@ -1,4 +1,4 @@
-//! A copy begins while the request has not ended.
+//! Mirroring starts before the request ends.
 
 use super::{HOSTS, MAX_BODY, world};
 use anyhow::{Result, ensure};
@@ -21,11 +21,11 @@ use tokio::{
     time::timeout,
 };
 
-/// Notes each byte as it comes, and answers nothing.
+/// A server that records each byte as it arrives, and answers nothing.
 struct Listener {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<u8>>>,
-    /// Connections that have ended.
+    /// The number of closed connections.
     ended: Arc<AtomicUsize>,
     _server: Server,
 }
@@ -73,7 +73,7 @@ impl Listener {
     }
 }
 
-/// A POST whose length nobody knows before its end.
+/// A POST request with a chunked body, whose length is unknown until its end.
 struct Posting(TcpStream);
 
 // === impl Posting ===
@@ -91,7 +91,7 @@ impl Posting {
         Ok(self.0.write_all(chunk.as_bytes()).await?)
     }
 
-    /// The upstream has got so many bytes.
+    /// Ends the body, and checks that the upstream got this many bytes.
     async fn end(mut self, length: usize) -> Result<()> {
         self.0.write_all(b"0\r\n\r\n").await?;
         let mut answer = Vec::new();
@@ -129,7 +129,7 @@ async fn a_copy_begins_before_the_request_has_ended() -> Result<()> {
     Ok(())
 }
 
-/// It has begun by then, and is broken off.
+/// Mirroring has started by then, and is aborted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_whose_body_turns_out_too_large_is_broken_off_and_the_request_is_not() -> Result<()> {
     let web = Echo::start("web").await?;
@@ -151,7 +151,7 @@ async fn a_copy_whose_body_turns_out_too_large_is_broken_off_and_the_request_is_
         })
         .await?;
         let copied = mirror.heard().len() - before;
-        // With the head.
+        // The count includes the head.
         ensure!(copied < MAX_BODY + 4096, "{copied}");
         posting.end(first.len() + 2 * MAX_BODY).await?;
     }

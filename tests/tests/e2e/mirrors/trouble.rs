@@ -1,4 +1,4 @@
-//! Mirrors that do not do as they should: it is nothing to the request.
+//! Mirrors that fail or hang do not affect requests.
 
 use super::{HOSTS, MAX_BODY, Recorder, Stuck, world_with};
 use anyhow::{Result, ensure};
@@ -28,19 +28,19 @@ use tokio::{
     time::timeout,
 };
 
-/// How large bodies are, and how many requests have them, on each host. All together they are more than a mirror gets at
-/// once.
+/// Body sizes, and the number of requests with each on every host. Together they exceed the data that a mirror may have
+/// in flight.
 const REQUESTS: [(usize, usize); 3] = [(MAX_BODY, 5), (0, 40), (1, 40)];
-/// What hangs does so for as long as the proxy lets it: a minute.
+/// The time limit for answers, well below the minute after which the proxy gives up on a mirror that hangs.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy)]
 enum Trouble {
-    /// Reads all, and says nothing.
+    /// Reads everything and does not answer.
     Silent,
-    /// Answers 500, and is gone.
+    /// Answers 500 and closes the connection.
     Fails,
-    /// Breaks off.
+    /// Resets the connection.
     Resets,
 }
 
@@ -99,7 +99,7 @@ impl Troubled {
     }
 }
 
-/// A host for each of these services, which answers what the service does: for half a second at most.
+/// A host for each of these services with a timeout of half a second, to observe the service's behavior directly.
 fn hosts_of(services: &[&str]) -> String {
     let root = |name: &&str| {
         let route = json!({
@@ -136,7 +136,7 @@ async fn a_mirror_in_trouble_neither_fails_nor_delays_a_request() -> Result<()> 
         Troubled::start(Trouble::Fails).await?,
         Troubled::start(Trouble::Resets).await?,
     );
-    // Nobody listens there, and nobody else will.
+    // Reserves a port that nothing listens on.
     let refuses = TcpSocket::new_v4()?;
     refuses.bind(any_port())?;
     let mirrors = [
@@ -151,7 +151,7 @@ async fn a_mirror_in_trouble_neither_fails_nor_delays_a_request() -> Result<()> 
     let names = mirrors.each_ref().map(|(name, _)| *name);
     let builder = Builder::new(Source::Directory)?.manifest("hosts.yaml", &hosts_of(&names))?;
     let world = world_with(builder, &web, &mirrors).await?;
-    // They are in the trouble that they should be in.
+    // Checks that the services behave as intended.
     for (name, status) in names.iter().zip([504, 504, 500, 503, 503, 503, 200]) {
         world.status(&format!("{name}.bar.com"), "/", status).await?;
     }

@@ -1,16 +1,18 @@
 //! A delegating route, by itself.
 //!
 //! What is wrong with `standby`, `preview`, `canary` or `sticky` is reported and left out; the active branch goes on
-//! being served.
+//! being served. Nothing here is an error because of which of the listed branches is active: the edit of the name alone
+//! has to be a valid switch.
 
 use super::{Compiler, Delegate, Refused, is_header_value, is_token};
 use crate::{
     graph::fault::{Fault, Place, RouteField},
     ingressroute,
     object::Name,
-    table::{Preview, Sticky},
+    table::{Canary, Preview, Sticky},
 };
 use std::{collections::BTreeSet, sync::Arc};
+use switchyard_policy::header::{Use, permits};
 
 /// A delegating route that is being checked.
 struct Site<'a> {
@@ -44,6 +46,12 @@ impl Compiler<'_> {
                 Place::Route(index, RouteField::DelegateField("name")),
                 Fault::DelegateUnnamed(site.match_()),
             ));
+        }
+        for (name, field) in [(&delegate.name, "name"), (&delegate.namespace, "namespace")] {
+            if name.contains(char::is_control) {
+                let place = Place::Route(index, RouteField::DelegateField(field));
+                return Err(self.refuse(place, Fault::DelegateName(site.match_())));
+            }
         }
         Ok(Delegate {
             active: self.target(delegate, &delegate.name),
@@ -88,18 +96,38 @@ impl Compiler<'_> {
             let place = Place::Route(site.index, RouteField::Standby(index));
             if name.is_empty() {
                 self.report(place, Fault::StandbyUnnamed(site.match_()));
+            } else if name.contains(char::is_control) {
+                self.report(place, Fault::DelegateName(site.match_()));
             } else if known.insert(name) {
                 standby.push((index, self.target(site.delegate, name)));
-            } else {
-                let (prefix, standby) = (site.match_(), name.clone());
-                self.report(place, Fault::StandbyRepeated { prefix, standby });
             }
         }
         standby
     }
 
+    /// The branch that a preview or a canary is for; whether it can be followed is not known here.
+    fn branch(&mut self, site: &Site<'_>, field: &'static str, named: &str) -> Option<Name> {
+        if !named.is_empty() && !site.delegate.has_branch(named) {
+            let (prefix, branch) = (site.match_(), named.to_owned());
+            self.report(
+                site.place(field),
+                Fault::NotABranch {
+                    prefix,
+                    field,
+                    branch,
+                },
+            );
+            return None;
+        }
+        Some(self.target(site.delegate, site.delegate.branch_of(named)))
+    }
+
     fn preview(&mut self, site: &Site<'_>) -> Option<Preview> {
-        let ingressroute::Preview { header, value } = site.delegate.preview.as_ref()?;
+        let ingressroute::Preview {
+            header,
+            value,
+            branch,
+        } = site.delegate.preview.as_ref()?;
         if site.delegate.standby.is_empty() {
             self.report(site.place("preview"), Fault::PreviewWithoutStandby(site.match_()));
             return None;
@@ -112,29 +140,42 @@ impl Compiler<'_> {
             );
             return None;
         }
+        let name = header.to_ascii_lowercase();
+        if !permits(&name, Use::Read) {
+            let (prefix, header) = (site.match_(), header.clone());
+            self.report(
+                site.place("preview.header"),
+                Fault::PreviewHeaderInternal { prefix, header },
+            );
+            return None;
+        }
         if !is_header_value(value) {
             self.report(site.place("preview.value"), Fault::PreviewValue(site.match_()));
             return None;
         }
         Some(Preview {
-            header: header.to_ascii_lowercase().into(),
+            header: name.into(),
             value: value.as_str().into(),
+            branch: self.branch(site, "preview.branch", branch)?,
         })
     }
 
-    fn canary(&mut self, site: &Site<'_>) -> u8 {
-        let Some(ingressroute::Canary { percent }) = site.delegate.canary else {
-            return 0;
-        };
+    fn canary(&mut self, site: &Site<'_>) -> Option<Canary> {
+        let ingressroute::Canary { percent, branch } = site.delegate.canary.as_ref()?;
         if site.delegate.standby.is_empty() {
             self.report(site.place("canary"), Fault::CanaryWithoutStandby(site.match_()));
-            return 0;
+            return None;
         }
-        match u8::try_from(percent) {
-            Ok(percent) if percent <= 100 => percent,
+        let branch = self.branch(site, "canary.branch", branch);
+        match u8::try_from(*percent) {
+            Ok(percent) if percent <= 100 => Some(Canary {
+                percent,
+                branch: branch?,
+            })
+            .filter(|canary| canary.percent > 0),
             _ => {
                 self.report(site.place("canary.percent"), Fault::CanaryPercent(site.match_()));
-                0
+                None
             }
         }
     }

@@ -10,15 +10,15 @@ mod limits;
 mod secrets;
 mod services;
 
-use super::{Compiler, Refused, retry, timeout};
+use super::{Compiler, Refused};
 use crate::{
-    graph::fault::{At, Fault, Place, PolicyFault, RouteField, Site},
-    ingressroute::{self, policy as written},
+    graph::fault::{At, Fault, Place, PolicyFault, Problem, RouteField, Site},
+    ingressroute::{self, RetryPolicy, TimeoutPolicy, policy as written},
     path,
     table::{Policy, Retry, Template, Timeout},
 };
 use std::{sync::Arc, time::Duration};
-use switchyard_policy::config::policy as config;
+use switchyard_policy::{config::policy as config, header::Use};
 
 /// What a level has below it.
 #[derive(Debug, Default, PartialEq)]
@@ -40,12 +40,12 @@ struct Asked<'a> {
     mirror: &'a [written::Mirror],
     headers: Option<&'a written::Headers>,
     cors: Option<&'a written::Cors>,
-    timeout: Option<Timeout>,
-    retry: Option<Retry>,
+    timeout_policy: Option<&'a TimeoutPolicy>,
+    retry_policy: Option<&'a RetryPolicy>,
 }
 
 /// A level, being resolved.
-struct Resolver<'r, 'c> {
+pub(super) struct Resolver<'r, 'c> {
     compiler: &'r mut Compiler<'c>,
     site: Site,
     /// Its place in `spec.routes`. None: it is the virtualhost.
@@ -55,7 +55,7 @@ struct Resolver<'r, 'c> {
 }
 
 /// Rounded up, for 0 would be no limit.
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     let up = duration.as_nanos().div_ceil(1_000_000);
     u64::try_from(up).unwrap_or(u64::MAX)
 }
@@ -75,6 +75,22 @@ fn to_retry(retry: Retry) -> config::Retry {
     config::Retry {
         count,
         per_try_timeout_ms: per_try_timeout.map(milliseconds),
+    }
+}
+
+/// The field of a level that an error of the filter is about. The error begins with its place in the policy.
+fn field_of(error: &str) -> &'static str {
+    match error.split(['.', '[', ':']).next().unwrap_or_default() {
+        "cors" => "cors",
+        "auth" => "auth",
+        "rateLimits" => "rateLimits",
+        "concurrency" => "concurrency",
+        "mirror" => "mirror",
+        "headers" => "headers",
+        "timeoutMs" => "timeoutPolicy",
+        "retry" => "retryPolicy",
+        // Its source, which says the match.
+        _ => "match",
     }
 }
 
@@ -136,8 +152,8 @@ impl<'a> Asked<'a> {
             mirror,
             headers: headers.as_ref(),
             cors: cors.as_ref(),
-            timeout: timeout_policy.as_ref().and_then(timeout),
-            retry: retry_policy.as_ref().map(retry),
+            timeout_policy: timeout_policy.as_ref(),
+            retry_policy: retry_policy.as_ref(),
         }
     }
 
@@ -160,8 +176,6 @@ impl<'a> Asked<'a> {
             cors,
         } = route;
         let delegates = delegate.is_some();
-        let timeout_policy = timeout_policy.as_ref().filter(|_| delegates);
-        let retry_policy = retry_policy.as_ref().filter(|_| delegates);
         Self {
             rate_limits,
             concurrency: concurrency.as_ref(),
@@ -169,8 +183,8 @@ impl<'a> Asked<'a> {
             mirror,
             headers: headers.as_ref(),
             cors: cors.as_ref(),
-            timeout: timeout_policy.and_then(timeout),
-            retry: retry_policy.map(retry),
+            timeout_policy: timeout_policy.as_ref().filter(|_| delegates),
+            retry_policy: retry_policy.as_ref().filter(|_| delegates),
         }
     }
 
@@ -182,7 +196,7 @@ impl<'a> Asked<'a> {
 
 // === impl Compiler ===
 
-impl Compiler<'_> {
+impl<'c> Compiler<'c> {
     pub(super) fn virtualhost_level(
         &mut self,
         virtualhost: &ingressroute::VirtualHost,
@@ -204,13 +218,22 @@ impl Compiler<'_> {
         route: &ingressroute::Route,
     ) -> Result<Level, Refused> {
         let source = format!("{} route {prefix}", self.name);
-        let resolver = Resolver {
+        let resolver = self.route_resolver(index, prefix, route);
+        resolver.level(source, &Asked::of_route(route))
+    }
+
+    pub(super) fn route_resolver<'r>(
+        &'r mut self,
+        index: usize,
+        bound: &'r Arc<str>,
+        route: &ingressroute::Route,
+    ) -> Resolver<'r, 'c> {
+        Resolver {
             compiler: self,
             site: Site::Route(route.match_.clone()),
             route: Some(index),
-            bound: prefix,
-        };
-        resolver.level(source, &Asked::of_route(route))
+            bound,
+        }
     }
 
     /// What keeps requests out would not keep connections out.
@@ -235,6 +258,8 @@ impl Resolver<'_, '_> {
         let mirror = self.mirrors(&At::top("mirror"), asked.mirror);
         let headers = self.option(&At::top("headers"), asked.headers, Self::headers);
         let cors = self.option(&At::top("cors"), asked.cors, Self::cors);
+        let timeouts = self.timeouts(asked.timeout_policy, asked.retry_policy);
+        let (timeout, retry) = timeouts?;
         let policy = Policy {
             source,
             cors: cors?,
@@ -243,17 +268,36 @@ impl Resolver<'_, '_> {
             concurrency: concurrency?,
             mirror: mirror?,
             headers: headers?.flatten(),
-            timeout_ms: asked.timeout.map(to_timeout_ms),
-            retry: asked.retry.map(to_retry),
+            timeout_ms: timeout.map(to_timeout_ms),
+            retry: retry.map(to_retry),
         };
+        self.check_by_filter(&policy)?;
         Ok(Level {
             policy: (!asks_nothing(&policy)).then(|| Arc::new(policy)),
-            timeout: asked.timeout,
-            retry: asked.retry,
+            timeout,
+            retry,
         })
     }
 
-    fn refuse(&mut self, at: &At<'_>, fault: PolicyFault) -> Refused {
+    /// Makes the policy ready for requests, as the filter does. So nothing is valid here and refused there.
+    fn check_by_filter(&mut self, policy: &Policy) -> Result<(), Refused> {
+        policy.check().map_err(|error| {
+            let text = error.to_string();
+            self.refuse(&At::top(field_of(&text)), PolicyFault::Filter(text))
+        })
+    }
+
+    pub(super) fn refuse(&mut self, at: &At<'_>, fault: PolicyFault) -> Refused {
+        let (place, fault) = self.problem(at, fault);
+        self.compiler.refuse(place, fault)
+    }
+
+    fn warn(&mut self, at: &At<'_>, fault: PolicyFault) {
+        let (place, fault) = self.problem(at, fault);
+        self.compiler.out.warnings.insert(Problem { place, fault });
+    }
+
+    fn problem(&self, at: &At<'_>, fault: PolicyFault) -> (Place, Fault) {
         let path = at.path();
         let place = match self.route {
             None => Place::VirtualHost(path.clone()),
@@ -264,10 +308,10 @@ impl Resolver<'_, '_> {
             path,
             fault: Box::new(fault),
         };
-        self.compiler.refuse(place, fault)
+        (place, fault)
     }
 
-    fn option<T, U>(
+    pub(super) fn option<T, U>(
         &mut self,
         at: &At<'_>,
         given: Option<&T>,
@@ -332,9 +376,10 @@ impl Resolver<'_, '_> {
         if given.is_empty() {
             return Ok(None);
         }
-        let Some(prefix) = path::normalise(given) else {
-            return Err(self.refuse(at, PolicyFault::Prefix(given.to_owned())));
-        };
+        let prefix = path::normalise(given).map_err(|error| {
+            let given = given.to_owned();
+            self.refuse(at, PolicyFault::Prefix { given, error })
+        })?;
         if !path::contains(self.bound, &prefix) && !path::contains(&prefix, self.bound) {
             let (prefix, bound) = (given.to_owned(), self.bound.clone());
             return Err(self.refuse(at, PolicyFault::PrefixOutside { prefix, bound }));
@@ -348,7 +393,7 @@ impl Resolver<'_, '_> {
         given: &written::HeaderMatch,
     ) -> Result<config::HeaderMatch, Refused> {
         let written::HeaderMatch { name, value } = given;
-        let name = self.visible_header(&at.field("name"), name);
+        let name = self.header_for(&[Use::Read], &at.field("name"), name);
         let value = self.option(&at.field("value"), value.as_ref(), |this, at, value| {
             this.header_value(at, value)
         });
@@ -362,6 +407,26 @@ impl Resolver<'_, '_> {
         self.each((at, written::most::KEY_PARTS), key, Self::key_part)
     }
 
+    fn prefix_lengths(
+        &mut self,
+        at: &At<'_>,
+        client_ip: written::ClientIp,
+    ) -> Result<config::PrefixLengths, Refused> {
+        let written::ClientIp {
+            ipv4_prefix_length,
+            ipv6_prefix_length,
+        } = client_ip;
+        let default = config::PrefixLengths::default();
+        let ipv4 = ipv4_prefix_length.unwrap_or(default.ipv4.into());
+        let ipv6 = ipv6_prefix_length.unwrap_or(default.ipv6.into());
+        let ipv4 = self.number(&at.field("ipv4PrefixLength"), ipv4, (1, 32));
+        let ipv6 = self.number(&at.field("ipv6PrefixLength"), ipv6, (1, 128));
+        Ok(config::PrefixLengths {
+            ipv4: ipv4?,
+            ipv6: ipv6?,
+        })
+    }
+
     fn key_part(&mut self, at: &At<'_>, part: &written::KeyPart) -> Result<config::KeyPart, Refused> {
         let written::KeyPart {
             client_ip,
@@ -373,11 +438,14 @@ impl Resolver<'_, '_> {
         } = part;
         let fixed = |given: bool, part: config::KeyPart| given.then_some(Ok(part));
         let parts = [
-            fixed(client_ip.is_some(), config::KeyPart::ClientIp),
+            client_ip.as_ref().map(|client_ip| {
+                let lengths = self.prefix_lengths(&at.field("clientIP"), *client_ip)?;
+                Ok(config::KeyPart::of_client(lengths))
+            }),
             fixed(path.is_some(), config::KeyPart::Path),
             fixed(method.is_some(), config::KeyPart::Method),
             header.as_ref().map(|name| {
-                let name = self.visible_header(&at.field("header"), name)?;
+                let name = self.header_for(&[Use::Read], &at.field("header"), name)?;
                 Ok(config::KeyPart::Header(name))
             }),
             cookie.as_ref().map(|name| {

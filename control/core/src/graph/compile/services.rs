@@ -4,7 +4,7 @@ use super::{Compiler, Refused};
 use crate::{
     graph::{
         digest::digest,
-        endpoints,
+        endpoints::{self, Located},
         fault::{Fault, Place, RouteField, SecretFault, Site},
         tls,
     },
@@ -12,7 +12,7 @@ use crate::{
     object::{Name, Protocol, Service, ServicePort},
     table::{Cluster, ClusterName, HealthCheck, Strategy, UpstreamValidation, WeightedCluster},
 };
-use std::{sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 /// One service of a route, and where it stands.
 struct Use<'a> {
@@ -33,6 +33,9 @@ pub(super) struct ClusterSettings {
 
 /// Contour's default for `healthCheck.host`.
 const HEALTH_CHECK_HOST: &str = "contour-envoy-healthcheck";
+
+/// The longest name that Envoy accepts for SNI, in bytes.
+const MAX_SERVER_NAME: usize = 255;
 
 /// Gives out the shares. Where no weight is given all are equal; else those without one get nothing.
 fn spread(clusters: Vec<(ClusterName, u32)>) -> Vec<WeightedCluster> {
@@ -86,6 +89,11 @@ fn number(given: Option<i64>, default: u32) -> Option<u32> {
     }
 }
 
+/// As TLS asks for it: without the dot at its end (RFC 6066, 3).
+fn server_name(name: &Arc<str>) -> Arc<str> {
+    name.strip_suffix('.').map_or_else(|| name.clone(), Arc::from)
+}
+
 // === impl Use ===
 
 impl Use<'_> {
@@ -134,6 +142,7 @@ impl Compiler<'_> {
                     health_check: health_check?,
                     validation,
                 };
+                self.check_endpoints(named, &service, &port)?;
                 Ok(self.cluster(&service, &port, settings))
             }),
             Err(refused) => Err(refused),
@@ -171,6 +180,16 @@ impl Compiler<'_> {
             let fault = Fault::HealthCheckPath { site, service };
             return Err(self.refuse(named.place("healthCheck.path"), fault));
         }
+        // They travel as headers, which Envoy refuses to make of control characters.
+        for (text, field, place) in [
+            (&check.path, "path", "healthCheck.path"),
+            (&check.host, "host", "healthCheck.host"),
+        ] {
+            if text.contains(char::is_control) {
+                let fault = Fault::HealthCheckText { site, service, field };
+                return Err(self.refuse(named.place(place), fault));
+            }
+        }
         match health_check(check) {
             Some(check) => Ok(Some(check)),
             None => {
@@ -190,6 +209,39 @@ impl Compiler<'_> {
         });
         self.out.services.insert(name);
         found.ok_or_else(|| self.refuse(named.place("name"), self.missing(named)))
+    }
+
+    /// Reports what is wrong with the endpoints.
+    fn check_endpoints(
+        &mut self,
+        named: &Use<'_>,
+        service: &Service,
+        port: &ServicePort,
+    ) -> Result<(), Refused> {
+        let mut checked = Ok(());
+        for error in &self.locate(service, port).errors {
+            let fault = Fault::Endpoints {
+                site: named.site.clone(),
+                error: error.clone(),
+            };
+            let refused = self.refuse(named.place("name"), fault);
+            if error.is_fatal() {
+                checked = checked.and(Err(refused));
+            }
+        }
+        checked
+    }
+
+    /// The endpoints of a Service's port.
+    pub(super) fn locate(&mut self, service: &Service, port: &ServicePort) -> Rc<Located> {
+        let key = (service.name.clone(), port.port);
+        if let Some(located) = self.located.get(&key) {
+            return located.clone();
+        }
+        let located = Rc::new(endpoints::locate(self.objects, self.settings, service, port));
+        self.out.dns_names.extend(located.names.iter().cloned());
+        self.located.insert(key, located.clone());
+        located
     }
 
     fn port(&mut self, named: &Use<'_>) -> Result<u16, Refused> {
@@ -215,17 +267,21 @@ impl Compiler<'_> {
         }
     }
 
-    /// Only connections with TLS can be verified. Contour looked at protocol `tls` alone; here `h2` is verified, too,
-    /// rather than trusted unseen.
+    /// Only connections with TLS can be verified, so elsewhere it is an error, as Contour documents it. Contour looked at
+    /// protocol `tls` alone; here `h2` is verified, too, rather than trusted unseen.
     fn validation(
         &mut self,
         named: &Use<'_>,
         protocol: Protocol,
     ) -> Result<Option<UpstreamValidation>, Refused> {
-        let encrypted = matches!(protocol, Protocol::Tls | Protocol::H2);
-        let Some(validation) = named.service.validation.as_ref().filter(|_| encrypted) else {
+        let Some(validation) = &named.service.validation else {
             return Ok(None);
         };
+        if !matches!(protocol, Protocol::Tls | Protocol::H2) {
+            let (service, port) = (named.service.name.clone(), named.service.port);
+            let fault = Fault::ValidationWithoutTls { service, port };
+            return Err(self.refuse(named.place("validation"), fault));
+        }
         let ingressroute::Validation {
             ca_secret,
             subject_name,
@@ -234,6 +290,12 @@ impl Compiler<'_> {
         if subject_name.is_empty() {
             let (service, port) = (named.service.name.clone(), named.service.port);
             let fault = Fault::SubjectNameMissing { service, port };
+            return Err(self.refuse(named.place("validation.subjectName"), fault));
+        }
+        // It is sent as SNI, too.
+        if subject_name.len() > MAX_SERVER_NAME || subject_name.contains(char::is_control) {
+            let (service, port) = (named.service.name.clone(), named.service.port);
+            let fault = Fault::SubjectName { service, port };
             return Err(self.refuse(named.place("validation.subjectName"), fault));
         }
         Ok(Some(UpstreamValidation {
@@ -271,9 +333,11 @@ impl Compiler<'_> {
             health_check,
             validation,
         } = settings;
-        let discovery = endpoints::discovery(self.objects, service, port);
+        let located = self.locate(service, port);
+        let names = &located.names;
         let digest = digest(&(
-            &discovery,
+            // Others are another cluster: no proxy keeps the addresses of another name.
+            names,
             port.protocol,
             strategy,
             &health_check,
@@ -285,7 +349,7 @@ impl Compiler<'_> {
             name: name.clone(),
             service: service.name.clone(),
             port: port.port,
-            discovery,
+            server_name: names.first().map(server_name),
             protocol: port.protocol,
             strategy,
             health_check,

@@ -7,12 +7,15 @@ use std::fmt;
 pub(crate) enum Place {
     Namespace,
     Fqdn,
-    TlsSecret,
+    /// A field of `spec.virtualhost.tls`.
+    Tls(&'static str),
     /// A policy of the virtualhost, or a field of it.
     VirtualHost(Path),
     /// A field of `spec.routes[i]`.
     Route(usize, RouteField),
     TcpProxy(RouteField),
+    /// A field that there is none of: its whole path.
+    Unknown(String),
 }
 
 /// A field of a route, or of the tcpproxy, which has some of the same.
@@ -57,10 +60,11 @@ impl fmt::Display for Place {
         match self {
             Self::Namespace => f.write_str("metadata.namespace"),
             Self::Fqdn => f.write_str("spec.virtualhost.fqdn"),
-            Self::TlsSecret => f.write_str("spec.virtualhost.tls.secretName"),
+            Self::Tls(field) => write!(f, "spec.virtualhost.tls.{field}"),
             Self::VirtualHost(path) => write!(f, "spec.virtualhost.{path}"),
             Self::Route(index, field) => write!(f, "spec.routes[{index}]{field}"),
             Self::TcpProxy(field) => write!(f, "spec.tcpproxy{field}"),
+            Self::Unknown(path) => f.write_str(path),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What can be wrong with a policy. The place is said before it: `route "/shop": auth[1].jwt.jwks: ...`.
 
-use crate::{jwks::JwksError, object::Name};
+use crate::{
+    duration::DurationError, graph::endpoints::EndpointError, jwks::JwksError, object::Name, path::PathError,
+};
 use std::sync::Arc;
 
 /// What is wrong, and what to do.
@@ -22,11 +24,13 @@ pub(crate) enum PolicyFault {
     Choice { given: String, of: &'static str },
     #[error("{0:?} must be a duration from 1ms to 1m, such as 200ms")]
     Duration(String),
+    #[error("{given:?} {error}")]
+    DurationRange { given: String, error: DurationError },
 
     #[error("{0:?} is not a method")]
     Method(String),
-    #[error("{0:?} must start with \"/\"")]
-    Prefix(String),
+    #[error("{given:?} {error}")]
+    Prefix { given: String, error: PathError },
     #[error("{0:?} must be a plain path: it starts with \"/\", and has no .., ?, #, encoded slash or space")]
     Path(String),
     #[error("no request has the prefix {prefix:?}: the paths of this route begin with {bound:?}")]
@@ -35,6 +39,15 @@ pub(crate) enum PolicyFault {
     HeaderName(String),
     #[error("header {0:?} belongs to the proxy or to the connection: no policy may change it")]
     HeaderReserved(String),
+    #[error(
+        "header {0:?} is one that the proxy needs to route requests: it may be set, and neither removed nor kept from the \
+         upstream: choose another header"
+    )]
+    HeaderRequired(String),
+    #[error(
+        "header {0:?} is one that the proxy sets itself: clients cannot show anything in it, choose another header"
+    )]
+    HeaderReplaced(String),
     #[error("header {0:?} is one that requests never have here: match and key cannot go by it")]
     HeaderInternal(String),
     #[error("must be printable, without spaces at its ends")]
@@ -48,6 +61,8 @@ pub(crate) enum PolicyFault {
     ServiceMissing(Name),
     #[error("Service {service} has no port {port}")]
     PortMissing { service: Name, port: i64 },
+    #[error(transparent)]
+    Endpoints(EndpointError),
 
     #[error("Secret {0} not found")]
     SecretMissing(Name),
@@ -81,6 +96,8 @@ pub(crate) enum PolicyFault {
     JwksSecret { secret: Name, error: JwksError },
     #[error("{0}")]
     JwksInline(JwksError),
+    #[error("keys are left out, and tokens that they signed are refused: {0}")]
+    KeysLeftOut(String),
     #[error("{0:?} is not a URI of http or https")]
     JwksUri(String),
     #[error("no keys from {uri}: {reason}")]
@@ -96,4 +113,8 @@ pub(crate) enum PolicyFault {
     Origin(String),
     #[error("* must not stand beside allowCredentials: name what is allowed")]
     Wildcard,
+
+    /// What no check here has found.
+    #[error("the filter refuses it: {0}")]
+    Filter(String),
 }

@@ -13,7 +13,7 @@ fn routes(graph: &Graph, fqdn: &str) -> Vec<(String, &'static str)> {
 
 pub(super) fn kind(route: &HostRoute) -> &'static str {
     match route {
-        HostRoute::Plain { .. } => "plain",
+        HostRoute::Plain(_) => "plain",
         HostRoute::Switch(_) => "switch",
         HostRoute::HttpsRedirect => "redirect",
         HostRoute::Unavailable => "503",
@@ -79,19 +79,6 @@ fn of_two_routes_with_one_match_the_first_stands() {
         service("home"),
     ]);
     assert_eq!(routes(&graph, "example.com"), pairs(&[("/foo", "plain")]));
-}
-
-#[test]
-fn a_host_that_several_roots_claim_is_served_by_none() {
-    let mut graph = graph([
-        root("one", "example.com", json!([leaf("/")])),
-        root("two", "EXAMPLE.com", json!([leaf("/")])),
-        service("home"),
-    ]);
-    assert!(graph.table().hosts.is_empty());
-    graph.delete(&id(Kind::IngressRoute, "two"));
-    graph.commit();
-    assert_eq!(host(&graph, "example.com").root, name("one"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Where a cluster's endpoints come from.
 
 use super::*;
-use crate::table::{Discovery, Endpoint};
+use crate::table::Endpoint;
 
 fn serving(objects: impl IntoIterator<Item = Object>) -> Graph {
     let fixed = [root("root", "example.com", json!([leaf("/")])), service("home")];
@@ -14,10 +14,7 @@ fn listed(graph: &Graph) -> Vec<String> {
     let list = lists.next().unwrap();
     assert!(lists.next().is_none());
     list.iter()
-        .map(|Endpoint { address, port }| match address {
-            Address::Ip(address) => format!("{address}:{port}"),
-            Address::Fqdn(name) => panic!("{name} in EDS"),
-        })
+        .map(|Endpoint { address, port }| format!("{address}:{port}"))
         .collect()
 }
 
@@ -70,25 +67,6 @@ fn ports_are_matched_by_name() {
     slice.ports = BTreeMap::from([("metrics".to_owned(), 9090)]);
     let graph = serving([Object::EndpointSlice(slice)]);
     assert!(listed(&graph).is_empty());
-}
-
-#[test]
-fn names_in_slices_are_resolved() {
-    let mut graph = serving([slice("home-1", "home", &["a.example.net", "b.example.net"])]);
-    let want = Discovery::Dns([("a.example.net".into(), 80), ("b.example.net".into(), 80)].into());
-    assert_eq!(cluster_of(&graph, "home").discovery, want);
-    assert!(graph.table().endpoints.is_empty());
-    apply(&mut graph, [slice("home-1", "home", &["10.0.0.1"])]);
-    assert_eq!(cluster_of(&graph, "home").discovery, Discovery::Eds);
-    assert_eq!(listed(&graph), ["10.0.0.1:80"]);
-}
-
-#[test]
-fn addresses_beside_names_go_with_them() {
-    let mut graph = serving([slice("home-1", "home", &["a.example.net"])]);
-    apply(&mut graph, [slice("home-2", "home", &["10.0.0.1"])]);
-    let want = Discovery::Dns([("a.example.net".into(), 80), ("10.0.0.1".into(), 80)].into());
-    assert_eq!(cluster_of(&graph, "home").discovery, want);
 }
 
 #[test]

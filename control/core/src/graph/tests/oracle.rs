@@ -8,7 +8,7 @@ pub(super) use self::manifests::Manifests;
 use super::*;
 use crate::{
     path,
-    table::{Branch, HostRoute, HostTls, Policy, PolicyKey, Sample, Table, Timeout, Vhost},
+    table::{Branch, HostRoute, HostTls, Policy, PolicyKey, Sample, ServiceRoute, Table, Timeout, Vhost},
 };
 use std::collections::BTreeSet;
 
@@ -95,16 +95,14 @@ pub(super) fn by_table(table: &Table, request: Request<'_>) -> Answer {
         None => Answer::NotFound,
         Some((_, HostRoute::HttpsRedirect)) => Answer::Redirect,
         Some((_, HostRoute::Unavailable)) => Answer::Unavailable,
-        Some((
-            prefix,
-            HostRoute::Plain {
+        Some((prefix, HostRoute::Plain(route))) => {
+            let ServiceRoute {
                 template,
                 clusters,
                 rewrite,
                 policies,
                 sample,
-            },
-        )) => {
+            } = &**route;
             let met = meet(table, vhost, policies);
             assert_eq!(*sample, Sample::of(met.iter().copied()));
             let target = (&**clusters, milliseconds(template.timeout));
@@ -172,7 +170,7 @@ pub(super) fn check_table(table: &Table) {
         for (prefix, route) in vhosts.into_iter().flat_map(|vhost| &vhost.routes) {
             match route {
                 HostRoute::Switch(key) => pending.push((key.clone(), prefix.clone())),
-                HostRoute::Plain { clusters: named, .. } => clusters(named),
+                HostRoute::Plain(route) => clusters(&route.clusters),
                 HostRoute::HttpsRedirect | HostRoute::Unavailable => {}
             }
         }
@@ -186,7 +184,11 @@ pub(super) fn check_table(table: &Table) {
         for name in [&switch.active].into_iter().chain(&switch.standby) {
             assert!(switch.branches.contains_key(name), "{key}");
         }
-        assert!(switch.canary == 0 || !switch.standby.is_empty());
+        let preview = switch.preview.iter().map(|preview| &preview.branch);
+        for name in switch.canary.iter().map(|canary| &canary.branch).chain(preview) {
+            assert!(switch.branches.contains_key(name), "{key}");
+        }
+        assert!(!switch.standby.contains(&switch.active), "{key}");
         named.extend(switch.policy_keys());
         for (prefix, target) in switch.branches.values().flat_map(|Branch { routes }| routes) {
             assert!(
@@ -213,12 +215,21 @@ pub(super) fn check_table(table: &Table) {
             assert!(table.clusters.contains_key(&cluster), "{key}");
         }
     }
-    let eds = table
-        .clusters
-        .values()
-        .filter(|c| c.discovery == crate::table::Discovery::Eds);
+    for name in table.clusters.keys() {
+        // Nobody has resolved its names: see `any_service`.
+        let is_at_names = table
+            .clusters
+            .get(name)
+            .is_some_and(|cluster| cluster.server_name.is_some());
+        assert!(
+            table.endpoints.contains_key(name) || is_at_names,
+            "{name} has endpoints"
+        );
+    }
     assert!(
-        eds.map(|cluster| &cluster.name).eq(table.endpoints.keys()),
-        "every EDS cluster has endpoints"
+        table
+            .endpoints
+            .keys()
+            .all(|name| table.clusters.contains_key(name))
     );
 }

@@ -5,6 +5,7 @@ mod resolved;
 
 use super::*;
 use crate::{
+    jwks::KeySet,
     object::{FetchedKeys, Jwks},
     table::{HostRoute, HostTls, Policy, PolicyKey, Retry, Template, Timeout},
 };
@@ -27,10 +28,14 @@ pub(super) fn users(text: &str) -> Object {
 }
 
 pub(super) fn fetched(uri: &str, fetched: u64) -> Object {
-    let keys = crate::jwks::parse(key_set().as_bytes()).unwrap();
+    let KeySet { keys, left_out } = crate::jwks::parse(key_set().as_bytes()).unwrap();
     Object::Jwks(Jwks {
         uri: uri.into(),
-        keys: Ok(FetchedKeys { keys, fetched }),
+        keys: Ok(FetchedKeys {
+            keys,
+            left_out,
+            fetched,
+        }),
     })
 }
 
@@ -72,9 +77,7 @@ fn policy_keys(graph: &Graph) -> Vec<&str> {
 
 fn plain<'a>(graph: &'a Graph, prefix: &str) -> (&'a Template, Vec<&'a str>) {
     match &host(graph, "example.com").http.routes[prefix] {
-        HostRoute::Plain {
-            template, policies, ..
-        } => (template, keys(policies)),
+        HostRoute::Plain(route) => (&route.template, keys(&route.policies)),
         other => panic!("not plain: {other:?}"),
     }
 }

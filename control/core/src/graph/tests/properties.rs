@@ -67,22 +67,22 @@ proptest! {
         prop_assert_eq!(statuses(&one), statuses(&other));
     }
 
-    /// A rehearsal leaves nothing behind.
+    /// A dry_run leaves nothing behind.
     #[test]
-    fn a_rehearsal_changes_nothing(objects in objects(Shape::Wild)) {
+    fn dry_run_changes_nothing(objects in objects(Shape::Wild)) {
         let mut graph = graph(objects.clone());
         let before = (graph.table().clone(), statuses(&graph));
         let routes = objects.iter().filter_map(|object| match object {
             Object::IngressRoute(ingress_route) => Some(ingress_route),
             _ => None,
         });
-        let rehearsals = routes.flat_map(|ingress_route| {
+        let routes_that_delegate = routes.flat_map(|ingress_route| {
             let matches = ingress_route.spec.routes.iter().map(|route| &route.match_);
             matches.map(|matched| (&ingress_route.name, matched))
         });
-        for (owner, matched) in rehearsals {
+        for (owner, matched) in routes_that_delegate {
             for branch in ["d1", "d2", "root1"] {
-                graph.rehearse(owner, matched, branch);
+                graph.dry_run(owner, matched, branch);
                 prop_assert_eq!(graph.table(), &before.0);
                 prop_assert_eq!(&statuses(&graph), &before.1);
                 prop_assert_eq!(graph.commit(), Change::default());
@@ -94,7 +94,7 @@ proptest! {
     /// change made.
     #[test]
     fn incremental_is_full(events in events()) {
-        let mut graph = Graph::default();
+        let mut graph = graph([]);
         let mut live: BTreeMap<ObjectId, Object> = BTreeMap::new();
         for event in events.into_iter().chain([Event::Commit]) {
             match event {

@@ -1,5 +1,6 @@
 //! Every text, and the field where it stands.
 
+mod constraints;
 mod delegation;
 mod policies;
 mod routes;
@@ -139,7 +140,7 @@ fn virtualhost_texts() {
                 )],
             ),
             Case {
-                rule: "shared fqdn, whatever its case",
+                rule: "fqdn of an older root, whatever its case",
                 objects: vec![
                     root("b/two", "Example.com", json!([leaf("/")])),
                     root("a/one", "example.COM", json!([leaf("/")])),
@@ -150,8 +151,21 @@ fn virtualhost_texts() {
                 state: State::Invalid,
                 errors: vec![(
                     field,
-                    "fqdn \"example.com\" is used in multiple IngressRoutes: a/one, b/two",
+                    "host example.com belongs to IngressRoute a/one, which is older: nothing of this IngressRoute is \
+                     served; choose another fqdn, or have a/one delegate to an IngressRoute without virtualhost",
                 )],
+            },
+            Case {
+                rule: "fqdn that a younger root claims, too",
+                objects: vec![
+                    root("b/two", "Example.com", json!([leaf("/")])),
+                    root("a/one", "example.COM", json!([leaf("/")])),
+                    service("a/home"),
+                    service("b/home"),
+                ],
+                about: "a/one",
+                state: State::Valid,
+                errors: vec![],
             },
         ],
     );
@@ -255,7 +269,8 @@ fn tls_texts() {
                 "no PEM",
                 tls("cert"),
                 vec![faulty(tls_secret("cert"), PemFault::Certificate)],
-                "Spec.VirtualHost.TLS Secret \"cert\" is invalid: \"tls.crt\" holds no certificate in PEM",
+                "Spec.VirtualHost.TLS Secret \"cert\" is invalid: \"tls.crt\" holds no certificate in PEM, or one that is \
+                 damaged",
             ),
             case(
                 "a key that is none",

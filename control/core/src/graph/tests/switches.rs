@@ -1,7 +1,10 @@
 //! Branches, their choice, and the templates that make a switch cheap.
 
-use super::{derive::branch, *};
-use crate::table::{Template, Timeout};
+use super::{derive::branch, policies::merged, *};
+use crate::{
+    status::State,
+    table::{Canary, Template, Timeout},
+};
 use std::time::Duration;
 
 /// `/` of example.com delegates as told; `blue` and `green` exist.
@@ -35,7 +38,12 @@ fn branches_are_the_active_one_and_those_standing_by() {
         [&name("blue"), &name("green")]
     );
     assert_eq!(&*switch.preview.as_ref().unwrap().header, "x-preview");
-    assert_eq!(switch.canary, 5);
+    assert_eq!(switch.preview.as_ref().unwrap().branch, name("green"));
+    let canary = Canary {
+        percent: 5,
+        branch: name("green"),
+    };
+    assert_eq!(switch.canary, Some(canary));
     let sticky = switch.sticky.as_ref().unwrap();
     assert_eq!((&*sticky.cookie, sticky.ttl_seconds), ("branch", Some(60)));
 }
@@ -64,7 +72,124 @@ fn no_other_standby_takes_the_place_of_a_missing_first_one() {
     }));
     let switch = switch(&graph, "example.com/");
     assert_eq!(switch.standby, [name("green")]);
-    assert_eq!((&switch.preview, switch.canary), (&None, 0));
+    assert_eq!((&switch.preview, &switch.canary), (&None, &None));
+}
+
+/// Statuses of `root`, `blue` and `green`, whichever of them is active.
+fn edited_by_hand(mut delegate: Value, order: &[&str]) -> Graph {
+    let mut graph = switching(delegate.clone());
+    for active in order {
+        delegate["name"] = json!(active);
+        let route = json!({"match": "/", "delegate": delegate});
+        apply(&mut graph, [root("root", "example.com", json!([route]))]);
+        for of in ["root", active] {
+            let status = graph.status(&name(of)).unwrap();
+            assert_eq!(
+                (status.state, &*status.errors),
+                (State::Valid, &[][..]),
+                "{delegate}"
+            );
+        }
+    }
+    graph
+}
+
+#[test]
+fn an_edit_of_the_name_alone_is_valid_whatever_standby_lists() {
+    let choices = json!({"preview": {"header": "x-preview", "value": "1"}, "canary": {"percent": 5}});
+    let named = json!({
+        "preview": {"header": "x-preview", "value": "1", "branch": "green"},
+        "canary": {"percent": 5, "branch": "green"},
+    });
+    for standby in [
+        json!(["blue", "green"]),
+        json!(["green", "blue"]),
+        json!(["green"]),
+        json!(["green", "blue", "green", "blue"]),
+    ] {
+        for more in [json!({}), choices.clone(), named.clone()] {
+            let delegate = merged(json!({"name": "blue", "standby": standby}), more);
+            edited_by_hand(delegate, &["blue", "green", "blue", "green", "blue"]);
+        }
+    }
+}
+
+#[test]
+fn a_listed_branch_stands_by_while_it_is_not_active() {
+    for standby in [json!(["blue", "green"]), json!(["blue", "green", "blue"])] {
+        let delegate = json!({"name": "blue", "standby": standby});
+        let graph = edited_by_hand(delegate, &["green"]);
+        let switch = switch(&graph, "example.com/");
+        assert_eq!(
+            (&switch.active, &*switch.standby),
+            (&name("green"), &[name("blue")][..])
+        );
+        assert_eq!(graph.status(&name("blue")).unwrap().state, State::Valid);
+    }
+    // The one that is no longer named is on its own, and nobody else's fault.
+    let graph = edited_by_hand(json!({"name": "blue", "standby": ["green"]}), &["green"]);
+    let switch = switch(&graph, "example.com/");
+    assert_eq!((&switch.active, &*switch.standby), (&name("green"), &[][..]));
+    assert_eq!(graph.status(&name("blue")).unwrap().state, State::Orphaned);
+}
+
+/// What a preview and a canary with these fields lead to while `active` is.
+fn chosen(active: &str, standby: Value, branches: [&str; 2]) -> [Option<Name>; 2] {
+    let [preview, canary] = branches;
+    let graph = switching(json!({
+        "name": active, "standby": standby,
+        "preview": {"header": "x-preview", "value": "1", "branch": preview},
+        "canary": {"percent": 5, "branch": canary},
+    }));
+    let switch = switch(&graph, "example.com/");
+    [
+        switch.preview_in_effect().map(|preview| preview.branch.clone()),
+        switch.canary_in_effect().map(|canary| canary.branch.clone()),
+    ]
+}
+
+#[test]
+fn a_preview_and_a_canary_lead_to_their_branch_until_it_is_active() {
+    let [blue, green] = ["blue", "green"].map(|branch| Some(name(branch)));
+    for (active, standby, branches, want) in [
+        ("blue", json!(["green"]), ["", ""], [&green, &green]),
+        ("green", json!(["green"]), ["", ""], [&None, &None]),
+        ("blue", json!(["blue", "green"]), ["", ""], [&green, &green]),
+        (
+            "blue",
+            json!(["blue", "green"]),
+            ["green", "green"],
+            [&green, &green],
+        ),
+        (
+            "green",
+            json!(["blue", "green"]),
+            ["green", "green"],
+            [&None, &None],
+        ),
+        (
+            "green",
+            json!(["blue", "green"]),
+            ["blue", "green"],
+            [&blue, &None],
+        ),
+        (
+            "green",
+            json!(["blue", "green"]),
+            ["green", "blue"],
+            [&None, &blue],
+        ),
+        (
+            "green",
+            json!(["green", "missing", "blue"]),
+            ["", "blue"],
+            [&None, &blue],
+        ),
+        ("blue", json!(["green"]), ["blue", ""], [&None, &green]),
+    ] {
+        let found = chosen(active, standby.clone(), branches);
+        assert_eq!(found.each_ref(), want, "{active} {standby} {branches:?}");
+    }
 }
 
 #[test]
@@ -78,7 +203,7 @@ fn what_is_wrong_with_the_choice_leaves_the_active_branch_served() {
         let graph = switching(wrong.clone());
         let served = target(&graph, "example.com/", "blue", "/");
         assert!(matches!(served, Some(Target::Leaf(_))), "{wrong}");
-        assert_eq!(switch(&graph, "example.com/").canary, 0, "{wrong}");
+        assert_eq!(switch(&graph, "example.com/").canary, None, "{wrong}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hosts with TLS, and that nothing of theirs is served without.
 
 use super::{derive::kind, *};
-use crate::table::{HostTls, TlsVersion};
+use crate::table::HostTls;
 
 fn insecure(match_: &str) -> Value {
     json!({"match": match_, "permitInsecure": true, "services": [{"name": "home", "port": 8080}]})
@@ -104,26 +104,6 @@ fn permit_insecure_can_be_switched_off() {
     ];
     let graph = graph_with(settings, objects);
     assert_eq!(plain_port(&graph), [("/", "redirect"), ("/a", "redirect")]);
-}
-
-#[test]
-fn minimum_protocol_versions() {
-    for (version, want) in [
-        ("", TlsVersion::V1_1),
-        ("1.0", TlsVersion::V1_1),
-        ("1.1", TlsVersion::V1_1),
-        ("1.2", TlsVersion::V1_2),
-        ("1.3", TlsVersion::V1_3),
-        ("TLSv1.3", TlsVersion::V1_1),
-    ] {
-        let tls = json!({"secretName": "cert", "minimumProtocolVersion": version});
-        let root = json!({"virtualhost": {"fqdn": "example.com", "tls": tls}, "routes": [leaf("/")]});
-        let graph = graph([ingress_route("root", root), service("home"), tls_secret("cert")]);
-        match &host(&graph, "example.com").tls {
-            Some(HostTls::Terminate { tls, .. }) => assert_eq!(tls.minimum, want, "{version:?}"),
-            other => panic!("not terminated: {other:?}"),
-        }
-    }
 }
 
 #[test]
@@ -251,16 +231,6 @@ fn tcpproxy_honours_weights_and_leaves_the_plain_port_to_routes() {
         );
         assert_eq!(plain_port(&graph), [("/", "plain")], "{tls}");
     }
-}
-
-#[test]
-fn passthrough_counts_only_without_a_secret() {
-    let both = json!({"passthrough": true, "secretName": "cert"});
-    let graph = tcp_graph(both, weighted(), vec![]);
-    assert!(matches!(
-        host(&graph, "example.com").tls,
-        Some(HostTls::TerminateTcp { .. })
-    ));
 }
 
 #[test]

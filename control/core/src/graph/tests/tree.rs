@@ -44,6 +44,7 @@ fn push(lines: &mut Vec<String>, routes: &[Route], depth: usize) {
                 for Branch {
                     name,
                     active,
+                    choices: _,
                     state,
                     routes,
                 } in branches

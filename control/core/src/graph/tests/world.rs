@@ -71,14 +71,22 @@ fn delegate_to(targets: &'static [&'static str]) -> impl Strategy<Value = Value>
     let target = move || prop_oneof![20 => select(targets), 1 => select(&ROOTS[..]), 1 => Just("gone")];
     let namespace = prop_oneof![3 => Just(""), 1 => select(&NAMESPACES[..])];
     let standby = prop::collection::vec(target(), 0..3);
-    let canary = prop::option::weighted(0.2, prop_oneof![4 => 0..=100i64, 1 => Just(101)]);
-    (target(), namespace, standby, canary).prop_map(|(name, namespace, standby, canary)| {
-        let mut delegate = json!({"name": name, "namespace": namespace, "standby": standby});
-        if let Some(percent) = canary {
-            delegate["canary"] = json!({"percent": percent});
-        }
-        delegate
-    })
+    let percent = prop_oneof![4 => 0..=100i64, 1 => Just(101)];
+    let branch = || prop_oneof![2 => Just(""), 1 => select(targets)];
+    let preview = prop::option::weighted(0.2, branch());
+    let choices = (standby, preview, prop::option::weighted(0.2, (percent, branch())));
+    (target(), namespace, choices)
+        .prop_map(|(name, namespace, (standby, preview, canary))| {
+            let mut delegate = json!({"name": name, "namespace": namespace, "standby": standby});
+            if let Some(branch) = preview {
+                delegate["preview"] = json!({"header": "x-preview", "value": "1", "branch": branch});
+            }
+            if let Some((percent, branch)) = canary {
+                delegate["canary"] = json!({"percent": percent, "branch": branch});
+            }
+            delegate
+        })
+        .boxed()
 }
 
 /// What a virtualhost or a route asks: mostly nothing. Layered worlds never have more mirrors in a chain than there is
@@ -116,8 +124,8 @@ fn route(shape: Shape, targets: &'static [&'static str]) -> impl Strategy<Value 
     let rewrite = prop::option::weighted(0.3, select(&REWRITES[..]));
     let timeout = prop::option::weighted(0.2, select(&["1s", "2s", "infinity"][..]));
     let action = (action, policies(shape)).prop_map(|(action, policies)| merged(action, policies));
-    (select(&PATHS[..]), action, rewrite, any::<bool>(), timeout).prop_map(
-        |(match_, mut route, rewrite, permit_insecure, timeout)| {
+    (select(&PATHS[..]), action, rewrite, any::<bool>(), timeout)
+        .prop_map(|(match_, mut route, rewrite, permit_insecure, timeout)| {
             route["match"] = json!(match_);
             route["permitInsecure"] = json!(permit_insecure);
             if let Some(rewrite) = rewrite {
@@ -127,8 +135,8 @@ fn route(shape: Shape, targets: &'static [&'static str]) -> impl Strategy<Value 
                 route["timeoutPolicy"] = json!({"request": timeout});
             }
             route
-        },
-    )
+        })
+        .boxed()
 }
 
 fn virtualhost(shape: Shape, fqdns: &'static [&'static str]) -> impl Strategy<Value = Value> {
@@ -139,7 +147,7 @@ fn virtualhost(shape: Shape, fqdns: &'static [&'static str]) -> impl Strategy<Va
         1 => Just(Some(json!({"passthrough": true}))),
     ];
     let timeout = prop::option::weighted(0.2, select(&["3s", "infinity"][..]));
-    (select(fqdns), tls, policies(shape), timeout).prop_map(|(fqdn, tls, policies, timeout)| {
+    (select(fqdns), tls, policies(shape).boxed(), timeout).prop_map(|(fqdn, tls, policies, timeout)| {
         let mut virtualhost = merged(json!({"fqdn": fqdn}), policies);
         if let Some(tls) = tls {
             virtualhost["tls"] = tls;
@@ -160,12 +168,15 @@ fn tcpproxy(targets: &'static [&'static str]) -> impl Strategy<Value = Option<Va
 }
 
 /// A spec without `virtualhost`.
-fn spec(shape: Shape, targets: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    let routes = prop::collection::vec(route(shape, targets), 0..5);
-    (routes, tcpproxy(targets)).prop_map(|(routes, tcpproxy)| match tcpproxy {
+///
+/// Strategies are large where they are not boxed, and lie on the stack.
+fn spec(shape: Shape, targets: &'static [&'static str]) -> BoxedStrategy<Value> {
+    let routes = prop::collection::vec(route(shape, targets).boxed(), 0..5);
+    let whole = |(routes, tcpproxy): (Vec<Value>, Option<Value>)| match tcpproxy {
         Some(tcpproxy) => json!({"routes": routes, "tcpproxy": tcpproxy}),
         None => json!({"routes": routes}),
-    })
+    };
+    (routes, tcpproxy(targets).boxed()).prop_map(whole).boxed()
 }
 
 fn root_of(
@@ -173,15 +184,24 @@ fn root_of(
     names: &'static [&'static str],
     fqdns: &'static [&'static str],
 ) -> impl Strategy<Value = Object> {
-    let parts = (select(names), virtualhost(shape, fqdns), spec(shape, &DELEGATES));
-    parts.prop_map(|(name, virtualhost, mut spec)| {
+    let created = prop_oneof![Just(Created::Unknown), (1..4i64).prop_map(Created::At)];
+    let parts = (
+        select(names),
+        virtualhost(shape, fqdns),
+        spec(shape, &DELEGATES),
+        created,
+    );
+    parts.prop_map(|(name, virtualhost, mut spec, created)| {
         spec["virtualhost"] = virtualhost;
-        ingress_route(name, spec)
+        match ingress_route(name, spec) {
+            Object::IngressRoute(root) => Object::from(IngressRoute { created, ..*root }),
+            other => other,
+        }
     })
 }
 
-fn any_root(shape: Shape) -> impl Strategy<Value = Object> {
-    root_of(shape, &["a/root1", "a/root2", "b/root1", "b/root3"], &HOSTS)
+fn any_root(shape: Shape) -> BoxedStrategy<Object> {
+    root_of(shape, &["a/root1", "a/root2", "b/root1", "b/root3"], &HOSTS).boxed()
 }
 
 fn delegate_of(shape: Shape, namespace: &'static str, index: usize) -> impl Strategy<Value = Object> {
@@ -217,7 +237,7 @@ fn any_service() -> impl Strategy<Value = Object> {
 
 fn any_endpoints() -> impl Strategy<Value = Object> {
     let place = || (select(&NAMESPACES[..]), select(&SERVICES[..]));
-    let addresses = || prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.2", "10.0.0.3"], 0..3);
+    let addresses = || prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.2", "169.254.0.1"], 0..3);
     let names = Just(vec!["one.net", "two.net"]);
     let slice = (
         place(),
@@ -232,6 +252,22 @@ fn any_endpoints() -> impl Strategy<Value = Object> {
         endpoints(&format!("{namespace}/{service}"), &addresses)
     });
     prop_oneof![3 => slice, 1 => endpoints]
+}
+
+fn any_dns_name() -> impl Strategy<Value = Object> {
+    let addresses = prop_oneof![
+        Just(Err("no such host".to_owned())),
+        Just(Ok(["127.0.0.1".parse().unwrap()].into())),
+        Just(Ok(
+            ["10.0.0.9".parse().unwrap(), "127.0.0.1".parse().unwrap()].into()
+        )),
+    ];
+    (select(&["upstream.net", "one.net", "two.net"][..]), addresses).prop_map(|(name, addresses)| {
+        Object::DnsName(crate::object::DnsName {
+            name: name.into(),
+            addresses,
+        })
+    })
 }
 
 fn any_secret() -> impl Strategy<Value = Object> {
@@ -267,14 +303,15 @@ fn any_certificate_delegation() -> impl Strategy<Value = Object> {
 
 fn any_object(shape: Shape) -> impl Strategy<Value = Object> {
     prop_oneof![
-        5 => any_root(shape),
-        12 => any_delegate(shape),
-        4 => any_service(),
-        3 => any_endpoints(),
-        2 => any_secret(),
-        1 => clients(),
-        1 => any_jwks(),
-        1 => any_certificate_delegation(),
+        5 => any_root(shape).boxed(),
+        12 => any_delegate(shape).boxed(),
+        4 => any_service().boxed(),
+        3 => any_endpoints().boxed(),
+        2 => any_dns_name().boxed(),
+        2 => any_secret().boxed(),
+        1 => clients().boxed(),
+        1 => any_jwks().boxed(),
+        1 => any_certificate_delegation().boxed(),
     ]
 }
 
@@ -314,8 +351,8 @@ pub(super) fn objects(shape: Shape) -> impl Strategy<Value = Vec<Object>> {
 /// A life of objects that come, change and go.
 pub(super) fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        8 => any_object(Shape::Wild).prop_map(|object| Event::Apply(Box::new(object))),
-        3 => any_object(Shape::Wild).prop_map(|object| Event::Delete(object.id())),
+        8 => any_object(Shape::Wild).prop_map(|object| Event::Apply(Box::new(object))).boxed(),
+        3 => any_object(Shape::Wild).prop_map(|object| Event::Delete(object.id())).boxed(),
         2 => Just(Event::Commit),
     ];
     prop::collection::vec(event, 1..60)

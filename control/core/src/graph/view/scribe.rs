@@ -7,7 +7,9 @@ use crate::{
         walk::{MAX_MIRRORS, Mount, Open, Step, Walk},
     },
     object::Name,
-    table::{Branch, HostRoute, Leaf, PolicyKey, Sample, Switch, SwitchKey, Target, Template, Vhost},
+    table::{
+        Branch, HostRoute, Leaf, PolicyKey, Sample, ServiceRoute, Switch, SwitchKey, Target, Template, Vhost,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -63,7 +65,7 @@ impl Scribe<'_> {
         let mut vhost = Vhost::default();
         for (prefix, step) in self.walk.steps(&self.mount, &root.compiled) {
             let route = self.host_route(face, (prefix, level), &step);
-            if matches!(route, HostRoute::Plain { .. } | HostRoute::Switch(_)) {
+            if matches!(route, HostRoute::Plain(_) | HostRoute::Switch(_)) {
                 vhost.mirrors = vhost.mirrors.max(level.mirrors() + step.mirrors());
             }
             vhost.routes.insert(prefix.clone(), route);
@@ -86,7 +88,7 @@ impl Scribe<'_> {
                 leaf,
                 permit_insecure,
                 level,
-            } if face.serves(*permit_insecure) => HostRoute::Plain {
+            } if face.serves(*permit_insecure) => HostRoute::Plain(Box::new(ServiceRoute {
                 template: above.completed(&leaf.template),
                 clusters: leaf.clusters.clone(),
                 rewrite: leaf.rewrite.clone(),
@@ -96,7 +98,7 @@ impl Scribe<'_> {
                         .into_iter()
                         .filter_map(|level| level.policy.as_deref()),
                 ),
-            },
+            })),
             Step::Follow { open, .. } if face.serves(open.permits_insecure()) => {
                 HostRoute::Switch(self.key(face, self.root, prefix))
             }
@@ -171,8 +173,8 @@ impl Scribe<'_> {
             mount,
         } = delegate;
         let standby: Vec<_> = open.standby.iter().map(|(_, name)| name.clone()).collect();
-        // Previews and canaries are of the first standby: if that cannot be followed, no other takes its place.
-        let first = open.standby.first().is_some_and(|(place, _)| *place == 0);
+        // If the branch of a preview or a canary cannot be followed, no other takes its place.
+        let is_open = |branch: &Name| branch == active || standby.contains(branch);
         let branches = standby.iter().chain([active]);
         Switch {
             root: self.root.clone(),
@@ -180,8 +182,8 @@ impl Scribe<'_> {
             prefix: prefix.clone(),
             mount: mount.clone(),
             active: active.clone(),
-            preview: preview.clone().filter(|_| first),
-            canary: if first { *canary } else { 0 },
+            preview: preview.clone().filter(|preview| is_open(&preview.branch)),
+            canary: canary.clone().filter(|canary| is_open(&canary.branch)),
             sticky: sticky.clone(),
             policies: self.switch_policies(owner, prefix, level),
             branches: branches

@@ -1,10 +1,10 @@
-//! Each field of a policy has an example in its description, and the field's own schema takes it.
+//! Each field of a policy has an example in its description, which the field's own schema accepts.
 
 use super::{each_part, schemas, validate};
 use crate::{IngressRoute, crd::EXAMPLE};
 use serde_json::{Value, json};
 
-/// Fields of a virtualhost or of a route that ask something of requests.
+/// The policies of a virtualhost or route.
 const POLICIES: [&str; 8] = [
     "auth",
     "concurrency",
@@ -16,7 +16,7 @@ const POLICIES: [&str; 8] = [
     "timeoutPolicy",
 ];
 
-/// Each with its path, its schema, and its example as a value.
+/// The path, schema and example value of each policy field.
 fn examples() -> Vec<(String, Value, Value)> {
     let [(_, schema), _] = schemas();
     let spec = &schema["properties"]["spec"]["properties"];
@@ -57,7 +57,7 @@ fn every_field_of_a_policy_has_an_example_that_its_schema_takes() {
     assert!(examples.len() > 250, "only {}", examples.len());
 }
 
-/// Nothing of an example is lost or another type than its writer thought.
+/// Examples survive a round trip through the Rust type: no field is lost or changes its type.
 #[test]
 fn examples_of_whole_policies_are_read_as_they_are_written() {
     let whole = |(path, ..): &(String, Value, Value)| path.split('.').count() == 2;
@@ -79,7 +79,7 @@ fn examples_of_whole_policies_are_read_as_they_are_written() {
     }
 }
 
-/// The examples above would show nothing if anything were taken.
+/// Invalid values have to be rejected; otherwise the tests above prove nothing.
 #[test]
 fn what_a_schema_does_not_take_is_found() {
     let limits = examples()

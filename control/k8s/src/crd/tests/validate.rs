@@ -1,9 +1,9 @@
-//! What an API server would say to a value: as much of OpenAPI as the definitions use.
+//! A validator like the API server's, for the part of OpenAPI that the definitions use.
 
 use regex::Regex;
 use serde_json::Value;
 
-/// Why a schema does not take a value, each reason with the path to what is wrong. None if it does.
+/// The reasons why a schema rejects a value, each with its path; empty if the schema accepts the value.
 pub(super) fn errors(schema: &Value, value: &Value) -> Vec<String> {
     let mut errors = Vec::new();
     visit("", schema, value, &mut errors);
@@ -27,7 +27,7 @@ fn visit(path: &str, schema: &Value, value: &Value, errors: &mut Vec<String>) {
     }
 }
 
-/// Whether one word of a schema holds of a value. A word that is not known here is a mistake of this test.
+/// Returns true if a value satisfies one schema keyword. Panics on an unknown keyword, which is a bug of this test.
 fn holds(key: &str, bound: &Value, value: &Value) -> bool {
     let least = |count: Option<usize>| count.is_none_or(|count| count as u64 >= bound.as_u64().unwrap());
     let most = |count: Option<usize>| count.is_none_or(|count| count as u64 <= bound.as_u64().unwrap());

@@ -1,7 +1,7 @@
 use super::*;
 use serde_json::json;
 
-/// The watches of IngressRoutes and of Secrets, by their number.
+/// The indices of the watches of IngressRoutes and of Secrets.
 const ROUTES: usize = 0;
 const SECRETS: usize = 1;
 
@@ -60,7 +60,7 @@ impl Collector {
         self
     }
 
-    /// What the next batch does, as `+name` and `-name`.
+    /// The next batch, as `+name` for applied and `-name` for deleted objects.
     fn told(&mut self) -> Option<Vec<String>> {
         let Batch { deleted, applied, .. } = self.batch()?;
         let deleted = deleted.iter().map(|id| format!("-{}", id.name.name));
@@ -83,7 +83,7 @@ fn some(words: &[&str]) -> Option<Vec<String>> {
     Some(words.iter().map(ToString::to_string).collect())
 }
 
-/// One that has told its first batch.
+/// A collector that has returned its first batch.
 fn started() -> Collector {
     let mut collector = collector();
     collector
@@ -138,7 +138,7 @@ fn a_watch_that_starts_anew_deletes_only_what_a_whole_list_is_without() {
     let mut collector = started();
     collector.routes([Event::Apply(plain("b"))]);
     assert_eq!(collector.told(), some(&["+b"]));
-    // A list that breaks off in between.
+    // An interrupted list.
     collector.routes([Event::Init, Event::InitApply(plain("b")), Event::Init]);
     assert_eq!(collector.told(), some(&["+b"]));
     collector.routes([Event::InitApply(plain("c")), Event::InitApply(plain("b"))]);
@@ -181,7 +181,7 @@ fn only_secrets_that_routes_name_are_got() {
     assert_eq!(collector.fetching(), <[&str; 0]>::default());
     collector.routes([Event::Apply(with_tls("a", "cert"))]);
     assert_eq!(collector.fetching(), ["cert"]);
-    // The route does not wait for it: it may be long in coming.
+    // The route does not wait for the Secret, which may take long.
     assert_eq!(collector.told(), some(&["+a"]));
     assert_eq!(collector.answer("cert", secret("cert")).told(), some(&["+cert"]));
     collector.secrets([Event::Apply(metadata("cert"))]);
@@ -196,7 +196,7 @@ fn a_secret_that_no_route_names_any_longer_is_let_go() {
     collector.answer("cert", secret("cert")).told();
     collector.routes([Event::Apply(plain("a"))]);
     assert_eq!(collector.told(), some(&["-cert", "+a"]));
-    // An answer that was under way comes too late.
+    // A late answer is ignored.
     assert_eq!(collector.answer("cert", secret("cert")).told(), None);
 }
 
@@ -208,7 +208,7 @@ fn a_secret_that_is_deleted_is_gone() {
     collector.answer("cert", secret("cert")).told();
     collector.secrets([Event::Apply(metadata("cert")), Event::Delete(metadata("cert"))]);
     assert_eq!(collector.told(), some(&["-cert"]));
-    // What was fetched as it was deleted says so itself.
+    // The fetch requested before the deletion finds it missing.
     assert_eq!(collector.fetching(), ["cert"]);
     assert_eq!(
         collector.answer("cert", Fetched::Missing).told(),

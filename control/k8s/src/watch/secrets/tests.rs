@@ -4,13 +4,13 @@ fn names(names: &[&str]) -> Vec<Name> {
     names.iter().map(|name| Name::new("default", *name)).collect()
 }
 
-fn set(wanted: &mut Wanted, route: &str, secrets: &[&str]) -> Wants {
+fn set(wanted: &mut SecretReferences, route: &str, secrets: &[&str]) -> Wants {
     wanted.set(&Name::new("default", route), names(secrets).into_iter().collect())
 }
 
 #[test]
 fn a_secret_is_wanted_while_any_route_names_it() {
-    let mut wanted = Wanted::default();
+    let mut wanted = SecretReferences::default();
     for (route, secrets, new, over) in [
         ("a", &["s", "t"][..], &["s", "t"][..], &[][..]),
         ("b", &["t"], &[], &[]),

@@ -1,7 +1,7 @@
-//! Whatever happens in whatever order, a client ends with what the store has for it.
+//! After any events in any order, a client has the resources of the store that it subscribes to.
 //!
-//! The model client is careless on purpose: it takes an unknown part of a response that it refuses, drops and asks
-//! anew at any time, and loses the stream. Requests and responses travel as slowly as the test likes.
+//! The model client is careless on purpose: it applies an arbitrary part of a response that it rejects, unsubscribes
+//! and resubscribes at any time, and loses the stream. Requests and responses take any time to arrive.
 
 use super::{
     tests::{Harness, mk_ask, mk_removed, mk_sections, mk_set},
@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-/// A version that every client refuses.
+/// Returns true for a version that every client rejects.
 fn is_bad(version: u64) -> bool {
     version % 5 == 4
 }
@@ -27,12 +27,12 @@ enum Event {
     Set(ResourceType, &'static str, u64),
     Filter(u64),
     Remove(ResourceType, &'static str),
-    /// The name may be the wildcard.
+    /// Subscribes to a name, which may be the wildcard.
     Subscribe(ResourceType, &'static str),
     Unsubscribe(ResourceType, &'static str),
-    /// So many requests reach the server.
+    /// Delivers that many requests to the server.
     Hear(usize),
-    /// So many responses reach the client.
+    /// Delivers that many responses to the client.
     Speak(usize),
     Lose,
     Wait(Duration),
@@ -52,7 +52,8 @@ struct Interest {
     wildcard: bool,
     names: BTreeSet<String>,
     held: BTreeMap<String, String>,
-    /// What was got last under a name, and whether it was refused: Envoy takes it for the same the next time.
+    /// The last version received for a name, and true if it was rejected: Envoy treats the same version as unchanged
+    /// the next time.
     last: BTreeMap<String, (String, bool)>,
 }
 
@@ -88,11 +89,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 0..80)
 }
 
-/// The filter's configuration in one of ten forms, of which some have other switches.
+/// A filter configuration in one of ten forms, some of which have other switches.
 fn mk_filter(name: &str, form: u64) -> Update {
     let key = ["s", "t", "u"][usize::try_from(form % 3).expect("small")];
     let mut filter = mk_sections(&[&format!("{key}={form}")]);
-    // The version says whether clients refuse it.
+    // Clients accept or reject it by its version.
     filter.version = filter.version / 5 * 5 + form % 5;
     Update {
         set: vec![(ResourceType::Extension, name.into(), filter)],
@@ -154,7 +155,7 @@ impl World {
         }
     }
 
-    /// Lets everything arrive, and time pass, until nothing happens any more.
+    /// Delivers all messages, and advances the time, until nothing happens any more.
     fn settle(&mut self) {
         for _ in 0..1000 {
             self.poll();
@@ -162,7 +163,7 @@ impl World {
                 let Some(deadline) = self.harness.session.deadline(self.harness.now) else {
                     return;
                 };
-                // A pass waits for verdicts alone, and there are none to come.
+                // A rollout waits only for ACKs and NACKs, and none is pending.
                 assert!(
                     self.harness.session.is_arriving(self.harness.now),
                     "it waits for nothing"
@@ -175,11 +176,11 @@ impl World {
         panic!("it never settles: {:?}", self.harness.session);
     }
 
-    /// Puts a good version in the place of every bad one.
+    /// Replaces every bad version by a good one.
     fn mend(&mut self) {
         for kind in ResourceType::ALL {
-            let shelf = self.harness.store.shelf(kind);
-            let bad: Vec<_> = shelf
+            let type_store = self.harness.store.type_store(kind);
+            let bad: Vec<_> = type_store
                 .iter()
                 .filter(|(_, resource)| is_bad(resource.version))
                 .collect();
@@ -202,8 +203,8 @@ impl World {
                 held,
                 ..
             } = self.client.types.get(kind);
-            let shelf = self.harness.store.shelf(kind);
-            let wanted = shelf
+            let type_store = self.harness.store.type_store(kind);
+            let wanted = type_store
                 .iter()
                 .filter(|(name, _)| *wildcard || names.contains(&***name));
             let wanted: BTreeMap<_, _> = wanted
@@ -230,7 +231,7 @@ impl Client {
         let mut request = mk_ask(kind, &[name]);
         if name == "*" {
             interest.wildcard = true;
-            // The older way to say the same.
+            // The legacy form of the wildcard.
             if first && kind.empty_means_all() {
                 request = mk_ask(kind, &[]);
             }
@@ -298,7 +299,7 @@ impl Client {
     }
 
     fn resume(&mut self) {
-        // The server cannot know of a refusal that was lost with the stream.
+        // The server cannot know of a NACK that was lost with the stream.
         for lost in self
             .requests
             .iter()
@@ -310,7 +311,7 @@ impl Client {
         self.requests.clear();
         self.responses.clear();
         self.nonces.clear();
-        // A client that has nothing looks like one that was started anew, which has no memory either.
+        // A client without resources looks like a restarted one, which has no memory either.
         let has_nothing = self.types.iter().all(|interest| interest.held.is_empty());
         for (kind, interest) in self.types.iter_mut().filter(|(_, interest)| interest.asked) {
             let mut request = mk_ask(kind, &[]);
@@ -321,7 +322,7 @@ impl Client {
             if has_nothing {
                 interest.last.clear();
             }
-            // Nothing would be taken for everything.
+            // An empty request would mean the wildcard.
             interest.asked = !request.resource_names_subscribe.is_empty();
             request.initial_resource_versions = interest.held.clone().into_iter().collect();
             if interest.asked {
@@ -334,7 +335,7 @@ impl Client {
 // === impl Interest ===
 
 impl Interest {
-    /// Takes a response, all of it or at most some. Says whether it is refused.
+    /// Applies a response, as a whole or in part. Returns true if it is rejected.
     fn take(&mut self, kind: ResourceType, response: &DeltaDiscoveryResponse) -> bool {
         let DeltaDiscoveryResponse {
             resources,
@@ -369,7 +370,8 @@ impl Interest {
         refused
     }
 
-    /// A filter's configuration that was refused must not come again as the next: Envoy would accept it unused.
+    /// Asserts that a rejected filter configuration is not sent again as the next one: Envoy would accept it without
+    /// using it.
     fn assert_news(&mut self, kind: ResourceType, name: &str, version: &str, refused: bool) {
         let last = self.last.insert(name.to_owned(), (version.to_owned(), refused));
         if kind == ResourceType::Extension && self.names.len() == 1 && !self.wildcard {
@@ -394,7 +396,7 @@ fn seed() -> RngSeed {
 }
 
 proptest! {
-    // The same events on every run; PROPTEST_CASES and PROPTEST_RNG_SEED let it look further.
+    // The same events on every run; PROPTEST_CASES and PROPTEST_RNG_SEED extend the search.
     #![proptest_config(ProptestConfig { rng_seed: seed(), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
@@ -407,7 +409,7 @@ proptest! {
         world.mend();
         world.settle();
         world.assert_client_has_the_store();
-        assert_eq!(world.harness.settled(), world.harness.store.generation());
+        assert_eq!(world.harness.acked(), world.harness.store.generation());
         assert_eq!(world.harness.refused(), [""; 0]);
     }
 }

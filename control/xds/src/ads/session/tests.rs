@@ -3,6 +3,7 @@
 //! A response reads `Cluster +a@1 -b`: resource `a` in version 1, and no resource `b`.
 
 mod order;
+mod readiness;
 mod refusing;
 mod resuming;
 mod subscribing;
@@ -21,7 +22,7 @@ pub(super) struct Harness {
     pub(super) store: Store,
     pub(super) session: Session,
     pub(super) now: Instant,
-    /// The newest response of each type.
+    /// The nonce of the newest response of each type.
     nonces: PerType<String>,
 }
 
@@ -46,7 +47,7 @@ pub(super) fn mk_removed(kind: ResourceType, name: &str) -> Update {
     }
 }
 
-/// `key=value` pairs, one for each switch; the keys are `s`, `t` and `u`.
+/// A filter configuration from `key=value` pairs, one for each switch; the keys are `s`, `t` and `u`.
 pub(super) fn mk_sections(switches: &[&str]) -> Resource {
     let edit = |(key, value): (&str, &str)| (key.into(), Some(Bytes::copy_from_slice(value.as_bytes())));
     let edits = switches
@@ -78,7 +79,7 @@ pub(super) fn mk_ask(kind: ResourceType, subscribe: &[&str]) -> DeltaDiscoveryRe
     }
 }
 
-/// A response in one line. The filter's configuration is shown by what it has, not by its version.
+/// A response in one line. A filter configuration is shown by its switches, not by its version.
 pub(super) fn show(answer: Answer) -> String {
     let mut line = answer.kind.to_string();
     for (name, resource) in &answer.batch.items {
@@ -127,7 +128,7 @@ impl Harness {
         }
     }
 
-    /// A session that has what `updates` make, after a client asked for `names` of every type and accepted it all.
+    /// A session with `updates` published, whose client has subscribed to `names` and acknowledged everything.
     pub(super) fn connected(
         updates: impl IntoIterator<Item = Update>,
         names: &[(ResourceType, &[&str])],
@@ -183,7 +184,7 @@ impl Harness {
         });
     }
 
-    /// What is sent now.
+    /// Returns the responses that are sent now.
     pub(super) fn poll(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.poll_one()).collect()
     }
@@ -194,7 +195,7 @@ impl Harness {
         Some(show(answer))
     }
 
-    /// Accepts everything until nothing more comes, and says what came.
+    /// Acknowledges everything until no more responses come, and returns all of them.
     pub(super) fn settle(&mut self) -> Vec<String> {
         let mut lines = vec![];
         loop {
@@ -207,8 +208,8 @@ impl Harness {
         }
     }
 
-    pub(super) fn settled(&self) -> u64 {
-        self.session.settled(self.now)
+    pub(super) fn acked(&self) -> u64 {
+        self.session.acked(self.now)
     }
 
     pub(super) fn refused(&self) -> Vec<String> {

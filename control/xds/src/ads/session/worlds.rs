@@ -1,7 +1,8 @@
-//! Whatever changes at whatever pace, a client never has a route without its switch, nor a switch without its cluster.
+//! At any pace of changes, a client never has a route without its switch, nor a switch without its cluster.
 //!
-//! The worlds are whole in themselves: routes name switches by key, switches name clusters, and what is not named is
-//! not there. The model client takes responses in order, and accepts clusters as late as it likes: it is warming them.
+//! Each published state is consistent: routes reference switches by key, switches reference clusters, and there is
+//! nothing unreferenced. The model client applies responses in order, and acknowledges clusters after any time, in
+//! which it warms them.
 
 use super::{
     tests::{Harness, mk_sections},
@@ -15,17 +16,17 @@ use std::collections::{BTreeSet, VecDeque};
 
 const KEYS: [&str; 3] = ["s", "t", "u"];
 
-/// Which cluster each switch names, if there is such a switch.
+/// The cluster of each switch; `None` if there is no such switch.
 type Switches = [Option<u8>; KEYS.len()];
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Publish(Switches),
-    /// The client gets the next response.
+    /// Delivers the next response to the client.
     Take,
-    /// The server gets the next verdict.
+    /// Delivers the next ACK to the server.
     Hear,
-    /// The client has warmed its clusters.
+    /// Ends the warming of the client's clusters.
     Warm,
 }
 
@@ -68,7 +69,7 @@ fn filter(switches: &Switches) -> BTreeMap<&'static str, String> {
         .collect()
 }
 
-/// Makes the world, and removes what the one before had and it has not.
+/// The update to a new state, which removes the clusters that only the old state has.
 fn mk_world(before: &Switches, switches: &Switches) -> Update {
     let body = || Body::Encoded(Bytes::new());
     let filter = filter(switches);
@@ -77,7 +78,7 @@ fn mk_world(before: &Switches, switches: &Switches) -> Update {
         .map(|(key, cluster)| format!("{key}={cluster}"))
         .collect();
     let sections = mk_sections(&pairs.iter().map(String::as_str).collect::<Vec<_>>());
-    // The version of the routes tells what they name.
+    // The version of the routes encodes the switches that they reference.
     let named = KEYS
         .iter()
         .enumerate()

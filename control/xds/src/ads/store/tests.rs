@@ -24,7 +24,7 @@ fn mk_removed(name: &str) -> Update {
 }
 
 fn changes(store: &Store, since: u64) -> Option<Vec<(u64, &str)>> {
-    let changes = store.shelf(ResourceType::Cluster).changes_since(since)?;
+    let changes = store.type_store(ResourceType::Cluster).changes_since(since)?;
     Some(changes.map(|(generation, name)| (generation, &**name)).collect())
 }
 

@@ -1,26 +1,26 @@
-//! What goes out for one resource type: read from the store, released, and put together.
+//! The sending side of a subscription: reads the store, releases changes, and builds responses.
 
 use super::{Comparison, Outstanding, Subscription, is_ordered};
 use crate::{
-    ads::{answer::Batch, pending::Pending, store::Shelf},
+    ads::{answer::Batch, pending::Pending, store::TypeStore},
     resource::{Resource, ResourceType},
 };
 use std::{collections::BTreeMap, mem, sync::Arc};
 
 // === impl Subscription ===
 
-/// What the store says.
+/// The reading of the store.
 impl Subscription {
-    /// Takes over what changed in the store after `cursor`, up to `generation`.
-    pub(in crate::ads) fn read(&mut self, shelf: &Shelf, cursor: u64, generation: u64) {
+    /// Reads the changes of the store after `cursor`, up to `generation`.
+    pub(in crate::ads) fn read(&mut self, type_store: &TypeStore, cursor: u64, generation: u64) {
         self.generation = generation;
-        match (self.comparison.take(), shelf.changes_since(cursor)) {
-            (Some(comparison), _) => self.compare(shelf, comparison),
+        match (self.comparison.take(), type_store.changes_since(cursor)) {
+            (Some(comparison), _) => self.compare(type_store, comparison),
             (None, Some(changes)) => {
-                changes.for_each(|(generation, name)| self.note(shelf, name, generation))
+                changes.for_each(|(generation, name)| self.note(type_store, name, generation))
             }
             (None, None) => self.compare(
-                shelf,
+                type_store,
                 Comparison {
                     since: cursor + 1,
                     first: false,
@@ -28,17 +28,17 @@ impl Subscription {
             ),
         }
         for (name, refusal) in &mut self.refused {
-            refusal.review(name, shelf, self.held.get(name).copied().flatten());
+            refusal.review(name, type_store, self.held.get(name).copied().flatten());
         }
     }
 
-    fn note(&mut self, shelf: &Shelf, name: &Arc<str>, generation: u64) {
+    fn note(&mut self, type_store: &TypeStore, name: &Arc<str>, generation: u64) {
         if !self.covers(name) {
             return;
         }
-        if shelf.contains(name) {
+        if type_store.contains(name) {
             self.gone.remove(name);
-            self.departing.remove(name);
+            self.removing.remove(name);
             self.changed.add(Arc::clone(name), generation);
         } else {
             self.vanished |= self.changed.remove(name) && !self.will_have(name);
@@ -46,86 +46,89 @@ impl Subscription {
         }
     }
 
-    /// Whether something that the client never had is gone again, since this was asked last.
+    /// Returns true if a resource was removed before the client had it, since the last call.
     pub(in crate::ads) fn take_vanished(&mut self) -> bool {
         mem::take(&mut self.vanished)
     }
 
-    fn compare(&mut self, shelf: &Shelf, Comparison { since, first }: Comparison) {
+    fn compare(&mut self, type_store: &TypeStore, Comparison { since, first }: Comparison) {
         self.hold_what_is_out();
-        for (name, resource) in self.wanted_of(shelf) {
+        for (name, resource) in self.wanted_of(type_store) {
             match self.held.get(name) {
                 Some(version) if *version == Some(resource.version) => {}
                 None if first => self.owed.add(Arc::clone(name), since),
                 _ => self.changed.add(Arc::clone(name), since),
             }
         }
-        for name in self.held.keys().filter(|name| !shelf.contains(name)) {
+        for name in self.held.keys().filter(|name| !type_store.contains(name)) {
             self.changed.remove(name);
             self.gone.add(Arc::clone(name), since);
         }
     }
 
-    /// What is on its way counts as had, in a version that will only be known with the verdict.
+    /// Counts the resources of the outstanding response as held, in a version that is unknown until its ACK or NACK.
     fn hold_what_is_out(&mut self) {
         let Some(Outstanding { batch, .. }) = &self.outstanding else {
             return;
         };
         let set = batch.items.iter().filter(|(_, resource)| resource.is_some());
-        let covered = set.filter(|(name, _)| self.wildcard || self.names.contains(*name));
-        for (name, _) in covered {
-            self.held.entry(Arc::clone(name)).or_insert(None);
+        let covered: Vec<_> = set
+            .map(|(name, _)| Arc::clone(name))
+            .filter(|name| self.covers(name))
+            .collect();
+        for name in covered {
+            self.held.entry(name).or_insert(None);
         }
     }
 
-    fn wanted_of<'s>(&self, shelf: &'s Shelf) -> Vec<(&'s Arc<str>, &'s Resource)> {
+    fn wanted_of<'s>(&self, type_store: &'s TypeStore) -> Vec<(&'s Arc<str>, &'s Resource)> {
         if self.wildcard {
-            shelf.iter().collect()
+            type_store.iter().collect()
         } else {
             self.names
                 .iter()
-                .filter_map(|name| shelf.get_key_value(name))
+                .filter_map(|name| type_store.get_key_value(name))
                 .collect()
         }
     }
 }
 
-/// What is sent.
+/// The building of responses.
 impl Subscription {
-    /// The next response, if one may be sent: one at a time, so that a verdict is never in doubt.
+    /// Returns the next response, if one may be sent: one at a time, so that an ACK or NACK is unambiguous.
     ///
-    /// A filter's configuration goes alone: what is refused because of another must be sent again, and Envoy would
-    /// accept it the second time without using it.
-    pub(in crate::ads) fn next_batch(&mut self, kind: ResourceType, shelf: &Shelf) -> Option<Batch> {
+    /// A filter configuration is sent alone: one that is rejected because of another has to be sent again, and Envoy
+    /// would accept it the second time without using it.
+    pub(in crate::ads) fn next_batch(&mut self, kind: ResourceType, type_store: &TypeStore) -> Option<Batch> {
         if self.outstanding.is_some() || !self.seen {
             return None;
         }
         if !is_ordered(kind)
-            && let Some(batch) = self.freeze(shelf)
+            && let Some(batch) = self.freeze(type_store)
         {
             self.release(batch);
         }
         let alone = kind == ResourceType::Extension;
-        if let Some(mut batch) = self.next_answer(kind, shelf) {
+        if let Some(mut batch) = self.next_answer(kind, type_store) {
             let rest = batch.put_off_all_but_one(alone);
             rest.items
                 .into_keys()
                 .for_each(|name| self.owed.add(name, rest.since));
             return Some(batch);
         }
-        self.next_retry(shelf).or_else(|| {
+        self.next_retry(type_store).or_else(|| {
             let mut batch = self.next_released()?;
             self.release(batch.put_off_all_but_one(alone));
             Some(batch)
         })
     }
 
-    /// Answers what the client asked for, together with what else may go out.
-    fn next_answer(&mut self, kind: ResourceType, shelf: &Shelf) -> Option<Batch> {
+    /// Answers the client's subscriptions, together with other resources that may be sent.
+    fn next_answer(&mut self, kind: ResourceType, type_store: &TypeStore) -> Option<Batch> {
         let since = self.oldest_unsent()?;
         let owed = self.owed.take().into_iter();
         let mut items: BTreeMap<_, _> = owed
-            .filter_map(|name| Some((Arc::clone(&name), self.answer_to(&name, shelf)?)))
+            .filter_map(|name| Some((Arc::clone(&name), self.answer_to(&name, type_store)?)))
             .collect();
         if !mem::take(&mut self.greeting) && items.is_empty() {
             return None;
@@ -146,11 +149,12 @@ impl Subscription {
         })
     }
 
-    /// The resource to answer with; `Some(None)` if there is none, and `None` for no answer at all.
+    /// The answer for a name: `Some(None)` if there is no such resource, and `None` for no answer.
     ///
-    /// A client that has a filter's configuration and asks again gets what it had: a newer one comes in its turn.
-    fn answer_to(&mut self, name: &Arc<str>, shelf: &Shelf) -> Option<Option<Resource>> {
-        match (shelf.get(name), self.good.get(name)) {
+    /// A client that subscribes again to a filter configuration gets the one that it had; a newer one follows in its
+    /// turn.
+    fn answer_to(&mut self, name: &Arc<str>, type_store: &TypeStore) -> Option<Option<Resource>> {
+        match (type_store.get(name), self.good.get(name)) {
             (Some(_), Some(good)) => {
                 self.changed.add(Arc::clone(name), self.generation);
                 Some(Some(good.clone()))
@@ -163,7 +167,7 @@ impl Subscription {
         }
     }
 
-    /// Takes back what was released for `name`.
+    /// Withdraws the released version of `name`.
     fn withdraw(&mut self, name: &str) {
         if let Some(mut batch) = self.released.take() {
             batch.items.remove(name);
@@ -171,12 +175,14 @@ impl Subscription {
         }
     }
 
-    /// The next part of a refused response, without what changed meanwhile.
-    fn next_retry(&mut self, shelf: &Shelf) -> Option<Batch> {
+    /// The next part of a rejected response, without resources that have changed meanwhile.
+    fn next_retry(&mut self, type_store: &TypeStore) -> Option<Batch> {
         while let Some(mut batch) = self.retries.pop_front() {
             let before = batch.items.len();
             batch.items.retain(|name, resource| {
-                self.covers(name) && !self.is_released(name) && (resource.is_some() || !shelf.contains(name))
+                self.covers(name)
+                    && !self.is_released(name)
+                    && (resource.is_some() || !type_store.contains(name))
             });
             if let (Some(released), true) = (&mut self.released, batch.items.len() < before) {
                 released.since = released.since.min(batch.since);
@@ -196,12 +202,12 @@ impl Subscription {
         (!batch.items.is_empty()).then_some(batch)
     }
 
-    /// The names that may go now, if no response is out.
-    pub(in crate::ads) fn next_departures(&mut self, shelf: &Shelf) -> Option<Batch> {
-        let since = self.departing.since()?;
-        let mut names = self.departing.take();
+    /// The removals that may be sent now, if no response is outstanding.
+    pub(in crate::ads) fn next_removals(&mut self, type_store: &TypeStore) -> Option<Batch> {
+        let since = self.removing.since()?;
+        let mut names = self.removing.take();
         names.retain(|name| {
-            self.held.contains_key(name) && !shelf.contains(name) && !self.has_refused(name, None)
+            self.held.contains_key(name) && !type_store.contains(name) && !self.has_refused(name, None)
         });
         let items: BTreeMap<_, _> = names.into_iter().map(|name| (name, None)).collect();
         (!items.is_empty()).then_some(Batch {
@@ -211,14 +217,19 @@ impl Subscription {
         })
     }
 
-    /// Takes what changed out of waiting, as it is now.
-    pub(in crate::ads) fn freeze(&mut self, shelf: &Shelf) -> Option<Batch> {
+    /// Takes the waiting changes, with the current resources.
+    pub(in crate::ads) fn freeze(&mut self, type_store: &TypeStore) -> Option<Batch> {
         let since = self.changed.since()?;
         let names = self.changed.take().into_iter();
         let mut items: BTreeMap<_, _> = names
-            .filter_map(|name| shelf.get(&name).cloned().map(|resource| (name, Some(resource))))
+            .filter_map(|name| {
+                type_store
+                    .get(&name)
+                    .cloned()
+                    .map(|resource| (name, Some(resource)))
+            })
             .collect();
-        // What is as the client has it must still replace what it is about to get.
+        // A version that the client has must still replace another one that is about to be sent.
         items.retain(|name, resource| self.wants(name, resource.as_ref()) || self.is_under_way(name));
         (!items.is_empty()).then_some(Batch {
             items,
@@ -227,13 +238,13 @@ impl Subscription {
         })
     }
 
-    /// Looks at `names` again as if they had changed.
+    /// Marks `names` as changed.
     pub(in crate::ads) fn touch(&mut self, mut names: Pending) {
         names.retain(|name| self.covers(name));
         self.changed.append(names);
     }
 
-    /// Lets `batch` go out, in place of what was released under the same names and has not gone yet.
+    /// Releases `batch` for sending, in place of released resources of the same names that are not sent yet.
     pub(in crate::ads) fn release(&mut self, mut batch: Batch) {
         if let Some(Batch {
             mut items,
@@ -251,30 +262,30 @@ impl Subscription {
         self.released = (!batch.items.is_empty()).then_some(batch);
     }
 
-    /// Puts what was taken out back into waiting. What came back meanwhile stays.
-    pub(in crate::ads) fn thaw(&mut self, shelf: &Shelf, set: Option<Batch>, mut gone: Pending) {
+    /// Puts frozen changes and removals back into waiting, except removals of resources that exist again.
+    pub(in crate::ads) fn thaw(&mut self, type_store: &TypeStore, set: Option<Batch>, mut gone: Pending) {
         if let Some(Batch { items, since, .. }) = set {
             let names = items
                 .into_keys()
                 .filter(|name| self.wildcard || self.names.contains(name));
             names.for_each(|name| self.changed.add(name, since));
         }
-        gone.retain(|name| !shelf.contains(name));
+        gone.retain(|name| !type_store.contains(name));
         self.gone.append(gone);
     }
 
-    /// Takes the names that are gone out of waiting.
+    /// Takes the waiting removals.
     pub(in crate::ads) fn freeze_gone(&mut self) -> Pending {
         self.gone.take()
     }
 
-    /// Lets the removal of `names` go out. What came back meanwhile stays.
-    pub(in crate::ads) fn depart(&mut self, shelf: &Shelf, mut names: Pending) {
-        names.retain(|name| !shelf.contains(name));
-        self.departing.append(names);
+    /// Releases the removal of `names`, except of resources that exist again.
+    pub(in crate::ads) fn remove(&mut self, type_store: &TypeStore, mut names: Pending) {
+        names.retain(|name| !type_store.contains(name));
+        self.removing.append(names);
     }
 
-    /// Makes sure that `name` is sent, if the client wants it at all.
+    /// Sends `name` even if it is unchanged, if the client subscribes to it.
     pub(in crate::ads) fn push(&mut self, name: &Arc<str>, since: u64) {
         if self.covers(name) {
             self.owed.add(Arc::clone(name), since);

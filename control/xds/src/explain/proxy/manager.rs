@@ -9,10 +9,14 @@ use super::{
 use envoy_types::pb::envoy::{
     config::{
         common::mutation_rules::v3::header_mutation::Action,
-        core::v3::http_protocol_options::HeadersWithUnderscoresAction, route::v3::RouteConfiguration,
+        core::v3::{HeaderValue, HeaderValueOption, http_protocol_options::HeadersWithUnderscoresAction},
+        route::v3::RouteConfiguration,
     },
     extensions::{
-        filters::network::http_connection_manager::v3::HttpConnectionManager,
+        filters::network::http_connection_manager::v3::{
+            HttpConnectionManager, http_connection_manager::RouteSpecifier,
+            scoped_routes::scope_key_builder::fragment_builder::Type,
+        },
         http::early_header_mutation::header_mutation::v3::HeaderMutation,
     },
     r#type::matcher::v3::string_matcher::MatchPattern,
@@ -91,11 +95,44 @@ pub(in crate::explain) enum Arrival {
     Refused(u16, String),
 }
 
+/// The scope that all requests are in: the translator's own reading has one bucket, whose name needs no calculation.
+pub(super) fn scope(manager: &HttpConnectionManager) -> Option<String> {
+    let Some(RouteSpecifier::ScopedRoutes(scoped)) = &manager.route_specifier else {
+        return None;
+    };
+    let fragment = scoped.scope_key_builder.as_ref()?.fragments.first()?;
+    let Some(Type::HeaderValueExtractor(whole)) = &fragment.r#type else {
+        return None;
+    };
+    mutations(manager).find_map(|action| match action {
+        Action::Append(HeaderValueOption {
+            header: Some(HeaderValue { key, value, .. }),
+            ..
+        }) if key == whole.name => Some(value),
+        _ => None,
+    })
+}
+
+/// The changes of each request's headers that come first.
+fn mutations(manager: &HttpConnectionManager) -> impl Iterator<Item = Action> {
+    let extensions = manager.early_header_mutation_extensions.iter();
+    let configs = extensions.filter_map(|extension| extension.typed_config.as_ref());
+    let mutations = configs.filter_map(super::unpacked::<HeaderMutation>);
+    mutations
+        .flat_map(|mutation| mutation.mutations)
+        .filter_map(|mutation| mutation.action)
+}
+
 // === impl Manager ===
 
 impl<'p> Manager<'p> {
     pub(super) fn new(manager: HttpConnectionManager, routes: &'p RouteConfiguration) -> Self {
         Self { manager, routes }
+    }
+
+    /// The table that its routes are in.
+    pub(in crate::explain) fn table(&self) -> &str {
+        &self.routes.name
     }
 
     /// Where a request comes from: as the innermost of the proxies that are trusted was told, which are in front of what is
@@ -178,21 +215,19 @@ impl<'p> Manager<'p> {
         headers.set("x-forwarded-for", forwarded);
     }
 
-    /// Early header mutations: what the proxy and the filter tell each other is nothing that a client says.
+    /// Early header mutations: what the proxy and the filter tell each other is nothing that a client says. The scope is not
+    /// told here, as no upstream hears it.
     fn strip(&self, Headers(headers): &mut Headers) {
-        let extensions = self.manager.early_header_mutation_extensions.iter();
-        let configs = extensions.filter_map(|extension| extension.typed_config.as_ref());
-        let mutations = configs.filter_map(super::unpacked::<HeaderMutation>);
-        for mutation in mutations.flat_map(|mutation| mutation.mutations) {
-            match mutation.action {
-                Some(Action::Remove(name)) => headers.retain(|(other, _)| *other != name),
-                Some(Action::RemoveOnMatch(by)) => {
+        for action in mutations(&self.manager) {
+            match action {
+                Action::Remove(name) => headers.retain(|(other, _)| *other != name),
+                Action::RemoveOnMatch(by) => {
                     let pattern = by.key_matcher.and_then(|matcher| matcher.match_pattern);
                     if let Some(MatchPattern::Prefix(prefix)) = pattern {
                         headers.retain(|(name, _)| !name.starts_with(&prefix));
                     }
                 }
-                _ => {}
+                Action::Append(_) => {}
             }
         }
     }

@@ -3,7 +3,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 /// As the translator has it.
 fn manager() -> HttpConnectionManager {
-    let proxy = Proxy::of(&Excerpt::default(), 0);
+    let proxy = Proxy::of(&HostSnapshot::default(), &Settings::default());
     let listener = &proxy.listeners[listener::HTTP];
     let Some(ConfigType::TypedConfig(config)) = &listener.filter_chains[0].filters[0].config_type else {
         panic!("no manager");
@@ -76,7 +76,7 @@ fn a_host_is_known_without_its_port_and_its_dot() {
 
 #[test]
 fn what_a_client_says_of_itself_is_not_believed() {
-    let proxy = Proxy::of(&Excerpt::default(), 0);
+    let proxy = Proxy::of(&HostSnapshot::default(), &Settings::default());
     let Connection::Http(manager) = proxy.plain() else {
         panic!("no manager");
     };
@@ -129,7 +129,11 @@ fn who_is_connected_is_believed_as_far_as_it_is_trusted() {
         (2, &["10.0.0.1"], "192.0.2.7"),
         (1, &["::1"], "::1"),
     ] {
-        let proxy = Proxy::of(&Excerpt::default(), hops);
+        let settings = Settings {
+            xff_trusted_hops: hops,
+            ..Settings::default()
+        };
+        let proxy = Proxy::of(&HostSnapshot::default(), &settings);
         let Connection::Http(manager) = proxy.plain() else {
             panic!("no manager");
         };

@@ -241,6 +241,7 @@ fn keys_that_only_a_running_control_has_are_told_to_be_missing() {
         uri: uri.into(),
         keys: Ok(FetchedKeys {
             keys: Vec::new(),
+            left_out: None,
             fetched: 0,
         }),
     }));

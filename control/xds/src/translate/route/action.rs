@@ -1,5 +1,6 @@
 //! What routes do.
 
+use super::Port;
 use crate::pack;
 use envoy_types::pb::envoy::{
     config::route::v3::{
@@ -8,7 +9,7 @@ use envoy_types::pb::envoy::{
         route::Action,
         route_action::{
             ClusterSpecifier, HashPolicy, UpgradeConfig,
-            hash_policy::{Cookie, PolicySpecifier},
+            hash_policy::{Cookie, CookieAttribute, PolicySpecifier},
         },
         weighted_cluster::ClusterWeight,
     },
@@ -20,12 +21,11 @@ use switchyard_core::table::{Retry, Template, Timeout, WeightedCluster};
 /// As Contour names it (`internal/envoy/route.go`).
 const AFFINITY_COOKIE: &str = "X-Contour-Session-Affinity";
 
-/// Forwards to the clusters of a route, with the path rewritten.
+/// Forwards to the clusters of a route, with a prefix of the path rewritten to another.
 pub(super) fn plain(
-    template: &Template,
+    template: (&Template, Port),
     clusters: &[WeightedCluster],
-    prefix: &str,
-    rewrite: Option<&str>,
+    rewrite: Option<(&str, &str)>,
 ) -> Action {
     let cluster_specifier = match clusters {
         [] => return respond(503),
@@ -33,14 +33,17 @@ pub(super) fn plain(
         several => ClusterSpecifier::WeightedClusters(weighted(several)),
     };
     let mut action = forward(template, cluster_specifier);
-    if let Some(rewrite) = rewrite {
-        set_rewrite(&mut action, prefix, rewrite);
+    if let Some((prefix, to)) = rewrite {
+        set_rewrite(&mut action, prefix, to);
     }
     Action::Route(action)
 }
 
-/// All that a template says.
-pub(super) fn forward(template: &Template, cluster_specifier: ClusterSpecifier) -> RouteAction {
+/// All that a template says on a port.
+pub(super) fn forward(
+    (template, port): (&Template, Port),
+    cluster_specifier: ClusterSpecifier,
+) -> RouteAction {
     let Template {
         timeout,
         retry,
@@ -54,7 +57,7 @@ pub(super) fn forward(template: &Template, cluster_specifier: ClusterSpecifier) 
         retry_policy: retry.map(retry_policy),
         upgrade_configs: upgrades(*websockets),
         hash_policy: if *session_affinity {
-            vec![affinity()]
+            vec![affinity(port)]
         } else {
             vec![]
         },
@@ -125,13 +128,18 @@ fn upgrades(websockets: bool) -> Vec<UpgradeConfig> {
     if websockets { vec![websocket] } else { vec![] }
 }
 
-/// A cookie that ends with the browser's session, on every path of the host.
-fn affinity() -> HashPolicy {
+/// A cookie that ends with the browser's session, on every path of the host. As safe as that of `delegate.sticky`.
+fn affinity(port: Port) -> HashPolicy {
+    let attribute = |name: &str, value: &str| CookieAttribute {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let secure = (port == Port::Https).then(|| attribute("Secure", ""));
     let cookie = Cookie {
         name: AFFINITY_COOKIE.to_owned(),
         ttl: Some(pack::duration(Duration::ZERO)),
         path: "/".to_owned(),
-        ..Default::default()
+        attributes: [attribute("SameSite", "Lax")].into_iter().chain(secure).collect(),
     };
     HashPolicy {
         policy_specifier: Some(PolicySpecifier::Cookie(cookie)),

@@ -1,6 +1,6 @@
 //! Routes that leaves share: all of a route but for the cluster and the path, which the filter says.
 
-use super::{CLUSTER_HEADER, Filtered, action, filterless, on_routes, path_match};
+use super::{CLUSTER_HEADER, Filtered, Port, action, filterless, on_routes, path_match};
 use envoy_types::pb::{
     envoy::config::route::v3::{
         HeaderMatcher, Route, RouteAction, RouteMatch, header_matcher::HeaderMatchSpecifier, route::Action,
@@ -47,16 +47,18 @@ pub fn template_name(template: &Template) -> String {
 /// The routes of templates, by name.
 pub(super) fn routes(
     templates: &BTreeSet<&Template>,
-    redirects: bool,
+    port: Port,
     filtered: Filtered,
 ) -> HashMap<String, OnMatch> {
     let websockets = templates.iter().any(|template| template.websockets);
     let forwards = templates.iter().map(|template| {
         let name = template_name(template);
-        let routes = self::template(&name, template, websockets && !template.websockets, filtered);
+        let refusal = (websockets && !template.websockets).then(|| no_upgrade(&name, upgrades("/")));
+        let forward = self::template(&name, (template, port), filtered);
+        let routes = refusal.into_iter().chain([forward]).collect();
         (name, on_routes(routes))
     });
-    let redirect = redirects.then(|| {
+    let redirect = port.redirects().then(|| {
         let route = filterless(HTTPS_REDIRECT, path_match("/"), action::redirect_to_https());
         (HTTPS_REDIRECT.to_owned(), on_routes(vec![route]))
     });
@@ -64,12 +66,10 @@ pub(super) fn routes(
 }
 
 /// The filter is on: a request that starts out here was not sent by it.
-fn template(name: &str, template: &Template, refuse_upgrades: bool, filtered: Filtered) -> Vec<Route> {
-    let refusal = refuse_upgrades.then(|| no_upgrade(name, upgrades("/")));
-    let mut action = where_the_filter_says(template);
+fn template(name: &str, (template, port): (&Template, Port), filtered: Filtered) -> Route {
+    let mut action = where_the_filter_says(template, port);
     PATH.clone_into(&mut action.path_rewrite);
-    let forward = filtered.route(name, path_match("/"), Action::Route(action));
-    refusal.into_iter().chain([forward]).collect()
+    filtered.route(name, path_match("/"), Action::Route(action))
 }
 
 /// A switch's own route, and what goes before it. It is the default template's but for paths that are rewritten, so a
@@ -87,14 +87,15 @@ pub(super) fn switch(key: &str, prefix: &str, websockets: bool, filtered: Filter
         websockets,
         ..Default::default()
     };
-    let action = Action::Route(where_the_filter_says(&template));
+    // It has no session affinity, the one thing that differs between ports.
+    let action = Action::Route(where_the_filter_says(&template, Port::Http));
     let own = filtered.route(key, path_match(prefix), action);
     refusal.into_iter().chain([own]).collect()
 }
 
-fn where_the_filter_says(template: &Template) -> RouteAction {
+fn where_the_filter_says(template: &Template, port: Port) -> RouteAction {
     action::forward(
-        template,
+        (template, port),
         ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned()),
     )
 }

@@ -41,6 +41,7 @@ fn a_cluster_without_endpoints_has_an_empty_assignment() {
         table
             .clusters
             .insert(cluster_name("web"), Arc::new(cluster("web")));
+        table.endpoints.insert(cluster_name("web"), Arc::default());
     });
     let assignment: ClusterLoadAssignment = world.message(ResourceType::Endpoint, &cluster_name("web").0);
     assert_eq!(assignment.cluster_name, &*cluster_name("web").0);
@@ -48,16 +49,19 @@ fn a_cluster_without_endpoints_has_an_empty_assignment() {
 }
 
 #[test]
-fn a_cluster_that_is_resolved_by_name_has_no_assignment() {
+fn proxies_keep_the_endpoints_of_a_cluster_whose_names_have_no_address_yet() {
     let mut world = World::new();
     world.edit(|table| {
-        let external = Cluster {
-            discovery: Discovery::Dns(BTreeSet::from([("example.com".into(), 80)])),
-            ..cluster("web")
-        };
+        let external = cluster("web");
         table.clusters.insert(external.name.clone(), Arc::new(external));
     });
     assert!(!world.has(ResourceType::Endpoint, &cluster_name("web").0));
+    world.edit(|table| {
+        table.endpoints.insert(cluster_name("web"), Arc::default());
+    });
+    assert!(world.has(ResourceType::Endpoint, &cluster_name("web").0));
+    world.edit(|table| table.endpoints.clear());
+    assert!(world.has(ResourceType::Endpoint, &cluster_name("web").0));
 }
 
 #[test]
@@ -216,7 +220,7 @@ fn a_host_that_went_has_no_routes_and_no_secret() {
             (ResourceType::Listener, "ingress_https".to_owned())
         ]
     );
-    for routes in ["ingress_http", "ingress_https_1.1"] {
+    for routes in ["ingress_http", "ingress_https_1.2"] {
         let configuration: RouteConfiguration = world.message(ResourceType::Route, routes);
         assert_eq!(configuration.virtual_hosts.len(), 1, "{routes}");
     }

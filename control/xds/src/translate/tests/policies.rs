@@ -63,7 +63,7 @@ fn the_ports_of_a_host_do_not_share_what_their_routes_ask() {
         let http = vhost([("/", guarded("web", &["root/"]))]);
         add_host(table, host("a.example.com", http, Some(https)));
     });
-    let names = ["ingress_http", "ingress_https_1.1"].map(|port| route(&world, port, "/").name);
+    let names = ["ingress_http", "ingress_https_1.2"].map(|port| route(&world, port, "/").name);
     assert_eq!(names, ["http://a.example.com/", "a.example.com/"]);
     let routes = world.sections("routes");
     let asked = names.map(|name| routes[&name]["policies"].as_array().unwrap().len());
@@ -102,13 +102,13 @@ fn what_a_route_says_itself_is_not_handed_down_to_it() {
             };
             let key = SwitchKey("a.example.com/switch".into());
             table.switches.insert(key.clone(), Arc::new(switch));
-            let plain = HostRoute::Plain {
+            let plain = HostRoute::Plain(Box::new(ServiceRoute {
                 template: template.clone(),
                 clusters: vec![share("web", 1)],
                 rewrite: None,
                 policies: vec![policy_key("root/")],
                 sample: Sample::ALL,
-            };
+            }));
             let routes = [("/plain", plain), ("/switch", HostRoute::Switch(key))];
             add_host(table, host("a.example.com", vhost(routes), None));
         });

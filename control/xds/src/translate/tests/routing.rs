@@ -134,19 +134,10 @@ fn a_prefix_that_no_path_can_have_is_left_out() {
 #[test]
 fn a_path_that_climbs_is_refused_where_it_matters_where_it_leads() {
     let rewritten = |rewrite: &str| match plain("web") {
-        HostRoute::Plain {
-            template,
-            clusters,
-            policies,
-            sample,
-            ..
-        } => HostRoute::Plain {
-            template,
-            clusters,
+        HostRoute::Plain(route) => HostRoute::Plain(Box::new(ServiceRoute {
             rewrite: Some(rewrite.into()),
-            policies,
-            sample,
-        },
+            ..*route
+        })),
         other => other,
     };
     let switch = || HostRoute::Switch(SwitchKey("a/s".into()));
@@ -236,13 +227,13 @@ fn a_rewrite_joins_with_one_slash() {
 }
 
 fn rewritten(from: &str, to: &str) -> RouteAction {
-    let route = HostRoute::Plain {
+    let route = HostRoute::Plain(Box::new(ServiceRoute {
         template: Template::default(),
         clusters: vec![share("web", 1)],
         rewrite: Some(to.into()),
         policies: vec![],
         sample: Sample::ALL,
-    };
+    }));
     match select(&matcher(host("a", vhost([(from, route)]), None)), from).action {
         Some(Action::Route(action)) => action,
         other => panic!("{other:?}"),
@@ -262,13 +253,13 @@ fn a_timeout_is_not_cut_short_by_the_idle_limit() {
             timeout,
             ..Template::default()
         };
-        let route = HostRoute::Plain {
+        let route = HostRoute::Plain(Box::new(ServiceRoute {
             template,
             clusters: vec![share("web", 1)],
             rewrite: None,
             policies: vec![],
             sample: Sample::ALL,
-        };
+        }));
         let Some(Action::Route(action)) =
             select(&matcher(host("a", vhost([("/", route)]), None)), "/").action
         else {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{json::to_json, sections::Code};
 use std::time::Duration;
-use switchyard_core::table::{HealthCheck, Preview, Retry, Sticky, TcpProxy, Timeout, UpstreamValidation};
+use switchyard_core::table::{
+    Canary, HealthCheck, Preview, Retry, Sticky, TcpProxy, Timeout, UpstreamValidation,
+};
 use switchyard_policy::config::policy::{KeyPart, LocalLimit, Mirror, RateLimit};
 
 /// The resources that `edit` made, in people's JSON, but for those that are always there.
@@ -58,7 +60,7 @@ fn plain_route() {
 #[test]
 fn weights() {
     snapshot("weights", |table| {
-        let route = HostRoute::Plain {
+        let route = HostRoute::Plain(Box::new(ServiceRoute {
             template: Template {
                 retry: Some(Retry {
                     count: 2,
@@ -70,7 +72,7 @@ fn weights() {
             rewrite: None,
             policies: vec![],
             sample: Sample::ALL,
-        };
+        }));
         add_host(table, host("a.example.com", vhost([("/", route)]), None));
     });
 }
@@ -78,12 +80,14 @@ fn weights() {
 #[test]
 fn rewrite() {
     snapshot("rewrite", |table| {
-        let to = |rewrite: &str| HostRoute::Plain {
-            template: Template::default(),
-            clusters: vec![share("web", 1)],
-            rewrite: Some(rewrite.into()),
-            policies: vec![],
-            sample: Sample::ALL,
+        let to = |rewrite: &str| {
+            HostRoute::Plain(Box::new(ServiceRoute {
+                template: Template::default(),
+                clusters: vec![share("web", 1)],
+                rewrite: Some(rewrite.into()),
+                policies: vec![],
+                sample: Sample::ALL,
+            }))
         };
         add_host(
             table,
@@ -114,8 +118,12 @@ fn switch_of_a_host_with_tls() {
             preview: Some(Preview {
                 header: "x-preview".into(),
                 value: "yes".into(),
+                branch: name("green"),
             }),
-            canary: 5,
+            canary: Some(Canary {
+                percent: 5,
+                branch: name("green"),
+            }),
             sticky: Some(Sticky {
                 cookie: "branch".into(),
                 ttl_seconds: Some(60),
@@ -275,7 +283,6 @@ fn clusters() {
         max_requests: Some(3),
         ..Limits::default()
     };
-    let external = Discovery::Dns(BTreeSet::from([("api.example.com".into(), 443)]));
     let clusters = [
         Cluster {
             health_check: Some(health_check),
@@ -300,7 +307,7 @@ fn clusters() {
         },
         Cluster {
             protocol: Protocol::Tls,
-            discovery: external,
+            server_name: Some("api.example.com".into()),
             strategy: Strategy::Random,
             ..cluster("external")
         },
@@ -309,5 +316,12 @@ fn clusters() {
         table.clusters = clusters
             .map(|cluster| (cluster.name.clone(), Arc::new(cluster)))
             .into();
+        let known = table
+            .clusters
+            .values()
+            .filter(|cluster| cluster.server_name.is_none());
+        table.endpoints = known
+            .map(|cluster| (cluster.name.clone(), Arc::default()))
+            .collect();
     });
 }

@@ -108,13 +108,13 @@ fn a_change_sets_what_it_touches() {
         (
             "a stricter host comes",
             |table| {
-                let https = terminate("cert", TlsVersion::V1_2, vhost([("/", plain("web"))]));
+                let https = terminate("cert", TlsVersion::V1_3, vhost([("/", plain("web"))]));
                 add_host(table, host("c.example.com", Vhost::default(), Some(https)));
             },
             &[
                 (Secret, "c.example.com"),
                 (Route, "ingress_http"),
-                (Route, "ingress_https_1.2"),
+                (Route, "ingress_https_1.3"),
                 (Listener, "ingress_https"),
             ],
         ),

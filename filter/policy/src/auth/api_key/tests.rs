@@ -2,7 +2,7 @@ use super::*;
 use crate::auth::tests::{check, fault, requirement, told};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-/// Of the keys `open sesame` and `a+b/c=`: `printf %s 'open sesame' | sha256sum`.
+/// The hashes of the keys `open sesame` and `a+b/c=`: `printf %s 'open sesame' | sha256sum`.
 const KEYS: &str = r#""keys": {
     "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice",
     "1ba61f0004d46ba7d54e7954dc74e64c8610511a1d4f25ecb7a221c60c1a4576": "bob"}"#;
@@ -41,7 +41,7 @@ fn a_key_is_a_client_where_it_is_looked_for() {
         (either, &[("x-api-key", "open sesame,open sesame")], unknown),
         (either, &[(":path", "/?key=open+sesame")], unknown),
         (either, &[(":path", "/?key=open%2520sesame")], unknown),
-        // What it hashes to is no key.
+        // The hash of a key is not a key.
         (
             either,
             &[(

@@ -1,23 +1,25 @@
 use super::*;
 use crate::auth::{
-    Answer, Memory, Requirement, Verdict, Waiting, Work,
+    Answer, Memory, Requirement, Verdict, Verification, Waiting, Work,
     tests::{Client, NOW, Proxy, fault, requirement, told},
 };
 use std::time::Duration;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-/// All of the password `wonderland`, of three kinds.
+/// Users with the password `wonderland`, by three kinds of hashes.
 const USERS: &str = r#""users": {
     "alice": "$2y$04$nGwDrl6mQrs3Dt1Ca4Wbwuf7.X4Xmxa8AyMjzgsxqll26.gxnsBnu",
     "bob": "$apr1$EPzrM14p$vEHcCxabyH8xsZ/0SKEHC/",
     "carol": "{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ="}"#;
 const ALICE: &str = r#"{"basic": {"realm": "r", "users": {"alice": "$2y$04$nGwDrl6mQrs3Dt1Ca4Wbwuf7.X4Xmxa8AyMjzgsxqll26.gxnsBnu"}}}"#;
 
-/// A worker, and what its requests are held against.
+/// A worker, and the requirement that its requests have to meet.
 struct Worker {
     requirement: Requirement,
     memory: Memory,
     now: Duration,
+    /// The address of the client.
+    address: &'static str,
 }
 
 // === impl Worker ===
@@ -28,6 +30,7 @@ impl Worker {
             requirement: requirement(json),
             memory: Memory::new(b"a test"),
             now: NOW,
+            address: "192.0.2.1",
         }
     }
 
@@ -44,7 +47,7 @@ impl Worker {
             headers: &Client::new(headers),
             host: &Proxy {
                 now: self.now,
-                ..Proxy::default()
+                ..Proxy::with_client_at(self.address)
             },
             memory: &self.memory,
             levels: &[],
@@ -56,24 +59,25 @@ impl Worker {
         self.with(authorization, |requirement, request| requirement.check(request))
     }
 
-    fn resume(&self, authorization: &str, waiting: Waiting, is_right: bool) -> Verdict {
+    fn resume(&self, authorization: &str, waiting: Waiting, outcome: Verification) -> Verdict {
         self.with(authorization, |requirement, request| {
-            requirement.resume(waiting, Answer::Work(is_right), request)
+            requirement.resume(waiting, Answer::Work(outcome), request)
         })
     }
 
-    /// The end of it, and in how many slices.
+    /// Finishes a check. Returns the number of slices and the result.
     fn finish(&self, authorization: &str) -> (usize, Result<String, String>) {
         match self.check(authorization) {
-            Verdict::Work(mut work, waiting) => {
-                let mut slices = 1;
-                let is_right = loop {
-                    match work.step(|| true) {
-                        Some(is_right) => break is_right,
+            Verdict::Work(work, waiting) => {
+                let mut slices = 0;
+                let outcome = loop {
+                    match work.outcome() {
+                        Some(outcome) => break outcome,
                         None => slices += 1,
                     }
+                    let _has_news = self.memory.verify(|| true);
                 };
-                (slices, told(self.resume(authorization, waiting, is_right)))
+                (slices, told(self.resume(authorization, waiting, outcome)))
             }
             verdict => (0, told(verdict)),
         }
@@ -84,6 +88,23 @@ impl Worker {
             Verdict::Work(work, _) => Some(work),
             Verdict::Pass(_) | Verdict::Fail(_) | Verdict::Ask(..) => None,
         }
+    }
+
+    /// Sends the next requests from another address.
+    fn at(&mut self, address: &'static str) -> &mut Self {
+        self.address = address;
+        self
+    }
+
+    /// Verifies until some work finishes, and returns its indices in the list.
+    fn next_done(&self, works: &[Work]) -> Vec<usize> {
+        let is_open = |work: &Work| work.outcome().is_none();
+        let before: Vec<_> = works.iter().map(is_open).collect();
+        while !self.memory.verify(|| true) {}
+        let both = works.iter().zip(before).enumerate();
+        let is_new =
+            |(at, (work, was_open)): (usize, (&Work, bool))| (was_open && !is_open(work)).then_some(at);
+        both.filter_map(is_new).collect()
     }
 }
 
@@ -108,7 +129,7 @@ fn a_name_and_its_password_pass() {
         ("Alice", "wonderland", Err(wrong)),
         ("dave", "wonderland", Err(wrong)),
         ("alice ", "wonderland", Err(wrong)),
-        // A hash is no password.
+        // A hash is not a password.
         ("bob", "$apr1$EPzrM14p$vEHcCxabyH8xsZ/0SKEHC/", Err(wrong)),
         ("carol", "{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=", Err(wrong)),
     ] {
@@ -215,7 +236,7 @@ fn a_password_that_was_changed_lets_nobody_in_any_more() {
     );
 }
 
-/// Neither the first time nor later: not even who knows the password of somebody else can tell.
+/// This holds the first time and later: not even a client that knows another user's password can tell.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_name_that_is_unknown_takes_as_long_as_one_that_is_known() {
     let worker = Worker::new(ALICE);
@@ -256,46 +277,17 @@ fn nobody_is_let_in_where_there_is_no_name() {
 #[wasm_bindgen_test(unsupported = test)]
 fn requests_that_show_the_same_share_the_work() {
     let worker = Worker::new(ALICE);
-    let mut works: Vec<_> = (0..100)
+    let works: Vec<_> = (0..100)
         .filter_map(|_| worker.works(&shown("alice", "wonderland")))
         .collect();
-    let waiting: Vec<_> = works.iter_mut().map(|work| work.step(|| true)).collect();
-    let [rounds, done] =
-        [None, Some(true)].map(|said| waiting.iter().filter(|other| **other == said).count());
-    assert_eq!(
-        (rounds, done),
-        (15, 85),
-        "each of them made a round, and the 16th was the last"
-    );
+    assert_eq!(works.len(), 100);
+    let slices = (1..).find(|_| worker.memory.verify(|| true));
+    assert_eq!(slices, Some(16));
+    let outcomes: Vec<_> = works.iter().filter_map(Work::outcome).collect();
+    assert_eq!(outcomes, [Verification::Right; 100]);
 }
 
-#[wasm_bindgen_test(unsupported = test)]
-fn passwords_under_way_are_bounded() {
-    let worker = Worker::new(ALICE);
-    let mut works: Vec<_> = (0..32)
-        .filter_map(|n| worker.works(&shown("alice", &n.to_string())))
-        .collect();
-    assert_eq!(works.len(), 32);
-    let busy = worker.check(&shown("alice", "one more"));
-    let Verdict::Fail(Failure { reason, refusal }) = busy else {
-        panic!("{busy:?}");
-    };
-    assert_eq!(reason, Reason::Busy);
-    assert_eq!(
-        refusal,
-        crate::auth::Refusal::Unavailable { retry_after: Some(1) }
-    );
-    // Of one that is under way there may be more.
-    let shared = worker.works(&shown("alice", "0")).unwrap();
-    works.remove(0);
-    assert!(worker.works(&shown("alice", "one more")).is_none());
-    // A client that goes away makes room, and so does an end.
-    drop(shared);
-    let one_more = worker.works(&shown("alice", "one more"));
-    assert!(one_more.is_some() && worker.works(&shown("alice", "and more")).is_none());
-    while works.first_mut().unwrap().step(|| false).is_none() {}
-    assert!(worker.works(&shown("alice", "and more")).is_some());
-}
+mod queue;
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_browser_is_asked_for_the_realm() {

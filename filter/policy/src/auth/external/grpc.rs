@@ -3,34 +3,170 @@
 use super::{Request, Response, Said};
 use crate::{
     auth::fields,
+    call::encode,
     config::policy::{self, HeaderEdits},
-    header,
-    maps::Map,
-    protobuf::{Malformed, Reader, Value, Writer},
+    header::{self, HeaderValue, Use},
 };
+use prost::{DecodeError, Message};
+use std::collections::BTreeMap;
 
 /// `google.rpc.Code`.
-const OK: u64 = 0;
-/// What a client is answered where the service does not say it.
+const OK: i64 = 0;
+/// The status for the client if the service gives none.
 const FORBIDDEN: u16 = 403;
 
-/// `CheckResponse`, as far as it is obeyed.
-#[derive(Default)]
-struct CheckResponse {
-    /// The code.
-    status: Option<u64>,
-    denied: Option<Response>,
-    allowed: Option<policy::Headers>,
-    is_error: bool,
+// === What is asked ===
+
+/// `envoy.service.auth.v3.CheckRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct CheckRequest {
+    #[prost(message, optional, tag = "1")]
+    attributes: Option<AttributeContext>,
 }
 
-/// `HeaderValueOption`.
-struct HeaderOption {
+/// `envoy.service.auth.v3.AttributeContext`.
+#[derive(Clone, PartialEq, Message)]
+struct AttributeContext {
+    #[prost(message, optional, tag = "1")]
+    source: Option<Peer>,
+    #[prost(message, optional, tag = "4")]
+    request: Option<RequestAttributes>,
+}
+
+/// `envoy.service.auth.v3.AttributeContext.Peer`.
+#[derive(Clone, PartialEq, Message)]
+struct Peer {
+    #[prost(message, optional, tag = "1")]
+    address: Option<Address>,
+}
+
+/// `envoy.config.core.v3.Address`.
+#[derive(Clone, PartialEq, Message)]
+struct Address {
+    #[prost(message, optional, tag = "1")]
+    socket_address: Option<SocketAddress>,
+}
+
+/// `envoy.config.core.v3.SocketAddress`.
+#[derive(Clone, PartialEq, Message)]
+struct SocketAddress {
+    #[prost(string, tag = "2")]
+    address: String,
+    #[prost(uint32, optional, tag = "3")]
+    port_value: Option<u32>,
+}
+
+/// `envoy.service.auth.v3.AttributeContext.Request`.
+#[derive(Clone, PartialEq, Message)]
+struct RequestAttributes {
+    #[prost(message, optional, tag = "1")]
+    time: Option<Timestamp>,
+    #[prost(message, optional, tag = "2")]
+    http: Option<HttpRequest>,
+}
+
+/// `google.protobuf.Timestamp`.
+#[derive(Clone, PartialEq, Message)]
+struct Timestamp {
+    #[prost(uint64, tag = "1")]
+    seconds: u64,
+    #[prost(uint32, tag = "2")]
+    nanos: u32,
+}
+
+/// `envoy.service.auth.v3.AttributeContext.HttpRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct HttpRequest {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(string, tag = "2")]
+    method: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    headers: BTreeMap<String, String>,
+    #[prost(string, tag = "4")]
+    path: String,
+    #[prost(string, tag = "5")]
+    host: String,
+    #[prost(string, tag = "6")]
+    scheme: String,
+    #[prost(int64, tag = "9")]
+    size: i64,
+}
+
+// === What is answered ===
+//
+// Strings are read as bytes: invalid UTF-8 loses its header, not the response. Enums and codes are read as 64 bits, so
+// that none is truncated: the rest could be OK.
+
+/// The used part of `envoy.service.auth.v3.CheckResponse`. It makes no difference which of the three responses came
+/// last.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CheckResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(super) status: Option<Code>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) denied_response: Option<DeniedHttpResponse>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) ok_response: Option<OkHttpResponse>,
+    /// A `DeniedHttpResponse`, too, whose content is not used.
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub(super) error_response: Option<Vec<u8>>,
+}
+
+/// `google.rpc.Status`, and `envoy.type.v3.HttpStatus`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Code {
+    #[prost(int64, tag = "1")]
+    code: i64,
+}
+
+/// `envoy.service.auth.v3.DeniedHttpResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct DeniedHttpResponse {
+    #[prost(message, optional, tag = "1")]
+    status: Option<Code>,
+    #[prost(message, repeated, tag = "2")]
+    headers: Vec<HeaderValueOption>,
+    #[prost(bytes = "vec", tag = "3")]
+    body: Vec<u8>,
+}
+
+/// `envoy.service.auth.v3.OkHttpResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct OkHttpResponse {
+    #[prost(message, repeated, tag = "2")]
+    pub(super) headers: Vec<HeaderValueOption>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub(super) headers_to_remove: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) response_headers_to_add: Vec<HeaderValueOption>,
+}
+
+/// `envoy.config.core.v3.HeaderValueOption`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HeaderValueOption {
+    #[prost(message, optional, tag = "1")]
+    pub(super) header: Option<HeaderValue>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) append: Option<BoolValue>,
+    #[prost(int64, tag = "3")]
+    pub(super) append_action: i64,
+}
+
+/// `google.protobuf.BoolValue`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BoolValue {
+    #[prost(bool, tag = "1")]
+    value: bool,
+}
+
+/// A header that a service may set.
+struct HeaderEdit {
     header: policy::Header,
     action: Action,
 }
 
-/// What is done with a header.
+/// The action on a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Action {
     Set,
@@ -41,53 +177,52 @@ enum Action {
 
 // === CheckRequest ===
 
-/// `CheckRequest`. Beside the named headers of the client's, its pseudo headers are told, as Envoy does.
+/// Encodes a `CheckRequest`. As Envoy does, it sends the client's pseudo-headers beside the headers in `named`.
 pub(super) fn ask(named: &[String], request: Request<'_>) -> Vec<u8> {
     let Request { host, .. } = request;
-    let mut source = Writer::default();
-    if let Some(address) = host.client_ip() {
-        let socket = Writer::default()
-            .bytes(2, address.to_canonical().to_string())
-            .varint(3, 0);
-        source = source.message(1, Writer::default().message(1, socket));
-    }
+    let address = host.client_ip().map(|address| Address {
+        socket_address: Some(SocketAddress {
+            address: address.to_canonical().to_string(),
+            port_value: Some(0),
+        }),
+    });
     let now = host.now();
-    let time = Writer::default().varint(1, now.as_secs());
-    let time = match now.subsec_nanos() {
-        0 => time,
-        nanos => time.varint(2, nanos.into()),
+    let time = Timestamp {
+        seconds: now.as_secs(),
+        nanos: now.subsec_nanos(),
     };
-    let request = Writer::default()
-        .message(1, time)
-        .message(2, http_request(named, request));
-    let attributes = Writer::default().message(1, source).message(4, request);
-    Writer::default().message(1, attributes).into_bytes()
+    encode(&CheckRequest {
+        attributes: Some(AttributeContext {
+            source: Some(Peer { address }),
+            request: Some(RequestAttributes {
+                time: Some(time),
+                http: Some(http_request(named, request)),
+            }),
+        }),
+    })
 }
 
-/// `AttributeContext.HttpRequest`.
-fn http_request(named: &[String], request: Request<'_>) -> Writer {
+fn http_request(named: &[String], request: Request<'_>) -> HttpRequest {
     let Request { headers, .. } = request;
     let first = |name| fields::values(headers, name).next().unwrap_or_default();
     let size = str::from_utf8(first("content-length"))
         .ok()
         .and_then(|size| size.parse().ok());
-    let mut message = Writer::default()
-        .bytes(1, text(first("x-request-id")))
-        .bytes(2, text(first(":method")));
-    for (name, value) in told(named, request).iter() {
-        message = message.message(3, Writer::default().bytes(1, name).bytes(2, value));
-    }
-    message
-        .bytes(4, text(headers.target()))
-        .bytes(5, text(first(":authority")))
-        .bytes(6, fields::scheme(headers))
+    HttpRequest {
+        id: text(first("x-request-id")),
+        method: text(first(":method")),
+        headers: told(named, request),
+        path: text(headers.target()),
+        host: text(first(":authority")),
+        scheme: fields::scheme(headers).to_owned(),
         // -1: it is unknown.
-        .varint(9, size.unwrap_or(u64::MAX))
+        size: size.unwrap_or(-1),
+    }
 }
 
-/// By name, several values of one in one (RFC 9110, 5.3; RFC 6265, 5.4).
-fn told<'a>(named: &[String], request: Request<'a>) -> Map<&'a str, String> {
-    let mut told: Map<&str, String> = Map::new();
+/// The headers to send by name, with several values of one joined (RFC 9110, 5.3; RFC 6265, 5.4).
+fn told(named: &[String], request: Request<'_>) -> BTreeMap<String, String> {
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in request.headers.all() {
         if !name.starts_with(':') && !named.contains(name) {
             continue;
@@ -95,163 +230,124 @@ fn told<'a>(named: &[String], request: Request<'a>) -> Map<&'a str, String> {
         let separator = if name == "cookie" { "; " } else { "," };
         match told.get_mut(name.as_str()) {
             Some(values) => *values = [values, separator, &text(value)].concat(),
-            None => _ = told.insert(name, text(value)),
+            None => _ = told.insert(name.clone(), text(value)),
         }
     }
     told
 }
 
-/// A string of protobuf is UTF-8.
+/// Converts a value to a protobuf string, which is UTF-8.
 fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
 // === CheckResponse ===
 
-/// What a `CheckResponse` says. `named` are the headers of it that the upstream is told; if there are none, all are.
+/// Reads a `CheckResponse`. `named` are the headers of it that are sent to the upstream; if empty, all are.
 ///
 /// # Errors
-/// It is no such message.
-pub(super) fn read(body: &[u8], named: &[String], request: Request<'_>) -> Result<Said, Malformed> {
+/// The message is malformed.
+pub(super) fn read(body: &[u8], named: &[String], request: Request<'_>) -> Result<Said, DecodeError> {
     let CheckResponse {
         status,
-        denied,
-        allowed,
-        is_error,
-    } = CheckResponse::read(body, named, request)?;
-    Ok(match (status, denied, allowed) {
-        _ if is_error => Said::Nothing,
-        (_, Some(denied), _) => Said::No(denied),
-        (Some(OK), None, allowed) => Said::Yes(allowed.unwrap_or_default()),
+        denied_response,
+        ok_response,
+        error_response,
+    } = CheckResponse::decode(body)?;
+    let allowed = ok_response.map(|response| response.into_headers(named, request));
+    Ok(match (status, denied_response, allowed) {
+        _ if error_response.is_some() => Said::Nothing,
+        (_, Some(denied), _) => Said::No(denied.into()),
+        (Some(Code { code: OK }), None, allowed) => Said::Yes(allowed.unwrap_or_default()),
         (Some(_), None, _) => Said::No(Response::plain(FORBIDDEN)),
         (None, None, Some(allowed)) => Said::Yes(allowed),
-        // An empty message is OK to Envoy, because 0 is. It is not a clear yes.
+        // Envoy takes an empty message for OK, because 0 is. It is not an explicit yes.
         (None, None, None) => Said::Nonsense,
     })
 }
 
-impl CheckResponse {
-    fn read(body: &[u8], named: &[String], request: Request<'_>) -> Result<Self, Malformed> {
-        let mut response = Self::default();
-        for field in Reader::new(body) {
-            match field? {
-                (1, Value::Bytes(status)) => response.status = Some(read_code(status)?),
-                (2, Value::Bytes(denied)) => response.denied = Some(read_denied(denied)?),
-                (3, Value::Bytes(allowed)) => response.allowed = Some(read_allowed(allowed, named, request)?),
-                (5, Value::Bytes(_)) => response.is_error = true,
-                _ => {}
-            }
+// === impl DeniedHttpResponse ===
+
+impl From<DeniedHttpResponse> for Response {
+    fn from(response: DeniedHttpResponse) -> Self {
+        let DeniedHttpResponse {
+            status,
+            headers,
+            body,
+        } = response;
+        let status = status.and_then(|status| u16::try_from(status.code).ok());
+        let headers = headers.into_iter().filter_map(HeaderEdit::new);
+        Self {
+            status: status
+                .filter(|status| (200..600).contains(status))
+                .unwrap_or(FORBIDDEN),
+            headers: headers
+                .map(|HeaderEdit { header, .. }| (header.name, header.value.into_bytes()))
+                .collect(),
+            body,
         }
-        Ok(response)
     }
 }
 
-/// The first field of `google.rpc.Status`, and of `HttpStatus`. One that is no number is not left out, as protobuf would have it:
-/// that would be 0, which is OK.
-fn read_code(message: &[u8]) -> Result<u64, Malformed> {
-    let mut code = 0;
-    for field in Reader::new(message) {
-        match field? {
-            (1, Value::Varint(value)) => code = value,
-            (1, Value::Bytes(_) | Value::Fixed) => return Err(Malformed),
-            _ => {}
+// === impl OkHttpResponse ===
+
+impl OkHttpResponse {
+    fn into_headers(self, named: &[String], request: Request<'_>) -> policy::Headers {
+        let Self {
+            headers: told,
+            headers_to_remove,
+            response_headers_to_add,
+        } = self;
+        let is_named = |name: &String| named.is_empty() || named.contains(name);
+        // The client's headers of the service's names are removed by then.
+        let is_there = |name: &str| {
+            !named.iter().any(|own| own == name) && fields::values(request.headers, name).next().is_some()
+        };
+        let mut headers = policy::Headers::default();
+        for edit in told.into_iter().filter_map(HeaderEdit::new) {
+            if is_named(&edit.header.name) {
+                edit.apply(&mut headers.request, is_there);
+            }
         }
+        let removed = headers_to_remove
+            .iter()
+            .map(|name| text(name).to_ascii_lowercase());
+        headers
+            .request
+            .remove
+            .extend(removed.filter(|name| header::permits(name, Use::Remove)));
+        for edit in response_headers_to_add.into_iter().filter_map(HeaderEdit::new) {
+            edit.beside_other_cookies()
+                .apply(&mut headers.response, |_| false);
+        }
+        headers
     }
-    Ok(code)
 }
 
-/// `DeniedHttpResponse`.
-fn read_denied(message: &[u8]) -> Result<Response, Malformed> {
-    let mut response = Response::plain(FORBIDDEN);
-    for field in Reader::new(message) {
-        match field? {
-            (1, Value::Bytes(status)) => {
-                let status = u16::try_from(read_code(status)?).ok();
-                let status = status.filter(|status| (200..600).contains(status));
-                response.status = status.unwrap_or(FORBIDDEN);
-            }
-            (2, Value::Bytes(option)) => {
-                let option = HeaderOption::read(option)?;
-                let header = option.map(|option| (option.header.name, option.header.value.into_bytes()));
-                response.headers.extend(header);
-            }
-            (3, Value::Bytes(body)) => response.body = body.to_vec(),
-            _ => {}
-        }
-    }
-    Ok(response)
-}
+// === impl HeaderEdit ===
 
-/// `OkHttpResponse`.
-fn read_allowed(
-    message: &[u8],
-    named: &[String],
-    request: Request<'_>,
-) -> Result<policy::Headers, Malformed> {
-    let is_named = |name: &String| named.is_empty() || named.contains(name);
-    // What a client sends by a name that is the service's is gone by then.
-    let is_there = |name: &str| {
-        !named.iter().any(|own| own == name) && fields::values(request.headers, name).next().is_some()
-    };
-    let mut headers = policy::Headers::default();
-    for field in Reader::new(message) {
-        match field? {
-            (2, Value::Bytes(option)) => {
-                let option = HeaderOption::read(option)?;
-                let option = option.filter(|option| is_named(&option.header.name));
-                option
-                    .into_iter()
-                    .for_each(|option| option.apply(&mut headers.request, is_there));
-            }
-            (5, Value::Bytes(name)) => {
-                let name = text(name).to_ascii_lowercase();
-                headers
-                    .request
-                    .remove
-                    .extend(Some(name).filter(|name| header::is_settable(name)));
-            }
-            (6, Value::Bytes(option)) => {
-                let option = HeaderOption::read(option)?.map(HeaderOption::beside_other_cookies);
-                option
-                    .into_iter()
-                    .for_each(|option| option.apply(&mut headers.response, |_| false));
-            }
-            _ => {}
-        }
-    }
-    Ok(headers)
-}
-
-// === impl HeaderOption ===
-
-impl HeaderOption {
-    /// None where a service may not say that.
-    fn read(message: &[u8]) -> Result<Option<Self>, Malformed> {
-        let (mut header, mut append, mut action) = (None, None, 0);
-        for field in Reader::new(message) {
-            match field? {
-                (1, Value::Bytes(value)) => header = header::read_header_value(value)?,
-                (2, Value::Bytes(value)) => append = Some(read_code(value)? != 0),
-                (3, Value::Varint(value)) => action = value,
-                _ => {}
-            }
-        }
-        let action = match (append, action) {
-            (Some(true), _) => Action::Add,
+impl HeaderEdit {
+    /// Reads an edit; `None` if a service may not set that header.
+    fn new(option: HeaderValueOption) -> Option<Self> {
+        let HeaderValueOption {
+            header,
+            append,
+            append_action,
+        } = option;
+        let header = header?.into_header()?;
+        let action = match (append, append_action) {
+            (Some(BoolValue { value: true }), _) => Action::Add,
             (None, 1) => Action::SetIfAbsent,
             (None, 3) => Action::SetIfThere,
-            // Also where nothing is said, which is `APPEND_IF_EXISTS_OR_ADD` by its number. The protocol's description has
-            // it that a header is then replaced; added to what a client says, it would let the client say it.
+            // The default as well, although its number is `APPEND_IF_EXISTS_OR_ADD`. By the protocol's description the
+            // header is then replaced; if it were appended, the client could supply a value.
             _ => Action::Set,
         };
-        Ok(header.map(|(name, value)| Self {
-            header: policy::Header { name, value },
-            action,
-        }))
+        Some(Self { header, action })
     }
 
-    /// A cookie takes no other's place, neither the upstream's nor the service's, whatever the service says of that: most say
-    /// nothing.
+    /// Makes cookies an addition, whatever the service says of that, which is mostly nothing: a cookie replaces no
+    /// other one, of the upstream or of the service.
     fn beside_other_cookies(self) -> Self {
         let action = match self.action {
             Action::Set if self.header.name == "set-cookie" => Action::Add,

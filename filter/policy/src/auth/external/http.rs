@@ -1,5 +1,5 @@
-//! Forward authentication over HTTP, as nginx's `auth_request` with the headers that ingress-nginx sets, and as Traefik's
-//! ForwardAuth.
+//! Forward authentication over HTTP, as nginx's `auth_request` with the headers that ingress-nginx sets, and as
+//! Traefik's ForwardAuth.
 
 use super::{Request, Response, Said};
 use crate::{
@@ -8,12 +8,12 @@ use crate::{
     header,
 };
 
-/// What a client may be given of a service's words. What is longer is left out.
+/// The most bytes of a service's body that are passed to the client. A longer one is left out.
 const MAX_BODY: usize = 64 * 1024;
 
 type Headers = Vec<(String, Vec<u8>)>;
 
-/// A GET of `path`, which is told what the client asked for, and the named headers of the client's.
+/// Builds a GET of `path` that describes the client's request, with the client's headers in `named`.
 pub(super) fn ask(path: &str, named: &[String], request: Request<'_>) -> Headers {
     let Request { headers, host, .. } = request;
     let first = |name| fields::values(headers, name).next().unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn ask(path: &str, named: &[String], request: Request<'_>) -> Headers
     own.chain(told).collect()
 }
 
-/// What an answer says. `named` are the headers of it that the upstream is told.
+/// Reads a response. `named` are the headers of it that are sent to the upstream.
 pub(super) fn read(status: u16, headers: Headers, body: Vec<u8>, named: &[String]) -> Said {
     match status {
         200..300 => allowed(headers, named).map_or(Said::Nonsense, Said::Yes),
@@ -67,7 +67,8 @@ pub(super) fn read(status: u16, headers: Headers, body: Vec<u8>, named: &[String
     }
 }
 
-/// A session that the service has renewed is the client's: it is told by cookies.
+/// The edits of a response that allows the request; `None` if a value is not valid. Cookies go to the client, since
+/// they may renew its session.
 fn allowed(headers: Headers, named: &[String]) -> Option<policy::Headers> {
     let mut allowed = policy::Headers::default();
     for (name, value) in headers {
@@ -88,7 +89,7 @@ fn allowed(headers: Headers, named: &[String]) -> Option<policy::Headers> {
     Some(allowed)
 }
 
-/// The first of a name takes the place of all, and others go beside it.
+/// Adds an edit: the first header of a name replaces the client's, and others are added to it.
 fn set_or_add(edits: &mut HeaderEdits, header: policy::Header) {
     if edits.set.iter().any(|other| other.name == header.name) {
         edits.add.push(header);

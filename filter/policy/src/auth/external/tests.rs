@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 mod over_grpc;
 mod over_http;
 
-/// What a client sends.
+/// The headers of a client's request.
 const CLIENT: &[(&str, &str)] = &[
     (":method", "POST"),
     (":authority", "bar.com"),
@@ -25,14 +25,14 @@ const CLIENT: &[(&str, &str)] = &[
     ("x-user", "admin"),
 ];
 
-/// One that is asked by a protocol, with these fields beside.
+/// A requirement that asks a service by a protocol, with these additional fields.
 fn external(protocol: &str, fields: &str) -> Requirement {
     requirement(&format!(
         r#"{{"external": {{"cluster": "auth", "protocol": {protocol:?}, "timeoutMs": 200 {fields}}}}}"#
     ))
 }
 
-/// Asks for a client, and answers with what comes of the reply.
+/// Checks a client's request, and returns the verdict for a reply.
 fn judge(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> Verdict {
     let memory = Memory::new(b"a test");
     let request = Request {
@@ -47,7 +47,7 @@ fn judge(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> Ve
     }
 }
 
-/// What the service is asked.
+/// The callout to the service.
 fn asked(requirement: &Requirement, client: &[(&str, &str)], address: &str) -> Call {
     match crate::auth::tests::check_at(requirement, client, address) {
         Verdict::Ask(call, _) => call,
@@ -64,7 +64,7 @@ fn headers(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 
 type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
-/// As pairs, what is set, added, and removed.
+/// The headers that are set and added, as pairs, and the names of those removed.
 fn edits(edits: &policy::HeaderEdits) -> (Pairs<'_>, Pairs<'_>, Vec<&str>) {
     let policy::HeaderEdits { set, add, remove } = edits;
     (
@@ -106,7 +106,7 @@ fn a_reply_of_the_other_protocol_is_no_yes() {
     assert!(told(judge(&external("http", ""), CLIENT, nothing)).is_err());
 }
 
-/// It is asked in its turn, and only if the ones before it are not passed.
+/// The service is asked in its turn, and only if the checks before it fail.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_service_is_one_of_several_checks() {
     let any = requirement(
@@ -150,7 +150,7 @@ fn a_service_is_one_of_several_checks() {
     }
 }
 
-/// The service would judge by one, and the upstream believe another.
+/// The service could judge one, and the upstream take the other.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_service_is_not_asked_about_two_credentials() {
     let twice = [("authorization", "Bearer x"), ("authorization", "Bearer y")];
@@ -166,7 +166,7 @@ fn a_service_is_not_asked_about_two_credentials() {
     );
 }
 
-/// What a request waited for is all that it goes on with.
+/// A request resumes only with the answer that it waited for.
 #[wasm_bindgen_test(unsupported = test)]
 fn an_answer_to_another_question_lets_nobody_in() {
     let requirement = external("http", "");
@@ -180,7 +180,7 @@ fn an_answer_to_another_question_lets_nobody_in() {
     let Verdict::Ask(_, waiting) = requirement.check(request) else {
         panic!("is not asked");
     };
-    let verdict = requirement.resume(waiting, Answer::Work(true), request);
+    let verdict = requirement.resume(waiting, Answer::Work(crate::auth::Verification::Right), request);
     assert_eq!(told(verdict), Err("403 no credentials".to_owned()));
 }
 

@@ -1,4 +1,4 @@
-//! What of a request a service is told: all but what its level, and those above, keep to themselves.
+//! The part of a request that a service is told: all but what its level, and those above, withhold.
 
 use super::Request;
 use crate::{
@@ -6,7 +6,8 @@ use crate::{
     withheld::{withhold_header, without_withheld},
 };
 
-/// A level below has no say in it: it would hide from a service above what that is to judge.
+/// A request without withheld parts. Levels below do not count: they could hide from a service above what it has to
+/// judge.
 pub(super) struct Told {
     target: Vec<u8>,
     headers: Vec<(String, Vec<u8>)>,

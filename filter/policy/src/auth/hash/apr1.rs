@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 const ROUNDS: u32 = 1000;
-/// Between two looks at the clock: some ten microseconds.
+/// The rounds between two looks at the clock: some ten microseconds.
 const ROUNDS_AT_ONCE: u32 = 16;
 const MAX_SALT: usize = 8;
 const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -12,7 +12,7 @@ const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(in super::super) struct Hash {
     salt: Vec<u8>,
-    /// As it is written: 22 digits.
+    /// The encoded digest, 22 digits.
     digest: [u8; 22],
 }
 
@@ -21,7 +21,7 @@ pub(in super::super) struct Apr1 {
     password: Vec<u8>,
     salt: Vec<u8>,
     rounds_done: u32,
-    /// Of the round before.
+    /// The digest of the round before.
     last: [u8; 16],
     digest: [u8; 22],
 }
@@ -29,7 +29,7 @@ pub(in super::super) struct Apr1 {
 // === impl Hash ===
 
 impl Hash {
-    /// What follows `$apr1$`: the salt, `$`, and 22 digits.
+    /// Parses the part after `$apr1$`: the salt, `$`, and 22 digits.
     pub(super) fn parse(rest: &str) -> Option<Self> {
         let (salt, digest) = rest.split_once('$')?;
         let digest = *digest.as_bytes().as_array()?;
@@ -84,7 +84,7 @@ impl Apr1 {
     }
 }
 
-/// What the rounds start from.
+/// The digest that the rounds start from.
 fn first(password: &[u8], salt: &[u8]) -> [u8; 16] {
     let mut inner = Md5::new_with_prefix(password);
     inner.update(salt);
@@ -94,7 +94,7 @@ fn first(password: &[u8], salt: &[u8]) -> [u8; 16] {
     let mut md5 = Md5::new_with_prefix(password);
     md5.update(b"$apr1$");
     md5.update(salt);
-    // As many bytes of it, over and over, as the password has.
+    // The inner digest, repeated to the length of the password.
     let stretched: Vec<u8> = inner.iter().copied().cycle().take(password.len()).collect();
     md5.update(&stretched);
     let mut bits = password.len();
@@ -106,7 +106,7 @@ fn first(password: &[u8], salt: &[u8]) -> [u8; 16] {
     md5.finalize().into()
 }
 
-/// In the digits and the order of bytes of this scheme.
+/// Encodes a digest in the digits and the order of bytes of this scheme.
 fn written(digest: [u8; 16]) -> [u8; 22] {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = digest;
     let groups = [[a, g, m], [b, h, n], [c, i, o], [d, j, p], [e, k, f]];
@@ -119,7 +119,7 @@ fn written(digest: [u8; 16]) -> [u8; 22] {
     written
 }
 
-/// Four of them, the lowest first.
+/// Encodes 24 bits as four digits, the lowest first.
 fn digits(value: u32) -> [u8; 4] {
     [0, 6, 12, 18].map(|shift| {
         let at = usize::try_from(value >> shift & 63).unwrap_or_default();

@@ -5,28 +5,31 @@ use base64ct::{Base64Bcrypt, Encoding};
 use blowfish::Blowfish;
 use subtle::ConstantTimeEq;
 
-/// Takes three seconds of a worker's time, in slices.
+/// The highest cost. It takes three seconds of a worker's time, in slices.
 pub(super) const MAX_COST: u32 = 14;
 const MIN_COST: u32 = 4;
-/// What is encrypted in the end, 64 times over.
+/// The text that is encrypted in the end, 64 times over.
 const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
-/// The rest of a password makes no difference.
+/// The most bytes of a password. The hash does not depend on the rest, so a longer password is rejected: it would pass
+/// by its beginning.
 const MAX_PASSWORD: usize = 72;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(in super::super) struct Hash {
     cost: u32,
     salt: [u8; 16],
-    /// All but the last byte, which no implementation keeps.
+    /// The digest without its last byte, which no implementation keeps.
     digest: [u8; 23],
 }
 
 /// A password that is being hashed.
 pub(in super::super) struct Bcrypt {
-    /// None: nothing is done yet. To begin takes as long as a round, and a request that brings a password may be one of many at
-    /// once.
+    /// `None` until the work begins. To begin takes as long as a round, and a request with a password may be one of
+    /// many at once.
     state: Option<Blowfish>,
     password: Vec<u8>,
+    /// True if the password is wrong for its length. It takes as long as any other.
+    is_too_long: bool,
     salt: [u8; 16],
     rounds_left: u32,
     digest: [u8; 23],
@@ -35,8 +38,8 @@ pub(in super::super) struct Bcrypt {
 // === impl Hash ===
 
 impl Hash {
-    /// What follows `$2`: `y$05$`, and 53 characters. `2a`, `2b` and `2y` are the same in all that has the mistakes of the
-    /// first ones mended; `2x` is what such a mistake made.
+    /// Parses the part after `$2`: `y$05$`, and 53 characters. `2a`, `2b` and `2y` are the same in implementations
+    /// without the bugs of the first ones; `2x` is the result of such a bug.
     pub(super) fn parse(rest: &str) -> Result<Self, HashFault> {
         let is_sound = |variant: &&str| ["a", "b", "y"].contains(variant);
         let (_, rest) = rest
@@ -63,12 +66,14 @@ impl Hash {
 impl Bcrypt {
     pub(super) fn new(hash: &Hash, password: &[u8]) -> Self {
         let Hash { cost, salt, digest } = hash;
+        let is_too_long = password.len() > MAX_PASSWORD;
         let mut password = password.to_vec();
         password.push(0);
         password.truncate(MAX_PASSWORD);
         Self {
             state: None,
             password,
+            is_too_long,
             salt: *salt,
             rounds_left: 1 << cost,
             digest: *digest,
@@ -79,6 +84,7 @@ impl Bcrypt {
         let Self {
             state,
             password,
+            is_too_long,
             salt,
             rounds_left,
             digest,
@@ -92,7 +98,8 @@ impl Bcrypt {
                 break;
             }
         }
-        (*rounds_left == 0).then(|| encrypted(state).ct_eq(digest).into())
+        let is_right = || bool::from(encrypted(state).ct_eq(digest)) & !*is_too_long;
+        (*rounds_left == 0).then(is_right)
     }
 }
 
@@ -102,7 +109,7 @@ fn begin(salt: &[u8], password: &[u8]) -> Blowfish {
     state
 }
 
-/// The text, and of it as much as a digest has.
+/// Encrypts the text, cut to the length of a digest.
 fn encrypted(state: &Blowfish) -> [u8; 23] {
     let (blocks, _) = TEXT.as_chunks();
     let bytes = blocks.iter().flat_map(|block| encrypt(state, *block));
@@ -118,7 +125,7 @@ fn encrypt(state: &Blowfish, block: [u8; 8]) -> [u8; 8] {
     (u64::from(left) << 32 | u64::from(right)).to_be_bytes()
 }
 
-/// Two digits.
+/// Parses a cost of two digits.
 fn parse_cost(text: &str) -> Option<u32> {
     let is_plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_plain)

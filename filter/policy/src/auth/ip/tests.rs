@@ -34,7 +34,7 @@ fn addresses_are_told_apart_by_the_bits_of_a_range() {
     }
 }
 
-/// It is the same host, whichever socket it came to.
+/// The host is the same, whichever socket it connected to.
 #[wasm_bindgen_test(unsupported = test)]
 fn an_ipv4_address_written_as_ipv6_is_an_ipv4_address() {
     for (ip, address, want) in [
@@ -43,11 +43,11 @@ fn an_ipv4_address_written_as_ipv6_is_an_ipv4_address() {
         (r#"{"deny": ["::ffff:10.0.0.0/104"]}"#, "10.1.2.3", false),
         (r#"{"deny": ["::ffff:10.0.0.0/104"]}"#, "11.1.2.3", true),
         (r#"{"allow": ["::ffff:10.1.2.3"]}"#, "10.1.2.3", true),
-        // Who lets in all of IPv6 has not spoken of IPv4, however a kernel writes it.
+        // A range of all IPv6 addresses does not include IPv4, even if a kernel maps it to IPv6.
         (r#"{"allow": ["::/0"]}"#, "10.1.2.3", false),
         (r#"{"allow": ["::/0"]}"#, "::ffff:10.1.2.3", false),
         (r#"{"allow": ["0.0.0.0/0"]}"#, "::1", false),
-        // "IPv4-compatible", which nobody has: no IPv4.
+        // An "IPv4-compatible" address, which nobody has, is not IPv4.
         (r#"{"allow": ["10.0.0.0/8"]}"#, "::10.1.2.3", false),
     ] {
         assert_eq!(is_allowed(ip, address), want, "{ip} {address}");

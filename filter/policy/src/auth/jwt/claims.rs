@@ -1,15 +1,30 @@
-//! What a token says of whom it is about.
+//! Claims of tokens.
 
-use super::token::TokenFault;
-use crate::json::{self, Json, List};
+use super::{number::Number, token::TokenFault};
+use crate::json::unique_keys;
 use base64ct::{Base64, Encoding};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
-/// Of a token that was verified.
+/// The claims of a verified token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims(Box<str>);
 
-/// A JSON object of which no name stands there twice.
-pub(super) struct Object<'a>(json::Object<'a>);
+/// A JSON object without duplicate names.
+pub(super) struct Object<'a>(BTreeMap<String, Value<'a>>);
+
+/// A JSON value. Numbers, lists and objects are kept as written: serde_json's numbers are doubles, in which two numbers
+/// can be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Number(Number<'a>),
+    Text(String),
+    List(&'a str),
+    Object(&'a str),
+}
 
 // === impl Claims ===
 
@@ -18,111 +33,140 @@ impl Claims {
         Self(json.into())
     }
 
-    /// What a claim says: a text itself; of everything else its JSON. A claim inside another is named by both, with a dot
-    /// between, if none has that as its own name. None where it is absent or null. It costs a parse of all claims.
+    /// The text of a claim: of a string its value, of a number its canonical form, of everything else its JSON. A claim
+    /// inside another is named by both names, with a dot between, if no claim has that as its own name. `None` if it is
+    /// absent, null, or a number that is not finite. It costs a parse of all claims.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        Object::parse(&self.0).ok()?.text(name)
+        Object::parse(&self.0)?.text(name)
     }
 }
 
 // === impl Object ===
 
 impl<'a> Object<'a> {
-    pub(super) fn parse(json: &'a str) -> Result<Self, TokenFault> {
-        match json::parse(json.as_bytes()) {
-            Ok(Json::Object(object)) if object.doubled().is_none() => Ok(Self(object)),
-            _ => Err(TokenFault::Claims),
+    /// Parses a JSON object; `None` if the text is not one, or has a name twice.
+    pub(super) fn parse(json: &'a str) -> Option<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let fields = unique_keys(&mut deserializer).ok()?;
+        deserializer.end().ok()?;
+        Some(Self(fields))
+    }
+
+    /// The value of that name, also if it is null.
+    pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.0.get(name)
+    }
+
+    /// The value of a claim that must be a string if present (RFC 7519, 4.1).
+    pub(super) fn only_text(&self, name: &'static str) -> Result<Option<&str>, TokenFault> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(TokenFault::ClaimType(name, "a text")),
         }
     }
 
-    /// A text itself; of everything else its JSON.
+    /// The values of a claim that must be a string or a list of strings if present (RFC 7519, 4.1.3).
+    pub(super) fn only_texts(&self, name: &'static str) -> Result<Vec<String>, TokenFault> {
+        let texts = match self.get(name) {
+            None => Some(Vec::new()),
+            Some(Value::Text(text)) => Some(vec![text.clone()]),
+            Some(Value::List(written)) => serde_json::from_str(written).ok(),
+            Some(_) => None,
+        };
+        texts.ok_or(TokenFault::ClaimType(name, "a text or a list of texts"))
+    }
+
+    /// The value of a claim that must be a number if present, in seconds since 1970 (RFC 7519, 2: `NumericDate`).
+    pub(super) fn date(&self, name: &'static str) -> Result<Option<f64>, TokenFault> {
+        let fault = TokenFault::ClaimType(name, "a finite number");
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => number.to_f64().ok_or(fault).map(Some),
+            Some(_) => Err(fault),
+        }
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.find(name).map(text_of)
+        self.find(name)?.into_text()
     }
 
-    /// Of one text, or of a list of them.
-    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, TokenFault> {
-        match self.find(name) {
-            Some(Json::List(List { items, .. })) => items.iter().map(only_text).collect(),
-            Some(value) => Ok(vec![only_text(value)?]),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Everything that a claim says, each for itself: a list says all that is in it, and a scope is a list, with spaces
-    /// between (RFC 8693, 4.2).
+    /// The values of a claim: of a list, all items. Scopes are a string with spaces between them (RFC 8693, 4.2), or a
+    /// list of strings; any other type has no values.
     pub(super) fn said(&self, name: &str) -> Vec<String> {
+        let is_scope = matches!(name, "scope" | "scp");
         match self.find(name) {
-            Some(Json::List(List { items, .. })) => items.iter().map(text_of).collect(),
-            Some(value) if matches!(name, "scope" | "scp") => {
-                let scopes = text_of(value);
+            Some(Value::List(written)) => {
+                let items: Vec<Value<'_>> = serde_json::from_str(written).unwrap_or_default();
+                let items = items
+                    .into_iter()
+                    .filter(|item| !is_scope || matches!(item, Value::Text(_)));
+                items.filter_map(Value::into_text).collect()
+            }
+            Some(Value::Text(scopes)) if is_scope => {
                 let scopes = scopes.split(' ').filter(|scope| !scope.is_empty());
                 scopes.map(str::to_owned).collect()
             }
-            value => value.map(text_of).into_iter().collect(),
+            Some(_) if is_scope => Vec::new(),
+            value => value.and_then(Value::into_text).into_iter().collect(),
         }
     }
 
-    /// As Envoy's `jwt_authn` tells it: lists and objects as JSON in base64.
+    /// The value of a claim in a header, as in Envoy's `jwt_authn`: lists and objects as JSON in base64.
     pub(super) fn header_value(&self, name: &str) -> Option<String> {
         match self.find(name)? {
-            Json::List(List { written, .. }) | Json::Object(json::Object { written, .. }) => {
-                Some(Base64::encode_string(written.as_bytes()))
-            }
-            value => Some(text_of(value)),
+            Value::List(written) | Value::Object(written) => Some(Base64::encode_string(written.as_bytes())),
+            value => value.into_text(),
         }
     }
 
-    /// Whole seconds since 1970 (RFC 7519, 2: `NumericDate`).
-    pub(super) fn date(&self, name: &str) -> Result<Option<i64>, TokenFault> {
-        let seconds = |value: &Json<'_>| {
-            let Json::Number(number) = value else {
-                return Err(TokenFault::Claims);
+    /// Finds a claim by its own name, or inside others by their names with dots between. `None` if it is null.
+    fn find(&self, name: &str) -> Option<Value<'a>> {
+        let own = self.get(name).cloned();
+        own.or_else(|| self.find_inside(name))
+            .filter(|value| *value != Value::Null)
+    }
+
+    fn find_inside(&self, name: &str) -> Option<Value<'a>> {
+        let mut names = name.split('.');
+        let mut value = self.get(names.next()?)?.clone();
+        for name in names {
+            let Value::Object(written) = value else {
+                return None;
             };
-            let whole = number.split_once('.').map_or(*number, |(whole, _)| whole);
-            whole.parse().map_err(|_| TokenFault::Claims)
-        };
-        self.find(name).map(seconds).transpose()
-    }
-
-    /// A claim that is there, and not null.
-    fn find(&self, name: &str) -> Option<&Json<'a>> {
-        let Self(claims) = self;
-        let value = claims.find(name).0.or_else(|| find_inside(claims, name))?;
-        (!matches!(value, Json::Null)).then_some(value)
+            value = Object::parse(written)?.0.remove(name)?;
+        }
+        Some(value)
     }
 }
 
-fn find_inside<'o, 'a>(claims: &'o json::Object<'a>, name: &str) -> Option<&'o Json<'a>> {
-    let mut names = name.split('.');
-    let mut value = claims.find(names.next()?).0?;
-    for name in names {
-        match value {
-            Json::Object(object) if object.doubled().is_none() => value = object.find(name).0?,
-            _ => return None,
+// === impl Value ===
+
+impl Value<'_> {
+    /// The text of a value: of a string its value, of a number its canonical form, of everything else its JSON.
+    fn into_text(self) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::Bool(bool) => Some(bool.to_string()),
+            Self::Number(number) => number.canonical(),
+            Self::Text(text) => Some(text),
+            Self::List(written) | Self::Object(written) => Some(written.to_owned()),
         }
     }
-    Some(value)
 }
 
-fn only_text(value: &Json<'_>) -> Result<String, TokenFault> {
-    match value {
-        Json::Text(text) => Ok(text.to_string()),
-        _ => Err(TokenFault::Claims),
+impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match written.as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'"') => Self::Text(serde_json::from_str(written).map_err(D::Error::custom)?),
+            Some(b'[') => Self::List(written),
+            Some(b'{') => Self::Object(written),
+            _ => Self::Number(Number::new(written)),
+        })
     }
-}
-
-/// A text itself; of everything else its JSON.
-fn text_of(value: &Json<'_>) -> String {
-    match value {
-        Json::Null => "null",
-        Json::Bool(true) => "true",
-        Json::Bool(false) => "false",
-        Json::Number(written)
-        | Json::List(List { written, .. })
-        | Json::Object(json::Object { written, .. }) => written,
-        Json::Text(text) => text,
-    }
-    .to_owned()
 }

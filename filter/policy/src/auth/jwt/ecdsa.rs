@@ -1,22 +1,14 @@
-//! ECDSA signatures, put as the host reads them.
+//! ECDSA signatures in the host's encoding.
 
-use super::der;
+use spki::der::{Encode, asn1::UintRef};
 
-/// A signature as tokens have it (RFC 7518, 3.4), two numbers of `size` bytes, in ASN.1 (RFC 3279, 2.2.3).
+/// Converts a signature of a token (RFC 7518, 3.4), two numbers of `size` bytes, to ASN.1 (RFC 3279, 2.2.3).
 pub(super) fn to_asn1(signature: &[u8], size: usize) -> Option<Vec<u8>> {
     let (r, s) = signature
         .split_at_checked(size)
         .filter(|(_, s)| s.len() == size)?;
-    der::write(der::SEQUENCE, &[integer(r)?, integer(s)?].concat())
-}
-
-/// In as few bytes as it takes. Zero, which no signature has in it, is refused by whoever verifies.
-fn integer(number: &[u8]) -> Option<Vec<u8>> {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let digits = number.get(zeros..)?;
-    let is_sign_free = digits.first().is_some_and(|first| *first < 0x80);
-    let sign: &[u8] = if is_sign_free { &[] } else { &[0] };
-    der::write(der::INTEGER, &[sign, digits].concat())
+    let numbers = [UintRef::new(r).ok()?, UintRef::new(s).ok()?];
+    numbers.to_der().ok()
 }
 
 #[cfg(test)]

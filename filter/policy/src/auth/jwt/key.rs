@@ -1,40 +1,49 @@
 //! Keys that tokens are signed with.
 
-use super::{der, ecdsa, pss, rsa::PublicKey, token::Token};
+use super::{ecdsa, token::Token};
 use crate::{
     config::policy::{self, Algorithm},
     host::Host,
 };
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::{Signature, VerifyingKey};
+use rsa::{
+    PublicKey,
+    pkcs1::{self, RsaPublicKeyRef},
+};
+use sha2::{Sha256, Sha384, Sha512};
+use spki::{
+    ObjectIdentifier, SubjectPublicKeyInfoRef,
+    der::{Decode, asn1::AnyRef},
+};
 
-/// `AlgorithmIdentifier`s, without what makes them a sequence (RFC 8017, A.1; RFC 5480, 2.1.1; RFC 8410, 3).
-const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-const P256: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
-const P384: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
-const P521: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23";
-const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
-/// RFC 7518, 3.3 and 3.5, say the least; the most is what a proxy verifies without a stall.
+/// Object identifiers (RFC 5480, 2.1.1; RFC 8410, 3).
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+/// The sizes of RSA keys: the least by RFC 7518, 3.3 and 3.5, and the most that a proxy verifies without a stall.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// A key, made ready for tokens.
+/// A key, prepared for tokens.
 pub(super) struct Key {
     pub(super) kid: Option<String>,
-    /// Each fits the key.
+    /// Algorithms, each valid for the key.
     algorithms: Vec<Algorithm>,
     spki: Vec<u8>,
     kind: Kind,
 }
 
-/// What kind of key it is, and what is verified with it here.
+/// The kind of a key, with what the filter itself needs to verify a signature.
 enum Kind {
-    Rsa(PublicKey),
-    /// Bytes of each of the numbers that make a signature, and the algorithm that goes with the curve.
+    Rsa(Box<PublicKey>),
+    /// The size in bytes of each of the two numbers of a signature, and the algorithm of the curve.
     Ec(usize, Algorithm),
     Ed25519(Box<VerifyingKey>),
 }
 
-/// Why a key cannot be used.
+/// The reason that a key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     #[error("there are no algorithms for it")]
@@ -49,6 +58,14 @@ pub enum KeyFault {
     Algorithm(Algorithm),
 }
 
+/// Checks a key as one that tokens are verified with.
+///
+/// # Errors
+/// The reason that it cannot be used.
+pub fn check_key(key: &policy::Key) -> Result<(), KeyFault> {
+    Key::try_from(key.clone()).map(|_| ())
+}
+
 // === impl Key ===
 
 impl Key {
@@ -56,7 +73,7 @@ impl Key {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Whether the token is signed with this key, by the token's algorithm, which the key is for.
+    /// Returns true if the token is signed with this key, by the token's algorithm, which the key must be for.
     pub(super) fn verifies(&self, token: &Token<'_>, host: &dyn Host) -> bool {
         let Token {
             algorithm,
@@ -66,9 +83,9 @@ impl Key {
         } = token;
         let by_host = |signature: &[u8]| host.verifies(*algorithm, &self.spki, signed, signature);
         match (&self.kind, algorithm) {
-            (Kind::Rsa(key), Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512) => {
-                pss::verifies(*algorithm, key, signed, signature)
-            }
+            (Kind::Rsa(key), Algorithm::PS256) => key.pss_verify::<Sha256>(signed, signature).is_ok(),
+            (Kind::Rsa(key), Algorithm::PS384) => key.pss_verify::<Sha384>(signed, signature).is_ok(),
+            (Kind::Rsa(key), Algorithm::PS512) => key.pss_verify::<Sha512>(signed, signature).is_ok(),
             (Kind::Rsa(_), _) => by_host(signature),
             (Kind::Ec(size, _), _) => ecdsa::to_asn1(signature, *size).is_some_and(|asn1| by_host(&asn1)),
             (Kind::Ed25519(key), _) => Signature::from_slice(signature)
@@ -87,12 +104,7 @@ impl TryFrom<policy::Key> for Key {
             spki,
         } = key;
         let spki = Base64::decode_vec(&spki).map_err(|_| KeyFault::Spki)?;
-        let kind = Kind::read(&spki).ok_or(KeyFault::Spki)?;
-        if let Kind::Rsa(key) = &kind
-            && !RSA_BITS.contains(&key.bits())
-        {
-            return Err(KeyFault::Bits(key.bits()));
-        }
+        let kind = Kind::read(&spki)?;
         if algorithms.is_empty() {
             return Err(KeyFault::NoAlgorithm);
         }
@@ -111,28 +123,37 @@ impl TryFrom<policy::Key> for Key {
 // === impl Kind ===
 
 impl Kind {
-    /// RFC 5280, 4.1: `SubjectPublicKeyInfo`.
-    fn read(spki: &[u8]) -> Option<Self> {
-        let info = der::read_whole(der::SEQUENCE, spki)?;
-        let (algorithm, rest) = der::read(der::SEQUENCE, info)?;
-        let (unused_bits, key) = der::read_whole(der::BIT_STRING, rest)?.split_first()?;
-        (*unused_bits == 0).then_some(())?;
-        match algorithm {
-            RSA => {
-                let (modulus, rest) = der::read_positive(der::read_whole(der::SEQUENCE, key)?)?;
-                let (exponent, rest) = der::read_positive(rest)?;
-                rest.is_empty().then_some(())?;
-                PublicKey::new(modulus, exponent).map(Self::Rsa)
-            }
-            P256 => Some(Self::Ec(32, Algorithm::ES256)),
-            P384 => Some(Self::Ec(48, Algorithm::ES384)),
-            P521 => Some(Self::Ec(66, Algorithm::ES512)),
-            ED25519 => {
-                let key = VerifyingKey::from_bytes(key.as_array()?).ok()?;
-                (!key.is_weak()).then(|| Self::Ed25519(Box::new(key)))
-            }
-            _ => None,
+    fn read(spki: &[u8]) -> Result<Self, KeyFault> {
+        let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| KeyFault::Spki)?;
+        let key = info.subject_public_key.as_bytes().ok_or(KeyFault::Spki)?;
+        match (info.algorithm.oid, info.algorithm.parameters) {
+            (pkcs1::ALGORITHM_OID, Some(none)) if none == AnyRef::NULL => Self::read_rsa(key),
+            (EC, Some(curve)) => match curve.decode_as() {
+                Ok(P256) => Ok(Self::Ec(32, Algorithm::ES256)),
+                Ok(P384) => Ok(Self::Ec(48, Algorithm::ES384)),
+                Ok(P521) => Ok(Self::Ec(66, Algorithm::ES512)),
+                _ => Err(KeyFault::Spki),
+            },
+            (ED25519, None) => Self::read_ed25519(key).ok_or(KeyFault::Spki),
+            _ => Err(KeyFault::Spki),
         }
+    }
+
+    fn read_rsa(key: &[u8]) -> Result<Self, KeyFault> {
+        let key = RsaPublicKeyRef::from_der(key).map_err(|_| KeyFault::Spki)?;
+        let modulus = key.modulus.as_bytes();
+        let leading_zeros = modulus.first().map_or(0, |first| first.leading_zeros());
+        let bits = modulus.len() * 8 - usize::try_from(leading_zeros).unwrap_or_default();
+        if !RSA_BITS.contains(&bits) {
+            return Err(KeyFault::Bits(bits));
+        }
+        let key = PublicKey::try_from(key).map_err(|_| KeyFault::Spki)?;
+        Ok(Self::Rsa(Box::new(key)))
+    }
+
+    fn read_ed25519(key: &[u8]) -> Option<Self> {
+        let key = VerifyingKey::from_bytes(key.as_array()?).ok()?;
+        (!key.is_weak()).then(|| Self::Ed25519(Box::new(key)))
     }
 
     fn goes_with(&self, algorithm: Algorithm) -> bool {

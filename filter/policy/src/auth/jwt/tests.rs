@@ -30,7 +30,7 @@ struct Good {
     alg: Algorithm,
     key: String,
     token: String,
-    /// The signature as the host is to be asked for it, if it is.
+    /// The signature in the form that the host verifies, if it does.
     host: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Vectors {
         self.keys.get(key).expect(key)
     }
 
-    /// The first that is good of an algorithm.
+    /// The first good vector of an algorithm.
     fn good(&self, algorithm: Algorithm) -> &Good {
         self.good.iter().find(|good| good.alg == algorithm).unwrap()
     }
@@ -66,7 +66,7 @@ fn signing_key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-/// The key of [`signing_key`], or of another.
+/// The `SubjectPublicKeyInfo` of a signing key.
 fn spki(key: &SigningKey) -> String {
     let prefix = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
     Base64::encode_string(&[&prefix[..], key.verifying_key().as_bytes()].concat())
@@ -88,7 +88,7 @@ fn jwt(keys: &[String], rules: &str) -> String {
     )
 }
 
-/// With the key of [`signing_key`], called `one`.
+/// A requirement with the key of [`signing_key`], which is called `one`.
 fn jwt_of_one(rules: &str) -> Requirement {
     requirement(&jwt(&[key("one", r#"["EdDSA"]"#, &spki(&signing_key()))], rules))
 }
@@ -116,7 +116,7 @@ fn check_with(requirement: &Requirement, token: &str, host: &Proxy, memory: &Mem
     })
 }
 
-/// Why a token is refused; or nothing.
+/// The reason that a token is refused; empty if it passes.
 fn refusal(verdict: Verdict) -> String {
     told(verdict).map_or_else(
         |refusal| refusal.replace("401 the token is refused: ", ""),
@@ -124,7 +124,7 @@ fn refusal(verdict: Verdict) -> String {
     )
 }
 
-/// A host that knows what others say of signatures that they made, and refuses all others.
+/// A host that accepts the signatures of the vectors, and refuses all others.
 fn host(vectors: &Vectors) -> Proxy {
     let known = |good: &Good| {
         let signature = Base64::decode_vec(good.host.as_deref()?).unwrap();
@@ -144,7 +144,7 @@ fn host(vectors: &Vectors) -> Proxy {
 
 // === What is remembered ===
 
-/// A host that counts what it is asked to verify, of a token that one of the vectors is.
+/// Checks a token of the vectors. Returns how often the host was asked to verify it, and true if it passed.
 fn asked(requirement: &Requirement, token: &str, host: &Proxy, memory: &Memory) -> (usize, bool) {
     let before = host.asked.get();
     let has_passed = told(check_with(requirement, token, host, memory)).is_ok();
@@ -161,12 +161,12 @@ fn a_token_is_verified_once_and_no_longer_than_it_holds() {
     let rs256 = |rules: &str| requirement(&jwt(&[key("", r#"["RS256"]"#, spki)], rules));
     assert_eq!(asked(&rs256(""), token, &host, &memory), (1, true));
     assert_eq!(asked(&rs256(""), token, &host, &memory), (0, true));
-    // New keys that are the old ones are no other rules.
+    // Renewed keys that are equal do not change the rules.
     assert_eq!(
         asked(&rs256(r#", "keysExpire": 1795699999"#), token, &host, &memory),
         (0, true)
     );
-    // It is true of these rules alone.
+    // The result is valid for these rules only.
     assert_eq!(
         asked(&rs256(r#", "audiences": ["shop"]"#), token, &host, &memory),
         (1, true)

@@ -1,39 +1,40 @@
-//! A token, read and not yet believed.
+//! Parsing of tokens, which are not verified yet.
 
-use super::claims::Object;
-use crate::{
-    config::policy::Algorithm,
-    json::{self, Json},
-};
+use super::claims::{Object, Value};
+use crate::config::policy::Algorithm;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
-/// In characters: more than a header of Envoy's defaults would carry beside others.
+/// The longest token in bytes: more than Envoy's default limit on headers lets through beside others.
 const MAX_LEN: usize = 16 * 1024;
 
-/// What a token says.
+/// A parsed token.
 pub(super) struct Token<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
-    /// JSON, it is hoped.
+    /// The payload, not yet checked to be JSON.
     pub(super) payload: String,
-    /// What the signature is of.
+    /// The bytes that are signed.
     pub(super) signed: &'a [u8],
     pub(super) signature: Vec<u8>,
 }
 
-/// Why a token is not believed. It says nothing of the token that is secret.
+/// The reason that a token is refused. It contains no secrets of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
     #[error("it is longer than {MAX_LEN} bytes")]
     TooLong,
     #[error("it is not three parts of base64url")]
     Parts,
-    #[error("its header is not JSON with an algorithm that keys here can have")]
+    #[error("its header is not JSON with an algorithm that keys here can have, or says something twice")]
     Header,
+    #[error("its header's {0} is not {1}")]
+    HeaderType(&'static str, &'static str),
     #[error("its header has crit, and no extension is understood")]
     Critical,
-    #[error("its claims are no JSON object, or not of their types")]
+    #[error("its claims are not a JSON object with each name once")]
     Claims,
+    #[error("its claim {0} is not {1}")]
+    ClaimType(&'static str, &'static str),
     #[error("it names no key that is here")]
     UnknownKey,
     #[error("its key is not for its algorithm")]
@@ -56,11 +57,10 @@ pub enum TokenFault {
     Subject,
 }
 
-/// RFC 7515, 4.1: what of it matters. Keys that a token brings along do not.
+/// The parameters of the header that matter (RFC 7515, 4.1). Keys in a token are ignored.
 struct Header {
     algorithm: Algorithm,
     kid: Option<String>,
-    has_critical: bool,
 }
 
 // === impl Token ===
@@ -72,14 +72,7 @@ impl<'a> Token<'a> {
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenFault::Parts)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::Parts)?;
-        let Header {
-            algorithm,
-            kid,
-            has_critical,
-        } = Header::parse(&decode(header)?).ok_or(TokenFault::Header)?;
-        if has_critical {
-            return Err(TokenFault::Critical);
-        }
+        let Header { algorithm, kid } = Header::parse(&decode(header)?)?;
         Ok(Self {
             algorithm,
             kid,
@@ -90,39 +83,55 @@ impl<'a> Token<'a> {
     }
 
     pub(super) fn claims(&self) -> Result<Object<'_>, TokenFault> {
-        Object::parse(&self.payload)
+        Object::parse(&self.payload).ok_or(TokenFault::Claims)
+    }
+
+    /// Checks the claims that no rule needs: [`Object`] reads no further than it has to.
+    pub(super) fn check_all_claims(&self) -> Result<(), TokenFault> {
+        is_json(&self.payload).then_some(()).ok_or(TokenFault::Claims)
     }
 }
 
 // === impl Header ===
 
 impl Header {
-    /// Of each of the three names there is one at most. Whatever `crit` says, also null, is there.
-    fn parse(json: &[u8]) -> Option<Self> {
-        let Json::Object(header) = json::parse(json).ok()? else {
-            return None;
-        };
-        let (algorithm, kid, critical) = (header.find("alg"), header.find("kid"), header.find("crit"));
-        if algorithm.1 || kid.1 || critical.1 {
-            return None;
+    /// Parses a header. Each name occurs once (RFC 7515, 4), and `crit` is always rejected. `b64` makes a difference
+    /// only if it is false (RFC 7797, 3), which is not supported.
+    fn parse(json: &[u8]) -> Result<Self, TokenFault> {
+        let json = str::from_utf8(json).map_err(|_| TokenFault::Header)?;
+        let header = Object::parse(json).filter(|_| is_json(json));
+        let header = header.ok_or(TokenFault::Header)?;
+        if header.get("crit").is_some() {
+            return Err(TokenFault::Critical);
         }
-        let Some(Json::Text(algorithm)) = algorithm.0 else {
-            return None;
-        };
-        let kid = match kid.0 {
-            None | Some(Json::Null) => None,
-            Some(Json::Text(kid)) => Some(kid.to_string()),
-            Some(_) => return None,
-        };
-        Some(Self {
-            algorithm: Algorithm::named(algorithm)?,
-            kid,
-            has_critical: critical.0.is_some(),
+        if !matches!(header.get("b64"), None | Some(Value::Bool(true))) {
+            return Err(TokenFault::HeaderType("b64", "true"));
+        }
+        text(&header, "typ")?;
+        text(&header, "cty")?;
+        let algorithm = text(&header, "alg")?.and_then(Algorithm::named);
+        Ok(Self {
+            algorithm: algorithm.ok_or(TokenFault::Header)?,
+            kid: text(&header, "kid")?.map(str::to_owned),
         })
     }
 }
 
-/// A part with a dot in it is none: that is no letter of base64url.
+/// Returns true if all of it is valid JSON, no deeper than serde_json goes and with numbers that are finite doubles.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
+/// The value of a member that must be a string if present.
+fn text<'h>(header: &'h Object<'_>, name: &'static str) -> Result<Option<&'h str>, TokenFault> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(TokenFault::HeaderType(name, "a text")),
+    }
+}
+
+/// Decodes a part. One with a dot in it is rejected: that is not a digit of base64url.
 fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
     Base64UrlUnpadded::decode_vec(part).map_err(|_| TokenFault::Parts)
 }

@@ -1,55 +1,39 @@
-//! What the types of a policy do not say by themselves.
+//! Checks of a policy beyond its types.
 
 use super::{
-    At, Error, check_each, check_header_name, check_name, check_outgoing, check_percent, check_prefix,
-    check_text, is_token, look,
+    Error, FieldPath, check_each, check_header, check_name, check_outgoing, check_percent, check_prefix,
+    check_text, is_token,
 };
 use crate::config::policy::{
-    ApiKey, Basic, Check, ClaimToHeader, Concurrency, Cors, DescriptorEntry, EntryValue, External,
-    GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key, KeyPart, LocalLimit, Mirror,
-    Policy, RateLimit, RequiredClaim, Requirement, Retry, When,
+    ApiKey, Basic, Check, ClaimToHeader, ClientNetwork, Concurrency, Cors, DescriptorEntry, EntryValue,
+    External, GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key, KeyPart, LocalLimit,
+    Mirror, Policy, PrefixLengths, RateLimit, RequiredClaim, Requirement, Retry, When,
 };
-use crate::policy;
+use crate::{header::Use, policy};
 use std::ops::RangeInclusive;
 
-/// Of refusals.
+/// The valid statuses of refusals.
 const ERROR_STATUS: RangeInclusive<u16> = 400..=599;
-
-/// What an edit cannot touch without changing what the message is, or where it goes.
-const FRAMING: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Names that steer the proxy start so.
-const STEERING: [&str; 2] = ["x-switchyard-", "x-envoy-"];
 
 // === impl Policy ===
 
 impl Policy {
-    /// Checks all that a policy can be wrong in.
+    /// Checks a policy.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// The first error, with its path.
     pub fn check(&self) -> Result<(), Error> {
-        look(|at| {
-            check_policy(self, at);
-            // What is still wrong keeps it from being made ready.
-            if let Err(unfit) = policy::Policy::try_from(self.clone()) {
-                at.note(format_args!("{unfit}"));
-            }
-        })
+        let whole = FieldPath::ROOT;
+        check_policy(self, &whole)?;
+        // Other errors show when it is prepared.
+        match policy::Policy::try_from(self.clone()) {
+            Ok(_) => Ok(()),
+            Err(unfit) => Err(whole.error(format_args!("{unfit}"))),
+        }
     }
 }
 
-pub(super) fn check_policy(policy: &Policy, at: &At<'_>) {
+pub(super) fn check_policy(policy: &Policy, at: &FieldPath<'_>) -> Result<(), Error> {
     let Policy {
         source,
         cors,
@@ -61,56 +45,69 @@ pub(super) fn check_policy(policy: &Policy, at: &At<'_>) {
         timeout_ms: _,
         retry,
     } = policy;
-    check_name(source, &at.field("source"));
+    check_name(source, &at.field("source"))?;
     if let Some(cors) = cors {
-        check_cors(cors, &at.field("cors"));
+        check_cors(cors, &at.field("cors"))?;
     }
-    check_each(auth, "auth", at, check_requirement);
-    check_each(rate_limits, "rateLimits", at, check_rate_limit);
+    check_each(auth, "auth", at, check_requirement)?;
+    check_each(rate_limits, "rateLimits", at, check_rate_limit)?;
     if let Some(concurrency) = concurrency {
-        check_concurrency(concurrency, &at.field("concurrency"));
+        check_concurrency(concurrency, &at.field("concurrency"))?;
     }
-    check_each(mirror, "mirror", at, check_mirror);
+    check_each(mirror, "mirror", at, check_mirror)?;
     if let Some(headers) = headers {
-        check_headers(headers, &at.field("headers"));
+        check_headers(headers, &at.field("headers"))?;
     }
     if let Some(retry) = retry {
-        check_retry(*retry, &at.field("retry"));
+        check_retry(*retry, &at.field("retry"))?;
     }
+    Ok(())
 }
 
 // === Which requests ===
 
-fn check_when(when: Option<&When>, at: &At<'_>) {
+fn check_when(when: Option<&When>, at: &FieldPath<'_>) -> Result<(), Error> {
     let Some(When {
         methods,
         prefix,
         headers,
     }) = when
     else {
-        return;
+        return Ok(());
     };
     let at = at.field("match");
-    check_each(methods, "methods", &at, |method, at| check_token(method, at));
+    check_each(methods, "methods", &at, |method, at| check_token(method, at))?;
     if let Some(prefix) = prefix {
-        check_prefix(prefix, &at.field("prefix"));
+        check_prefix(prefix, &at.field("prefix"))?;
     }
     check_each(headers, "headers", &at, |HeaderMatch { name, value }, at| {
-        check_header_name(name, &at.field("name"));
+        check_header(name, &[Use::Read], &at.field("name"))?;
         if let Some(value) = value {
-            check_text(value, &at.field("value"));
+            check_text(value, &at.field("value"))?;
         }
-    });
+        Ok(())
+    })
 }
 
-fn check_key(key: &[KeyPart], at: &At<'_>) {
-    check_each(key, "key", at, check_key_part);
+fn check_key(key: &[KeyPart], at: &FieldPath<'_>) -> Result<(), Error> {
+    check_each(key, "key", at, check_key_part)
 }
 
-fn check_key_part(part: &KeyPart, at: &At<'_>) {
+fn check_key_part(part: &KeyPart, at: &FieldPath<'_>) -> Result<(), Error> {
     match part {
-        KeyPart::ClientIp | KeyPart::Path | KeyPart::Method => {}
-        KeyPart::Header(name) => check_header_name(name, &at.field("header")),
+        KeyPart::ClientIp | KeyPart::Path | KeyPart::Method => Ok(()),
+        KeyPart::ClientNetwork(ClientNetwork { lengths }) => {
+            let at = at.field("clientIP");
+            let PrefixLengths { ipv4, ipv6 } = *lengths;
+            for (name, length, most) in [("ipv4PrefixLength", ipv4, 32), ("ipv6PrefixLength", ipv6, 128)] {
+                at.field(name).ensure(
+                    (1..=most).contains(&length),
+                    format_args!("{length} is not in the range 1-{most}"),
+                )?;
+            }
+            Ok(())
+        }
+        KeyPart::Header(name) => check_header(name, &[Use::Read], &at.field("header")),
         KeyPart::Cookie(name) => check_token(name, &at.field("cookie")),
         KeyPart::Claim(name) => check_name(name, &at.field("claim")),
     }
@@ -118,7 +115,7 @@ fn check_key_part(part: &KeyPart, at: &At<'_>) {
 
 // === Limits ===
 
-fn check_rate_limit(limit: &RateLimit, at: &At<'_>) {
+fn check_rate_limit(limit: &RateLimit, at: &FieldPath<'_>) -> Result<(), Error> {
     let RateLimit {
         when,
         dry_run: _,
@@ -126,19 +123,19 @@ fn check_rate_limit(limit: &RateLimit, at: &At<'_>) {
         local,
         global,
     } = limit;
-    check_when(when.as_ref(), at);
+    check_when(when.as_ref(), at)?;
     at.field("status").ensure(
         ERROR_STATUS.contains(status),
         format_args!("{status} is no status of an error: 400 to 599"),
-    );
+    )?;
     match (local, global) {
         (Some(local), None) => check_local(local, &at.field("local")),
         (None, Some(global)) => check_global(global, &at.field("global")),
-        _ => at.note(format_args!("exactly one of `local` and `global` is needed")),
+        _ => Err(at.error(format_args!("exactly one of `local` and `global` is needed"))),
     }
 }
 
-fn check_local(limit: &LocalLimit, at: &At<'_>) {
+fn check_local(limit: &LocalLimit, at: &FieldPath<'_>) -> Result<(), Error> {
     let LocalLimit {
         requests,
         per_seconds,
@@ -150,12 +147,12 @@ fn check_local(limit: &LocalLimit, at: &At<'_>) {
         ("perSeconds", per_seconds),
         ("burst", burst),
     ] {
-        check_positive(u64::from(*number), &at.field(name));
+        check_positive(u64::from(*number), &at.field(name))?;
     }
-    check_key(key, at);
+    check_key(key, at)
 }
 
-fn check_global(limit: &GlobalLimit, at: &At<'_>) {
+fn check_global(limit: &GlobalLimit, at: &FieldPath<'_>) -> Result<(), Error> {
     let GlobalLimit {
         cluster,
         domain,
@@ -163,20 +160,21 @@ fn check_global(limit: &GlobalLimit, at: &At<'_>) {
         timeout_ms,
         on_failure: _,
     } = limit;
-    check_name(cluster, &at.field("cluster"));
-    check_name(domain, &at.field("domain"));
-    check_some(descriptors, &at.field("descriptors"));
+    check_name(cluster, &at.field("cluster"))?;
+    check_name(domain, &at.field("domain"))?;
+    check_some(descriptors, &at.field("descriptors"))?;
     check_each(descriptors, "descriptors", at, |entries, at| {
-        check_some(entries, at);
+        check_some(entries, at)?;
         for (index, entry) in entries.iter().enumerate() {
-            check_entry(entry, &at.item(index));
+            check_entry(entry, &at.item(index))?;
         }
-    });
-    check_positive(*timeout_ms, &at.field("timeoutMs"));
+        Ok(())
+    })?;
+    check_positive(*timeout_ms, &at.field("timeoutMs"))
 }
 
-fn check_entry(DescriptorEntry { key, value }: &DescriptorEntry, at: &At<'_>) {
-    check_name(key, &at.field("key"));
+fn check_entry(DescriptorEntry { key, value }: &DescriptorEntry, at: &FieldPath<'_>) -> Result<(), Error> {
+    check_name(key, &at.field("key"))?;
     let at = at.field("value");
     match value {
         EntryValue::Literal(text) => check_name(text, &at.field("literal")),
@@ -184,45 +182,46 @@ fn check_entry(DescriptorEntry { key, value }: &DescriptorEntry, at: &At<'_>) {
     }
 }
 
-fn check_concurrency(Concurrency { max, key }: &Concurrency, at: &At<'_>) {
-    check_positive(u64::from(*max), &at.field("max"));
-    check_key(key, at);
+fn check_concurrency(Concurrency { max, key }: &Concurrency, at: &FieldPath<'_>) -> Result<(), Error> {
+    check_positive(u64::from(*max), &at.field("max"))?;
+    check_key(key, at)
 }
 
 // === Authentication ===
 
-fn check_requirement(Requirement { any_of }: &Requirement, at: &At<'_>) {
-    check_some(any_of, &at.field("anyOf"));
+fn check_requirement(Requirement { any_of }: &Requirement, at: &FieldPath<'_>) -> Result<(), Error> {
+    check_some(any_of, &at.field("anyOf"))?;
     check_each(any_of, "anyOf", at, |check, at| match check {
         Check::Basic(basic) => check_basic(basic, &at.field("basic")),
         Check::ApiKey(api_key) => check_api_key(api_key, &at.field("apiKey")),
         Check::Jwt(jwt) => check_jwt(jwt, &at.field("jwt")),
         Check::External(external) => check_external(external, &at.field("external")),
         Check::Ip(ip) => check_ip(ip, &at.field("ip")),
-    });
+    })
 }
 
-fn check_basic(Basic { realm, users }: &Basic, at: &At<'_>) {
-    check_text(realm, &at.field("realm"));
+fn check_basic(Basic { realm, users }: &Basic, at: &FieldPath<'_>) -> Result<(), Error> {
+    check_text(realm, &at.field("realm"))?;
     let at = at.field("users");
     for user in users.keys() {
         let at = at.field(user);
         // RFC 7617, 2: what follows the first colon is the password.
-        at.ensure(!user.contains(':'), format_args!("has a colon"));
-        check_text(user, &at);
+        at.ensure(!user.contains(':'), format_args!("has a colon"))?;
+        check_text(user, &at)?;
     }
+    Ok(())
 }
 
-fn check_api_key(ApiKey { header, query, keys }: &ApiKey, at: &At<'_>) {
+fn check_api_key(ApiKey { header, query, keys }: &ApiKey, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         header.is_some() || query.is_some(),
         format_args!("needs `header`, `query` or both"),
-    );
+    )?;
     if let Some(name) = header {
-        check_editable(name, &at.field("header"));
+        check_header(name, &[Use::Remove, Use::Trust], &at.field("header"))?;
     }
     if let Some(name) = query {
-        check_name(name, &at.field("query"));
+        check_name(name, &at.field("query"))?;
     }
     let at = at.field("keys");
     for (digest, client) in keys {
@@ -230,12 +229,13 @@ fn check_api_key(ApiKey { header, query, keys }: &ApiKey, at: &At<'_>) {
         at.ensure(
             is_sha256(digest),
             format_args!("is no SHA-256 in lower-case hexadecimal"),
-        );
-        check_name(client, &at);
+        )?;
+        check_name(client, &at)?;
     }
+    Ok(())
 }
 
-fn check_jwt(jwt: &Jwt, at: &At<'_>) {
+fn check_jwt(jwt: &Jwt, at: &FieldPath<'_>) -> Result<(), Error> {
     let Jwt {
         issuer: _,
         audiences: _,
@@ -245,22 +245,22 @@ fn check_jwt(jwt: &Jwt, at: &At<'_>) {
         required_claims,
         claims_to_headers,
     } = jwt;
-    check_each(keys, "keys", at, check_jwt_key);
+    check_each(keys, "keys", at, check_jwt_key)?;
     check_each(
         required_claims,
         "requiredClaims",
         at,
         |RequiredClaim { claim, values: _ }, at| check_name(claim, &at.field("claim")),
-    );
+    )?;
     check_each(
         claims_to_headers,
         "claimsToHeaders",
         at,
         |ClaimToHeader { claim, header }, at| {
-            check_name(claim, &at.field("claim"));
-            check_editable(header, &at.field("header"));
+            check_name(claim, &at.field("claim"))?;
+            check_header(header, &[Use::Set, Use::Remove], &at.field("header"))
         },
-    );
+    )
 }
 
 fn check_jwt_key(
@@ -269,13 +269,13 @@ fn check_jwt_key(
         algorithms,
         spki,
     }: &Key,
-    at: &At<'_>,
-) {
-    check_some(algorithms, &at.field("algorithms"));
-    check_name(spki, &at.field("spki"));
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    check_some(algorithms, &at.field("algorithms"))?;
+    check_name(spki, &at.field("spki"))
 }
 
-fn check_external(external: &External, at: &At<'_>) {
+fn check_external(external: &External, at: &FieldPath<'_>) -> Result<(), Error> {
     let External {
         cluster,
         protocol: _,
@@ -285,24 +285,24 @@ fn check_external(external: &External, at: &At<'_>) {
         request_headers,
         response_headers,
     } = external;
-    check_name(cluster, &at.field("cluster"));
+    check_name(cluster, &at.field("cluster"))?;
     if let Some(path) = path {
-        check_outgoing(path, &at.field("path"));
+        check_outgoing(path, &at.field("path"))?;
     }
-    check_positive(*timeout_ms, &at.field("timeoutMs"));
+    check_positive(*timeout_ms, &at.field("timeoutMs"))?;
     check_each(request_headers, "requestHeaders", at, |name, at| {
-        check_header_name(name, at);
-    });
+        check_header(name, &[Use::Set], at)
+    })?;
     check_each(response_headers, "responseHeaders", at, |name, at| {
-        check_editable(name, at);
-    });
+        check_header(name, &[Use::Set, Use::Remove], at)
+    })
 }
 
-fn check_ip(Ip { allow, deny }: &Ip, at: &At<'_>) {
+fn check_ip(Ip { allow, deny }: &Ip, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         !(allow.is_empty() && deny.is_empty()),
         format_args!("needs `allow`, `deny` or both"),
-    );
+    )
 }
 
 // === What is done to requests ===
@@ -313,30 +313,32 @@ fn check_mirror(
         percent,
         when,
     }: &Mirror,
-    at: &At<'_>,
-) {
-    check_name(cluster, &at.field("cluster"));
-    check_percent(*percent, &at.field("percent"));
-    check_when(when.as_ref(), at);
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    check_name(cluster, &at.field("cluster"))?;
+    check_percent(*percent, &at.field("percent"))?;
+    check_when(when.as_ref(), at)
 }
 
-fn check_headers(Headers { request, response }: &Headers, at: &At<'_>) {
-    check_edits(request, &at.field("request"));
-    check_edits(response, &at.field("response"));
+fn check_headers(Headers { request, response }: &Headers, at: &FieldPath<'_>) -> Result<(), Error> {
+    check_edits(request, &at.field("request"))?;
+    check_edits(response, &at.field("response"))
 }
 
-fn check_edits(HeaderEdits { set, add, remove }: &HeaderEdits, at: &At<'_>) {
+fn check_edits(HeaderEdits { set, add, remove }: &HeaderEdits, at: &FieldPath<'_>) -> Result<(), Error> {
     for (field, headers) in [("set", set), ("add", add)] {
         check_each(headers, field, at, |Header { name, value }, at| {
-            check_editable(name, &at.field("name"));
-            check_text(value, &at.field("value"));
-        });
+            check_header(name, &[Use::Set], &at.field("name"))?;
+            check_text(value, &at.field("value"))
+        })?;
     }
-    check_each(remove, "remove", at, |name, at| check_editable(name, at));
+    check_each(remove, "remove", at, |name, at| {
+        check_header(name, &[Use::Remove], at)
+    })
 }
 
-/// `null` is an origin, too: that of pages without one.
-fn check_cors(cors: &Cors, at: &At<'_>) {
+/// Checks a CORS policy. `null` is an origin, too: that of pages without one.
+fn check_cors(cors: &Cors, at: &FieldPath<'_>) -> Result<(), Error> {
     let Cors {
         allow_origins,
         allow_methods,
@@ -345,33 +347,34 @@ fn check_cors(cors: &Cors, at: &At<'_>) {
         max_age_seconds: _,
         allow_credentials,
     } = cors;
-    check_some(allow_origins, &at.field("allowOrigins"));
+    check_some(allow_origins, &at.field("allowOrigins"))?;
     check_each(allow_origins, "allowOrigins", at, |origin, at| {
         let is_origin = origin == "*" || origin == "null" || is_origin(origin);
         at.ensure(
             is_origin,
             format_args!("{origin:?} is no origin such as https://www.example.com or https://*.example.com"),
-        );
-        check_credentials(origin, *allow_credentials, at);
-    });
+        )?;
+        check_credentials(origin, *allow_credentials, at)
+    })?;
     for (field, names) in [
         ("allowMethods", allow_methods),
         ("allowHeaders", allow_headers),
         ("exposeHeaders", expose_headers),
     ] {
         check_each(names, field, at, |name, at| {
-            check_token(name, at);
-            check_credentials(name, *allow_credentials, at);
-        });
+            check_token(name, at)?;
+            check_credentials(name, *allow_credentials, at)
+        })?;
     }
+    Ok(())
 }
 
-/// The Fetch standard takes a `*` for itself alone where credentials are sent.
-fn check_credentials(value: &str, allow_credentials: bool, at: &At<'_>) {
+/// Rejects `*` together with credentials, for which the Fetch standard takes it literally.
+fn check_credentials(value: &str, allow_credentials: bool, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         !(value == "*" && allow_credentials),
         format_args!("* does not go together with credentials"),
-    );
+    )
 }
 
 fn check_retry(
@@ -379,36 +382,30 @@ fn check_retry(
         count,
         per_try_timeout_ms,
     }: Retry,
-    at: &At<'_>,
-) {
-    check_positive(u64::from(count), &at.field("count"));
+    at: &FieldPath<'_>,
+) -> Result<(), Error> {
+    check_positive(u64::from(count), &at.field("count"))?;
     if let Some(milliseconds) = per_try_timeout_ms {
-        check_positive(milliseconds, &at.field("perTryTimeoutMs"));
+        check_positive(milliseconds, &at.field("perTryTimeoutMs"))?;
     }
+    Ok(())
 }
 
 // === Of texts and numbers ===
 
-fn check_some<T>(list: &[T], at: &At<'_>) {
-    at.ensure(!list.is_empty(), format_args!("is empty"));
+fn check_some<T>(list: &[T], at: &FieldPath<'_>) -> Result<(), Error> {
+    at.ensure(!list.is_empty(), format_args!("is empty"))
 }
 
-fn check_positive(number: u64, at: &At<'_>) {
-    at.ensure(number > 0, format_args!("0 is too few"));
+fn check_positive(number: u64, at: &FieldPath<'_>) -> Result<(), Error> {
+    at.ensure(number > 0, format_args!("0 is too few"))
 }
 
-fn check_token(text: &str, at: &At<'_>) {
-    at.ensure(is_token(text), format_args!("{text:?} is no token"));
+fn check_token(text: &str, at: &FieldPath<'_>) -> Result<(), Error> {
+    at.ensure(is_token(text), format_args!("{text:?} is no token"))
 }
 
-/// Of a header that the filter sets or removes.
-fn check_editable(name: &str, at: &At<'_>) {
-    check_header_name(name, at);
-    let is_kept = FRAMING.contains(&name) || STEERING.iter().any(|start| name.starts_with(start));
-    at.ensure(!is_kept, format_args!("{name:?} is the proxy's own to say"));
-}
-
-/// `scheme://host` or `scheme://host:port`, and `*.` for a first label.
+/// Returns true for `scheme://host` or `scheme://host:port`, whose first label may be `*`.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else {
         return false;

@@ -46,7 +46,7 @@ const FULL: &str = r##"{
   "retry": {"count": 2, "perTryTimeoutMs": 100}
 }"##;
 
-/// What is valid, something in its place that is not, and what is said of it.
+/// A valid text, an invalid replacement of it, and the error.
 type Case = (&'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
@@ -115,12 +115,12 @@ const CASES: &[Case] = &[
     (
         r#"["EdDSA"]"#,
         r#"["none"]"#,
-        r#"auth[0].anyOf[2].jwt.keys[0].algorithms[0]: "none" is no algorithm"#,
+        "auth[0].anyOf[2].jwt.keys[0].algorithms[0]: unknown variant `none`",
     ),
     (
         r#"["EdDSA"]"#,
         r#"["HS256"]"#,
-        r#"auth[0].anyOf[2].jwt.keys[0].algorithms[0]: "HS256" is no algorithm"#,
+        "auth[0].anyOf[2].jwt.keys[0].algorithms[0]: unknown variant `HS256`",
     ),
     (
         r#"{"claim": "role", "values""#,
@@ -263,7 +263,7 @@ fn config(policy: &str) -> String {
     )
 }
 
-/// What is said of a policy with these fields beside its source.
+/// The error of a policy with these fields beside its source.
 fn refusal_of(fields: &str) -> String {
     refusal(&config(&format!(r#"{{"source": "s", {fields}}}"#)))
 }
@@ -329,6 +329,27 @@ fn what_is_missing_is_refused_with_its_place() {
             "rateLimits[0].global.descriptors[0]: is empty",
         ),
         (r#""mirrors": []"#, "mirrors: unknown field"),
+        (
+            r#""auth": [{"anyOf": [{"basic": {"realm": "r", "users": {"a": "", "a": ""}}}]}]"#,
+            r#"auth[0].anyOf[0].basic.users: duplicate key "a""#,
+        ),
+        (
+            r#""auth": [{"anyOf": [{"apiKey": {"keys": {"k": "a", "k": "b"}}}]}]"#,
+            r#"auth[0].anyOf[0].apiKey.keys: duplicate key "k""#,
+        ),
+        (
+            r#""auth": [{"anyOf": [{"ip": {"allow": []}, "jwt": {}}]}]"#,
+            "auth[0].anyOf[0]: expected value",
+        ),
+        (r#""auth": [{"anyOf": [{}]}]"#, "auth[0].anyOf[0]: expected value"),
+        (
+            r#""concurrency": {"max": 1, "key": [{"header": "a", "claim": "b"}]}"#,
+            "concurrency.key[0]: trailing",
+        ),
+        (
+            r#""concurrency": {"max": 1, "key": ["header"]}"#,
+            "concurrency.key[0]: unknown variant `header`",
+        ),
     ] {
         let got = refusal_of(fields);
         assert!(got.starts_with(&format!("policies.p.{want}")), "{fields}: {got}");

@@ -1,8 +1,8 @@
-//! Who says how chance turns out, and is told what came of it.
+//! Decisions with a source of chance that sets the outcome and is told of it.
 
 use super::*;
 
-/// Chance that always falls one way, and the branches that it was told of.
+/// A source of chance that always gives the same outcome, with the branches that it was told of.
 struct Told {
     lowest: bool,
     chosen: Vec<(String, String, Choice)>,

@@ -1,4 +1,4 @@
-//! Which policies a request has to meet.
+//! The policies that a request has to meet.
 
 use super::*;
 
@@ -69,7 +69,7 @@ fn a_request_meets_every_level_that_it_comes_through_as_that_sees_it() {
     assert!(decision.outcome.unwrap().own.timeout);
 }
 
-/// Who may not come so far is not told that there is nothing.
+/// A client that a level refuses is not told that there is no route.
 #[wasm_bindgen_test(unsupported = test)]
 fn what_leads_nowhere_meets_the_levels_on_the_way() {
     let store = store_of(CHAIN);
@@ -126,7 +126,7 @@ fn a_plain_route_has_policies_and_goes_where_the_proxy_says() {
     assert_eq!(decision.trail, Trail::default());
 }
 
-/// A section that is there and makes no sense, as no control sends one.
+/// A store with sections that may be invalid, which control never sends.
 fn packed(sections: &[(String, &str)]) -> Store {
     let entries = sections.iter().map(|(key, json)| (key.as_str(), json.as_bytes()));
     let bucket = crate::packed::encode_bucket(entries).unwrap();
@@ -134,7 +134,7 @@ fn packed(sections: &[(String, &str)]) -> Store {
     Store::new(bytes, Rc::default()).unwrap()
 }
 
-/// Closed on failure.
+/// The filter fails closed.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_policy_that_is_missing_or_broken_is_503() {
     use crate::packed::{policy_key, route_key};

@@ -9,7 +9,7 @@ fn cors(fields: &str) -> Scene {
     Scene::new(&[&format!(r#""cors": {{{fields}}}"#)])
 }
 
-/// What an answer to a page of that origin says of who may use it.
+/// The origin that a response to a page of that origin allows.
 fn told(scene: &mut Scene, origin: &str) -> Option<String> {
     let arrived = scene.ask(&[("origin", origin)]);
     let edits = arrived.enforcement.answer_edits();
@@ -67,7 +67,7 @@ fn two_origins_are_those_of_no_page() {
     );
 }
 
-/// What an upstream says for itself would be more than the policy allows.
+/// The upstream's own headers could allow more than the policy.
 #[wasm_bindgen_test(unsupported = test)]
 fn it_is_the_policy_that_says_it() {
     let all =
@@ -160,7 +160,7 @@ fn the_innermost_level_says_it_for_those_above() {
     assert_eq!(scene.ask(&asks("https://outer.com")).refusal().by, "1 cors");
 }
 
-/// A page is to learn why.
+/// A page can read the reason.
 #[wasm_bindgen_test(unsupported = test)]
 fn refusals_may_be_read_by_pages_too() {
     let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;

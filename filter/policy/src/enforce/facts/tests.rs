@@ -164,3 +164,57 @@ fn an_address_is_one_whichever_family_it_came_by() {
     });
     assert_eq!(one, other);
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn addresses_of_one_network_are_one_client() {
+    let key_of = |part: &str, address: &str| {
+        let client = Client::new(&[]);
+        let proxy = Proxy {
+            client_ip: address.parse().ok(),
+            ..Proxy::default()
+        };
+        let facts = Facts {
+            host: &proxy,
+            request: client.request(),
+            claims: &(),
+        };
+        let part: KeyPart = crate::config::parse(part.as_bytes()).unwrap();
+        String::from_utf8(facts.value(&part).unwrap().into_owned()).unwrap()
+    };
+    let wide = r#"{"clientIP": {"ipv4PrefixLength": 24, "ipv6PrefixLength": 56}}"#;
+    for (part, address, want) in [
+        (r#""clientIP""#, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        (r#"{"clientIP": {}}"#, "2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        (r#""clientIP""#, "192.0.2.7", "192.0.2.7"),
+        (r#""clientIP""#, "::ffff:192.0.2.7", "192.0.2.7"),
+        (wide, "2001:db8:1:2ff::4", "2001:db8:1:200::/56"),
+        (wide, "192.0.2.7", "192.0.2.0/24"),
+        (
+            r#"{"clientIP": {"ipv6PrefixLength": 128}}"#,
+            "2001:db8::1",
+            "2001:db8::1",
+        ),
+    ] {
+        assert_eq!(key_of(part, address), want, "{part} {address}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn prefix_lengths_beyond_an_address_are_refused() {
+    for (lengths, want) in [
+        (r#""ipv4PrefixLength": 0"#, "0 is not in the range 1-32"),
+        (r#""ipv4PrefixLength": 33"#, "33 is not in the range 1-32"),
+        (r#""ipv6PrefixLength": 0"#, "0 is not in the range 1-128"),
+        (r#""ipv6PrefixLength": 129"#, "129 is not in the range 1-128"),
+        (r#""ipv6PrefixLength": 300"#, "invalid value: integer `300`"),
+        (r#""length": 64"#, "unknown field"),
+    ] {
+        let json = format!(
+            r#"{{"policies": {{"p": {{"source": "s", "concurrency": {{"max": 1, "key": [{{"clientIP": {{{lengths}}}}}]}}}}}}}}"#
+        );
+        let error = crate::config::Config::from_json(json.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(want), "{lengths}: {error}");
+    }
+}

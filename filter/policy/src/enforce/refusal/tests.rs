@@ -111,7 +111,7 @@ fn what_a_service_says_goes_to_the_client_as_it_is() {
     assert_eq!(response, want);
 }
 
-/// Each row of the page's table has the status, the status of gRPC, and the word for programs.
+/// Each row of the page's table has the HTTP status, the gRPC status, and the name for programs.
 #[wasm_bindgen_test(unsupported = test)]
 fn the_page_on_answers_says_what_is_answered() {
     let page = include_str!("../../../../../docs/answers.md");

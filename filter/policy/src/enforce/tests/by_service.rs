@@ -1,7 +1,11 @@
 //! Limits that a service counts.
 
 use super::*;
-use crate::{call::Reply, protobuf::Writer};
+use crate::{
+    call::{Reply, encode},
+    header::HeaderValue,
+    rate_limit_service::{DescriptorStatus, RateLimit, RateLimitResponse, Seconds},
+};
 
 fn global(on_failure: &str) -> String {
     format!(
@@ -10,20 +14,26 @@ fn global(on_failure: &str) -> String {
     )
 }
 
-/// `RateLimitResponse` of a service that says the same in headers. OK is 1, and `OVER_LIMIT` 2.
+/// A `RateLimitResponse` of a service that repeats the quota in headers. OK is 1, and `OVER_LIMIT` 2.
 fn says(code: u64, remaining: u64, headers: &[(&str, &str)]) -> Answer {
-    let limit = Writer::default().varint(1, 9);
-    let reset = Writer::default().varint(1, 30);
-    let status = Writer::default()
-        .message(2, limit)
-        .varint(3, remaining)
-        .message(4, reset);
-    let response = Writer::default().varint(1, code).message(2, status);
-    let response = headers.iter().fold(response, |response, (name, value)| {
-        response.message(3, Writer::default().bytes(1, name).bytes(2, value))
-    });
+    let status = DescriptorStatus {
+        current_limit: Some(RateLimit { requests_per_unit: 9 }),
+        limit_remaining: remaining,
+        duration_until_reset: Some(Seconds { seconds: 30 }),
+    };
+    let header = |(name, value): &(&str, &str)| HeaderValue {
+        key: (*name).into(),
+        value: (*value).into(),
+        raw_value: Vec::new(),
+    };
+    let response = RateLimitResponse {
+        overall_code: code,
+        statuses: vec![status],
+        response_headers_to_add: headers.iter().map(header).collect(),
+        ..RateLimitResponse::default()
+    };
     Answer::Reply(Reply::Grpc {
-        body: response.into_bytes(),
+        body: encode(&response),
     })
 }
 
@@ -47,7 +57,7 @@ fn what_a_service_says_twice_is_told_once() {
             Edit::Set("ratelimit-reset", b"30"),
         ]
     };
-    // To one that may pass only the service says when to come again.
+    // For a request that passes, only the service's `retry-after` is sent.
     let others = [Edit::Add("retry-after", b"31"), Edit::Add("x-limited-by", b"d")];
     assert_eq!(
         arrived.enforcement.answer_edits(),

@@ -1,4 +1,4 @@
-//! What is changed of requests and answers.
+//! Edits of requests and responses.
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn the_outermost_level_has_the_last_word() {
     assert_eq!(arrived.enforcement.answer_edits(), want);
 }
 
-/// The request's answer in the upstream's place, or that of an upstream that says nothing: the names of its headers.
+/// The names of the headers of the filter's response, or of that of an upstream without headers.
 fn answered(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
     let Arrived {
         step,
@@ -71,7 +71,7 @@ fn answered(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
     response.headers.into_iter().map(|(name, _)| name).collect()
 }
 
-/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` are the word of whoever limits or asks.
+/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` belong to the level that limits or authenticates.
 #[wasm_bindgen_test(unsupported = test)]
 fn what_a_level_says_on_answers_no_level_below_takes_away() {
     let limit = r#""rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
@@ -89,7 +89,7 @@ fn what_a_level_says_on_answers_no_level_below_takes_away() {
     let (says_nothing, type_alone) = (vec![], vec!["content-type"]);
     for (levels, first, second) in [
         (&[limit, &removes("")][..], QUOTA_HEADERS.to_vec(), &retry_after),
-        // Also where the level below has a limit that leaves less, or as much.
+        // This holds even if the level below has a limit that leaves less, or as much.
         (
             &[limit, &removes(own_limit)],
             QUOTA_HEADERS.to_vec(),
@@ -111,7 +111,7 @@ fn what_a_level_says_on_answers_no_level_below_takes_away() {
     }
 }
 
-/// It has not come to them.
+/// The request has not reached the levels below.
 #[wasm_bindgen_test(unsupported = test)]
 fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_those_above() {
     let says = |who: &str, more: &str| {
@@ -132,7 +132,7 @@ fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_th
     }
 }
 
-/// `open sesame`.
+/// The key is `open sesame`.
 const KEYS: &str = r#""keys": {"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
 
 fn api_key(places: &str) -> String {
@@ -168,7 +168,7 @@ fn keys_in_the_query_go_no_further_whether_they_are_right_or_not() {
     }
 }
 
-/// A level below could name a client to its own upstream as it likes, if it could say what a check above it says.
+/// Otherwise a level below could identify a client to its own upstream as it likes.
 #[wasm_bindgen_test(unsupported = test)]
 fn what_a_check_above_has_to_say_no_level_below_says() {
     let outer = api_key(r#""header": "x-api-key""#);
@@ -180,7 +180,7 @@ fn what_a_check_above_has_to_say_no_level_below_says() {
         got,
         ["x-a: 1", "x-switchyard-user: alice", "x-switchyard-auth: apiKey"]
     );
-    // Who asks for the key may send another on.
+    // The level that requires the key may set the header.
     let mut scene = Scene::new(&[&format!("{outer}, {forged}")]);
     let got = sent(&mut scene, &[("x-api-key", "open sesame")]);
     assert_eq!(got.first().unwrap(), "x-api-key: forged");
@@ -268,7 +268,7 @@ fn each_copy_has_a_header_of_its_own() {
     );
 }
 
-/// It need not be asked about the requests that it does not copy.
+/// The filter need not see the requests that it does not copy.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_level_that_only_mirrors_counts_nothing_but_copies() {
     let mirror = r#""mirror": [{"cluster": "a", "percent": 100}]"#;
@@ -282,7 +282,7 @@ fn a_level_that_only_mirrors_counts_nothing_but_copies() {
     assert_eq!(scene.notes.0, want);
 }
 
-/// The last word of it would be of someone who has no say in it.
+/// Otherwise a level could control the proxy.
 #[wasm_bindgen_test(unsupported = test)]
 fn nothing_that_steers_the_proxy_can_be_asked_for() {
     for name in [

@@ -1,4 +1,4 @@
-//! What is asked before what, and that nobody below undoes what somebody above asks.
+//! The order of checks; no level below undoes a check of a level above.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn what_refuses_is_the_last_that_is_asked() {
     assert_eq!(scene.notes.0, want);
 }
 
-/// Not in Node: proptest is not there.
+/// Property tests; not in Node, where proptest is not available.
 #[cfg(not(target_arch = "wasm32"))]
 mod properties {
     use super::*;
@@ -155,7 +155,7 @@ mod properties {
         prop::collection::vec(header, 0..5)
     }
 
-    /// Whether each of some requests, one after another, is let through to an upstream. What they hold they keep.
+    /// Sends requests one after another. Returns true for each that reaches an upstream. They keep their places.
     fn is_sent(levels: &[String], clients: &[Vec<(&str, &str)>]) -> Vec<bool> {
         let levels: Vec<_> = levels.iter().map(String::as_str).collect();
         let mut scene = Scene::new(&levels);
@@ -166,7 +166,7 @@ mod properties {
     }
 
     proptest! {
-        /// Of the first request, for what is counted afterwards depends on what was refused before.
+        /// Only the first request is checked, since later counts depend on earlier refusals.
         #[test]
         fn no_level_below_lets_through_what_one_above_refuses(
             above in prop::collection::vec(level(), 1..3),
@@ -179,7 +179,7 @@ mod properties {
             prop_assert!(alone == [true] || together == [false], "{alone:?} {together:?}");
         }
 
-        /// Where nothing below refuses, what is above counts as if it were alone.
+        /// If nothing below refuses, limits above count as if they were alone.
         #[test]
         fn limits_above_are_not_stretched_by_what_is_below(
             above in prop::collection::vec(level(), 1..3),

@@ -1,9 +1,9 @@
-//! What services hear of requests, and of whose keys they do not.
+//! The parts of requests that services are told, and the keys that they are not.
 
 use super::*;
 use crate::call::Message;
 
-/// `open sesame`.
+/// The key is `open sesame`.
 const KEYS: &str = r#"{"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
 const CLIENT: &[(&str, &str)] = &[
     (":path", "/a?b=c&key=open%20sesame"),
@@ -27,7 +27,7 @@ fn auth(requirements: &[&str]) -> String {
     format!(r#""auth": [{}]"#, requirements.join(", "))
 }
 
-/// All that a service is told, as one text.
+/// The whole content of a callout, as one text.
 fn told(levels: &[&str]) -> String {
     match Scene::new(levels).ask(CLIENT).step {
         Step::Call(call) => match call.message {
@@ -59,13 +59,13 @@ fn a_service_is_told_no_key_of_its_level_or_above() {
             let told = told(&levels);
             assert!(!told.contains("sesame"), "{levels:?}: {told}");
             assert!(told.contains("/a?b=c"), "{levels:?}: {told}");
-            // What only the service may say, it does not hear of the client.
+            // The client's headers of names that only the service may set are not sent to it.
             assert!(!told.contains("forged"), "{levels:?}: {told}");
         }
     }
 }
 
-/// It would hide from the service what that is to judge.
+/// It could hide from the service what it has to judge.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_level_below_keeps_nothing_from_a_service_above() {
     for protocol in ["http", "grpc"] {
@@ -85,7 +85,7 @@ fn a_service_that_counts_is_told_no_header_that_a_level_above_keeps() {
     let key = auth(&[&api_key("header", "x-key")]);
     let below = told(&[&key, limit]);
     assert!(!below.contains("sesame") && below.contains("/a"), "{below}");
-    // Who counts by the keys of one's own may.
+    // A level may count by its own keys.
     let beside = told(&[&format!("{key}, {limit}")]);
     assert!(beside.contains("sesame"), "{beside}");
 }

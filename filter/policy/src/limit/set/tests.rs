@@ -4,7 +4,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 const NOW: u64 = 1_800_000_000 * CLOCK_SLACK;
 const WINDOW: u64 = 60 * CLOCK_SLACK;
 
-/// Buckets of the keys 0, 1, 2..., missing so many seconds each.
+/// A set with the buckets of the keys 0, 1, 2..., each so many seconds from full.
 fn set(missing: &[u64]) -> Set {
     let mut set = Set::new(WINDOW);
     for (hash, seconds) in (0..).zip(missing) {
@@ -91,7 +91,7 @@ fn a_clock_that_was_set_back_leaves_a_bucket_empty_and_no_worse() {
     let now = NOW - 3_600 * CLOCK_SLACK;
     assert!(all.adjust(WINDOW, now));
     assert_eq!([0, 1].map(|hash| all.full_at(hash)), [now + WINDOW; 2]);
-    // By less than workers may differ: nothing is given away.
+    // A difference within the clock slack of workers adjusts nothing.
     let mut all = set(&[60, 10]);
     assert!(!all.adjust(WINDOW, NOW - CLOCK_SLACK));
     assert_eq!(all, set(&[60, 10]));

@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 const NOBODY: [u64; 0] = [];
 const LONG: Duration = Duration::from_secs(1_000_000);
 
-/// Looks each second for so long, while the second of two workers beats or does not; says who is dead then.
+/// Looks every second for `seconds`, while the second of two workers beats or not. Returns the dead workers.
 fn watch(host: &Fake, watch: &mut Watch, [me, other]: [u64; 2], seconds: u64, beats: bool) -> Vec<u64> {
     let mut dead = Vec::new();
     for _ in 0..seconds {
@@ -65,7 +65,7 @@ fn nobody_dies_of_a_clock() {
         assert_eq!(seen.look(host.now(), &Workers::read(&host)), NOBODY, "{time:?}");
         beat(&host, both[1], &[]);
     }
-    // But of being quiet.
+    // A worker without beats is dead.
     assert_eq!(watch(&host, &mut seen, both, 11, false), [both[1]]);
 }
 

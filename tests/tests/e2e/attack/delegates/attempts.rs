@@ -1,4 +1,4 @@
-//! What a delegate might say.
+//! The contents of a delegate.
 
 use super::{
     Attempt,
@@ -16,11 +16,10 @@ fn attempt(what: &'static str, spec: Value, entitled: Entitled) -> Attempt {
         more: String::new(),
         entitled,
         paths: &["/team/x"],
-        is_open: true,
     }
 }
 
-/// `team` has one route, for all that it was given, that says this.
+/// `team` with one route for everything delegated to it, with these additional fields.
 pub(super) fn saying(what: &'static str, more: &Value, entitled: Entitled) -> Attempt {
     attempt(
         what,
@@ -29,12 +28,12 @@ pub(super) fn saying(what: &'static str, more: &Value, entitled: Entitled) -> At
     )
 }
 
-/// `team` has these routes.
+/// `team` with these routes.
 pub(super) fn routes(what: &'static str, routes: &Value, entitled: Entitled) -> Attempt {
     attempt(what, json!({"routes": routes}), entitled)
 }
 
-/// `team` is what it should, and there is this beside.
+/// `team` as intended, with additional objects.
 fn beside(what: &'static str, more: String, entitled: Entitled) -> Attempt {
     Attempt {
         more,
@@ -42,7 +41,7 @@ fn beside(what: &'static str, more: String, entitled: Entitled) -> Attempt {
     }
 }
 
-/// Checks of its own: they come on top of the parent's.
+/// The delegate's own checks, which apply in addition to the parent's.
 pub(super) fn own_checks() -> Vec<Attempt> {
     let all = json!({"ip": {"allow": ["0.0.0.0/0", "::/0"]}});
     let key = |place: Value| json!({"apiKey": merged(json!({"secretName": "own-keys"}), &place)});
@@ -117,7 +116,7 @@ pub(super) fn own_checks() -> Vec<Attempt> {
     ]
 }
 
-/// Changes of headers.
+/// Edits of headers.
 pub(super) fn edits() -> Vec<Attempt> {
     let set = |name: &str, value: &str| json!([{"name": name, "value": value}]);
     let edit = |what, edits: Value, entitled| saying(what, &json!({"headers": {"request": edits}}), entitled);
@@ -188,7 +187,7 @@ pub(super) fn edits() -> Vec<Attempt> {
     attempts
 }
 
-/// All else that a route may say.
+/// All other fields of a route.
 pub(super) fn other_words() -> Vec<Attempt> {
     let say = |what, more: Value| saying(what, &more, Served("/team/x"));
     vec![
@@ -226,9 +225,11 @@ pub(super) fn other_words() -> Vec<Attempt> {
             "WebSockets",
             json!({"enableWebsockets": true, "permitInsecure": true}),
         ),
-        say(
+        // A directory source rejects the route for the unknown field; an API server drops the field.
+        saying(
             "what nobody knows",
-            json!({"inherit": false, "policies": "none", "conditions": [{"prefix": "/"}]}),
+            &json!({"inherit": false, "policies": "none", "conditions": [{"prefix": "/"}]}),
+            OutOfOrder,
         ),
         saying(
             "another prefix to the upstream",
@@ -243,7 +244,7 @@ pub(super) fn other_words() -> Vec<Attempt> {
     ]
 }
 
-/// Other places than it was given, and other ways to it.
+/// Paths and destinations outside the delegated ones.
 pub(super) fn other_places() -> Vec<Attempt> {
     let own = to("vault", "/team");
     let out = |prefix: &str| json!([own, to("vault", prefix)]);
@@ -255,9 +256,9 @@ pub(super) fn other_places() -> Vec<Attempt> {
         more: branch("below", &json!([own])) + &branch("beside", &json!([to("vault", "/team")])),
         ..attempt
     };
-    let standby = json!({"namespace": "default", "standby": ["beside"], "preview": {"header": "x-preview", "value": "yes"}});
+    let standby = json!({"namespace": "default", "standby": ["beside"], "preview": {"branch": "beside", "header": "x-preview", "value": "yes"}});
     let by_key = json!({"standby": ["beside"], "preview": {"header": "x-api-key", "value": "open sesame"}});
-    let sticky = json!({"standby": ["beside"], "canary": {"percent": 50}, "sticky": {"cookie": "branch", "ttlSeconds": 60}});
+    let sticky = json!({"standby": ["beside"], "canary": {"branch": "beside", "percent": 50}, "sticky": {"cookie": "branch", "ttlSeconds": 60}});
     let mut attempts: Vec<_> = [
         "/",
         "/teams",
@@ -323,7 +324,7 @@ pub(super) fn other_places() -> Vec<Attempt> {
     attempts
 }
 
-/// Objects of its own.
+/// Other objects in the delegate's namespace.
 pub(super) fn other_objects() -> Vec<Attempt> {
     let rival = |fqdn: &str, more: &Value| {
         let spec = merged(
@@ -334,10 +335,6 @@ pub(super) fn other_objects() -> Vec<Attempt> {
     };
     let tcp = json!({"tcpproxy": {"services": [{"name": "vault", "port": 80}]}});
     let own = |spec: Value| merged(json!({"routes": [to("vault", "/team")]}), &spec);
-    let host = |attempt: Attempt| Attempt {
-        is_open: false,
-        ..attempt
-    };
     let certificates = json!({"spec": {"delegations": [{"secretName": "keys", "targetNamespaces": ["*"]}]}});
     vec![
         attempt(
@@ -350,23 +347,23 @@ pub(super) fn other_objects() -> Vec<Attempt> {
             own(json!({"virtualhost": {"fqdn": "own.bar.com"}})),
             OutOfOrder,
         ),
-        host(attempt(
+        attempt(
             "the parent's host",
             own(json!({"virtualhost": {"fqdn": PARENT}})),
             OutOfOrder,
-        )),
+        ),
         attempt("connections", own(tcp.clone()), Served("/team/x")),
-        host(beside("a second root", rival(PARENT, &json!({})), OutOfOrder)),
-        host(beside(
+        beside("a second root", rival(PARENT, &json!({})), Served("/team/x")),
+        beside(
             "a second root, in other letters",
             rival("PARENT.bar.com", &json!({})),
-            OutOfOrder,
-        )),
-        host(beside(
+            Served("/team/x"),
+        ),
+        beside(
             "a second root for connections",
             rival(PARENT, &tcp),
-            OutOfOrder,
-        )),
+            Served("/team/x"),
+        ),
         beside(
             "a root with a dot",
             rival("parent.bar.com.", &json!({})),

@@ -1,4 +1,4 @@
-//! Parents that ask for something else than a key, or elsewhere.
+//! Parents with policies other than an API key, or on other levels.
 
 use super::{Attempt, Below, PAGE, Preflight, Trick, tried};
 use crate::attack::{Credential, KEY, Site, asking, delegate, get, guard, root, secret, to, tokens::Keys};
@@ -6,19 +6,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use switchyard_tests::{gatekeeper::Gatekeeper, manifests::service};
 
-/// Leaves `/team` to `team`.
+/// A parent that delegates `/team` to `team`.
 pub(super) struct Parent {
     pub(super) host: String,
-    /// Lets in. None: nobody is let in.
+    /// The credential that lets in. None if there is none.
     credential: Option<Credential>,
-    /// It says how to be let in.
+    /// Set if a rejection has a `www-authenticate` header.
     challenges: bool,
 }
 
 pub(super) struct Parents {
     pub(super) parents: Vec<Parent>,
     pub(super) manifests: String,
-    /// Whom one of them asks.
+    /// The authorization service of one of the parents.
     _gatekeeper: Option<Gatekeeper>,
 }
 
@@ -116,7 +116,7 @@ impl Parents {
 // === impl Parent ===
 
 impl Parent {
-    /// With what `team` says now, which has come to the proxy.
+    /// Checks this parent with the current `team`, which has reached the proxy.
     pub(super) async fn withstands(&self, site: &Site, attempt: &Attempt) -> Result<()> {
         for trick in TRICKS {
             let reply = tried(site, &self.host, *trick).await?;
@@ -133,7 +133,7 @@ impl Parent {
         };
         let reply = site.ask(&get(&self.host, "/team/x", "").with(credential)).await?;
         let is_it = attempt.entitled.is(&reply);
-        // Where each route is another attempt, they are out of order one by one.
+        // If each route is an attempt of its own, only single routes are invalid.
         let is_one = attempt.paths.len() == 1;
         ensure!(is_it || !is_one, "with the credential: {reply:?}");
         Ok(())

@@ -1,4 +1,4 @@
-//! Tokens, limits, copies and services that a delegate might speak of.
+//! A delegate's own tokens, limits, mirrors and services.
 
 use super::{
     Attempt,
@@ -9,13 +9,13 @@ use crate::attack::{merged, to, tokens::Keys};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// Names of Services that are not its own, or are none.
+/// Names of Services that are not the delegate's own, or do not exist.
 const FOREIGN: [&str; 4] = ["nobody", "default/vault", "vault.default", ""];
 
-/// What tells requests apart, in every way.
+/// A rate limit key with every kind of part.
 fn key() -> Value {
     json!([
-        {"clientIP": {}},
+        {"clientIP": {"ipv4PrefixLength": 1, "ipv6PrefixLength": 1}},
         {"header": "x-tenant"},
         {"cookie": "session"},
         {"claim": "sub"},
@@ -32,7 +32,7 @@ fn service(name: &str) -> Value {
     json!({"name": name, "port": 80})
 }
 
-/// Tokens of issuers of its own.
+/// The delegate's own token issuers.
 pub(super) fn own_tokens() -> Result<Vec<Attempt>> {
     let check = Keys::new()?.check()?;
     let with = |more: Value| json!({"jwt": merged(check["jwt"].clone(), &more)});
@@ -85,7 +85,7 @@ pub(super) fn own_tokens() -> Result<Vec<Attempt>> {
     ])
 }
 
-/// Limits, and services that count.
+/// Limits, local and global.
 pub(super) fn own_limits() -> Vec<Attempt> {
     let limit = |what, more: Value, entitled| {
         let limit = json!({"requests": 1_000_000, "unit": "second", "burst": 1_000_000, "key": key()});
@@ -137,7 +137,7 @@ pub(super) fn own_limits() -> Vec<Attempt> {
     attempts
 }
 
-/// Services that are asked, get copies, or are served from.
+/// Services for authorization, mirroring or routing.
 pub(super) fn own_services() -> Vec<Attempt> {
     let external = |what, more: Value, entitled| {
         let asks = json!({"service": service("web"), "timeout": "5s", "path": "/team"});
@@ -162,7 +162,7 @@ pub(super) fn own_services() -> Vec<Attempt> {
     });
     let mut attempts = vec![
         external("its own service, at a path", json!({}), Served("/team/x")),
-        // As a status, what it hands back has a code that is no number.
+        // As a gRPC status, the returned `grpc-status` is not a number.
         external(
             "its own service, which hands back what it is told",
             json!({"protocol": "grpc"}),
@@ -190,7 +190,7 @@ pub(super) fn own_services() -> Vec<Attempt> {
             json!([vault(
                 json!({"validation": {"caSecret": "nothing", "subjectName": "parent.bar.com"}})
             )]),
-            Served("/team/x"),
+            OutOfOrder,
         ),
     ];
     for name in FOREIGN {

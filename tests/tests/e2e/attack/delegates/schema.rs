@@ -1,4 +1,4 @@
-//! Every way means every field: what the CRD lets a route say, some attempt says.
+//! Every field that the CRD allows in a route occurs in some attempt.
 
 use super::{
     attempts::{edits, other_objects, other_places, other_words, own_checks},
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs};
 use switchyard_tests::paths::repository;
 
-/// Fields below that of this name, such as `headers.request.set[].name`, that a schema has.
+/// Collects the names of all fields in a schema, such as `headers.request.set[].name`.
 fn fields_of(schema: &Value, name: &str, fields: &mut BTreeSet<String>) {
     if let Some(items) = schema.get("items") {
         return fields_of(items, &format!("{name}[]"), fields);
@@ -21,7 +21,7 @@ fn fields_of(schema: &Value, name: &str, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// The same, of what somebody says.
+/// The same for a value.
 fn said_in(value: &Value, name: &str, fields: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => {
@@ -48,7 +48,8 @@ fn below(name: &str, field: &str) -> String {
     }
 }
 
-/// What a route of an IngressRoute may say. A check in an `anyOf` is like one beside it: which checks there are is enough.
+/// The fields of an IngressRoute's route. A check in an `anyOf` has the same fields as elsewhere, so that only the
+/// kinds of checks count there.
 fn of_routes() -> Result<BTreeSet<String>> {
     let text = fs::read_to_string(repository().join("deploy/crds/crds.yaml"))?;
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;

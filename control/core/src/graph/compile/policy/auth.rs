@@ -11,7 +11,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use std::{net::IpAddr, time::Duration};
-use switchyard_policy::{config::policy as config, path::climbs};
+use switchyard_policy::{config::policy as config, header::Use, path::climbs};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 const REALM: &str = "Restricted";
@@ -116,7 +116,7 @@ impl Resolver<'_, '_> {
         }
         let given = Some(header).filter(|header| !header.is_empty());
         let header = self.option(&at.field("header"), given, |this, at, name| {
-            this.own_header(at, name)
+            this.header_for(&[Use::Set, Use::Remove, Use::Trust], at, name)
         });
         let given = Some(query).filter(|query| !query.is_empty());
         let query = self.option(&at.field("query"), given, |this, at, name| this.text(at, name));
@@ -152,12 +152,12 @@ impl Resolver<'_, '_> {
         let request_headers = self.each(
             (&at.field("requestHeaders"), most::HEADERS),
             request_headers,
-            |this, at, name| this.own_header(at, name),
+            |this, at, name| this.header_for(&[Use::Set], at, name),
         );
         let response_headers = self.each(
             (&at.field("responseHeaders"), most::HEADERS),
             response_headers,
-            |this, at, name| this.own_header(at, name),
+            |this, at, name| this.header_for(&[Use::Set, Use::Remove], at, name),
         );
         let protocol = protocol?;
         Ok(config::External {
@@ -176,7 +176,7 @@ impl Resolver<'_, '_> {
         if given.is_empty() {
             return Ok(None);
         }
-        match path::normalise(given).filter(|path| is_plain(path)) {
+        match path::normalise(given).ok().filter(|path| is_plain(path)) {
             Some(path) => Ok(Some(path.into_owned()).filter(|path| path != "/")),
             None => Err(self.refuse(at, PolicyFault::Path(given.to_owned()))),
         }

@@ -9,29 +9,24 @@ use crate::{
     },
 };
 use std::time::Duration;
-use switchyard_policy::config::policy::OnFailure;
+use switchyard_policy::{
+    config::policy::OnFailure,
+    header::{Use, permits},
+};
 
 /// How long a request may wait for a service that decides on it.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// RFC 9110, 7.6.1, and what frames a message: whoever changed them would change where it ends, or how a connection is
-/// used.
-const OF_CONNECTIONS: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// What the listener takes from all requests, and the filter then sets.
-const INTERNAL: &str = "x-switchyard-";
-/// What steers the proxy, and what it says of itself.
-const ENVOY: &str = "x-envoy-";
+/// Why a header does not have a use.
+fn not_permitted(wanted: Use, name: &str) -> PolicyFault {
+    let name = name.to_owned();
+    match wanted {
+        Use::Set => PolicyFault::HeaderReserved(name),
+        Use::Remove => PolicyFault::HeaderRequired(name),
+        Use::Read => PolicyFault::HeaderInternal(name),
+        Use::Trust => PolicyFault::HeaderReplaced(name),
+    }
+}
 
 // === impl Resolver ===
 
@@ -70,25 +65,13 @@ impl Resolver<'_, '_> {
         Ok(given.to_ascii_lowercase())
     }
 
-    /// The name of a header that a client may have sent.
-    pub(super) fn visible_header(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
+    /// The name of a header that is put to these uses, in lower case.
+    pub(super) fn header_for(&mut self, uses: &[Use], at: &At<'_>, given: &str) -> Result<String, Refused> {
         let name = self.header_name(at, given)?;
-        // Of a host there are only requests that ask for it; the proxy keeps its name elsewhere.
-        if name.starts_with(INTERNAL) || name == "host" {
-            return Err(self.refuse(at, PolicyFault::HeaderInternal(given.to_owned())));
+        match uses.iter().find(|wanted| !permits(&name, **wanted)) {
+            Some(wanted) => Err(self.refuse(at, not_permitted(*wanted, given))),
+            None => Ok(name),
         }
-        Ok(name)
-    }
-
-    /// The name of a header that may be changed.
-    pub(super) fn own_header(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
-        let name = self.header_name(at, given)?;
-        let is_kept =
-            OF_CONNECTIONS.contains(&&*name) || name.starts_with(INTERNAL) || name.starts_with(ENVOY);
-        if is_kept {
-            return Err(self.refuse(at, PolicyFault::HeaderReserved(given.to_owned())));
-        }
-        Ok(name)
     }
 
     pub(super) fn header_value(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
@@ -113,7 +96,7 @@ impl Resolver<'_, '_> {
         if given.is_empty() {
             return Ok(milliseconds(default));
         }
-        let parsed = duration::parse(given);
+        let parsed = duration::parse(given).ok();
         let parsed = parsed.filter(|duration| (Duration::from_millis(1)..=MAX_TIMEOUT).contains(duration));
         let parsed = parsed.map(milliseconds);
         parsed.ok_or_else(|| self.refuse(at, PolicyFault::Duration(given.to_owned())))

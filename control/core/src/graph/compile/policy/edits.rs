@@ -8,7 +8,7 @@ use crate::{
     },
     ingressroute::policy::{self as written, most},
 };
-use switchyard_policy::config::policy as config;
+use switchyard_policy::{config::policy as config, header::Use};
 
 /// How many seconds browsers remember a preflight if nothing is said (Fetch, 4.9).
 const MAX_AGE: i64 = 5;
@@ -88,7 +88,7 @@ impl Resolver<'_, '_> {
         let written::HeaderEdits { set, add, remove } = edits;
         let header = |this: &mut Self, at: &At<'_>, header: &written::Header| {
             let written::Header { name, value } = header;
-            let name = this.own_header(&at.field("name"), name);
+            let name = this.header_for(&[Use::Set], &at.field("name"), name);
             let value = this.header_value(&at.field("value"), value);
             Ok(config::Header {
                 name: name?,
@@ -98,7 +98,7 @@ impl Resolver<'_, '_> {
         let set = self.each((&at.field("set"), most::HEADERS), set, header);
         let add = self.each((&at.field("add"), most::HEADERS), add, header);
         let remove = self.each((&at.field("remove"), most::HEADERS), remove, |this, at, name| {
-            this.own_header(at, name)
+            this.header_for(&[Use::Set, Use::Remove], at, name)
         });
         Ok(config::HeaderEdits {
             set: set?,

@@ -7,10 +7,10 @@ use crate::{
         fault::{At, PolicyFault},
     },
     ingressroute::policy::{self as written, most},
-    jwks,
+    jwks::{self, KeySet},
     object::FetchedKeys,
 };
-use switchyard_policy::config::policy as config;
+use switchyard_policy::{config::policy as config, header::Use};
 
 const CLOCK_SKEW: i64 = 60;
 const MAX_STALE: i64 = 86400;
@@ -82,23 +82,39 @@ impl Resolver<'_, '_> {
         } = jwks;
         match (&**secret_name, &**inline, &**uri) {
             (secret_name, "", "") if !secret_name.is_empty() => {
-                Ok((self.keys_of_secret(&at.field("secretName"), secret_name)?, None))
+                let at = at.field("secretName");
+                let set = self.keys_of_secret(&at, secret_name)?;
+                Ok((self.usable(&at, set), None))
             }
             ("", inline, "") if !inline.is_empty() => {
-                let keys = jwks::parse(inline.as_bytes());
-                let keys =
-                    keys.map_err(|error| self.refuse(&at.field("inline"), PolicyFault::JwksInline(error)));
-                Ok((keys?, None))
+                let at = at.field("inline");
+                let set = jwks::parse(inline.as_bytes());
+                let set = set.map_err(|error| self.refuse(&at, PolicyFault::JwksInline(error)))?;
+                Ok((self.usable(&at, set), None))
             }
             ("", "", uri) if !uri.is_empty() => {
                 let max_stale = max_stale_seconds.unwrap_or(MAX_STALE);
                 let range = (60, i64::from(u32::MAX));
                 let max_stale = self.number(&at.field("maxStaleSeconds"), max_stale, range);
-                let FetchedKeys { keys, fetched } = self.keys_of_uri(&at.field("uri"), uri)?;
+                let at = at.field("uri");
+                let FetchedKeys {
+                    keys,
+                    left_out,
+                    fetched,
+                } = self.keys_of_uri(&at, uri)?;
+                let keys = self.usable(&at, KeySet { keys, left_out });
                 Ok((keys, Some(expiry(fetched, max_stale?))))
             }
             _ => Err(self.refuse(at, PolicyFault::ExactlyOne("secretName, inline and uri"))),
         }
+    }
+
+    /// The keys of a set. Those that are left out are told: an issuer that publishes one more keeps nobody from coming in.
+    fn usable(&mut self, at: &At<'_>, KeySet { keys, left_out }: KeySet) -> Vec<config::Key> {
+        if let Some(left_out) = left_out {
+            self.warn(at, PolicyFault::KeysLeftOut(left_out));
+        }
+        keys
     }
 
     fn keys_of_uri(&mut self, at: &At<'_>, uri: &str) -> Result<FetchedKeys, Refused> {
@@ -145,7 +161,7 @@ impl Resolver<'_, '_> {
     ) -> Result<config::ClaimToHeader, Refused> {
         let written::ClaimToHeader { claim, header } = told;
         let claim = self.text(&at.field("claim"), claim);
-        let header = self.own_header(&at.field("header"), header);
+        let header = self.header_for(&[Use::Set, Use::Remove], &at.field("header"), header);
         Ok(config::ClaimToHeader {
             claim: claim?,
             header: header?,

@@ -4,28 +4,18 @@ use super::Resolver;
 use crate::{
     graph::{
         compile::Refused,
+        digest::sha256,
         fault::{At, PolicyFault},
     },
-    jwks,
+    jwks::{self, KeySet},
     object::{Name, Secret},
 };
-use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Write};
-use switchyard_policy::config::policy::Key;
+use std::collections::BTreeMap;
+use switchyard_policy::auth::check_hash;
 
 /// Where ingress-nginx and others have it.
 const HTPASSWD_KEY: &str = "auth";
 const JWKS_KEY: &str = "jwks";
-
-/// In lower-case hexadecimal.
-fn sha256(text: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(text) {
-        // A String takes whatever it is given.
-        let _written = write!(hex, "{byte:02x}");
-    }
-    hex
-}
 
 /// What is told as the name of who asks.
 fn is_name(name: &str) -> bool {
@@ -38,16 +28,8 @@ fn user(line: &str) -> Result<(&str, &str), String> {
     if !is_name(name) {
         return Err("the name must be printable, and not empty".to_owned());
     }
-    check_hash(hash)?;
+    check_hash(hash).map_err(|fault| format!("user {name:?}: the hash {fault}"))?;
     Ok((name, hash))
-}
-
-/// Whether it is in a form that can be verified.
-fn check_hash(hash: &str) -> Result<(), String> {
-    let known = hash.starts_with("$2") || hash.starts_with("$apr1$") || hash.starts_with("{SHA}");
-    known
-        .then_some(())
-        .ok_or_else(|| "must be a hash of bcrypt, apr1 or SHA".to_owned())
 }
 
 // === impl Resolver ===
@@ -147,9 +129,9 @@ impl Resolver<'_, '_> {
         Ok(keys)
     }
 
-    pub(super) fn keys_of_secret(&mut self, at: &At<'_>, secret: &str) -> Result<Vec<Key>, Refused> {
+    pub(super) fn keys_of_secret(&mut self, at: &At<'_>, secret: &str) -> Result<KeySet, Refused> {
         let (secret, text) = self.secret_key(at, secret, JWKS_KEY)?;
-        let keys = jwks::parse(&text);
-        keys.map_err(|error| self.refuse(at, PolicyFault::JwksSecret { secret, error }))
+        let set = jwks::parse(&text);
+        set.map_err(|error| self.refuse(at, PolicyFault::JwksSecret { secret, error }))
     }
 }

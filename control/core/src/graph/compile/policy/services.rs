@@ -59,6 +59,14 @@ impl Resolver<'_, '_> {
             protocol: protocol(found.protocol),
             ..found
         };
+        let mut checked = Ok(());
+        for error in &self.compiler.locate(&service, &port).errors {
+            let refused = self.refuse(at_name, PolicyFault::Endpoints(error.clone()));
+            if error.is_fatal() {
+                checked = checked.and(Err(refused));
+            }
+        }
+        checked?;
         let settings = ClusterSettings::default();
         let cluster = self.compiler.cluster(&service, &port, settings);
         Ok(cluster.0.to_string())

@@ -6,7 +6,7 @@ use crate::{
     ingressroute::{self, Route, TimeoutPolicy, policy},
     path,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// All objects, by name.
 pub(in crate::graph::tests) struct Manifests<'a> {
@@ -82,7 +82,7 @@ enum Port {
 impl Manifests<'_> {
     fn ingress_routes(&self) -> impl Iterator<Item = &IngressRoute> {
         self.objects.values().filter_map(|object| match object {
-            Object::IngressRoute(object) => Some(object),
+            Object::IngressRoute(object) => Some(&**object),
             _ => None,
         })
     }
@@ -91,13 +91,19 @@ impl Manifests<'_> {
         self.ingress_routes().find(|object| object.name == *name)
     }
 
-    /// The root that serves a host name: the only one that claims it.
+    /// The root that serves a host name: the oldest that claims it, those of unknown age last.
     fn root(&self, fqdn: &str) -> Option<&IngressRoute> {
         let claimed = |object: &IngressRoute| object.spec.virtualhost.as_ref().map(|v| v.fqdn.to_lowercase());
-        let mut roots = self
+        let seconds = |object: &IngressRoute| match object.created {
+            Created::At(seconds) => seconds,
+            Created::Unknown => i64::MAX,
+        };
+        let mut roots: Vec<_> = self
             .ingress_routes()
-            .filter(|object| claimed(object).as_deref() == Some(fqdn));
-        roots.next().filter(|_| roots.next().is_none())
+            .filter(|object| claimed(object).as_deref() == Some(fqdn))
+            .collect();
+        roots.sort_by_key(|object| (seconds(object), object.name.to_string()));
+        roots.first().copied()
     }
 
     /// Every delegate that a chain from a root with one of these host names leads to.
@@ -174,10 +180,10 @@ impl Manifests<'_> {
             (None, true) => return Answer::NoHost,
             (Some(tls), tls_port) if tls.secret_name.is_empty() => {
                 assert!(tls.passthrough);
-                if tls_port {
-                    return Answer::NoHost;
-                } else {
-                    Port::Full
+                match (tls_port, &root.spec.tcpproxy) {
+                    (true, _) => return Answer::NoHost,
+                    (false, None) => return Answer::Unavailable,
+                    (false, Some(_)) => Port::Full,
                 }
             }
             (Some(tls), tls_port) => match (
@@ -251,8 +257,7 @@ impl Manifests<'_> {
         });
         let mirrored = |mirror: &policy::Mirror| {
             let name = Name::new(own.clone(), mirror.service.as_str());
-            let kind = Kind::Service;
-            self.objects.contains_key(&ObjectId { kind, name })
+            self.is_usable(&name)
         };
         asked
             .auth
@@ -264,11 +269,47 @@ impl Manifests<'_> {
 
     fn service_exists(&self, namespace: &Arc<str>, service: &ingressroute::Service) -> bool {
         let name = Name::new(namespace.clone(), service.name.as_str());
-        service.port == 8080
-            && self.objects.contains_key(&ObjectId {
-                kind: Kind::Service,
-                name,
-            })
+        service.port == 8080 && self.is_usable(&name)
+    }
+
+    /// Returns whether the Service exists, and none of its names resolves to loopback alone.
+    fn is_usable(&self, name: &Name) -> bool {
+        let id = ObjectId {
+            kind: Kind::Service,
+            name: name.clone(),
+        };
+        let Some(Object::Service(service)) = self.objects.get(&id) else {
+            return false;
+        };
+        if let Some(external_name) = &service.external_name {
+            return !self.is_forbidden(external_name);
+        }
+        let mut slices = self.objects.values().filter_map(|object| match object {
+            Object::EndpointSlice(slice) => Some(slice),
+            _ => None,
+        });
+        // The port of the only one in these worlds is the one that slices name.
+        !slices.any(|slice| {
+            let is_of = slice.name.namespace == name.namespace && slice.service == name.name;
+            let names = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+            let mut names = names.filter_map(|address| match address {
+                Address::Fqdn(name) => Some(name),
+                Address::Ip(_) => None,
+            });
+            is_of
+                && slice.ports.contains_key(&service.ports[0].name)
+                && names.any(|name| self.is_forbidden(name))
+        })
+    }
+
+    fn is_forbidden(&self, name: &str) -> bool {
+        match self.objects.get(&ObjectId::dns_name(name.into())) {
+            Some(Object::DnsName(name)) => name
+                .addresses
+                .as_ref()
+                .is_ok_and(|addresses| addresses.iter().all(IpAddr::is_loopback)),
+            _ => false,
+        }
     }
 
     /// What the visited IngressRoute answers.
@@ -396,7 +437,7 @@ fn branch_names(owner: &IngressRoute, delegate: &ingressroute::Delegate) -> Vec<
 fn firsts(owner: &IngressRoute) -> BTreeMap<String, &Route> {
     let mut firsts = BTreeMap::new();
     for route in &owner.spec.routes {
-        if let Some(prefix) = path::normalise(&route.match_) {
+        if let Ok(prefix) = path::normalise(&route.match_) {
             firsts.entry(prefix.into_owned()).or_insert(route);
         }
     }

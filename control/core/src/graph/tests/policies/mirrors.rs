@@ -145,7 +145,7 @@ fn asked(virtualhost: Value, asks: Value) -> u32 {
         service("home"),
     ];
     match &host(&graph(objects), "example.com").http.routes["/"] {
-        HostRoute::Plain { sample, .. } => sample.per_million(),
+        HostRoute::Plain(route) => route.sample.per_million(),
         other => panic!("not plain: {other:?}"),
     }
 }

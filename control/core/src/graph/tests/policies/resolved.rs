@@ -133,6 +133,28 @@ fn concurrency() {
     assert_eq!(got, json!({"concurrency": {"max": 1, "key": ["clientIP"]}}));
 }
 
+#[test]
+fn prefix_lengths_of_client_addresses_have_defaults() {
+    for (written, want) in [
+        (json!({}), json!("clientIP")),
+        (
+            json!({"ipv4PrefixLength": 32, "ipv6PrefixLength": 64}),
+            json!("clientIP"),
+        ),
+        (
+            json!({"ipv6PrefixLength": 56}),
+            json!({"clientIP": {"ipv4PrefixLength": 32, "ipv6PrefixLength": 56}}),
+        ),
+        (
+            json!({"ipv4PrefixLength": 24}),
+            json!({"clientIP": {"ipv4PrefixLength": 24, "ipv6PrefixLength": 64}}),
+        ),
+    ] {
+        let got = asked(json!({"concurrency": {"max": 1, "key": [{"clientIP": written}]}}));
+        assert_eq!(got, json!({"concurrency": {"max": 1, "key": [want]}}));
+    }
+}
+
 fn required(checks: Value) -> Value {
     json!({"auth": [{"anyOf": checks}]})
 }

@@ -75,9 +75,14 @@ fn standby_texts() {
             "route \"/foo\": standby name must be specified",
         ),
         (
-            json!({"standby": ["blue"]}),
-            "spec.routes[0].delegate.standby[0]",
-            "route \"/foo\": standby \"blue\" is already a branch of this route",
+            json!({"standby": ["green"], "preview": {"header": "x-preview", "value": "1", "branch": "red"}}),
+            "spec.routes[0].delegate.preview.branch",
+            "route \"/foo\": preview.branch \"red\" is not a branch of this route: add it to standby",
+        ),
+        (
+            json!({"standby": ["green"], "canary": {"percent": 0, "branch": "red"}}),
+            "spec.routes[0].delegate.canary.branch",
+            "route \"/foo\": canary.branch \"red\" is not a branch of this route: add it to standby",
         ),
         (
             json!({"standby": ["green", "red"]}),
@@ -93,6 +98,16 @@ fn standby_texts() {
             json!({"standby": ["green"], "preview": {"header": "x preview", "value": "1"}}),
             "spec.routes[0].delegate.preview.header",
             "route \"/foo\": preview header \"x preview\" is not a header name",
+        ),
+        (
+            json!({"standby": ["green"], "preview": {"header": "Host", "value": "1"}}),
+            "spec.routes[0].delegate.preview.header",
+            "route \"/foo\": preview header \"Host\" is one that requests never have here: choose another header",
+        ),
+        (
+            json!({"standby": ["green"], "preview": {"header": "x-switchyard-user", "value": "1"}}),
+            "spec.routes[0].delegate.preview.header",
+            "route \"/foo\": preview header \"x-switchyard-user\" is one that requests never have here: choose another header",
         ),
         (
             json!({"standby": ["green"], "preview": {"header": "x-preview", "value": ""}}),

@@ -34,6 +34,13 @@ fn world() -> Vec<Object> {
         htpasswd("no-users", "# nobody\n"),
         htpasswd("no-hash", "alice\n"),
         htpasswd("plain", "# staff\nalice:hunter2\n"),
+        htpasswd(
+            "cut",
+            "alice:$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOe\n",
+        ),
+        htpasswd("costly", &format!("# staff\nbob:$2y$15${}\n", "C".repeat(53))),
+        htpasswd("apr1", "bob:$apr1$saltsaltsalt$B0KvBCkYcdIfXEHtb6lQp1\n"),
+        htpasswd("sha", "bob:{SHA}W6ph5Mm5Pz8=\n"),
         htpasswd("blank-user", ":{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
         htpasswd(
             "twice",

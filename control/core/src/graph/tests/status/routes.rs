@@ -193,7 +193,7 @@ fn validation_texts() {
                 (
                     ca,
                     "Service [secure:8080] TLS upstream validation policy error: \
-                     invalid CA Secret \"default/ca\": \"ca.crt\" holds no certificate in PEM",
+                     invalid CA Secret \"default/ca\": \"ca.crt\" holds no certificate in PEM, or something that is damaged",
                 ),
             ),
             case(

@@ -192,7 +192,7 @@ fn a_silent_client_holds_itself_up_for_no_longer_than_patience() {
     harness.publish(mk_set(Cluster, "slow", 1));
     harness.publish(mk_filter(&["s=d"]));
     assert_eq!(harness.poll(), ["Cluster +slow@1"]);
-    let deadline = harness.session.deadline(harness.now).expect("a pass waits");
+    let deadline = harness.session.deadline(harness.now).expect("a rollout waits");
     assert_eq!(deadline - harness.now, Limits::default().patience);
     harness.now = deadline;
     assert_eq!(harness.poll(), ["TypedExtensionConfig +switchyard(s=d)"]);
@@ -202,17 +202,17 @@ fn a_silent_client_holds_itself_up_for_no_longer_than_patience() {
 fn a_generation_is_settled_when_all_of_it_has_a_verdict() {
     let mut harness = mk_world();
     let before = harness.store.generation();
-    assert_eq!(harness.settled(), before);
+    assert_eq!(harness.acked(), before);
     harness.publish(mk_set(Cluster, "d", 1));
     harness.publish(mk_filter(&["s=d"]));
     harness.publish(mk_removed(Cluster, "c"));
-    for (verdict, settled) in [(Cluster, before), (Extension, before + 1), (Cluster, before + 2)] {
+    for (verdict, acked) in [(Cluster, before), (Extension, before + 1), (Cluster, before + 2)] {
         harness.poll();
-        assert_eq!(harness.settled(), settled);
+        assert_eq!(harness.acked(), acked);
         harness.ack(verdict);
     }
     harness.poll();
-    assert_eq!(harness.settled(), before + 3);
+    assert_eq!(harness.acked(), before + 3);
 }
 
 #[test]

@@ -9,14 +9,14 @@ fn a_refused_version_is_not_sent_again_and_a_newer_one_is() {
         harness.nack(kind);
         assert_eq!(harness.settle(), [""; 0]);
         assert_eq!(harness.refused(), [format!("{kind} a Some(2): bad")]);
-        assert_eq!(harness.settled(), harness.store.generation());
+        assert_eq!(harness.acked(), harness.store.generation());
         harness.publish(mk_set(kind, "a", 3));
         assert_eq!(harness.settle(), [format!("{kind} +a@3")]);
         assert_eq!(harness.refused(), [""; 0]);
     }
 }
 
-/// The generations of the changes that the client has not.
+/// The generations of the changes that the client lacks, from the first to the last for each rejection.
 fn missed(harness: &Harness) -> Vec<(u64, u64)> {
     let refused = harness.session.refused();
     refused
@@ -238,7 +238,7 @@ fn nothing_is_taken_away_from_a_client_that_clings_to_something_old() {
     harness.nack(Extension);
     harness.publish(mk_removed(Cluster, "c"));
     assert_eq!(harness.settle(), ["TypedExtensionConfig +switchyard(s=c)"]);
-    assert_eq!(harness.settled(), harness.store.generation());
+    assert_eq!(harness.acked(), harness.store.generation());
     harness.publish(mk_filter(&["s=d"]));
     assert_eq!(
         harness.settle(),

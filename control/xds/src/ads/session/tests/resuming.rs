@@ -1,6 +1,6 @@
 use super::*;
 
-/// A first request of a client that has `held` already, written `name@version`.
+/// The first request of a reconnected client that has `held`, written `name@version`.
 fn mk_resume(kind: ResourceType, subscribe: &[&str], held: &[&str]) -> DeltaDiscoveryRequest {
     let version = |text: &str| {
         text.parse()
@@ -76,7 +76,7 @@ fn changes_are_ordered_for_a_client_that_comes_back() {
         [""; 0],
         "the filter may name clusters that are not asked for yet"
     );
-    assert_eq!(harness.settled(), 0);
+    assert_eq!(harness.acked(), 0);
     harness.request(&mk_resume(Cluster, &[], &["old@1"]));
     harness.request(&mk_resume(Listener, &[], &["l@1"]));
     assert_eq!(harness.poll(), ["Cluster +new@1", "Listener"]);
@@ -89,7 +89,7 @@ fn changes_are_ordered_for_a_client_that_comes_back() {
         "Cluster -old",
     ];
     assert_eq!(harness.settle(), lines);
-    assert_eq!(harness.settled(), 4);
+    assert_eq!(harness.acked(), 4);
 }
 
 #[test]

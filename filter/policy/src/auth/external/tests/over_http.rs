@@ -1,4 +1,4 @@
-//! As nginx and Traefik ask.
+//! External authorization by HTTP, as with nginx and Traefik.
 
 use super::*;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -70,7 +70,7 @@ fn the_service_is_told_the_headers_that_it_is_to_be_told() {
     assert_eq!(told, want);
 }
 
-/// Not even where the service is to be told what clients send by these names.
+/// This holds even if the service is sent the client's headers of these names.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_client_does_not_say_what_it_asks_for() {
     let forged = [
@@ -126,7 +126,7 @@ fn nothing_but_2xx_is_a_yes() {
     }
 }
 
-/// A no is one also where no answer would not be.
+/// A denial counts even if a missing answer would allow the request.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_no_is_no_failure() {
     let requirement = external("http", r#", "onFailure": "allow""#);
@@ -214,7 +214,7 @@ fn a_yes_tells_the_upstream_what_it_is_to_tell() {
     );
 }
 
-/// Who is told half of it may take that for all.
+/// An upstream could take half of the headers for all of them.
 #[wasm_bindgen_test(unsupported = test)]
 fn a_yes_with_a_header_that_cannot_be_told_is_none() {
     let requirement = external("http", r#", "responseHeaders": ["x-user"], "onFailure": "allow""#);

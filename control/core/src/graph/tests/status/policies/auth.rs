@@ -74,7 +74,32 @@ fn basic_texts() {
         wrong(
             basic("plain"),
             at,
-            "Secret default/plain: key \"auth\", line 2: must be a hash of bcrypt, apr1 or SHA",
+            "Secret default/plain: key \"auth\", line 2: user \"alice\": the hash is neither bcrypt ($2y$), apr1 ($apr1$) nor \
+             SHA ({SHA}): make it with htpasswd -B",
+        ),
+        wrong(
+            basic("cut"),
+            at,
+            "Secret default/cut: key \"auth\", line 1: user \"alice\": the hash starts like one of bcrypt, and is not a \
+             whole one",
+        ),
+        wrong(
+            basic("costly"),
+            at,
+            "Secret default/costly: key \"auth\", line 2: user \"bob\": the hash is of bcrypt with a cost of 15: 4 to 14 \
+             can be verified while a client waits",
+        ),
+        wrong(
+            basic("apr1"),
+            at,
+            "Secret default/apr1: key \"auth\", line 1: user \"bob\": the hash starts like one of apr1, and is not a \
+             whole one",
+        ),
+        wrong(
+            basic("sha"),
+            at,
+            "Secret default/sha: key \"auth\", line 1: user \"bob\": the hash starts like one of SHA, and is not a \
+             whole one",
         ),
         wrong(
             basic("blank-user"),

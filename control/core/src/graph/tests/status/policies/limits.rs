@@ -61,6 +61,16 @@ fn rate_limit_key_texts() {
             parts,
         ),
         wrong(
+            limit(json!({"key": [{"clientIP": {"ipv6PrefixLength": 129}}]})),
+            "rateLimits[0].key[0].clientIP.ipv6PrefixLength",
+            "must be in the range 1-128",
+        ),
+        wrong(
+            limit(json!({"key": [{"clientIP": {"ipv4PrefixLength": 0}}]})),
+            "rateLimits[0].key[0].clientIP.ipv4PrefixLength",
+            "must be in the range 1-32",
+        ),
+        wrong(
             limit(json!({"key": [{"header": "a b"}]})),
             "rateLimits[0].key[0].header",
             "\"a b\" is not a header name",
