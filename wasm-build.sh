@@ -30,7 +30,7 @@ build() {
     RUSTFLAGS="$RUSTFLAGS --cfg sha2_backend_soft=\"compact\""
     # The linker leaves room for each number that it fills in.
     RUSTFLAGS="$RUSTFLAGS -C link-arg=--compress-relocations"
-    export RUSTFLAGS
+    export RUSTFLAGS CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$PWD/filter/link.sh"
     # shellcheck disable=SC2086 # Two words, or none.
     cargo build --locked --package switchyard-filter --profile wasm --target "$wasm_target" \
         --target-dir "$build_dir" ${std_flags:-}

@@ -9,6 +9,10 @@ wasm_target=wasm32-unknown-unknown
 # use_wasm_toolchain CRATE...: CRATEs are of the standard library, beside std itself.
 use_wasm_toolchain() {
     wasm_way=${SWITCHYARD_WASM_TOOLCHAIN:-$(first_wasm_way)}
+    # rust-lld, which comes with the toolchain for this machine.
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    PATH="$(rustc --print sysroot)/lib/rustlib/$host/bin:$PATH"
+    export PATH
     case $wasm_way in
         rustup) add_wasm_target || fail "no std for $wasm_target; run: rustup target add $wasm_target" ;;
         debian) use_debian "$@" ;;
@@ -25,14 +29,11 @@ add_wasm_target() {
     [ -d "$(rustc --print sysroot)/lib/rustlib/$wasm_target/lib" ] || rustup target add "$wasm_target" >&2
 }
 
-# rustc-web knows the target and brings std's source. It is a release, so it needs leave to build std; and it has no
-# linker of its own: rustup's toolchain for the host has one.
+# rustc-web knows the target and brings std's source. It is a release, so it needs leave to build std.
 use_debian() {
     std=/usr/lib/rustlib/src/rust/library
     [ -d "$std" ] && dpkg -s rustc-web >/dev/null 2>&1 || install_debian
-    host=$(rustc -vV | sed -n 's/^host: //p')
-    PATH="$(rustc --print sysroot)/lib/rustlib/$host/bin:$PATH"
-    export PATH RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
+    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
     std_flags="-Z build-std=std$(printf ',%s' "$@")"
 }
 

@@ -169,13 +169,14 @@ impl Change {
                 });
                 Ok(place)
             }
-            Self::InsertEntry { start: _, key, name } => insert_entry((key, name), place, line_end, edited),
+            Self::InsertEntry { start: _, key, name } => insert_entry(key, name, place, line_end, edited),
         }
     }
 }
 
 fn insert_entry<'t>(
-    (key, name): (&str, &str),
+    key: &str,
+    name: &str,
     place: &'t str,
     line_end: &str,
     edited: &mut String,

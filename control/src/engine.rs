@@ -9,11 +9,12 @@
 
 mod event_log;
 mod graph_stats;
+mod observer;
 mod status_index;
 
 pub use self::graph_stats::GraphStats;
 
-use self::{event_log::EventLog, graph_stats::GraphStatsRecorder, status_index::StatusIndex};
+use self::observer::Observer;
 use crate::{
     cache,
     live::{Await, SwitchTarget},
@@ -24,7 +25,6 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use switchyard_core::{Blocker, Change, Graph, HostSnapshot, Name, object::Batch};
-use switchyard_k8s::status::writer::Notice;
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -79,14 +79,12 @@ pub struct Engine {
     version: u64,
     /// The generation that the last pruning was for.
     pruned: u64,
-    event_log: EventLog,
-    status_index: StatusIndex,
-    stats: GraphStatsRecorder,
+    observer: Observer,
     timings: Timings,
     /// The receiver of published generations, if any.
     published: Option<mpsc::UnboundedSender<propagation::Published>>,
     /// The receiver of status events, if any.
-    news: Option<mpsc::UnboundedSender<StatusEvent>>,
+    status_events: Option<mpsc::UnboundedSender<StatusEvent>>,
     waiting: Vec<Await>,
     /// True once proxies are answered.
     ready: watch::Sender<bool>,
@@ -106,22 +104,20 @@ impl Engine {
             generation,
             version: 0,
             pruned: 0,
-            event_log: EventLog::default(),
-            status_index: StatusIndex::default(),
-            stats: GraphStatsRecorder::default(),
+            observer: Observer::default(),
             timings: Timings::default(),
             published: None,
-            news: None,
+            status_events: None,
             waiting: Vec::new(),
             ready: watch::Sender::new(false),
         }
     }
 
-    /// Sends the events for statuses of IngressRoutes to `news`.
+    /// Sends the events for statuses of IngressRoutes to `events`.
     #[must_use]
-    pub fn telling(self, news: mpsc::UnboundedSender<StatusEvent>) -> Self {
+    pub fn with_status_events(self, events: mpsc::UnboundedSender<StatusEvent>) -> Self {
         Self {
-            news: Some(news),
+            status_events: Some(events),
             ..self
         }
     }
@@ -142,7 +138,7 @@ impl Engine {
     /// The counts of objects, as of the last commit.
     #[must_use]
     pub fn graph_stats(&self) -> Arc<GraphStats> {
-        self.stats.graph_stats()
+        self.observer.graph_stats()
     }
 
     /// Becomes true once proxies are answered, after the source has sent all objects.
@@ -167,7 +163,7 @@ impl Engine {
                 Ok(()) = progress.changed() => self.contain(),
                 () = cache::until(contain) => self.contain(),
                 _ = prune.tick() => {
-                    self.event_log.connected(&self.server.proxies());
+                    self.observer.event_log.connected(&self.server.proxies());
                     self.prune();
                 }
             }
@@ -215,14 +211,14 @@ impl Engine {
         self.version = self.version.max(version);
         for id in &deleted {
             if self.graph.delete(id) {
-                self.status_index.touched(id);
+                self.observer.touched(id);
                 differs = true;
             }
         }
         for object in applied {
             let id = object.id();
             if self.graph.apply(object) {
-                self.status_index.touched(&id);
+                self.observer.touched(&id);
                 differs = true;
             }
         }
@@ -237,16 +233,15 @@ impl Engine {
             .translator
             .update(self.graph.table(), &change, self.generation + 1);
         self.publish(update);
-        self.status_index
-            .refused(refused::errors(&self.graph, &self.translator));
         let published = Instant::now();
         if self.generation > before {
             self.time(arrived);
         }
-        let notices = self.event_log.committed(&self.graph, &change, self.generation);
-        self.stats.committed(&self.graph, &change, &self.event_log);
+        let mark = self.mark();
+        let refused = refused::errors(&self.graph, &self.translator);
+        let events = self.observer.committed(&self.graph, &change, mark, refused);
         self.answer(Some(published));
-        self.tell(&change, notices);
+        events.into_iter().for_each(|event| self.send(event));
         change
     }
 
@@ -275,27 +270,11 @@ impl Engine {
         }
     }
 
-    /// Sends the outcome of a commit to the status writer, after proxies were served.
-    fn tell(&mut self, change: &Change, notices: Vec<(Name, Notice)>) {
-        if self.news.is_none() {
-            return;
-        }
-        let mark = self.mark();
-        let judged = self
-            .status_index
-            .committed(&self.graph, &self.event_log, change, mark);
-        let notices = notices
-            .into_iter()
-            .map(|(name, notice)| StatusEvent::Notice(name, notice));
-        for told in notices.chain([StatusEvent::Judged(judged)]) {
-            self.send(told);
-        }
-    }
-
-    fn send(&self, told: StatusEvent) {
-        if let Some(news) = &self.news {
+    /// Sends an event to the status writer, if there is one.
+    fn send(&self, event: StatusEvent) {
+        if let Some(events) = &self.status_events {
             // A dropped receiver is not an error.
-            drop(news.send(told));
+            drop(events.send(event));
         }
     }
 
@@ -323,7 +302,7 @@ impl Engine {
                 drop(reply.send(blockers));
             }
             Question::Previous { owner, prefix, reply } => {
-                let previous = self.event_log.previous(&self.graph, &owner, &prefix);
+                let previous = self.observer.event_log.previous(&self.graph, &owner, &prefix);
                 drop(reply.send(previous));
             }
             Question::Alive(reply) => drop(reply.send(())),
@@ -356,9 +335,10 @@ impl Engine {
             return;
         }
         self.publish(update);
-        self.status_index
-            .refused(refused::errors(&self.graph, &self.translator));
-        self.tell(&Change::default(), Vec::new());
+        let mark = self.mark();
+        let refused = refused::errors(&self.graph, &self.translator);
+        let events = self.observer.refused(&self.graph, mark, refused);
+        events.into_iter().for_each(|event| self.send(event));
     }
 
     fn publish(&mut self, update: Update) {
@@ -371,13 +351,13 @@ impl Engine {
     fn answer(&mut self, published: Option<Instant>) {
         let Self {
             graph,
-            event_log,
+            observer,
             waiting,
             ..
         } = self;
         let switches = || {
             let switches = graph.table().switches.iter();
-            switches.map(|(key, switch)| (switch.as_ref(), event_log.since(key)))
+            switches.map(|(key, switch)| (switch.as_ref(), observer.event_log.since(key)))
         };
         waiting.retain_mut(|request| !request.answer(switches(), published));
     }

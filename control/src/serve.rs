@@ -140,7 +140,7 @@ impl Serve {
             Source::Files(files) => (Some(files), None),
             Source::Cluster(cluster) => {
                 let (news, leader) = leader.start(cluster, server.clone());
-                engine = engine.telling(news);
+                engine = engine.with_status_events(news);
                 (None, Some(leader))
             }
         };

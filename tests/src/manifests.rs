@@ -69,10 +69,10 @@ pub fn tls_secret(namespace: &str, name: &str, certificate: &crate::tls::Certifi
 /// An object of any kind in the namespace `default`.
 #[must_use]
 pub fn object(api_version: &str, kind: &str, name: &str, content: Value) -> String {
-    object_in("default", (api_version, kind), name, content)
+    object_in("default", api_version, kind, name, content)
 }
 
-fn object_in(namespace: &str, (api_version, kind): (&str, &str), name: &str, content: Value) -> String {
+fn object_in(namespace: &str, api_version: &str, kind: &str, name: &str, content: Value) -> String {
     let mut object = json!({
         "apiVersion": api_version,
         "kind": kind,
@@ -93,8 +93,14 @@ pub fn ingress_route(name: &str, spec: &Value) -> String {
 /// An IngressRoute.
 #[must_use]
 pub fn ingress_route_in(namespace: &str, name: &str, spec: &Value) -> String {
-    let kind = ("contour.heptio.com/v1beta1", "IngressRoute");
-    object_in(namespace, kind, name, json!({"spec": spec}))
+    let spec = json!({"spec": spec});
+    object_in(
+        namespace,
+        "contour.heptio.com/v1beta1",
+        "IngressRoute",
+        name,
+        spec,
+    )
 }
 
 /// An IngressRoute that routes a prefix to a Service, like a branch in most scenarios.

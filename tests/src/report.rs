@@ -75,21 +75,22 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// Writes `bench/RESULTS{suffix}.md` and `bench/results{suffix}.json`, for `make bench{suffix}`.
+/// Writes `bench/RESULTS{suffix}.md` and `bench/results{suffix}.json`, for `make bench{suffix}`. `common` is what several
+/// methods have in common.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(suffix: &str, figures: &[Figure]) -> Result<()> {
+pub fn write(suffix: &str, common: &str, figures: &[Figure]) -> Result<()> {
     let dir = paths::repository().join("bench");
     fs::write(
         dir.join(format!("results{suffix}.json")),
         serde_json::to_string_pretty(figures)? + "\n",
     )?;
-    fs::write(dir.join(format!("RESULTS{suffix}.md")), page(suffix, figures)?)?;
+    fs::write(dir.join(format!("RESULTS{suffix}.md")), page(suffix, common, figures)?)?;
     Ok(())
 }
 
-fn page(suffix: &str, figures: &[Figure]) -> Result<String> {
+fn page(suffix: &str, common: &str, figures: &[Figure]) -> Result<String> {
     let mut page = format!(
         "# What was measured\n\nWritten by `make bench{suffix}`, on {} ({} cores).\n\n",
         processor()?,
@@ -114,8 +115,13 @@ fn page(suffix: &str, figures: &[Figure]) -> Result<String> {
         writeln!(page, "| {figure} | {value} {unit} | {bar} | {holds} |")?;
     }
     page += "\n## How\n";
-    for Figure { figure, method, .. } in figures {
-        write!(page, "\n**{figure}.** {method}\n")?;
+    if !common.is_empty() {
+        write!(page, "\n{common}\n")?;
+    }
+    for alike in figures.chunk_by(|a, b| a.method == b.method) {
+        let names: Vec<_> = alike.iter().map(|figure| figure.figure).collect();
+        let method = alike.first().map_or("", |figure| &figure.method);
+        write!(page, "\n**{}.** {method}\n", names.join("; "))?;
     }
     Ok(page)
 }

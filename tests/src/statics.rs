@@ -116,7 +116,7 @@ impl Static {
             concurrency: 2,
             log: dir.join("envoy.log"),
         };
-        write(&options.bootstrap, &bootstrap(&dir, (http, admin), clusters))?;
+        write(&options.bootstrap, &bootstrap(&dir, http, admin, clusters))?;
         write(&dir.join("ecds.json"), &extension(filter)?)?;
         Ok(Self {
             envoy: Envoy::start(&options)?,
@@ -196,7 +196,7 @@ fn extension(filter: &Value) -> Result<Value> {
     }]}))
 }
 
-fn bootstrap(dir: &Path, (http, admin): (SocketAddr, SocketAddr), clusters: &[Cluster<'_>]) -> Value {
+fn bootstrap(dir: &Path, http: SocketAddr, admin: SocketAddr, clusters: &[Cluster<'_>]) -> Value {
     json!({
         "node": {"id": "static", "cluster": "switchyard"},
         "admin": {"address": socket(admin)},

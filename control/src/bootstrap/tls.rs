@@ -18,8 +18,20 @@ pub struct XdsTls {
 }
 
 /// The files beside the bootstrap, each with its secret: a file can have only one.
-const CERTIFICATE: (&str, &str) = ("sds-certificate.json", "switchyard-xds-certificate");
-const VALIDATION: (&str, &str) = ("sds-validation.json", "switchyard-xds-validation");
+const CERTIFICATE: SecretFile = SecretFile {
+    file: "sds-certificate.json",
+    name: "switchyard-xds-certificate",
+};
+const VALIDATION: SecretFile = SecretFile {
+    file: "sds-validation.json",
+    name: "switchyard-xds-validation",
+};
+
+/// A secret of Envoy, in a file beside the bootstrap.
+struct SecretFile {
+    file: &'static str,
+    name: &'static str,
+}
 
 const UPSTREAM_TLS_CONTEXT: &str =
     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -52,8 +64,8 @@ impl XdsTls {
                         "tls_minimum_protocol_version": "TLSv1_3",
                         "tls_maximum_protocol_version": "TLSv1_3",
                     },
-                    "tls_certificate_sds_secret_configs": [secret_config(folder, CERTIFICATE)],
-                    "validation_context_sds_secret_config": secret_config(folder, VALIDATION),
+                    "tls_certificate_sds_secret_configs": [CERTIFICATE.sds_config(folder)],
+                    "validation_context_sds_secret_config": VALIDATION.sds_config(folder),
                 },
             },
         })
@@ -64,7 +76,7 @@ impl XdsTls {
         let TlsFiles { ca, certificate, key } = &self.files;
         let own = json!({
             "@type": SECRET,
-            "name": CERTIFICATE.1,
+            "name": CERTIFICATE.name,
             "tls_certificate": {
                 "certificate_chain": {"filename": certificate},
                 "private_key": {"filename": key},
@@ -73,7 +85,7 @@ impl XdsTls {
         });
         let other = json!({
             "@type": SECRET,
-            "name": VALIDATION.1,
+            "name": VALIDATION.name,
             "validation_context": {
                 "trusted_ca": {"filename": ca},
                 "watched_directory": {"path": folder_of(ca)},
@@ -81,20 +93,25 @@ impl XdsTls {
             },
         });
         // As `DiscoveryResponse`s.
-        [(CERTIFICATE.0, own), (VALIDATION.0, other)]
+        [(CERTIFICATE.file, own), (VALIDATION.file, other)]
             .map(|(file, secret)| (file, json!({"resources": [secret]})))
     }
 }
 
-/// A `SdsSecretConfig`.
-fn secret_config(folder: &Path, (file, name): (&str, &str)) -> Value {
-    json!({
-        "name": name,
-        "sds_config": {
-            "resource_api_version": "V3",
-            "path_config_source": {"path": folder.join(file), "watched_directory": {"path": folder}},
-        },
-    })
+// === impl SecretFile ===
+
+impl SecretFile {
+    /// The `SdsSecretConfig`.
+    fn sds_config(&self, folder: &Path) -> Value {
+        let Self { file, name } = self;
+        json!({
+            "name": name,
+            "sds_config": {
+                "resource_api_version": "V3",
+                "path_config_source": {"path": folder.join(file), "watched_directory": {"path": folder}},
+            },
+        })
+    }
 }
 
 fn folder_of(file: &Path) -> &Path {

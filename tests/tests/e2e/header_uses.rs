@@ -217,7 +217,7 @@ fn leaf(path: &str) -> Value {
 }
 
 /// The hosts of a level: each virtualhost policy needs its own host, and route policies share one.
-fn hosts_of(level: Level, (name, refused): (&'static str, &[Kind]), first: usize, jwks: &Value) -> Vec<Host> {
+fn hosts_of(level: Level, name: &'static str, refused: &[Kind], first: usize, jwks: &Value) -> Vec<Host> {
     let case = |number: usize, index: usize, (field, kind, _): &Field| Case {
         host: format!("h{number}.bar.com"),
         path: format!("/f{index}"),
@@ -272,9 +272,9 @@ fn hosts_of(level: Level, (name, refused): (&'static str, &[Kind]), first: usize
 fn hosts(jwks: &Value) -> Vec<Host> {
     let mut hosts = Vec::new();
     for (level, names) in LEVELS {
-        for row in NAMES {
-            if names.is_empty() || names.contains(&row.0) {
-                hosts.extend(hosts_of(level, row, hosts.len(), jwks));
+        for (name, refused) in NAMES {
+            if names.is_empty() || names.contains(&name) {
+                hosts.extend(hosts_of(level, name, refused, hosts.len(), jwks));
             }
         }
     }

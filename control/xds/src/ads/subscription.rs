@@ -250,7 +250,7 @@ impl Subscription {
             return;
         }
         for (name, resource) in &batch.items {
-            let refusal = Refusal::now(resource.as_ref(), (batch.since, batch.generation), reason);
+            let refusal = Refusal::now(resource.as_ref(), batch.since, batch.generation, reason);
             self.refuse_one(name, resource.as_ref(), refusal);
         }
     }
@@ -436,7 +436,7 @@ impl Refusal {
     }
 
     /// A rejection of the changes from generation `since` to `generation`.
-    pub(super) fn now(resource: Option<&Resource>, (since, generation): (u64, u64), reason: &str) -> Self {
+    pub(super) fn now(resource: Option<&Resource>, since: u64, generation: u64, reason: &str) -> Self {
         let reason = reason
             .get(..reason.floor_char_boundary(Self::LONGEST_REASON))
             .unwrap_or_default()

@@ -40,7 +40,8 @@ pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
-    /// The status for gRPC clients; `None` derives it from the HTTP status.
+    /// The status for a gRPC client, which gets the body as its message. `None` for other clients; the proxy derives one
+    /// from the HTTP status if the client is of gRPC nevertheless.
     pub grpc_status: Option<u32>,
 }
 
@@ -187,7 +188,7 @@ impl Refusal {
             status,
             headers,
             body,
-            grpc_status: Some(reason.grpc_status()),
+            grpc_status: request.is_grpc().then(|| reason.grpc_status()),
         }
     }
 }

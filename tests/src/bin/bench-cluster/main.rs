@@ -46,7 +46,7 @@ async fn main() -> Result<()> {
     let dir = paths::scratch("bench-cluster")?.canonicalize()?;
     let backends = Backends::start().await?;
     if many {
-        return report::write("-hosts", &many::measure(&dir, &backends).await?);
+        return report::write("-hosts", "", &many::measure(&dir, &backends).await?);
     }
     let cluster = cluster(&dir, &backends).await?;
     let mut measured = Vec::new();
@@ -56,7 +56,7 @@ async fn main() -> Result<()> {
     }
     let figures = figures::of(&measured);
     match rounds {
-        None => report::write("-cluster", &figures),
+        None => report::write("-cluster", "", &figures),
         Some(_) => Ok(()),
     }
 }

@@ -174,7 +174,7 @@ impl<const N: usize> Costs<N> {
         [of_cpu, of_time]
     }
 
-    /// A description of the method; `names` are those of the ways.
+    /// The medians, for the method; `names` are those of the ways.
     pub(crate) fn method(&self, names: [&str; N]) -> String {
         let median = |rounds: &[[f64; N]], way: usize| {
             let of_way = rounds.iter().filter_map(|round| round.get(way)).copied();
@@ -184,12 +184,17 @@ impl<const N: usize> Costs<N> {
             let (cpu, time) = (median(&self.cpu, way), median(&self.times, way));
             format!("{name} {cpu:.1} us, 99 % within {time:.0} us")
         });
-        format!(
-            "CPU time of Envoy's one worker thread (`schedstat`) for each request, {CONNECTIONS} connections, a real upstream; all ways in \
-             one Envoy, on listeners with the same settings, routes and upstream; {ROUNDS} rounds with each of {STARTS} starts, in turns; the median of the rounds' \
-             ratios. Times of answers are of as many further rounds, with {} ms between an answer and the next request of a connection. Medians: {}.",
-            PAUSE.as_millis(),
-            told.collect::<Vec<_>>().join("; "),
-        )
+        format!("Compared. Medians: {}.", told.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// The method of all comparisons.
+pub(crate) fn method() -> String {
+    format!(
+        "Compared are ways through one Envoy, on listeners with the same settings, routes and upstream: CPU time of its one worker \
+         thread (`schedstat`) for each request, {CONNECTIONS} connections, a real upstream; {ROUNDS} rounds with each of {STARTS} \
+         starts, in turns; the median of the rounds' ratios. Times of answers are of as many further rounds, with {} ms between an \
+         answer and the next request of a connection.",
+        PAUSE.as_millis(),
+    )
 }

@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
     for part in Part::value_variants() {
         figures.extend(measure(*part).await?);
     }
-    report::write("", &figures)
+    report::write("", &compare::method(), &figures)
 }
 
 async fn measure(part: Part) -> Result<Vec<Figure>> {

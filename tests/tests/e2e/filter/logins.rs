@@ -49,7 +49,8 @@ async fn attempt(connection: &mut Connection, path: &str, authorization: &str) -
 /// Tries different passwords, and counts the answers by status.
 async fn guess(
     server: SocketAddr,
-    (name, number): (&str, usize),
+    name: &str,
+    number: usize,
     is_over: &AtomicBool,
 ) -> Result<BTreeMap<u16, usize>> {
     let mut connection = Connection::open_from(ATTACKER, server).await?;
@@ -94,7 +95,7 @@ async fn a_user_logs_in_while_another_client_guesses_passwords() -> Result<()> {
         let is_over: &'static AtomicBool = Box::leak(Box::default());
         let mut guessing = JoinSet::new();
         for number in 0..CONNECTIONS {
-            guessing.spawn(guess(proxy.envoy.http, (name, number), is_over));
+            guessing.spawn(guess(proxy.envoy.http, name, number, is_over));
         }
         until("guesses are refused", async || {
             let refused = proxy.envoy.counted(SOURCE, "denied_busy").await?;
@@ -127,7 +128,7 @@ async fn a_login_that_finds_no_place_is_told_when_to_come_again() -> Result<()> 
     let is_over: &'static AtomicBool = Box::leak(Box::default());
     let mut guessing = JoinSet::new();
     for number in 0..CONNECTIONS {
-        guessing.spawn(guess(proxy.envoy.http, ("mallory", number), is_over));
+        guessing.spawn(guess(proxy.envoy.http, "mallory", number, is_over));
     }
     for (headers, body) in [
         (&[][..], "too many requests\n"),

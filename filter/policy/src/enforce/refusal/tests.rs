@@ -106,7 +106,7 @@ fn what_a_service_says_goes_to_the_client_as_it_is() {
         status: 302,
         headers: vec![("location".to_owned(), b"/login".to_vec())],
         body: b"this way".to_vec(),
-        grpc_status: Some(7),
+        grpc_status: None,
     };
     assert_eq!(response, want);
 }

@@ -248,6 +248,6 @@ fn nothing_is_taken_away_from_a_client_that_clings_to_something_old() {
 
 #[test]
 fn a_long_reason_is_cut_between_characters() {
-    let refusal = Refusal::now(None, (1, 1), &"ü".repeat(1000));
+    let refusal = Refusal::now(None, 1, 1, &"ü".repeat(1000));
     assert_eq!(&*refusal.reason, "ü".repeat(512));
 }

@@ -14,44 +14,47 @@
 //! branches until it has [`MAX_SERIES`] of these; further ones by policy alone, as route `other`; and after as many
 //! again all as `other`.
 
-use crate::abi;
+use crate::{
+    enforce::witness::{LIMITED, Part, Said, Witness},
+    proxy::Proxy,
+};
 use siphasher::sip::SipHasher13;
 use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
 };
-use switchyard_policy::enforce::witness::{LIMITED, Part, Said, Witness};
 
 /// The most series of a kind. Each has several counters, and each of those takes some hundred bytes in Envoy.
 const MAX_SERIES: usize = 1_000;
 /// The most entries of `Metrics::known`: there may be more than counters, because some share one.
 const MAX_KNOWN: usize = 8 * MAX_SERIES;
 const OTHERS: &str = "other";
-const OTHER_WAYS: Way<'_> = Way {
+const OTHER_LABELS: MetricLabels<'_> = MetricLabels {
     route: OTHERS,
     branches: OTHERS,
 };
 
 /// The counters of a worker; Envoy merges counters of the same name.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics {
+pub(super) struct Metrics {
     /// Metric IDs of counters, by series as [`series`] formats it.
     counters: BTreeMap<String, Vec<(Counter, u32)>>,
-    /// Metric IDs by a hash of policy, way and counter: most requests are counted without formatting a series.
+    /// Metric IDs by a hash of policy, labels and counter: most requests are counted without formatting a series.
     known: BTreeMap<u64, u32>,
 }
 
 /// The labels of a request: its route, and the branch taken at each switch.
 #[derive(Clone, Copy, Debug, Hash)]
-pub(crate) struct Way<'a> {
-    pub(crate) route: &'a str,
-    pub(crate) branches: &'a str,
+pub(super) struct MetricLabels<'a> {
+    pub(super) route: &'a str,
+    pub(super) branches: &'a str,
 }
 
 /// Counts the outcomes of a request.
-pub(crate) struct Counting<'a> {
-    pub(crate) metrics: &'a mut Metrics,
-    pub(crate) way: Way<'a>,
+pub(super) struct Counting<'a, P> {
+    pub(super) metrics: &'a mut Metrics,
+    pub(super) labels: MetricLabels<'a>,
+    pub(super) proxy: &'a P,
 }
 
 /// A kind of counter.
@@ -69,22 +72,48 @@ enum Counter {
 // === impl Metrics ===
 
 impl Metrics {
-    fn count(&mut self, source: &str, way: Way<'_>, counter: Counter) {
-        let what = hash(&(source, way, counter));
-        let known = self.known.get(&what).copied();
-        if let Some(id) = known.or_else(|| self.learn(what, (source, way), counter)) {
-            // A counter that the host has defined can be incremented without errors.
-            abi::increment_metric(id).ok();
+    fn count(&mut self, proxy: &impl Proxy, source: &str, labels: MetricLabels<'_>, counter: Counter) {
+        let key = hash(&(source, labels, counter));
+        let known = self.known.get(&key).copied();
+        let id = known.or_else(|| {
+            let id = self.define_in_room(proxy, source, labels, counter)?;
+            self.remember(key, id);
+            Some(id)
+        });
+        if let Some(id) = id {
+            proxy.increment_counter(id);
         }
     }
 
-    fn learn(&mut self, what: u64, (source, way): (&str, Way<'_>), counter: Counter) -> Option<u32> {
-        let id = self.define_in_room((series(source, way), source), counter)?;
+    fn remember(&mut self, key: u64, id: u32) {
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
-        self.known.insert(what, id);
-        Some(id)
+        self.known.insert(key, id);
+    }
+
+    /// Returns the metric ID in the narrowest series that exists or has room, and defines it if needed.
+    fn define_in_room(
+        &mut self,
+        proxy: &impl Proxy,
+        source: &str,
+        labels: MetricLabels<'_>,
+        counter: Counter,
+    ) -> Option<u32> {
+        let exact = series(source, labels);
+        let of_policy = || series(source, OTHER_LABELS);
+        let series = if self.has(&exact, MAX_SERIES) {
+            exact
+        } else if self.has(&of_policy(), 2 * MAX_SERIES) {
+            of_policy()
+        } else {
+            series(OTHERS, OTHER_LABELS)
+        };
+        self.id(&series, counter).or_else(|| {
+            let id = counter.define(proxy, &series)?;
+            self.counters.entry(series).or_default().push((counter, id));
+            Some(id)
+        })
     }
 
     fn id(&self, series: &str, counter: Counter) -> Option<u32> {
@@ -93,27 +122,8 @@ impl Metrics {
         Some(*id)
     }
 
-    /// Returns the metric ID in the narrowest series that exists or has room, and defines it if needed.
-    fn define_in_room(&mut self, (exact, source): (String, &str), counter: Counter) -> Option<u32> {
-        let of_policy = || series(source, OTHER_WAYS);
-        let series = if self.has(&exact, MAX_SERIES) {
-            exact
-        } else if self.has(&of_policy(), 2 * MAX_SERIES) {
-            of_policy()
-        } else {
-            series(OTHERS, OTHER_WAYS)
-        };
-        self.id(&series, counter).or_else(|| self.define(series, counter))
-    }
-
     fn has(&self, series: &str, or_fewer_than: usize) -> bool {
         self.counters.contains_key(series) || self.counters.len() < or_fewer_than
-    }
-
-    fn define(&mut self, series: String, counter: Counter) -> Option<u32> {
-        let id = counter.define(&series)?;
-        self.counters.entry(series).or_default().push((counter, id));
-        Some(id)
     }
 }
 
@@ -126,13 +136,13 @@ fn hash(what: &impl Hash) -> u64 {
 }
 
 /// Formats a series, in the parts that control's bootstrap tells Envoy to make labels of.
-fn series(policy: &str, Way { route, branches }: Way<'_>) -> String {
+fn series(policy: &str, MetricLabels { route, branches }: MetricLabels<'_>) -> String {
     ["policy=", policy, ".route=", route, ".branch=", branches].concat()
 }
 
 // === impl Counting ===
 
-impl Witness for Counting<'_> {
+impl<P: Proxy> Witness for Counting<'_, P> {
     fn saw(&mut self, source: &str, _part: Part, said: Said) {
         let counter = match said {
             Said::Passed => return,
@@ -143,24 +153,25 @@ impl Witness for Counting<'_> {
             Said::Crowded => Counter::Crowded,
             Said::Copied => Counter::Mirrored,
         };
-        self.metrics.count(source, self.way, counter);
+        self.metrics.count(self.proxy, source, self.labels, counter);
     }
 
     fn let_through(&mut self, source: &str) {
-        self.metrics.count(source, self.way, Counter::Allowed);
+        self.metrics
+            .count(self.proxy, source, self.labels, Counter::Allowed);
     }
 }
 
 // === impl Counter ===
 
 impl Counter {
-    fn define(self, series: &str) -> Option<u32> {
+    fn define(self, proxy: &impl Proxy, series: &str) -> Option<u32> {
         // Envoy's stats sinks use these as separators between names and values.
         let series = series
             .replace(", ", ">")
             .replace([' ', ':', '|', ';', '#', ','], "_");
         let name = format!("switchyard.{series}.{}", self.name());
-        abi::define_counter(&name)
+        proxy.define_counter(&name)
     }
 
     fn name(self) -> String {
