@@ -7,6 +7,8 @@ SHELL := /bin/bash
 .PHONY: help demo test bench bench-cluster bench-hosts wasm envoy kube promtool ratelimit redis deploy book fuzz lint clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# One selection of packages and features for all tests: with another, cargo compiles the dependencies once more.
+TESTED := --workspace --exclude switchyard-filter --features switchyard-policy/schema
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 10
 
@@ -20,15 +22,13 @@ demo: wasm envoy ## Start it all and say what to try; SELFTEST=1 toggles by itse
 test: wasm book envoy kube promtool ratelimit redis ## Every test, on real parts
 	scripts/reproducible.sh
 	scripts/render.sh --check
-	cargo test --exclude switchyard-tests --exclude switchyard-filter --workspace
-	cargo test -p switchyard-policy --features schema schema
+	cargo test $(TESTED) --no-run
+	cargo test $(TESTED) --lib --bins --test commands
 	scripts/node.sh >/dev/null
 	filter/node-tests.sh
-	cargo build -p switchyard
-	cargo test -p switchyard-tests --no-run
 	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" PROMTOOL="$$(scripts/promtool.sh)" \
 	    RATELIMIT="$$(scripts/ratelimit.sh)" REDIS="$$(scripts/redis.sh)" \
-	    scripts/netns.sh cargo test --offline -p switchyard-tests
+	    scripts/netns.sh cargo test --offline $(TESTED) --test e2e
 	ENVOY="$$(scripts/envoy.sh)" SELFTEST=1 scripts/netns.sh $(TARGET)/debug/demo
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 

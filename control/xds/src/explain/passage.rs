@@ -1,4 +1,4 @@
-//! The way of a request through the filter: what `filter/src/stream.rs` and `journey.rs` do, by the same decisions and the
+//! The way of a request through the filter: what `filter/policy/src/runtime.rs` does, by the same decisions and the
 //! same policies, with a model of Envoy in the place of Envoy.
 
 use super::{
