@@ -17,6 +17,18 @@ impl Error {
     pub(super) fn new(path: String, problem: String) -> Self {
         Self { path, problem }
     }
+
+    /// The path; empty for the whole configuration.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The error without its path.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
 }
 
 impl From<serde_path_to_error::Error<serde_json::Error>> for Error {

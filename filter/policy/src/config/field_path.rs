@@ -1,6 +1,6 @@
 //! The path of a field in a configuration.
 
-use super::Error;
+use super::{Error, value::ValueError};
 use std::fmt;
 
 /// A path to a field or an item, linked to the path of its parent.
@@ -49,6 +49,11 @@ impl<'a> FieldPath<'a> {
 
     pub(super) fn ensure(&self, holds: bool, problem: fmt::Arguments<'_>) -> Result<(), Error> {
         if holds { Ok(()) } else { Err(self.error(problem)) }
+    }
+
+    /// Adds the path to the error of a value.
+    pub(super) fn check(&self, value: Result<(), ValueError>) -> Result<(), Error> {
+        value.map_err(|error| self.error(format_args!("{error}")))
     }
 
     pub(super) fn error(&self, problem: fmt::Arguments<'_>) -> Error {

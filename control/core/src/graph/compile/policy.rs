@@ -9,16 +9,23 @@ mod jwt;
 mod limits;
 mod secrets;
 mod services;
+mod source;
 
 use super::{Compiler, Refused};
 use crate::{
-    graph::fault::{At, Fault, Place, PolicyFault, Problem, RouteField, Site},
+    graph::fault::{At, Fault, Path, Place, PolicyFault, Problem, RouteField, Site},
     ingressroute::{self, RetryPolicy, TimeoutPolicy, policy as written},
     path,
     table::{Policy, Retry, Template, Timeout},
 };
 use std::{sync::Arc, time::Duration};
-use switchyard_policy::{config::policy as config, header::Use};
+use switchyard_policy::{
+    config::{
+        policy as config,
+        value::{IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, check_cookie, check_some},
+    },
+    header::Use,
+};
 
 /// What a level has below it.
 #[derive(Debug, Default, PartialEq)]
@@ -75,22 +82,6 @@ fn to_retry(retry: Retry) -> config::Retry {
     config::Retry {
         count,
         per_try_timeout_ms: per_try_timeout.map(milliseconds),
-    }
-}
-
-/// The field of a level that an error of the filter is about. The error begins with its place in the policy.
-fn field_of(error: &str) -> &'static str {
-    match error.split(['.', '[', ':']).next().unwrap_or_default() {
-        "cors" => "cors",
-        "auth" => "auth",
-        "rateLimits" => "rateLimits",
-        "concurrency" => "concurrency",
-        "mirror" => "mirror",
-        "headers" => "headers",
-        "timeoutMs" => "timeoutPolicy",
-        "retry" => "retryPolicy",
-        // Its source, which says the match.
-        _ => "match",
     }
 }
 
@@ -271,7 +262,7 @@ impl Resolver<'_, '_> {
             timeout_ms: timeout.map(to_timeout_ms),
             retry: retry.map(to_retry),
         };
-        self.check_by_filter(&policy)?;
+        self.check_by_filter(&policy, asked.auth)?;
         Ok(Level {
             policy: (!asks_nothing(&policy)).then(|| Arc::new(policy)),
             timeout,
@@ -280,25 +271,25 @@ impl Resolver<'_, '_> {
     }
 
     /// Makes the policy ready for requests, as the filter does. So nothing is valid here and refused there.
-    fn check_by_filter(&mut self, policy: &Policy) -> Result<(), Refused> {
+    fn check_by_filter(&mut self, policy: &Policy, auth: &[written::Auth]) -> Result<(), Refused> {
         policy.check().map_err(|error| {
-            let text = error.to_string();
-            self.refuse(&At::top(field_of(&text)), PolicyFault::Filter(text))
+            let fault = PolicyFault::Filter(error.problem().to_owned());
+            let (place, fault) = self.problem(source::of(error.path(), auth), fault);
+            self.compiler.refuse(place, fault)
         })
     }
 
-    pub(super) fn refuse(&mut self, at: &At<'_>, fault: PolicyFault) -> Refused {
-        let (place, fault) = self.problem(at, fault);
+    pub(super) fn refuse(&mut self, at: &At<'_>, fault: impl Into<PolicyFault>) -> Refused {
+        let (place, fault) = self.problem(at.path(), fault.into());
         self.compiler.refuse(place, fault)
     }
 
     fn warn(&mut self, at: &At<'_>, fault: PolicyFault) {
-        let (place, fault) = self.problem(at, fault);
+        let (place, fault) = self.problem(at.path(), fault);
         self.compiler.out.warnings.insert(Problem { place, fault });
     }
 
-    fn problem(&self, at: &At<'_>, fault: PolicyFault) -> (Place, Fault) {
-        let path = at.path();
+    fn problem(&self, path: Path, fault: PolicyFault) -> (Place, Fault) {
         let place = match self.route {
             None => Place::VirtualHost(path.clone()),
             Some(index) => Place::Route(index, RouteField::Policy(path.clone())),
@@ -345,9 +336,7 @@ impl Resolver<'_, '_> {
         given: &[T],
         resolve: impl FnMut(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
     ) -> Result<Vec<U>, Refused> {
-        if given.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
-        }
+        check_some(given).map_err(|error| self.refuse(at, error))?;
         self.each((at, most), given, resolve)
     }
 
@@ -393,7 +382,7 @@ impl Resolver<'_, '_> {
         given: &written::HeaderMatch,
     ) -> Result<config::HeaderMatch, Refused> {
         let written::HeaderMatch { name, value } = given;
-        let name = self.header_for(&[Use::Read], &at.field("name"), name);
+        let name = self.header(&[Use::Read], &at.field("name"), name);
         let value = self.option(&at.field("value"), value.as_ref(), |this, at, value| {
             this.header_value(at, value)
         });
@@ -419,8 +408,8 @@ impl Resolver<'_, '_> {
         let default = config::PrefixLengths::default();
         let ipv4 = ipv4_prefix_length.unwrap_or(default.ipv4.into());
         let ipv6 = ipv6_prefix_length.unwrap_or(default.ipv6.into());
-        let ipv4 = self.number(&at.field("ipv4PrefixLength"), ipv4, (1, 32));
-        let ipv6 = self.number(&at.field("ipv6PrefixLength"), ipv6, (1, 128));
+        let ipv4 = self.number(&at.field("ipv4PrefixLength"), ipv4, IPV4_PREFIX_LENGTH);
+        let ipv6 = self.number(&at.field("ipv6PrefixLength"), ipv6, IPV6_PREFIX_LENGTH);
         Ok(config::PrefixLengths {
             ipv4: ipv4?,
             ipv6: ipv6?,
@@ -445,11 +434,11 @@ impl Resolver<'_, '_> {
             fixed(path.is_some(), config::KeyPart::Path),
             fixed(method.is_some(), config::KeyPart::Method),
             header.as_ref().map(|name| {
-                let name = self.header_for(&[Use::Read], &at.field("header"), name)?;
+                let name = self.header(&[Use::Read], &at.field("header"), name)?;
                 Ok(config::KeyPart::Header(name))
             }),
             cookie.as_ref().map(|name| {
-                let name = self.cookie(&at.field("cookie"), name)?;
+                let name = self.checked(&at.field("cookie"), name, check_cookie)?;
                 Ok(config::KeyPart::Cookie(name))
             }),
             claim.as_ref().map(|name| {

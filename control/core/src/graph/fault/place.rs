@@ -1,6 +1,6 @@
 //! Where in an IngressRoute something is wrong.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A field of an IngressRoute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,14 +40,14 @@ pub(crate) enum RouteField {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Path(Vec<Step>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    Field(&'static str),
+    Field(Cow<'static, str>),
     Index(usize),
 }
 
 /// A [`Path`] while it is gone down: it costs nothing where nothing is wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct At<'a> {
     above: Option<&'a Self>,
     step: Step,
@@ -89,6 +89,18 @@ impl fmt::Display for RouteField {
 
 // === impl Path ===
 
+/// Reads a path as it is shown.
+impl From<&str> for Path {
+    fn from(text: &str) -> Self {
+        let index = |step: &str| step.strip_suffix(']')?.parse().ok();
+        let step = |step: &str| match index(step) {
+            Some(index) => Step::Index(index),
+            None => Step::Field(step.to_owned().into()),
+        };
+        Self(text.split(['.', '[']).map(step).collect())
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
@@ -109,14 +121,14 @@ impl<'a> At<'a> {
     pub(crate) fn top(name: &'static str) -> Self {
         Self {
             above: None,
-            step: Step::Field(name),
+            step: Step::Field(name.into()),
         }
     }
 
     pub(crate) fn field(&'a self, name: &'static str) -> Self {
         Self {
             above: Some(self),
-            step: Step::Field(name),
+            step: Step::Field(name.into()),
         }
     }
 
@@ -129,7 +141,7 @@ impl<'a> At<'a> {
 
     pub(crate) fn path(&self) -> Path {
         let mut steps: Vec<_> = std::iter::successors(Some(self), |at| at.above)
-            .map(|at| at.step)
+            .map(|at| at.step.clone())
             .collect();
         steps.reverse();
         Path(steps)

@@ -11,20 +11,10 @@ use crate::{
 };
 use ipnet::IpNet;
 use std::{net::IpAddr, time::Duration};
-use switchyard_policy::{config::policy as config, header::Use, path::climbs};
+use switchyard_policy::{config::policy as config, header::Use, path::is_outgoing};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 const REALM: &str = "Restricted";
-
-/// Whether every reader takes a path for the same one.
-fn is_plain(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    path.bytes()
-        .all(|c| c.is_ascii_graphic() && !b"?#\\".contains(&c))
-        && !lower.contains("%2f")
-        && !lower.contains("%5c")
-        && !climbs(path)
-}
 
 // === impl Resolver ===
 
@@ -111,12 +101,9 @@ impl Resolver<'_, '_> {
             query,
         } = api_key;
         let keys = self.api_keys(&at.field("secretName"), secret_name);
-        if header.is_empty() && query.is_empty() {
-            return Err(self.refuse(at, PolicyFault::OneOf("header or query")));
-        }
         let given = Some(header).filter(|header| !header.is_empty());
         let header = self.option(&at.field("header"), given, |this, at, name| {
-            this.header_for(&[Use::Set, Use::Remove, Use::Trust], at, name)
+            this.header(&[Use::Remove, Use::Trust], at, name)
         });
         let given = Some(query).filter(|query| !query.is_empty());
         let query = self.option(&at.field("query"), given, |this, at, name| this.text(at, name));
@@ -152,12 +139,12 @@ impl Resolver<'_, '_> {
         let request_headers = self.each(
             (&at.field("requestHeaders"), most::HEADERS),
             request_headers,
-            |this, at, name| this.header_for(&[Use::Set], at, name),
+            |this, at, name| this.header(&[Use::Set], at, name),
         );
         let response_headers = self.each(
             (&at.field("responseHeaders"), most::HEADERS),
             response_headers,
-            |this, at, name| this.header_for(&[Use::Set, Use::Remove], at, name),
+            |this, at, name| this.header(&[Use::Set, Use::Remove], at, name),
         );
         let protocol = protocol?;
         Ok(config::External {
@@ -176,7 +163,10 @@ impl Resolver<'_, '_> {
         if given.is_empty() {
             return Ok(None);
         }
-        match path::normalise(given).ok().filter(|path| is_plain(path)) {
+        match path::normalise(given)
+            .ok()
+            .filter(|path| path.is_ascii() && is_outgoing(path))
+        {
             Some(path) => Ok(Some(path.into_owned()).filter(|path| path != "/")),
             None => Err(self.refuse(at, PolicyFault::Path(given.to_owned()))),
         }
@@ -184,9 +174,6 @@ impl Resolver<'_, '_> {
 
     fn ip(&mut self, at: &At<'_>, ip: &written::Ip) -> Result<config::Ip, Refused> {
         let written::Ip { allow, deny } = ip;
-        if allow.is_empty() && deny.is_empty() {
-            return Err(self.refuse(at, PolicyFault::OneOf("allow or deny")));
-        }
         let allow = self.each((&at.field("allow"), most::CIDRS), allow, |this, at, cidr| {
             this.cidr(at, cidr)
         });

@@ -4,74 +4,50 @@ use super::{Resolver, milliseconds};
 use crate::{
     duration,
     graph::{
-        compile::{Refused, is_header_value, is_token},
+        compile::{Refused, is_header_value},
         fault::{At, PolicyFault},
     },
 };
 use std::time::Duration;
 use switchyard_policy::{
-    config::policy::OnFailure,
-    header::{Use, permits},
+    config::{
+        policy::OnFailure,
+        value::{Range, ValueError, check_header, check_method, check_name, check_range},
+    },
+    header::Use,
 };
 
 /// How long a request may wait for a service that decides on it.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a header does not have a use.
-fn not_permitted(wanted: Use, name: &str) -> PolicyFault {
-    let name = name.to_owned();
-    match wanted {
-        Use::Set => PolicyFault::HeaderReserved(name),
-        Use::Remove => PolicyFault::HeaderRequired(name),
-        Use::Read => PolicyFault::HeaderInternal(name),
-        Use::Trust => PolicyFault::HeaderReplaced(name),
-    }
-}
-
 // === impl Resolver ===
 
 impl Resolver<'_, '_> {
-    /// Not empty, and in headers and logs without harm.
-    pub(super) fn text(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
-        if given.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
-        }
-        if given.contains(char::is_control) {
-            return Err(self.refuse(at, PolicyFault::HeaderValue));
-        }
+    /// A value as it is written, if the filter takes it.
+    pub(super) fn checked(
+        &mut self,
+        at: &At<'_>,
+        given: &str,
+        check: impl FnOnce(&str) -> Result<(), ValueError>,
+    ) -> Result<String, Refused> {
+        check(given).map_err(|error| self.refuse(at, error))?;
         Ok(given.to_owned())
+    }
+
+    pub(super) fn text(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
+        self.checked(at, given, check_name)
     }
 
     /// Methods are told apart by case, and those that there are have upper case.
     pub(super) fn method(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
-        if !is_token(given) {
-            return Err(self.refuse(at, PolicyFault::Method(given.to_owned())));
-        }
-        Ok(given.to_ascii_uppercase())
-    }
-
-    pub(super) fn cookie(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
-        if !is_token(given) {
-            return Err(self.refuse(at, PolicyFault::CookieName(given.to_owned())));
-        }
-        Ok(given.to_owned())
-    }
-
-    /// A header's name, in lower case.
-    pub(super) fn header_name(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
-        if !is_token(given) {
-            return Err(self.refuse(at, PolicyFault::HeaderName(given.to_owned())));
-        }
-        Ok(given.to_ascii_lowercase())
+        let method = self.checked(at, given, check_method)?;
+        Ok(method.to_ascii_uppercase())
     }
 
     /// The name of a header that is put to these uses, in lower case.
-    pub(super) fn header_for(&mut self, uses: &[Use], at: &At<'_>, given: &str) -> Result<String, Refused> {
-        let name = self.header_name(at, given)?;
-        match uses.iter().find(|wanted| !permits(&name, **wanted)) {
-            Some(wanted) => Err(self.refuse(at, not_permitted(*wanted, given))),
-            None => Ok(name),
-        }
+    pub(super) fn header(&mut self, uses: &[Use], at: &At<'_>, given: &str) -> Result<String, Refused> {
+        let name = self.checked(at, given, |name| check_header(name, uses))?;
+        Ok(name.to_ascii_lowercase())
     }
 
     pub(super) fn header_value(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
@@ -85,11 +61,11 @@ impl Resolver<'_, '_> {
         &mut self,
         at: &At<'_>,
         given: i64,
-        (least, most): (i64, i64),
+        range: Range,
     ) -> Result<T, Refused> {
-        let number = T::try_from(given).ok();
-        let number = number.filter(|_| (least..=most).contains(&given));
-        number.ok_or_else(|| self.refuse(at, PolicyFault::Range(least, most)))
+        check_range(given, range).map_err(|error| self.refuse(at, error))?;
+        let (least, most) = range;
+        T::try_from(given).map_err(|_| self.refuse(at, ValueError::Range(least, most)))
     }
 
     pub(super) fn timeout_ms(&mut self, at: &At<'_>, given: &str, default: Duration) -> Result<u64, Refused> {

@@ -8,7 +8,10 @@ use crate::{
     },
     ingressroute::policy::{self as written, most},
 };
-use switchyard_policy::{config::policy as config, header::Use};
+use switchyard_policy::{
+    config::{policy as config, value::PERCENT},
+    header::Use,
+};
 
 /// How many seconds browsers remember a preflight if nothing is said (Fetch, 4.9).
 const MAX_AGE: i64 = 5;
@@ -59,7 +62,7 @@ impl Resolver<'_, '_> {
             (&at.field("port"), *port),
             |protocol| protocol,
         );
-        let percent = self.number(&at.field("percent"), percent.unwrap_or(100), (0, 100));
+        let percent = self.number(&at.field("percent"), percent.unwrap_or(100), PERCENT);
         let when = self.option(&at.field("match"), match_.as_ref(), Self::when);
         Ok(config::Mirror {
             cluster: cluster?,
@@ -88,7 +91,7 @@ impl Resolver<'_, '_> {
         let written::HeaderEdits { set, add, remove } = edits;
         let header = |this: &mut Self, at: &At<'_>, header: &written::Header| {
             let written::Header { name, value } = header;
-            let name = this.header_for(&[Use::Set], &at.field("name"), name);
+            let name = this.header(&[Use::Set], &at.field("name"), name);
             let value = this.header_value(&at.field("value"), value);
             Ok(config::Header {
                 name: name?,
@@ -98,7 +101,7 @@ impl Resolver<'_, '_> {
         let set = self.each((&at.field("set"), most::HEADERS), set, header);
         let add = self.each((&at.field("add"), most::HEADERS), add, header);
         let remove = self.each((&at.field("remove"), most::HEADERS), remove, |this, at, name| {
-            this.header_for(&[Use::Set, Use::Remove], at, name)
+            this.header(&[Use::Remove], at, name)
         });
         Ok(config::HeaderEdits {
             set: set?,
@@ -116,27 +119,19 @@ impl Resolver<'_, '_> {
             max_age_seconds,
             allow_credentials,
         } = cors;
-        let credentials = *allow_credentials;
         let origins = self.some(
             (&at.field("allowOrigins"), most::ORIGINS),
             allow_origins,
             |this, at, given| {
-                this.wildcard(at, given, credentials)?;
                 origin(given).ok_or_else(|| this.refuse(at, PolicyFault::Origin(given.clone())))
             },
         );
         let methods = self.each(
             (&at.field("allowMethods"), most::METHODS),
             allow_methods,
-            |this, at, given| {
-                this.wildcard(at, given, credentials)?;
-                this.method(at, given)
-            },
+            |this, at, given| this.method(at, given),
         );
-        let header = |this: &mut Self, at: &At<'_>, given: &String| {
-            this.wildcard(at, given, credentials)?;
-            this.header_name(at, given)
-        };
+        let header = |this: &mut Self, at: &At<'_>, given: &String| this.header(&[], at, given);
         let headers = self.each((&at.field("allowHeaders"), most::HEADERS), allow_headers, header);
         let exposed = self.each(
             (&at.field("exposeHeaders"), most::HEADERS),
@@ -151,15 +146,7 @@ impl Resolver<'_, '_> {
             allow_headers: headers?,
             expose_headers: exposed?,
             max_age_seconds: Some(max_age?),
-            allow_credentials: credentials,
+            allow_credentials: *allow_credentials,
         })
-    }
-
-    /// With credentials, browsers take `*` for a name (Fetch, 3.3.5), or would let every site in.
-    fn wildcard(&mut self, at: &At<'_>, given: &str, credentials: bool) -> Result<(), Refused> {
-        if credentials && given == "*" {
-            return Err(self.refuse(at, PolicyFault::Wildcard));
-        }
-        Ok(())
     }
 }

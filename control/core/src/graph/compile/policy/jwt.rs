@@ -161,7 +161,7 @@ impl Resolver<'_, '_> {
     ) -> Result<config::ClaimToHeader, Refused> {
         let written::ClaimToHeader { claim, header } = told;
         let claim = self.text(&at.field("claim"), claim);
-        let header = self.header_for(&[Use::Set, Use::Remove], &at.field("header"), header);
+        let header = self.header(&[Use::Set, Use::Remove], &at.field("header"), header);
         Ok(config::ClaimToHeader {
             claim: claim?,
             header: header?,

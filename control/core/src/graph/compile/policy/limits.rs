@@ -9,12 +9,13 @@ use crate::{
     ingressroute::policy as written,
 };
 use std::time::Duration;
-use switchyard_policy::config::policy as config;
+use switchyard_policy::config::{
+    policy as config,
+    value::{COUNT, STATUS, ValueError},
+};
 
 const TIMEOUT: Duration = Duration::from_millis(100);
 const TOO_MANY_REQUESTS: i64 = 429;
-/// Of counts.
-const COUNT: (i64, i64) = (1, u32::MAX as i64);
 
 // === impl Resolver ===
 
@@ -40,7 +41,7 @@ impl Resolver<'_, '_> {
         } = limit;
         let when = self.option(&at.field("match"), match_.as_ref(), Self::when);
         let status = status.unwrap_or(TOO_MANY_REQUESTS);
-        let status = self.number(&at.field("status"), status, (400, 599));
+        let status = self.number(&at.field("status"), status, STATUS);
         let (local, global) = match (requests, global) {
             (Some(requests), None) => (Some(self.local(at, *requests, limit)), None),
             (None, Some(_)) if burst.is_some() || !key.is_empty() => {
@@ -67,7 +68,7 @@ impl Resolver<'_, '_> {
         let units = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)];
         let of = "second, minute, hour and day";
         let per_seconds = if limit.unit.is_empty() {
-            Err(self.refuse(&at.field("unit"), PolicyFault::Empty))
+            Err(self.refuse(&at.field("unit"), ValueError::Empty))
         } else {
             self.choice(&at.field("unit"), &limit.unit, (of, &units))
         };

@@ -11,7 +11,7 @@ use crate::{
     object::{Name, Secret},
 };
 use std::collections::BTreeMap;
-use switchyard_policy::auth::check_hash;
+use switchyard_policy::{auth::check_hash, config::value::ValueError};
 
 /// Where ingress-nginx and others have it.
 const HTPASSWD_KEY: &str = "auth";
@@ -38,7 +38,7 @@ impl Resolver<'_, '_> {
     /// A Secret that the level names. Whoever names it hears of its changes.
     fn secret(&mut self, at: &At<'_>, name: &str) -> Result<Secret, Refused> {
         if name.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
+            return Err(self.refuse(at, ValueError::Empty));
         }
         let name = Name::new(self.compiler.name.namespace.clone(), name);
         let found = self.compiler.objects.secret(&name).cloned();

@@ -9,6 +9,7 @@ use crate::{
     ingressroute::policy as written,
     object::{Name, Protocol, Service, ServicePort},
 };
+use switchyard_policy::config::value::ValueError;
 
 // === impl Resolver ===
 
@@ -74,7 +75,7 @@ impl Resolver<'_, '_> {
 
     fn named_service(&mut self, at: &At<'_>, name: &str) -> Result<Service, Refused> {
         if name.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
+            return Err(self.refuse(at, ValueError::Empty));
         }
         let name = Name::new(self.compiler.name.namespace.clone(), name);
         let found = self.compiler.objects.service(&name).cloned();
