@@ -30,6 +30,7 @@ pub mod value;
 
 pub use check::check_rewrite;
 pub use error::Error;
+pub use field_path::FieldPath;
 pub use policy::Policy;
 #[cfg(feature = "schema")]
 pub use schema::schema;

@@ -5,7 +5,7 @@ mod policy;
 use super::{
     Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
     field_path::FieldPath,
-    value::{PERCENT, check_cookie, check_header, check_name, check_range, check_text},
+    value::{PERCENT, ValueError, check_header, check_name, check_range, check_text, check_token},
 };
 use crate::{header::Use, path};
 use std::collections::{BTreeMap, BTreeSet};
@@ -254,7 +254,8 @@ fn check_choice(
 }
 
 fn check_sticky(Sticky { cookie, ttl_seconds }: &Sticky, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.field("cookie").check(check_cookie(cookie))?;
+    at.field("cookie")
+        .check(check_token(cookie, ValueError::Cookie))?;
     at.field("ttlSeconds").ensure(
         *ttl_seconds != Some(0),
         format_args!("0 would end each session at once"),

@@ -7,8 +7,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Error {
     /// The path; empty for the whole configuration.
-    path: String,
-    problem: String,
+    pub path: String,
+    pub problem: String,
 }
 
 // === impl Error ===
@@ -16,18 +16,6 @@ pub struct Error {
 impl Error {
     pub(super) fn new(path: String, problem: String) -> Self {
         Self { path, problem }
-    }
-
-    /// The path; empty for the whole configuration.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The error without its path.
-    #[must_use]
-    pub fn problem(&self) -> &str {
-        &self.problem
     }
 }
 

@@ -80,28 +80,12 @@ pub fn check_name(name: &str) -> Result<(), ValueError> {
     check_text(name)
 }
 
-/// Checks a method.
+/// Checks the name of a method, a cookie or a header, which is a token (RFC 9110, 5.6.2).
 ///
 /// # Errors
-/// The name is not a token.
-pub fn check_method(name: &str) -> Result<(), ValueError> {
-    ensure(is_token(name), || ValueError::Method(name.to_owned()))
-}
-
-/// Checks the name of a cookie.
-///
-/// # Errors
-/// The name is not a token.
-pub fn check_cookie(name: &str) -> Result<(), ValueError> {
-    ensure(is_token(name), || ValueError::Cookie(name.to_owned()))
-}
-
-/// Checks the name of a header, in upper or lower case.
-///
-/// # Errors
-/// The name is not a token.
-pub fn check_header_name(name: &str) -> Result<(), ValueError> {
-    ensure(is_token(name), || ValueError::HeaderName(name.to_owned()))
+/// This error, if it is not.
+pub fn check_token(name: &str, error: fn(String) -> ValueError) -> Result<(), ValueError> {
+    ensure(is_token(name), || error(name.to_owned()))
 }
 
 /// Checks the name of a header, in upper or lower case, that is put to these uses.
@@ -109,7 +93,7 @@ pub fn check_header_name(name: &str) -> Result<(), ValueError> {
 /// # Errors
 /// The name is not a token, or the header does not permit one of the uses.
 pub fn check_header(name: &str, uses: &[Use]) -> Result<(), ValueError> {
-    check_header_name(name)?;
+    check_token(name, ValueError::HeaderName)?;
     let lower = name.to_ascii_lowercase();
     let Some(refused) = uses.iter().find(|wanted| !permits(&lower, **wanted)) else {
         return Ok(());
@@ -123,7 +107,6 @@ pub fn check_header(name: &str, uses: &[Use]) -> Result<(), ValueError> {
     Err(error(name.to_owned()))
 }
 
-/// Returns true if `text` is a token, as the names of methods, headers and cookies are (RFC 9110, 5.6.2).
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 use switchyard_policy::{
-    config::value::{ValueError, check_cookie, check_header},
+    config::value::{ValueError, check_header, check_token},
     header::Use,
 };
 
@@ -177,7 +177,7 @@ impl Compiler<'_> {
 
     fn sticky(&mut self, site: &Site<'_>) -> Option<Sticky> {
         let ingressroute::Sticky { cookie, ttl_seconds } = site.delegate.sticky.as_ref()?;
-        if check_cookie(cookie).is_err() {
+        if check_token(cookie, ValueError::Cookie).is_err() {
             let (prefix, cookie) = (site.match_(), cookie.clone());
             self.report(
                 site.place("sticky.cookie"),

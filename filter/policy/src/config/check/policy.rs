@@ -9,8 +9,8 @@ use crate::config::policy::{
 use crate::{
     auth,
     config::value::{
-        COUNT, IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, PERCENT, STATUS, check_cookie, check_header_name,
-        check_method, check_name, check_range, check_some, check_text,
+        COUNT, IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, PERCENT, STATUS, ValueError, check_name, check_range,
+        check_some, check_text, check_token,
     },
     header::Use,
     policy::{self, Unfit},
@@ -95,7 +95,7 @@ fn check_when(when: Option<&When>, at: &FieldPath<'_>) -> Result<(), Error> {
     };
     let at = at.field("match");
     check_each(methods, "methods", &at, |method, at| {
-        at.check(check_method(method))
+        at.check(check_token(method, ValueError::Method))
     })?;
     if let Some(prefix) = prefix {
         check_prefix(prefix, &at.field("prefix"))?;
@@ -125,7 +125,7 @@ fn check_key_part(part: &KeyPart, at: &FieldPath<'_>) -> Result<(), Error> {
                 .check(check_range(ipv6.into(), IPV6_PREFIX_LENGTH))
         }
         KeyPart::Header(name) => check_lower_header(name, &[Use::Read], &at.field("header")),
-        KeyPart::Cookie(name) => at.field("cookie").check(check_cookie(name)),
+        KeyPart::Cookie(name) => at.field("cookie").check(check_token(name, ValueError::Cookie)),
         KeyPart::Claim(name) => at.field("claim").check(check_name(name)),
     }
 }
@@ -372,12 +372,12 @@ fn check_cors(cors: &Cors, at: &FieldPath<'_>) -> Result<(), Error> {
         check_credentials(origin, *allow_credentials, at)
     })?;
     check_each(allow_methods, "allowMethods", at, |name, at| {
-        at.check(check_method(name))?;
+        at.check(check_token(name, ValueError::Method))?;
         check_credentials(name, *allow_credentials, at)
     })?;
     for (field, names) in [("allowHeaders", allow_headers), ("exposeHeaders", expose_headers)] {
         check_each(names, field, at, |name, at| {
-            at.check(check_header_name(name))?;
+            at.check(check_token(name, ValueError::HeaderName))?;
             check_credentials(name, *allow_credentials, at)
         })?;
     }

@@ -1,6 +1,6 @@
 //! The fields of an object that the fields of its compiled policy come from.
 
-use crate::{graph::fault::Path, ingressroute::policy::Auth};
+use crate::ingressroute::policy::Auth;
 
 /// What is read from a Secret, by the field that names the Secret: there is no field for each part of it.
 const READ: [(&str, &str); 3] = [
@@ -9,7 +9,7 @@ const READ: [(&str, &str); 3] = [
     (".jwt.keys", ".jwt.jwks"),
 ];
 /// Parts of paths that differ, in the order in which they are replaced.
-const RENAMED: [(&str, &str); 11] = [
+const RENAMED: [(&str, &str); 10] = [
     (".cluster", ".service"),
     (".local.perSeconds", ".unit"),
     (".local", ""),
@@ -17,7 +17,6 @@ const RENAMED: [(&str, &str); 11] = [
     (".value.literal", ".value"),
     (".value.of", ".from"),
     (".timeoutMs", ".timeout"),
-    ("timeoutMs", "timeoutPolicy.request"),
     ("TimeoutMs", "Timeout"),
     ("retry", "retryPolicy"),
     // It names the match.
@@ -25,14 +24,13 @@ const RENAMED: [(&str, &str); 11] = [
 ];
 
 /// The field of a level that the field `path` of its policy comes from. The level asks for this `auth`.
-pub(super) fn of(path: &str, auth: &[Auth]) -> Path {
-    let read = READ
-        .iter()
-        .find_map(|(of, from)| Some((path.split_once(of)?.0, *from)));
-    let mut path = match read {
-        Some((check, from)) => format!("{check}{from}"),
-        None => path.to_owned(),
-    };
+pub(super) fn of(path: &str, auth: &[Auth]) -> String {
+    let mut path = path.to_owned();
+    for (read, from) in READ {
+        if let Some((check, _)) = path.split_once(read) {
+            path = format!("{check}{from}");
+        }
+    }
     for (compiled, written) in RENAMED {
         path = path.replace(compiled, written);
     }
@@ -40,7 +38,7 @@ pub(super) fn of(path: &str, auth: &[Auth]) -> Path {
     for (at, _) in auth.iter().enumerate().filter(|(_, auth)| auth.any_of.is_empty()) {
         path = path.replace(&format!("auth[{at}].anyOf[0]"), &format!("auth[{at}]"));
     }
-    Path::from(&*path)
+    path
 }
 
 #[cfg(test)]
@@ -85,11 +83,10 @@ mod tests {
             ),
             ("mirror[0].cluster", "mirror[0].service"),
             ("headers.request.set[0].value", "headers.request.set[0].value"),
-            ("timeoutMs", "timeoutPolicy.request"),
             ("retry.count", "retryPolicy.count"),
             ("retry.perTryTimeoutMs", "retryPolicy.perTryTimeout"),
         ] {
-            assert_eq!(of(compiled, &auth).to_string(), written, "{compiled}");
+            assert_eq!(of(compiled, &auth), written, "{compiled}");
         }
     }
 }
