@@ -37,10 +37,8 @@ impl Resolver<'_, '_> {
     pub(super) fn requirement(&mut self, at: &FieldPath<'_>, auth: &written::Auth) -> config::Requirement {
         let names = "anyOf, basic, apiKey, jwt, external and ip";
         if auth.any_of.is_empty() {
-            let check = self.check(at, auth.ways(), names);
-            return config::Requirement {
-                any_of: check.into_iter().collect(),
-            };
+            let any_of = self.check(at, auth.ways(), names).into_iter().collect();
+            return config::Requirement { any_of };
         }
         if auth.ways().count() > 0 {
             self.refuse(at, PolicyFault::ExactlyOne(names));
@@ -49,9 +47,8 @@ impl Resolver<'_, '_> {
         let any_of = self.each((&at, most::ANY_OF), &auth.any_of, |this, at, check| {
             this.check(at, check.ways(), "basic, apiKey, jwt, external and ip")
         });
-        config::Requirement {
-            any_of: any_of.into_iter().flatten().collect(),
-        }
+        let any_of = any_of.into_iter().flatten().collect();
+        config::Requirement { any_of }
     }
 
     fn check(&mut self, at: &FieldPath<'_>, ways: Ways<'_>, names: &'static str) -> Option<config::Check> {

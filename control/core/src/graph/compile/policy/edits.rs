@@ -101,23 +101,17 @@ impl Resolver<'_, '_> {
             allow_credentials,
         } = cors;
         let origin = |this: &mut Self, at: &FieldPath<'_>, given: &String| {
-            this.or_refuse(
-                at,
-                origin(given).ok_or_else(|| PolicyFault::Origin(given.clone())),
-            )
+            let origin = origin(given).ok_or_else(|| PolicyFault::Origin(given.clone()));
+            this.or_refuse(at, origin)
         };
         let method = |this: &mut Self, at: &FieldPath<'_>, given: &String| this.method(at, given);
         let header = |this: &mut Self, at: &FieldPath<'_>, given: &String| this.header(&[], at, given);
-        let max_age = max_age_seconds.unwrap_or(MAX_AGE);
+        let (max_age, exposed) = (max_age_seconds.unwrap_or(MAX_AGE), at.field("exposeHeaders"));
         config::Cors {
             allow_origins: self.some((&at.field("allowOrigins"), most::ORIGINS), allow_origins, origin),
             allow_methods: self.each((&at.field("allowMethods"), most::METHODS), allow_methods, method),
             allow_headers: self.each((&at.field("allowHeaders"), most::HEADERS), allow_headers, header),
-            expose_headers: self.each(
-                (&at.field("exposeHeaders"), most::HEADERS),
-                expose_headers,
-                header,
-            ),
+            expose_headers: self.each((&exposed, most::HEADERS), expose_headers, header),
             max_age_seconds: Some(self.number(&at.field("maxAgeSeconds"), max_age, (0, 86400))),
             allow_credentials: *allow_credentials,
         }

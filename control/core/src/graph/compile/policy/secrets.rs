@@ -74,13 +74,13 @@ impl Resolver<'_, '_> {
             self.refuse(at, PolicyFault::NoUsers(secret.clone()));
         }
         for (line, text) in lines.filter(|(_, text)| is_user(text)) {
-            let user = user(text).and_then(|(name, hash)| {
-                let before = users.insert(name.to_owned(), hash.to_owned());
-                let is_new = before.is_none();
-                is_new
-                    .then_some(())
-                    .ok_or_else(|| "this user stands in an earlier line, too".to_owned())
-            });
+            let user =
+                user(text).and_then(
+                    |(name, hash)| match users.insert(name.to_owned(), hash.to_owned()) {
+                        None => Ok(()),
+                        Some(_) => Err("this user stands in an earlier line, too".to_owned()),
+                    },
+                );
             if let Err(reason) = user {
                 let secret = secret.clone();
                 self.refuse(at, PolicyFault::Htpasswd { secret, line, reason });

@@ -9,6 +9,7 @@ use crate::{
     ingressroute::policy as written,
     object::{Name, Protocol, Service, ServicePort},
 };
+use std::convert::identity;
 use switchyard_policy::config::value::ValueError;
 
 // === impl Resolver ===
@@ -20,11 +21,7 @@ impl Resolver<'_, '_> {
         at: &FieldPath<'_>,
         written::ServiceRef { name, port }: &written::ServiceRef,
     ) -> String {
-        self.service(
-            (&at.field("name"), name),
-            (&at.field("port"), *port),
-            |protocol| protocol,
-        )
+        self.service((&at.field("name"), name), (&at.field("port"), *port), identity)
     }
 
     /// The name of a cluster that speaks HTTP/2, without which there is no gRPC: over TLS where the Service speaks TLS.
