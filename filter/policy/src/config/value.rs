@@ -83,7 +83,7 @@ pub fn check_name(name: &str) -> Result<(), ValueError> {
 /// Checks the name of a method, a cookie or a header, which is a token (RFC 9110, 5.6.2).
 ///
 /// # Errors
-/// This error, if it is not.
+/// The given error, if the name is not a token.
 pub fn check_token(name: &str, error: fn(String) -> ValueError) -> Result<(), ValueError> {
     ensure(is_token(name), || error(name.to_owned()))
 }

@@ -2,7 +2,7 @@
 
 use crate::ingressroute::policy::Auth;
 
-/// What is read from a Secret, by the field that names the Secret: there is no field for each part of it.
+/// Parts that are read from a Secret or a set of keys, and the field that names it.
 const READ: [(&str, &str); 3] = [
     (".basic.users", ".basic.secretName"),
     (".apiKey.keys", ".apiKey.secretName"),
