@@ -45,9 +45,9 @@ pub enum JwksError {
 }
 
 /// The keys of a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
-    /// At least one.
+    /// At least one, if it was read.
     pub keys: Vec<Key>,
     /// Keys that are left out, each with the reason; the first few, where they are many.
     pub left_out: Option<String>,

@@ -274,7 +274,7 @@ pub struct Jwks {
 }
 
 /// Keys, and when they were got.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchedKeys {
     pub keys: Vec<Key>,
     /// As [`KeySet`](crate::jwks::KeySet) has it.

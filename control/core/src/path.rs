@@ -4,6 +4,7 @@
 //! takes `/foo` and `/foo/` for the same (`matchesPathPrefix`), and `/foobar` for no part of `/foo`.
 
 use std::borrow::Cow;
+pub use switchyard_policy::path::contains;
 
 /// The reason why a text is not a path prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -33,15 +34,6 @@ pub fn normalise(prefix: &str) -> Result<Cow<'_, str>, PathError> {
     }
     let segments: Vec<_> = prefix.split('/').filter(|segment| !segment.is_empty()).collect();
     Ok(Cow::Owned(format!("/{}", segments.join("/"))))
-}
-
-/// Whether `path` lies in `prefix`; both normalised. A prefix lies in itself.
-#[must_use]
-pub fn contains(prefix: &str, path: &str) -> bool {
-    prefix == "/"
-        || path
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -26,10 +26,11 @@ mod key_part;
 pub mod policy;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod value;
 
 pub use check::check_rewrite;
-pub(crate) use check::is_token;
 pub use error::Error;
+pub use field_path::FieldPath;
 pub use policy::Policy;
 #[cfg(feature = "schema")]
 pub use schema::schema;

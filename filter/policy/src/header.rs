@@ -1,6 +1,6 @@
 //! Headers, and the uses that policies and their services may make of them.
 
-use crate::config::{is_token, policy::Header};
+use crate::config::{policy::Header, value::is_token};
 use prost::Message;
 
 /// The headers that Envoy, the connection or the filter need, with the uses that remain for policies and their

@@ -203,12 +203,6 @@ pub(crate) fn level<'a>(all: &'a CompiledMap, key: &PolicyKey) -> Option<(Option
     Some((Some(route.index), &route.level))
 }
 
-/// Whether `name` is a token (RFC 9110), as names of headers and cookies are.
-fn is_token(name: &str) -> bool {
-    let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    !name.is_empty() && name.bytes().all(token)
-}
-
 /// Whether a header can carry `value` and a client would send it as it is.
 fn is_header_value(value: &str) -> bool {
     let printable = |c: u8| c.is_ascii_graphic() || c == b' ';

@@ -7,9 +7,10 @@ mod place;
 mod policy;
 
 pub(crate) use self::{
-    place::{At, Path, Place, RouteField},
+    place::{Place, RouteField},
     policy::PolicyFault,
 };
+pub(crate) use switchyard_policy::config::FieldPath;
 
 use super::endpoints::EndpointError;
 use crate::{
@@ -202,7 +203,7 @@ pub(crate) enum Fault {
     #[error("{site}: {path}: {fault}")]
     Policy {
         site: Site,
-        path: Path,
+        path: String,
         fault: Box<PolicyFault>,
     },
 }

@@ -11,6 +11,7 @@ pub use self::auth::{
 use super::{HEADER_VALUE, LABEL, LABEL_LENGTH, PATH, TOKEN};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use switchyard_policy::config::value::{COUNT, IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, PERCENT, STATUS};
 
 /// How many entries lists may have: each is work for every request, and tenants write them.
 pub(crate) mod most {
@@ -69,11 +70,11 @@ pub struct Empty {}
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientIp {
     /// How many bits of an IPv4 address. For example: `24`.
-    #[schemars(range(min = 1, max = 32), extend("default" = 32))]
+    #[schemars(range(min = IPV4_PREFIX_LENGTH.0, max = IPV4_PREFIX_LENGTH.1), extend("default" = 32))]
     #[serde(rename = "ipv4PrefixLength", skip_serializing_if = "Option::is_none")]
     pub ipv4_prefix_length: Option<i64>,
     /// How many bits of an IPv6 address. For example: `56`.
-    #[schemars(range(min = 1, max = 128), extend("default" = 64))]
+    #[schemars(range(min = IPV6_PREFIX_LENGTH.0, max = IPV6_PREFIX_LENGTH.1), extend("default" = 64))]
     #[serde(rename = "ipv6PrefixLength", skip_serializing_if = "Option::is_none")]
     pub ipv6_prefix_length: Option<i64>,
 }
@@ -123,7 +124,7 @@ pub struct RateLimit {
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub match_: Option<When>,
     /// How many requests there may be in a unit of time. For example: `100`.
-    #[schemars(range(min = 1, max = u32::MAX))]
+    #[schemars(range(min = COUNT.0, max = COUNT.1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<i64>,
     /// The unit of time. For example: `minute`.
@@ -131,7 +132,7 @@ pub struct RateLimit {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unit: String,
     /// How many requests may come at once after a quiet time. As many as requests says if not given. For example: `20`.
-    #[schemars(range(min = 1, max = u32::MAX))]
+    #[schemars(range(min = COUNT.0, max = COUNT.1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<i64>,
     /// What has a count of its own, such as each address, or each path for each address. All requests are counted
@@ -140,7 +141,7 @@ pub struct RateLimit {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeyPart>,
     /// The status of the answer to requests that are too many. For example: `503`.
-    #[schemars(range(min = 400, max = 599), extend("default" = 429))]
+    #[schemars(range(min = STATUS.0, max = STATUS.1), extend("default" = 429))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
     /// Counts and reports, and refuses nothing. For example: `true`.
@@ -221,7 +222,7 @@ pub struct ServiceRef {
 #[serde(rename_all = "camelCase", default)]
 pub struct Concurrency {
     /// How many. For example: `20`.
-    #[schemars(range(min = 1, max = u32::MAX))]
+    #[schemars(range(min = COUNT.0, max = COUNT.1))]
     pub max: i64,
     /// What has a count of its own. All requests are counted together if not given.
     /// For example: `[{header: x-tenant}]`.
@@ -241,7 +242,7 @@ pub struct Mirror {
     #[schemars(range(min = 1, max = u16::MAX))]
     pub port: i64,
     /// How many of a hundred requests it gets. For example: `10`.
-    #[schemars(range(min = 0, max = 100), extend("default" = 100))]
+    #[schemars(range(min = PERCENT.0, max = PERCENT.1), extend("default" = 100))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<i64>,
     /// Which requests it gets. All if not given. For example: `{methods: [GET]}`.

@@ -2,6 +2,7 @@
 
 use super::proxy::Headers;
 use std::{collections::BTreeSet, fmt, net::IpAddr};
+use switchyard_policy::config::value::is_token;
 
 /// The form of a URL, for whoever is told that one is wrong.
 const FORM: &str = "HOST/PATH or https://HOST/PATH, such as www.example.com/cart";
@@ -262,12 +263,6 @@ fn check_target(target: &str) -> Result<(), Unclear> {
         Some(c) => Err(Unclear::Path(target.to_owned(), c)),
         None => Ok(()),
     }
-}
-
-/// RFC 9110, 5.6.2.
-fn is_token(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_part)
 }
 
 // === impl Scheme ===

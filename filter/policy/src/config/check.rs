@@ -5,11 +5,9 @@ mod policy;
 use super::{
     Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
     field_path::FieldPath,
+    value::{PERCENT, ValueError, check_header, check_name, check_range, check_text, check_token},
 };
-use crate::{
-    header::{Use, permits},
-    path,
-};
+use crate::{header::Use, path};
 use std::collections::{BTreeMap, BTreeSet};
 
 // === impl Config ===
@@ -58,7 +56,7 @@ fn check_config(config: &Config, at: &FieldPath<'_>) -> Result<(), Error> {
     let in_switches = at.field("switches");
     for (key, switch) in switches.iter() {
         let at = in_switches.field(key);
-        check_text(key, &at)?;
+        at.check(check_text(key))?;
         check_switch(switch, &at)?;
         check_below(switches, switch, &at)?;
         check_switch_policies(policies, switch, &at)?;
@@ -66,13 +64,13 @@ fn check_config(config: &Config, at: &FieldPath<'_>) -> Result<(), Error> {
     for (key, route) in routes.iter() {
         let at = at.field("routes");
         let at = at.field(key);
-        check_text(key, &at)?;
+        at.check(check_text(key))?;
         check_policies(policies, &route.policies, &at)?;
     }
     for (key, policy) in policies.iter() {
         let at = at.field("policies");
         let at = at.field(key);
-        check_text(key, &at)?;
+        at.check(check_text(key))?;
         policy::check_policy(policy, &at)?;
     }
     check_acyclic(switches, &in_switches)
@@ -91,7 +89,7 @@ fn check_switch(switch: &Switch, at: &FieldPath<'_>) -> Result<(), Error> {
         policies: _,
         branches,
     } = switch;
-    check_text(root, &at.field("root"))?;
+    at.field("root").check(check_text(root))?;
     check_prefix(prefix, &at.field("prefix"))?;
     if let Some(mount) = mount {
         let at = at.field("mount");
@@ -227,8 +225,8 @@ fn check_preview(preview: &Preview, named: (&str, &[String]), at: &FieldPath<'_>
         branch,
     } = preview;
     check_choice(branch.as_deref(), named, at)?;
-    check_header(header, &[Use::Read], &at.field("header"))?;
-    check_text(value, &at.field("value"))
+    check_lower_header(header, &[Use::Read], &at.field("header"))?;
+    at.field("value").check(check_text(value))
 }
 
 fn check_canary(
@@ -237,11 +235,7 @@ fn check_canary(
     at: &FieldPath<'_>,
 ) -> Result<(), Error> {
     check_choice(branch.as_deref(), named, at)?;
-    check_percent(*percent, &at.field("percent"))
-}
-
-fn check_percent(percent: u8, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(percent <= 100, format_args!("{percent} is more than 100"))
+    at.field("percent").check(check_range((*percent).into(), PERCENT))
 }
 
 /// Checks the branch of a preview or a canary.
@@ -261,7 +255,7 @@ fn check_choice(
 
 fn check_sticky(Sticky { cookie, ttl_seconds }: &Sticky, at: &FieldPath<'_>) -> Result<(), Error> {
     at.field("cookie")
-        .ensure(is_token(cookie), format_args!("{cookie:?} is no cookie name"))?;
+        .check(check_token(cookie, ValueError::Cookie))?;
     at.field("ttlSeconds").ensure(
         *ttl_seconds != Some(0),
         format_args!("0 would end each session at once"),
@@ -269,7 +263,7 @@ fn check_sticky(Sticky { cookie, ttl_seconds }: &Sticky, at: &FieldPath<'_>) -> 
 }
 
 fn check_branch(name: &str, routes: &[Route], mount: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    check_text(name, at)?;
+    at.check(check_text(name))?;
     let mut prefixes = BTreeSet::new();
     for (index, route) in routes.iter().enumerate() {
         let at = at.item(index);
@@ -291,7 +285,7 @@ fn check_route(Route { prefix, target }: &Route, mount: &str, at: &FieldPath<'_>
     )?;
     match target {
         Target::Leaf(leaf) => check_leaf(leaf, &at.field("leaf")),
-        Target::Switch(key) => check_text(key, &at.field("switch")),
+        Target::Switch(key) => at.field("switch").check(check_text(key)),
         Target::Unavailable(_) => Ok(()),
     }
 }
@@ -306,13 +300,13 @@ fn check_leaf(leaf: &Leaf, at: &FieldPath<'_>) -> Result<(), Error> {
         own_retry: _,
     } = leaf;
     if let Some(route) = route {
-        check_name(route, &at.field("route"))?;
+        at.field("route").check(check_name(route))?;
     }
     check_each(
         clusters,
         "clusters",
         at,
-        |WeightedCluster { name, weight: _ }, at| check_name(name, &at.field("name")),
+        |WeightedCluster { name, weight: _ }, at| at.field("name").check(check_name(name)),
     )?;
     let all_zero = !clusters.is_empty() && clusters.iter().all(|cluster| cluster.weight == 0);
     at.field("clusters")
@@ -350,30 +344,11 @@ fn check_outgoing(path: &str, at: &FieldPath<'_>) -> Result<(), Error> {
     )
 }
 
-/// Checks the value of a header that routing depends on.
-fn check_name(name: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(!name.is_empty(), format_args!("is empty"))?;
-    check_text(name, at)
-}
-
-/// Checks a text that becomes a header's value or part of a log.
-fn check_text(text: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(
-        !text.contains(char::is_control),
-        format_args!("{text:?} holds a control character"),
-    )
-}
-
-fn check_header_name(name: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    let is_name = is_token(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase());
-    at.ensure(is_name, format_args!("{name:?} is no header name in lower case"))
-}
-
-/// Checks that the name of a header permits these uses.
-fn check_header(name: &str, uses: &[Use], at: &FieldPath<'_>) -> Result<(), Error> {
-    check_header_name(name, at)?;
-    let is_permitted = uses.iter().all(|wanted| permits(name, *wanted));
-    at.ensure(is_permitted, format_args!("{name:?} is the proxy's own to say"))
+/// Checks the name of a header, in lower case, that is put to these uses.
+fn check_lower_header(name: &str, uses: &[Use], at: &FieldPath<'_>) -> Result<(), Error> {
+    at.check(check_header(name, uses))?;
+    let has_upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    at.ensure(!has_upper, format_args!("{name:?} must be in lower case"))
 }
 
 fn check_each<T>(
@@ -387,12 +362,4 @@ fn check_each<T>(
         check(item, &at.item(index))?;
     }
     Ok(())
-}
-
-/// Returns true if `text` is a token, as the names of headers and cookies are (RFC 9110, 5.6.2).
-pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

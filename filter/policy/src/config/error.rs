@@ -7,8 +7,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Error {
     /// The path; empty for the whole configuration.
-    path: String,
-    problem: String,
+    pub path: String,
+    pub problem: String,
 }
 
 // === impl Error ===

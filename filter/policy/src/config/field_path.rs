@@ -1,11 +1,11 @@
 //! The path of a field in a configuration.
 
-use super::Error;
+use super::{Error, value::ValueError};
 use std::fmt;
 
 /// A path to a field or an item, linked to the path of its parent.
 #[derive(Clone, Copy)]
-pub(super) struct FieldPath<'a> {
+pub struct FieldPath<'a> {
     /// The parent and the last segment; `None` for the whole.
     last: Option<(&'a Self, Segment<'a>)>,
 }
@@ -33,15 +33,17 @@ pub(super) fn path_text(path: &serde_path_to_error::Path) -> String {
 // === impl FieldPath ===
 
 impl<'a> FieldPath<'a> {
-    pub(super) const ROOT: Self = Self { last: None };
+    pub const ROOT: Self = Self { last: None };
 
-    pub(super) fn field(&'a self, name: &'a str) -> Self {
+    #[must_use]
+    pub fn field(&'a self, name: &'a str) -> Self {
         Self {
             last: Some((self, Segment::Field(name))),
         }
     }
 
-    pub(super) fn item(&'a self, index: usize) -> Self {
+    #[must_use]
+    pub fn item(&'a self, index: usize) -> Self {
         Self {
             last: Some((self, Segment::Item(index))),
         }
@@ -51,11 +53,17 @@ impl<'a> FieldPath<'a> {
         if holds { Ok(()) } else { Err(self.error(problem)) }
     }
 
+    /// Adds the path to the error of a value.
+    pub(super) fn check(&self, value: Result<(), ValueError>) -> Result<(), Error> {
+        value.map_err(|error| self.error(format_args!("{error}")))
+    }
+
     pub(super) fn error(&self, problem: fmt::Arguments<'_>) -> Error {
         Error::new(self.text(), problem.to_string())
     }
 
-    fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let Some((parent, segment)) = self.last else {
             return String::new();
         };

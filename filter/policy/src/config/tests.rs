@@ -151,7 +151,7 @@ fn what_has_the_right_shape_and_makes_no_sense_is_refused() {
         (r#""root": "a\nb""#.to_owned(), "root: "),
         (r#""preview": {"header": "x", "value": "y"}"#.to_owned(), "preview: needs a standby"),
         (r#""canary": {"percent": 1}"#.to_owned(), "canary: needs a standby"),
-        (format!(r#"{standby}, "canary": {{"percent": 101}}"#), "canary.percent: 101 is more than 100"),
+        (format!(r#"{standby}, "canary": {{"percent": 101}}"#), "canary.percent: must be in the range 0-100"),
         (
             format!(r#"{standby}, "canary": {{"percent": 1, "branch": "red"}}"#),
             r#"canary.branch: "red" is neither active nor in standby"#,
@@ -162,7 +162,7 @@ fn what_has_the_right_shape_and_makes_no_sense_is_refused() {
         ),
         (format!(r#"{standby}, "preview": {{"header": "X-Y", "value": ""}}"#), "preview.header: "),
         (format!(r#"{standby}, "preview": {{"header": ":path", "value": ""}}"#), "preview.header: "),
-        (r#""sticky": {"cookie": "a b"}"#.to_owned(), r#"sticky.cookie: "a b" is no cookie name"#),
+        (r#""sticky": {"cookie": "a b"}"#.to_owned(), r#"sticky.cookie: "a b" is not a cookie name"#),
         (r#""sticky": {"cookie": "a", "ttlSeconds": 0}"#.to_owned(), "sticky.ttlSeconds: "),
         (r#""branches": {"blue": [{"prefix": "/a/", "switch": "s"}]}"#.to_owned(), "branches.blue[0].prefix: "),
         (
@@ -187,7 +187,7 @@ fn what_has_the_right_shape_and_makes_no_sense_is_refused() {
 #[wasm_bindgen_test(unsupported = test)]
 fn a_leaf_that_makes_no_sense_is_refused() {
     for (leaf, want) in [
-        (r#"{"route": ""}"#, "route: is empty"),
+        (r#"{"route": ""}"#, "route: must not be empty"),
         (
             r#"{"route": "f", "clusters": [{"name": "a\r\nb"}]}"#,
             "clusters[0].name: ",

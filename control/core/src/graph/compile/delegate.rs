@@ -4,7 +4,7 @@
 //! being served. Nothing here is an error because of which of the listed branches is active: the edit of the name alone
 //! has to be a valid switch.
 
-use super::{Compiler, Delegate, Refused, is_header_value, is_token};
+use super::{Compiler, Delegate, Refused, is_header_value};
 use crate::{
     graph::fault::{Fault, Place, RouteField},
     ingressroute,
@@ -12,7 +12,10 @@ use crate::{
     table::{Canary, Preview, Sticky},
 };
 use std::{collections::BTreeSet, sync::Arc};
-use switchyard_policy::header::{Use, permits};
+use switchyard_policy::{
+    config::value::{ValueError, check_header, check_token},
+    header::Use,
+};
 
 /// A delegating route that is being checked.
 struct Site<'a> {
@@ -132,21 +135,13 @@ impl Compiler<'_> {
             self.report(site.place("preview"), Fault::PreviewWithoutStandby(site.match_()));
             return None;
         }
-        if !is_token(header) {
+        if let Err(error) = check_header(header, &[Use::Read]) {
             let (prefix, header) = (site.match_(), header.clone());
-            self.report(
-                site.place("preview.header"),
-                Fault::PreviewHeader { prefix, header },
-            );
-            return None;
-        }
-        let name = header.to_ascii_lowercase();
-        if !permits(&name, Use::Read) {
-            let (prefix, header) = (site.match_(), header.clone());
-            self.report(
-                site.place("preview.header"),
-                Fault::PreviewHeaderInternal { prefix, header },
-            );
+            let fault = match error {
+                ValueError::HeaderName(_) => Fault::PreviewHeader { prefix, header },
+                _ => Fault::PreviewHeaderInternal { prefix, header },
+            };
+            self.report(site.place("preview.header"), fault);
             return None;
         }
         if !is_header_value(value) {
@@ -154,7 +149,7 @@ impl Compiler<'_> {
             return None;
         }
         Some(Preview {
-            header: name.into(),
+            header: header.to_ascii_lowercase().into(),
             value: value.as_str().into(),
             branch: self.branch(site, "preview.branch", branch)?,
         })
@@ -182,7 +177,7 @@ impl Compiler<'_> {
 
     fn sticky(&mut self, site: &Site<'_>) -> Option<Sticky> {
         let ingressroute::Sticky { cookie, ttl_seconds } = site.delegate.sticky.as_ref()?;
-        if !is_token(cookie) {
+        if check_token(cookie, ValueError::Cookie).is_err() {
             let (prefix, cookie) = (site.match_(), cookie.clone());
             self.report(
                 site.place("sticky.cookie"),

@@ -9,16 +9,26 @@ mod jwt;
 mod limits;
 mod secrets;
 mod services;
+mod source;
 
 use super::{Compiler, Refused};
 use crate::{
-    graph::fault::{At, Fault, Place, PolicyFault, Problem, RouteField, Site},
-    ingressroute::{self, RetryPolicy, TimeoutPolicy, policy as written},
+    graph::fault::{Fault, FieldPath, Place, PolicyFault, Problem, RouteField, Site},
+    ingressroute::{
+        self, RetryPolicy, TimeoutPolicy,
+        policy::{self as written, most},
+    },
     path,
     table::{Policy, Retry, Template, Timeout},
 };
 use std::{sync::Arc, time::Duration};
-use switchyard_policy::{config::policy as config, header::Use};
+use switchyard_policy::{
+    config::{
+        policy as config,
+        value::{IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, ValueError, check_some, check_token},
+    },
+    header::Use,
+};
 
 /// What a level has below it.
 #[derive(Debug, Default, PartialEq)]
@@ -52,6 +62,8 @@ pub(super) struct Resolver<'r, 'c> {
     route: Option<usize>,
     /// What all its paths begin with.
     bound: &'r Arc<str>,
+    /// The first reason not to serve it. What is refused has a stand-in, so that all that is wrong is reported.
+    refused: Option<Refused>,
 }
 
 /// Rounded up, for 0 would be no limit.
@@ -75,22 +87,6 @@ fn to_retry(retry: Retry) -> config::Retry {
     config::Retry {
         count,
         per_try_timeout_ms: per_try_timeout.map(milliseconds),
-    }
-}
-
-/// The field of a level that an error of the filter is about. The error begins with its place in the policy.
-fn field_of(error: &str) -> &'static str {
-    match error.split(['.', '[', ':']).next().unwrap_or_default() {
-        "cors" => "cors",
-        "auth" => "auth",
-        "rateLimits" => "rateLimits",
-        "concurrency" => "concurrency",
-        "mirror" => "mirror",
-        "headers" => "headers",
-        "timeoutMs" => "timeoutPolicy",
-        "retry" => "retryPolicy",
-        // Its source, which says the match.
-        _ => "match",
     }
 }
 
@@ -207,6 +203,7 @@ impl<'c> Compiler<'c> {
             site: Site::VirtualHost,
             route: None,
             bound: &"/".into(),
+            refused: None,
         };
         resolver.level(source, &Asked::of_virtualhost(virtualhost))
     }
@@ -233,6 +230,7 @@ impl<'c> Compiler<'c> {
             site: Site::Route(route.match_.clone()),
             route: Some(index),
             bound,
+            refused: None,
         }
     }
 
@@ -252,53 +250,65 @@ impl<'c> Compiler<'c> {
 
 impl Resolver<'_, '_> {
     fn level(mut self, source: String, asked: &Asked<'_>) -> Result<Level, Refused> {
-        let rate_limits = self.rate_limits(&At::top("rateLimits"), asked.rate_limits);
-        let concurrency = self.option(&At::top("concurrency"), asked.concurrency, Self::concurrency);
-        let auth = self.auth(&At::top("auth"), asked.auth);
-        let mirror = self.mirrors(&At::top("mirror"), asked.mirror);
-        let headers = self.option(&At::top("headers"), asked.headers, Self::headers);
-        let cors = self.option(&At::top("cors"), asked.cors, Self::cors);
-        let timeouts = self.timeouts(asked.timeout_policy, asked.retry_policy);
-        let (timeout, retry) = timeouts?;
+        let top = FieldPath::ROOT;
+        let headers = self.option(&top.field("headers"), asked.headers, Self::headers);
+        let (timeout, retry) = self.timeouts(asked.timeout_policy, asked.retry_policy);
         let policy = Policy {
             source,
-            cors: cors?,
-            auth: auth?,
-            rate_limits: rate_limits?,
-            concurrency: concurrency?,
-            mirror: mirror?,
-            headers: headers?.flatten(),
+            cors: self.option(&top.field("cors"), asked.cors, Self::cors),
+            auth: self.each((&top.field("auth"), most::AUTH), asked.auth, Self::requirement),
+            rate_limits: self.each(
+                (&top.field("rateLimits"), most::RATE_LIMITS),
+                asked.rate_limits,
+                Self::rate_limit,
+            ),
+            concurrency: self.option(&top.field("concurrency"), asked.concurrency, Self::concurrency),
+            mirror: self.each((&top.field("mirror"), most::MIRRORS), asked.mirror, Self::mirror),
+            headers: headers.filter(|headers| *headers != config::Headers::default()),
             timeout_ms: timeout.map(to_timeout_ms),
             retry: retry.map(to_retry),
         };
-        self.check_by_filter(&policy)?;
-        Ok(Level {
+        self.check_by_filter(&policy, asked.auth);
+        self.unless_refused(Level {
             policy: (!asks_nothing(&policy)).then(|| Arc::new(policy)),
             timeout,
             retry,
         })
     }
 
-    /// Makes the policy ready for requests, as the filter does. So nothing is valid here and refused there.
-    fn check_by_filter(&mut self, policy: &Policy) -> Result<(), Refused> {
-        policy.check().map_err(|error| {
-            let text = error.to_string();
-            self.refuse(&At::top(field_of(&text)), PolicyFault::Filter(text))
-        })
+    /// Makes the policy ready for requests, as the filter does, unless there are stand-ins in it. So nothing is valid here
+    /// and refused there.
+    fn check_by_filter(&mut self, policy: &Policy, auth: &[written::Auth]) {
+        if self.refused.is_some() {
+            return;
+        }
+        if let Err(error) = policy.check() {
+            let fault = PolicyFault::Filter(error.problem);
+            self.refused = Some(self.report(source::of(&error.path, auth), fault));
+        }
     }
 
-    pub(super) fn refuse(&mut self, at: &At<'_>, fault: PolicyFault) -> Refused {
-        let (place, fault) = self.problem(at, fault);
+    /// A value that has no stand-ins in it.
+    pub(super) fn unless_refused<T>(self, value: T) -> Result<T, Refused> {
+        self.refused.map_or(Ok(value), Err)
+    }
+
+    pub(super) fn refuse(&mut self, at: &FieldPath<'_>, fault: impl Into<PolicyFault>) {
+        let refused = self.report(at.text(), fault.into());
+        self.refused.get_or_insert(refused);
+    }
+
+    fn report(&mut self, path: String, fault: PolicyFault) -> Refused {
+        let (place, fault) = self.problem(path, fault);
         self.compiler.refuse(place, fault)
     }
 
-    fn warn(&mut self, at: &At<'_>, fault: PolicyFault) {
-        let (place, fault) = self.problem(at, fault);
+    fn warn(&mut self, at: &FieldPath<'_>, fault: PolicyFault) {
+        let (place, fault) = self.problem(at.text(), fault);
         self.compiler.out.warnings.insert(Problem { place, fault });
     }
 
-    fn problem(&self, at: &At<'_>, fault: PolicyFault) -> (Place, Fault) {
-        let path = at.path();
+    fn problem(&self, path: String, fault: PolicyFault) -> (Place, Fault) {
         let place = match self.route {
             None => Place::VirtualHost(path.clone()),
             Some(index) => Place::Route(index, RouteField::Policy(path.clone())),
@@ -313,121 +323,106 @@ impl Resolver<'_, '_> {
 
     pub(super) fn option<T, U>(
         &mut self,
-        at: &At<'_>,
+        at: &FieldPath<'_>,
         given: Option<&T>,
-        resolve: impl FnOnce(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
-    ) -> Result<Option<U>, Refused> {
-        given.map(|given| resolve(self, at, given)).transpose()
+        resolve: impl FnOnce(&mut Self, &FieldPath<'_>, &T) -> U,
+    ) -> Option<U> {
+        given.map(|given| resolve(self, at, given))
     }
 
-    /// Every entry of a list; what is wrong with each is reported.
+    /// Every entry of a list.
     fn each<T, U>(
         &mut self,
-        (at, most): (&At<'_>, u32),
+        (at, most): (&FieldPath<'_>, u32),
         given: &[T],
-        mut resolve: impl FnMut(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
-    ) -> Result<Vec<U>, Refused> {
+        mut resolve: impl FnMut(&mut Self, &FieldPath<'_>, &T) -> U,
+    ) -> Vec<U> {
         if given.len() > most as usize {
-            return Err(self.refuse(at, PolicyFault::TooMany(most)));
+            self.refuse(at, PolicyFault::TooMany(most));
+            return Vec::new();
         }
-        let resolved: Vec<_> = given
-            .iter()
-            .enumerate()
-            .map(|(index, given)| resolve(self, &at.index(index), given))
-            .collect();
-        resolved.into_iter().collect()
+        let given = given.iter().enumerate();
+        given
+            .map(|(index, given)| resolve(self, &at.item(index), given))
+            .collect()
     }
 
     /// [`each`](Self::each) of a list that has to have something in it.
     fn some<T, U>(
         &mut self,
-        (at, most): (&At<'_>, u32),
+        (at, most): (&FieldPath<'_>, u32),
         given: &[T],
-        resolve: impl FnMut(&mut Self, &At<'_>, &T) -> Result<U, Refused>,
-    ) -> Result<Vec<U>, Refused> {
-        if given.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
-        }
+        resolve: impl FnMut(&mut Self, &FieldPath<'_>, &T) -> U,
+    ) -> Vec<U> {
+        self.or_refuse(at, check_some(given));
         self.each((at, most), given, resolve)
     }
 
-    fn when(&mut self, at: &At<'_>, when: &written::When) -> Result<config::When, Refused> {
+    fn when(&mut self, at: &FieldPath<'_>, when: &written::When) -> config::When {
         let written::When {
             methods,
             prefix,
             headers,
         } = when;
-        let most = written::most::METHODS;
-        let methods = self.each((&at.field("methods"), most), methods, |this, at, method| {
-            this.method(at, method)
-        });
-        let prefix = self.prefix(&at.field("prefix"), prefix);
-        let most = written::most::HEADERS;
-        let headers = self.each((&at.field("headers"), most), headers, Self::header_match);
-        Ok(config::When {
-            methods: methods?,
-            prefix: prefix?,
-            headers: headers?,
-        })
+        config::When {
+            methods: self.each(
+                (&at.field("methods"), most::METHODS),
+                methods,
+                |this, at, method| this.method(at, method),
+            ),
+            prefix: self.prefix(&at.field("prefix"), prefix),
+            headers: self.each((&at.field("headers"), most::HEADERS), headers, Self::header_match),
+        }
     }
 
     /// One that no request of the level has is a mistake: what it is for would never be done.
-    fn prefix(&mut self, at: &At<'_>, given: &str) -> Result<Option<String>, Refused> {
+    fn prefix(&mut self, at: &FieldPath<'_>, given: &str) -> Option<String> {
         if given.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let prefix = path::normalise(given).map_err(|error| {
-            let given = given.to_owned();
-            self.refuse(at, PolicyFault::Prefix { given, error })
-        })?;
-        if !path::contains(self.bound, &prefix) && !path::contains(&prefix, self.bound) {
-            let (prefix, bound) = (given.to_owned(), self.bound.clone());
-            return Err(self.refuse(at, PolicyFault::PrefixOutside { prefix, bound }));
-        }
-        Ok(Some(prefix.into_owned()))
+        let (bound, given) = (self.bound.clone(), given.to_owned());
+        let prefix = match path::normalise(&given) {
+            Ok(prefix) if path::contains(&bound, &prefix) || path::contains(&prefix, &bound) => {
+                Ok(prefix.into_owned())
+            }
+            Ok(_) => Err(PolicyFault::PrefixOutside { prefix: given, bound }),
+            Err(error) => Err(PolicyFault::Prefix { given, error }),
+        };
+        Some(self.or_refuse(at, prefix))
     }
 
     fn header_match(
         &mut self,
-        at: &At<'_>,
-        given: &written::HeaderMatch,
-    ) -> Result<config::HeaderMatch, Refused> {
-        let written::HeaderMatch { name, value } = given;
-        let name = self.header_for(&[Use::Read], &at.field("name"), name);
-        let value = self.option(&at.field("value"), value.as_ref(), |this, at, value| {
-            this.header_value(at, value)
-        });
-        Ok(config::HeaderMatch {
-            name: name?,
-            value: value?,
-        })
+        at: &FieldPath<'_>,
+        written::HeaderMatch { name, value }: &written::HeaderMatch,
+    ) -> config::HeaderMatch {
+        config::HeaderMatch {
+            name: self.header(&[Use::Read], &at.field("name"), name),
+            value: self.option(&at.field("value"), value.as_ref(), |this, at, value| {
+                this.header_value(at, value)
+            }),
+        }
     }
 
-    fn key(&mut self, at: &At<'_>, key: &[written::KeyPart]) -> Result<Vec<config::KeyPart>, Refused> {
-        self.each((at, written::most::KEY_PARTS), key, Self::key_part)
+    fn key(&mut self, at: &FieldPath<'_>, key: &[written::KeyPart]) -> Vec<config::KeyPart> {
+        self.each((at, most::KEY_PARTS), key, Self::key_part)
     }
 
-    fn prefix_lengths(
-        &mut self,
-        at: &At<'_>,
-        client_ip: written::ClientIp,
-    ) -> Result<config::PrefixLengths, Refused> {
+    fn prefix_lengths(&mut self, at: &FieldPath<'_>, client_ip: &written::ClientIp) -> config::PrefixLengths {
         let written::ClientIp {
             ipv4_prefix_length,
             ipv6_prefix_length,
-        } = client_ip;
+        } = *client_ip;
         let default = config::PrefixLengths::default();
         let ipv4 = ipv4_prefix_length.unwrap_or(default.ipv4.into());
         let ipv6 = ipv6_prefix_length.unwrap_or(default.ipv6.into());
-        let ipv4 = self.number(&at.field("ipv4PrefixLength"), ipv4, (1, 32));
-        let ipv6 = self.number(&at.field("ipv6PrefixLength"), ipv6, (1, 128));
-        Ok(config::PrefixLengths {
-            ipv4: ipv4?,
-            ipv6: ipv6?,
-        })
+        config::PrefixLengths {
+            ipv4: self.number(&at.field("ipv4PrefixLength"), ipv4, IPV4_PREFIX_LENGTH),
+            ipv6: self.number(&at.field("ipv6PrefixLength"), ipv6, IPV6_PREFIX_LENGTH),
+        }
     }
 
-    fn key_part(&mut self, at: &At<'_>, part: &written::KeyPart) -> Result<config::KeyPart, Refused> {
+    fn key_part(&mut self, at: &FieldPath<'_>, part: &written::KeyPart) -> config::KeyPart {
         let written::KeyPart {
             client_ip,
             header,
@@ -436,33 +431,31 @@ impl Resolver<'_, '_> {
             path,
             method,
         } = part;
-        let fixed = |given: bool, part: config::KeyPart| given.then_some(Ok(part));
+        let lengths = self.option(&at.field("clientIP"), client_ip.as_ref(), Self::prefix_lengths);
+        let header = self.option(&at.field("header"), header.as_ref(), |this, at, name| {
+            this.header(&[Use::Read], at, name)
+        });
+        let cookie = self.option(&at.field("cookie"), cookie.as_ref(), |this, at, name| {
+            this.checked(at, name, |name| check_token(name, ValueError::Cookie))
+        });
+        let claim = self.option(&at.field("claim"), claim.as_ref(), |this, at, name| {
+            this.text(at, name)
+        });
         let parts = [
-            client_ip.as_ref().map(|client_ip| {
-                let lengths = self.prefix_lengths(&at.field("clientIP"), *client_ip)?;
-                Ok(config::KeyPart::of_client(lengths))
-            }),
-            fixed(path.is_some(), config::KeyPart::Path),
-            fixed(method.is_some(), config::KeyPart::Method),
-            header.as_ref().map(|name| {
-                let name = self.header_for(&[Use::Read], &at.field("header"), name)?;
-                Ok(config::KeyPart::Header(name))
-            }),
-            cookie.as_ref().map(|name| {
-                let name = self.cookie(&at.field("cookie"), name)?;
-                Ok(config::KeyPart::Cookie(name))
-            }),
-            claim.as_ref().map(|name| {
-                let name = self.text(&at.field("claim"), name)?;
-                Ok(config::KeyPart::Claim(name))
-            }),
+            lengths.map(config::KeyPart::of_client),
+            path.map(|_| config::KeyPart::Path),
+            method.map(|_| config::KeyPart::Method),
+            header.map(config::KeyPart::Header),
+            cookie.map(config::KeyPart::Cookie),
+            claim.map(config::KeyPart::Claim),
         ];
         let mut parts = parts.into_iter().flatten();
         match (parts.next(), parts.next()) {
             (Some(part), None) => part,
             _ => {
                 let names = "clientIP, header, cookie, claim, path and method";
-                Err(self.refuse(at, PolicyFault::ExactlyOne(names)))
+                self.refuse(at, PolicyFault::ExactlyOne(names));
+                config::KeyPart::Path
             }
         }
     }

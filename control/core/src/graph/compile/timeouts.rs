@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     duration::{self, DurationError},
-    graph::fault::{At, PolicyFault},
+    graph::fault::{FieldPath, PolicyFault},
     ingressroute::{self, RetryPolicy, TimeoutPolicy},
     path,
     table::{Retry, Timeout},
@@ -32,40 +32,41 @@ impl Resolver<'_, '_> {
         &mut self,
         timeout: Option<&TimeoutPolicy>,
         retry: Option<&RetryPolicy>,
-    ) -> Result<Timeouts, Refused> {
-        let timeout = self.option(&At::top("timeoutPolicy"), timeout, Self::timeout);
-        let retry = self.option(&At::top("retryPolicy"), retry, Self::retry);
-        Ok((timeout?.flatten(), retry?))
+    ) -> Timeouts {
+        let top = FieldPath::ROOT;
+        let timeout = self.option(&top.field("timeoutPolicy"), timeout, Self::timeout);
+        let retry = self.option(&top.field("retryPolicy"), retry, Self::retry);
+        (timeout.flatten(), retry)
     }
 
     /// Blank leaves Envoy's 15 s. What does not parse is infinite, as in Contour. So is `0s`: Contour's documentation says
     /// so, and manifests were written to that; that its code took `0s` for blank was an accident.
-    fn timeout(&mut self, at: &At<'_>, policy: &TimeoutPolicy) -> Result<Option<Timeout>, Refused> {
-        let TimeoutPolicy { request } = policy;
+    fn timeout(&mut self, at: &FieldPath<'_>, TimeoutPolicy { request }: &TimeoutPolicy) -> Option<Timeout> {
         if request.trim().is_empty() {
-            return Ok(None);
+            return None;
         }
-        let limit = self.duration(&at.field("request"), request)?;
-        Ok(Some(limit.map_or(Timeout::Infinite, Timeout::After)))
+        let limit = self.duration(&at.field("request"), request);
+        Some(limit.map_or(Timeout::Infinite, Timeout::After))
     }
 
-    fn retry(&mut self, at: &At<'_>, policy: &RetryPolicy) -> Result<Retry, Refused> {
+    fn retry(&mut self, at: &FieldPath<'_>, policy: &RetryPolicy) -> Retry {
         let RetryPolicy {
             count,
             per_try_timeout,
         } = policy;
         let count = count.unwrap_or(1).clamp(1, i64::from(u32::MAX));
-        Ok(Retry {
+        Retry {
             count: u32::try_from(count).unwrap_or(1),
-            per_try_timeout: self.duration(&at.field("perTryTimeout"), per_try_timeout)?,
-        })
+            per_try_timeout: self.duration(&at.field("perTryTimeout"), per_try_timeout),
+        }
     }
 
-    fn duration(&mut self, at: &At<'_>, given: &str) -> Result<Option<Duration>, Refused> {
-        whole_milliseconds(given).map_err(|error| {
+    fn duration(&mut self, at: &FieldPath<'_>, given: &str) -> Option<Duration> {
+        let duration = whole_milliseconds(given).map_err(|error| {
             let given = given.to_owned();
-            self.refuse(at, PolicyFault::DurationRange { given, error })
-        })
+            PolicyFault::DurationRange { given, error }
+        });
+        self.or_refuse(at, duration)
     }
 }
 
@@ -80,6 +81,7 @@ impl Compiler<'_> {
     ) -> Result<Timeouts, Refused> {
         let bound: Arc<str> = path::normalise(&route.match_).unwrap_or_default().into();
         let mut resolver = self.route_resolver(index, &bound, route);
-        resolver.timeouts(route.timeout_policy.as_ref(), route.retry_policy.as_ref())
+        let timeouts = resolver.timeouts(route.timeout_policy.as_ref(), route.retry_policy.as_ref());
+        resolver.unless_refused(timeouts)
     }
 }

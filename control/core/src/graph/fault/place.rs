@@ -10,7 +10,7 @@ pub(crate) enum Place {
     /// A field of `spec.virtualhost.tls`.
     Tls(&'static str),
     /// A policy of the virtualhost, or a field of it.
-    VirtualHost(Path),
+    VirtualHost(String),
     /// A field of `spec.routes[i]`.
     Route(usize, RouteField),
     TcpProxy(RouteField),
@@ -32,25 +32,8 @@ pub(crate) enum RouteField {
     DelegateField(&'static str),
     /// `delegate.standby[i]`.
     Standby(usize),
-    /// A policy, or a field of it.
-    Policy(Path),
-}
-
-/// A field of a level's policies, from the level down: `auth[1].jwt.jwks`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Path(Vec<Step>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Field(&'static str),
-    Index(usize),
-}
-
-/// A [`Path`] while it is gone down: it costs nothing where nothing is wrong.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct At<'a> {
-    above: Option<&'a Self>,
-    step: Step,
+    /// A policy, or a field of it, from the level down: `auth[1].jwt.jwks`.
+    Policy(String),
 }
 
 // === impl Place ===
@@ -84,54 +67,5 @@ impl fmt::Display for RouteField {
             Self::Standby(index) => write!(f, ".delegate.standby[{index}]"),
             Self::Policy(path) => write!(f, ".{path}"),
         }
-    }
-}
-
-// === impl Path ===
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Field(name) if at == 0 => f.write_str(name)?,
-                Step::Field(name) => write!(f, ".{name}")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-// === impl At ===
-
-impl<'a> At<'a> {
-    /// A field of the level itself.
-    pub(crate) fn top(name: &'static str) -> Self {
-        Self {
-            above: None,
-            step: Step::Field(name),
-        }
-    }
-
-    pub(crate) fn field(&'a self, name: &'static str) -> Self {
-        Self {
-            above: Some(self),
-            step: Step::Field(name),
-        }
-    }
-
-    pub(crate) fn index(&'a self, index: usize) -> Self {
-        Self {
-            above: Some(self),
-            step: Step::Index(index),
-        }
-    }
-
-    pub(crate) fn path(&self) -> Path {
-        let mut steps: Vec<_> = std::iter::successors(Some(self), |at| at.above)
-            .map(|at| at.step)
-            .collect();
-        steps.reverse();
-        Path(steps)
     }
 }

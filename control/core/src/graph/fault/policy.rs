@@ -4,22 +4,17 @@ use crate::{
     duration::DurationError, graph::endpoints::EndpointError, jwks::JwksError, object::Name, path::PathError,
 };
 use std::sync::Arc;
+use switchyard_policy::config::value::ValueError;
 
 /// What is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub(crate) enum PolicyFault {
-    #[error("must not be empty")]
-    Empty,
     #[error("must have {0} entries at most")]
     TooMany(u32),
     #[error("must have exactly one of {0}")]
     ExactlyOne(&'static str),
-    #[error("must have {0}")]
-    OneOf(&'static str),
     #[error("burst and key are for limits with requests and unit: leave them out")]
     BesideGlobal,
-    #[error("must be in the range {0}-{1}")]
-    Range(i64, i64),
     #[error("{given:?} must be one of {of}")]
     Choice { given: String, of: &'static str },
     #[error("{0:?} must be a duration from 1ms to 1m, such as 200ms")]
@@ -27,33 +22,14 @@ pub(crate) enum PolicyFault {
     #[error("{given:?} {error}")]
     DurationRange { given: String, error: DurationError },
 
-    #[error("{0:?} is not a method")]
-    Method(String),
     #[error("{given:?} {error}")]
     Prefix { given: String, error: PathError },
     #[error("{0:?} must be a plain path: it starts with \"/\", and has no .., ?, #, encoded slash or space")]
     Path(String),
     #[error("no request has the prefix {prefix:?}: the paths of this route begin with {bound:?}")]
     PrefixOutside { prefix: String, bound: Arc<str> },
-    #[error("{0:?} is not a header name")]
-    HeaderName(String),
-    #[error("header {0:?} belongs to the proxy or to the connection: no policy may change it")]
-    HeaderReserved(String),
-    #[error(
-        "header {0:?} is one that the proxy needs to route requests: it may be set, and neither removed nor kept from the \
-         upstream: choose another header"
-    )]
-    HeaderRequired(String),
-    #[error(
-        "header {0:?} is one that the proxy sets itself: clients cannot show anything in it, choose another header"
-    )]
-    HeaderReplaced(String),
-    #[error("header {0:?} is one that requests never have here: match and key cannot go by it")]
-    HeaderInternal(String),
     #[error("must be printable, without spaces at its ends")]
     HeaderValue,
-    #[error("{0:?} is not a cookie name")]
-    CookieName(String),
     #[error("{0:?} must be printable, without quotes and backslashes")]
     Realm(String),
 
@@ -111,10 +87,11 @@ pub(crate) enum PolicyFault {
     CidrMapped(String),
     #[error("{0:?} must be *, or an origin such as https://www.example.com or https://*.example.com")]
     Origin(String),
-    #[error("* must not stand beside allowCredentials: name what is allowed")]
-    Wildcard,
 
-    /// What no check here has found.
-    #[error("the filter refuses it: {0}")]
+    /// A value that the filter refuses.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// Any other error that the filter has with the whole policy.
+    #[error("{0}")]
     Filter(String),
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     graph::{
         compile::{Action, Compiled, Delegate, Level},
-        fault::{self, At, Fault, Place, Problem, RouteField},
+        fault::{self, Fault, FieldPath, Place, Problem, RouteField},
     },
     object::Name,
     path,
@@ -101,7 +101,7 @@ impl Walker<'_> {
             }
             let mirrors = via.mirrors + route.level.mirrors();
             if mirrors > MAX_MIRRORS {
-                let field = RouteField::Policy(At::top("mirror").path());
+                let field = RouteField::Policy(FieldPath::ROOT.field("mirror").text());
                 self.refuse(&mount, (prefix, route.index, field), too_many_mirrors(prefix));
             } else if let Action::Delegate(delegate) = &route.action {
                 let junction = Junction {

@@ -1,20 +1,22 @@
-//! What the graph lets through, the filter takes: random specs, with values of every kind that is not as it should be.
+//! Policies and switches that the graph lets through, as the filter loads them: random specs, with values of every kind
+//! that is not as it should be.
 
 use super::*;
-use crate::sections::section;
+use crate::{resource::Body, translate::Translator};
 use proptest::{collection::vec, sample::subsequence, test_runner::TestRunner};
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 use switchyard_core::{
     Graph, Name, Object,
-    graph::Settings,
+    graph::{Change, Settings},
     object::{Created, IngressRoute, Limits, Protocol, Secret, Service, ServicePort, UnknownFields},
+    table::{PolicyKey, SwitchKey},
 };
-use switchyard_policy::{config, policy::Policy, switch::Switch};
+use switchyard_policy::store::Store;
 
 const OWNERS: [&str; 4] = ["root", "blue", "green", "inner"];
 
-const TEXTS: [&str; 24] = [
+const TEXTS: [&str; 28] = [
     "",
     "a",
     "A-b",
@@ -34,6 +36,10 @@ const TEXTS: [&str; 24] = [
     "x-envoy-a",
     "x-switchyard-route",
     "Content-Length",
+    "X-Forwarded-For",
+    "x-forwarded-proto",
+    "te",
+    "a\u{0}",
     "x-key",
     "authorization",
     ":path",
@@ -64,16 +70,22 @@ const PATHS: [&str; 22] = [
     "a",
     "",
 ];
-const NUMBERS: [i64; 12] = [
+const NUMBERS: [i64; 18] = [
     i64::MIN,
     -1,
     0,
     1,
+    32,
+    33,
     60,
     100,
     101,
+    128,
+    129,
+    256,
     429,
     600,
+    65_536,
     4_294_967_295,
     4_294_967_296,
     i64::MAX,
@@ -170,7 +182,11 @@ fn when() -> BoxedStrategy<Value> {
 
 fn key_part() -> BoxedStrategy<Value> {
     prop_oneof![
-        Just(json!({"clientIP": {}})),
+        some(vec![
+            ("ipv4PrefixLength", number(24)),
+            ("ipv6PrefixLength", number(56))
+        ])
+        .prop_map(|lengths| json!({ "clientIP": lengths })),
         Just(json!({"path": {}})),
         text("x-a").prop_map(|name| json!({"header": name})),
         text("a").prop_map(|name| json!({"cookie": name})),
@@ -209,15 +225,18 @@ fn auth() -> BoxedStrategy<Value> {
         ("secretName", Just(json!("users")).boxed()),
         ("realm", text("all")),
     ]);
-    let api_key = all(vec![
-        ("secretName", Just(json!("clients")).boxed()),
-        ("header", text("x-key")),
-        ("query", text("key")),
+    let api_key = merged(vec![
+        all(vec![("secretName", Just(json!("clients")).boxed())]),
+        some(vec![("header", text("x-key")), ("query", text("key"))]),
     ]);
+    let jwks = prop_oneof![
+        Just(json!({"secretName": "keys"})),
+        keys().prop_map(|keys| json!({ "inline": keys }))
+    ];
     let jwt = all(vec![
         ("issuer", text("a")),
         ("audiences", list(text("b"))),
-        ("jwks", Just(json!({"secretName": "keys"})).boxed()),
+        ("jwks", jwks.boxed()),
         ("clockSkewSeconds", number(60)),
         (
             "requiredClaims",
@@ -295,7 +314,7 @@ fn cors() -> BoxedStrategy<Value> {
         ("allowHeaders", list(text("x-a"))),
         ("exposeHeaders", list(text("x-b"))),
         ("maxAgeSeconds", number(60)),
-        ("allowCredentials", mostly(json!(false), Just(json!(true)))),
+        ("allowCredentials", any::<bool>().prop_map(Value::from).boxed()),
     ])
 }
 
@@ -386,7 +405,9 @@ fn specs() -> impl Strategy<Value = [Value; 4]> {
 fn users() -> impl Strategy<Value = String> {
     let name = prop_oneof![8 => Just("alice"), 1 => prop::sample::select(&TEXTS[..])];
     let hash = prop_oneof![8 => Just(HASHES[0]), 1 => prop::sample::select(&HASHES[..])];
-    (name, hash).prop_map(|(name, hash)| format!("{name}:{hash}\n"))
+    let more = prop::sample::select(vec!["", "# staff", "\n", "bob", ":", "alice:", " carol:plain"]);
+    let more = prop_oneof![4 => Just(""), 1 => more];
+    (name, hash, more).prop_map(|(name, hash, more)| format!("{name}:{hash}\n{more}\n"))
 }
 
 /// RSA's moduli of sizes that there are, with keys of other types.
@@ -413,8 +434,19 @@ fn keys() -> impl Strategy<Value = String> {
         };
         json!({"kty": "OKP", "crv": "Ed25519", "x": x})
     });
-    let key = prop_oneof![rsa, odd, ec, okp, Just(json!({"kty": "oct", "k": "AA"}))];
-    vec(key, 1..4).prop_map(|keys| json!({ "keys": keys }).to_string())
+    let key = prop_oneof![rsa, odd, ec, okp, Just(json!({"kty": "oct", "k": "AA"}))].boxed();
+    let more = some(vec![
+        ("kid", text("1")),
+        (
+            "alg",
+            mostly(json!("RS256"), one_of(&["none", "HS256", "EdDSA", "ES256", ""])),
+        ),
+        ("use", mostly(json!("sig"), one_of(&["enc", ""]))),
+        ("key_ops", mostly(json!(["verify"]), Just(json!([])))),
+    ]);
+    let set = vec(merged(vec![key, more]), 1..4).prop_map(|keys| json!({ "keys": keys }).to_string());
+    let odd = prop::sample::select(vec!["", "{", "[]", "{\"keys\": {}}", "{\"keys\": [1]}"]);
+    prop_oneof![24 => set, 1 => odd.prop_map(str::to_owned)]
 }
 
 fn secret(name: &str, key: &str, value: String) -> Object {
@@ -426,7 +458,7 @@ fn secret(name: &str, key: &str, value: String) -> Object {
     })
 }
 
-fn graph(specs: [Value; 4], (users, keys, client): (String, String, String)) -> Graph {
+fn graph(specs: [Value; 4], (users, keys, client): (String, String, String)) -> (Graph, Change) {
     let mut graph = Graph::new(Settings::default());
     graph.apply(Object::Service(Service {
         name: Name::new("default", "web"),
@@ -450,42 +482,63 @@ fn graph(specs: [Value; 4], (users, keys, client): (String, String, String)) -> 
             unknown: UnknownFields::default(),
         }));
     }
-    graph.commit();
-    graph
+    let change = graph.commit();
+    (graph, change)
 }
 
-/// Whatever the statuses say: what is wrong is not in the table.
+/// The filters' configurations, by shard, loaded from the bytes that a proxy gets.
+fn loaded(graph: &Graph, change: &Change) -> BTreeMap<String, (Arc<Sections>, Store)> {
+    let mut translator = Translator::new(crate::translate::Settings::default());
+    let code = Code::Inline(Bytes::new());
+    let updates = [translator.start(), translator.update(graph.table(), change, 1)];
+    let resources = updates.into_iter().flat_map(|update| update.set);
+    let sections = resources.filter_map(|(_, name, resource)| match resource.body {
+        Body::Sections(sections) => {
+            let store = Store::new(payload(&sections, &code).0, Rc::default()).unwrap();
+            Some((name.to_string(), (sections, store)))
+        }
+        Body::Encoded(_) => None,
+    });
+    sections.collect()
+}
+
+/// Every level that the graph calls valid is in the table, and has its section.
 #[test]
-fn the_filter_takes_all_that_the_graph_lets_through() {
-    let (policies, switches, refused) = (Cell::new(0), Cell::new(0), Cell::new(0));
+fn the_filter_takes_all_that_the_graph_calls_valid() {
+    let (policies, switches, routes, refused) = (Cell::new(0), Cell::new(0), Cell::new(0), Cell::new(0));
     let client =
         prop_oneof![8 => Just("alice"), 1 => prop::sample::select(&TEXTS[..])].prop_map(str::to_owned);
     let worlds = (specs(), (users(), keys(), client));
     let mut runner = TestRunner::new(ProptestConfig::with_cases(768));
     let outcome = runner.run(&worlds, |(specs, secrets)| {
-        let graph = graph(specs, secrets);
-        for policy in graph.table().policies.values() {
-            let json = section::of_policy(policy)
-                .map_err(|error| TestCaseError::fail(format!("{policy:?}: {error}")))?;
-            let read = config::Policy::from_json(&json).unwrap();
-            prop_assert!(Policy::try_from(read).is_ok());
+        let (graph, change) = graph(specs, secrets);
+        let loaded = loaded(&graph, &change);
+        let store = |key: &str| &loaded[&Shard::of_section(key).to_string()].1;
+        for (PolicyKey(key), policy) in &graph.table().policies {
+            let found = store(key).policy(key);
+            prop_assert!(matches!(found, Ok(Some(_))), "{key}: {found:?}: {policy:?}");
             policies.set(policies.get() + 1);
         }
-        for switch in graph.table().switches.values() {
-            let json = section::of_switch(switch)
-                .map_err(|error| TestCaseError::fail(format!("{switch:?}: {error}")))?;
-            let read = config::Switch::from_json(&json).unwrap();
-            prop_assert!(Switch::try_from(read).is_ok());
+        for (SwitchKey(key), switch) in &graph.table().switches {
+            let found = store(key).switch(key);
+            prop_assert!(matches!(found, Ok(Some(_))), "{key}: {found:?}: {switch:?}");
             switches.set(switches.get() + 1);
+        }
+        for (key, _) in loaded.values().flat_map(|(sections, _)| sections.iter()) {
+            if let Named::Route(name) = Named::of(key) {
+                let found = store(key).route(name);
+                prop_assert!(matches!(found, Ok(Some(_))), "{key}: {found:?}");
+                routes.set(routes.get() + 1);
+            }
         }
         let wrong = graph.statuses().filter(|(_, status)| !status.errors.is_empty());
         refused.set(refused.get() + wrong.count());
         Ok(())
     });
     outcome.unwrap();
-    let seen = [policies.get(), switches.get(), refused.get()];
+    let seen = [&policies, &switches, &routes, &refused].map(Cell::get);
     assert!(
         seen.iter().all(|count| *count > 100),
-        "policies, switches, statuses with errors: {seen:?}"
+        "policies, switches, routes, statuses with errors: {seen:?}"
     );
 }

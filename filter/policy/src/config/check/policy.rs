@@ -1,19 +1,20 @@
 //! Checks of a policy beyond its types.
 
-use super::{
-    Error, FieldPath, check_each, check_header, check_name, check_outgoing, check_percent, check_prefix,
-    check_text, is_token,
-};
+use super::{Error, FieldPath, check_each, check_lower_header, check_outgoing, check_prefix};
 use crate::config::policy::{
     ApiKey, Basic, Check, ClaimToHeader, ClientNetwork, Concurrency, Cors, DescriptorEntry, EntryValue,
     External, GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key, KeyPart, LocalLimit,
     Mirror, Policy, PrefixLengths, RateLimit, RequiredClaim, Requirement, Retry, When,
 };
-use crate::{header::Use, policy};
-use std::ops::RangeInclusive;
-
-/// The valid statuses of refusals.
-const ERROR_STATUS: RangeInclusive<u16> = 400..=599;
+use crate::{
+    auth,
+    config::value::{
+        COUNT, IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, PERCENT, STATUS, ValueError, check_name, check_range,
+        check_some, check_text, check_token,
+    },
+    header::Use,
+    policy::{self, Unfit},
+};
 
 // === impl Policy ===
 
@@ -28,8 +29,25 @@ impl Policy {
         // Other errors show when it is prepared.
         match policy::Policy::try_from(self.clone()) {
             Ok(_) => Ok(()),
+            Err(Unfit::Auth(at, fault)) => Err(self.auth_error(at, &fault)),
             Err(unfit) => Err(whole.error(format_args!("{unfit}"))),
         }
+    }
+
+    /// The error of a requirement that cannot be prepared. Its text starts with the field.
+    fn auth_error(&self, at: usize, fault: &auth::Fault) -> Error {
+        let is_bad = |check: &Check| {
+            let any_of = vec![check.clone()];
+            auth::Requirement::try_from(Requirement { any_of }).is_err()
+        };
+        let any_of = self
+            .auth
+            .get(at)
+            .map_or(&[][..], |requirement| &requirement.any_of);
+        let check = any_of.iter().position(is_bad).unwrap_or_default();
+        let text = fault.to_string();
+        let (field, problem) = text.split_once(": ").unwrap_or(("", &text));
+        Error::new(format!("auth[{at}].anyOf[{check}].{field}"), problem.to_owned())
     }
 }
 
@@ -45,7 +63,7 @@ pub(super) fn check_policy(policy: &Policy, at: &FieldPath<'_>) -> Result<(), Er
         timeout_ms: _,
         retry,
     } = policy;
-    check_name(source, &at.field("source"))?;
+    at.field("source").check(check_name(source))?;
     if let Some(cors) = cors {
         check_cors(cors, &at.field("cors"))?;
     }
@@ -76,14 +94,16 @@ fn check_when(when: Option<&When>, at: &FieldPath<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let at = at.field("match");
-    check_each(methods, "methods", &at, |method, at| check_token(method, at))?;
+    check_each(methods, "methods", &at, |method, at| {
+        at.check(check_token(method, ValueError::Method))
+    })?;
     if let Some(prefix) = prefix {
         check_prefix(prefix, &at.field("prefix"))?;
     }
     check_each(headers, "headers", &at, |HeaderMatch { name, value }, at| {
-        check_header(name, &[Use::Read], &at.field("name"))?;
+        check_lower_header(name, &[Use::Read], &at.field("name"))?;
         if let Some(value) = value {
-            check_text(value, &at.field("value"))?;
+            at.field("value").check(check_text(value))?;
         }
         Ok(())
     })
@@ -99,17 +119,14 @@ fn check_key_part(part: &KeyPart, at: &FieldPath<'_>) -> Result<(), Error> {
         KeyPart::ClientNetwork(ClientNetwork { lengths }) => {
             let at = at.field("clientIP");
             let PrefixLengths { ipv4, ipv6 } = *lengths;
-            for (name, length, most) in [("ipv4PrefixLength", ipv4, 32), ("ipv6PrefixLength", ipv6, 128)] {
-                at.field(name).ensure(
-                    (1..=most).contains(&length),
-                    format_args!("{length} is not in the range 1-{most}"),
-                )?;
-            }
-            Ok(())
+            at.field("ipv4PrefixLength")
+                .check(check_range(ipv4.into(), IPV4_PREFIX_LENGTH))?;
+            at.field("ipv6PrefixLength")
+                .check(check_range(ipv6.into(), IPV6_PREFIX_LENGTH))
         }
-        KeyPart::Header(name) => check_header(name, &[Use::Read], &at.field("header")),
-        KeyPart::Cookie(name) => check_token(name, &at.field("cookie")),
-        KeyPart::Claim(name) => check_name(name, &at.field("claim")),
+        KeyPart::Header(name) => check_lower_header(name, &[Use::Read], &at.field("header")),
+        KeyPart::Cookie(name) => at.field("cookie").check(check_token(name, ValueError::Cookie)),
+        KeyPart::Claim(name) => at.field("claim").check(check_name(name)),
     }
 }
 
@@ -124,10 +141,7 @@ fn check_rate_limit(limit: &RateLimit, at: &FieldPath<'_>) -> Result<(), Error> 
         global,
     } = limit;
     check_when(when.as_ref(), at)?;
-    at.field("status").ensure(
-        ERROR_STATUS.contains(status),
-        format_args!("{status} is no status of an error: 400 to 599"),
-    )?;
+    at.field("status").check(check_range((*status).into(), STATUS))?;
     match (local, global) {
         (Some(local), None) => check_local(local, &at.field("local")),
         (None, Some(global)) => check_global(global, &at.field("global")),
@@ -147,7 +161,7 @@ fn check_local(limit: &LocalLimit, at: &FieldPath<'_>) -> Result<(), Error> {
         ("perSeconds", per_seconds),
         ("burst", burst),
     ] {
-        check_positive(u64::from(*number), &at.field(name))?;
+        at.field(name).check(check_range((*number).into(), COUNT))?;
     }
     check_key(key, at)
 }
@@ -160,11 +174,11 @@ fn check_global(limit: &GlobalLimit, at: &FieldPath<'_>) -> Result<(), Error> {
         timeout_ms,
         on_failure: _,
     } = limit;
-    check_name(cluster, &at.field("cluster"))?;
-    check_name(domain, &at.field("domain"))?;
-    check_some(descriptors, &at.field("descriptors"))?;
+    at.field("cluster").check(check_name(cluster))?;
+    at.field("domain").check(check_name(domain))?;
+    at.field("descriptors").check(check_some(descriptors))?;
     check_each(descriptors, "descriptors", at, |entries, at| {
-        check_some(entries, at)?;
+        at.check(check_some(entries))?;
         for (index, entry) in entries.iter().enumerate() {
             check_entry(entry, &at.item(index))?;
         }
@@ -174,23 +188,23 @@ fn check_global(limit: &GlobalLimit, at: &FieldPath<'_>) -> Result<(), Error> {
 }
 
 fn check_entry(DescriptorEntry { key, value }: &DescriptorEntry, at: &FieldPath<'_>) -> Result<(), Error> {
-    check_name(key, &at.field("key"))?;
+    at.field("key").check(check_name(key))?;
     let at = at.field("value");
     match value {
-        EntryValue::Literal(text) => check_name(text, &at.field("literal")),
+        EntryValue::Literal(text) => at.field("literal").check(check_name(text)),
         EntryValue::Of(part) => check_key_part(part, &at.field("of")),
     }
 }
 
 fn check_concurrency(Concurrency { max, key }: &Concurrency, at: &FieldPath<'_>) -> Result<(), Error> {
-    check_positive(u64::from(*max), &at.field("max"))?;
+    at.field("max").check(check_range((*max).into(), COUNT))?;
     check_key(key, at)
 }
 
 // === Authentication ===
 
 fn check_requirement(Requirement { any_of }: &Requirement, at: &FieldPath<'_>) -> Result<(), Error> {
-    check_some(any_of, &at.field("anyOf"))?;
+    at.field("anyOf").check(check_some(any_of))?;
     check_each(any_of, "anyOf", at, |check, at| match check {
         Check::Basic(basic) => check_basic(basic, &at.field("basic")),
         Check::ApiKey(api_key) => check_api_key(api_key, &at.field("apiKey")),
@@ -201,13 +215,13 @@ fn check_requirement(Requirement { any_of }: &Requirement, at: &FieldPath<'_>) -
 }
 
 fn check_basic(Basic { realm, users }: &Basic, at: &FieldPath<'_>) -> Result<(), Error> {
-    check_text(realm, &at.field("realm"))?;
+    at.field("realm").check(check_text(realm))?;
     let at = at.field("users");
     for user in users.keys() {
         let at = at.field(user);
         // RFC 7617, 2: what follows the first colon is the password.
         at.ensure(!user.contains(':'), format_args!("has a colon"))?;
-        check_text(user, &at)?;
+        at.check(check_text(user))?;
     }
     Ok(())
 }
@@ -215,13 +229,13 @@ fn check_basic(Basic { realm, users }: &Basic, at: &FieldPath<'_>) -> Result<(),
 fn check_api_key(ApiKey { header, query, keys }: &ApiKey, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         header.is_some() || query.is_some(),
-        format_args!("needs `header`, `query` or both"),
+        format_args!("must have header or query"),
     )?;
     if let Some(name) = header {
-        check_header(name, &[Use::Remove, Use::Trust], &at.field("header"))?;
+        check_lower_header(name, &[Use::Remove, Use::Trust], &at.field("header"))?;
     }
     if let Some(name) = query {
-        check_name(name, &at.field("query"))?;
+        at.field("query").check(check_name(name))?;
     }
     let at = at.field("keys");
     for (digest, client) in keys {
@@ -230,7 +244,7 @@ fn check_api_key(ApiKey { header, query, keys }: &ApiKey, at: &FieldPath<'_>) ->
             is_sha256(digest),
             format_args!("is no SHA-256 in lower-case hexadecimal"),
         )?;
-        check_name(client, &at)?;
+        at.check(check_name(client))?;
     }
     Ok(())
 }
@@ -250,15 +264,15 @@ fn check_jwt(jwt: &Jwt, at: &FieldPath<'_>) -> Result<(), Error> {
         required_claims,
         "requiredClaims",
         at,
-        |RequiredClaim { claim, values: _ }, at| check_name(claim, &at.field("claim")),
+        |RequiredClaim { claim, values: _ }, at| at.field("claim").check(check_name(claim)),
     )?;
     check_each(
         claims_to_headers,
         "claimsToHeaders",
         at,
         |ClaimToHeader { claim, header }, at| {
-            check_name(claim, &at.field("claim"))?;
-            check_header(header, &[Use::Set, Use::Remove], &at.field("header"))
+            at.field("claim").check(check_name(claim))?;
+            check_lower_header(header, &[Use::Set, Use::Remove], &at.field("header"))
         },
     )
 }
@@ -271,8 +285,8 @@ fn check_jwt_key(
     }: &Key,
     at: &FieldPath<'_>,
 ) -> Result<(), Error> {
-    check_some(algorithms, &at.field("algorithms"))?;
-    check_name(spki, &at.field("spki"))
+    at.field("algorithms").check(check_some(algorithms))?;
+    at.field("spki").check(check_name(spki))
 }
 
 fn check_external(external: &External, at: &FieldPath<'_>) -> Result<(), Error> {
@@ -285,23 +299,23 @@ fn check_external(external: &External, at: &FieldPath<'_>) -> Result<(), Error> 
         request_headers,
         response_headers,
     } = external;
-    check_name(cluster, &at.field("cluster"))?;
+    at.field("cluster").check(check_name(cluster))?;
     if let Some(path) = path {
         check_outgoing(path, &at.field("path"))?;
     }
     check_positive(*timeout_ms, &at.field("timeoutMs"))?;
     check_each(request_headers, "requestHeaders", at, |name, at| {
-        check_header(name, &[Use::Set], at)
+        check_lower_header(name, &[Use::Set], at)
     })?;
     check_each(response_headers, "responseHeaders", at, |name, at| {
-        check_header(name, &[Use::Set, Use::Remove], at)
+        check_lower_header(name, &[Use::Set, Use::Remove], at)
     })
 }
 
 fn check_ip(Ip { allow, deny }: &Ip, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         !(allow.is_empty() && deny.is_empty()),
-        format_args!("needs `allow`, `deny` or both"),
+        format_args!("must have allow or deny"),
     )
 }
 
@@ -315,8 +329,9 @@ fn check_mirror(
     }: &Mirror,
     at: &FieldPath<'_>,
 ) -> Result<(), Error> {
-    check_name(cluster, &at.field("cluster"))?;
-    check_percent(*percent, &at.field("percent"))?;
+    at.field("cluster").check(check_name(cluster))?;
+    at.field("percent")
+        .check(check_range((*percent).into(), PERCENT))?;
     check_when(when.as_ref(), at)
 }
 
@@ -328,12 +343,12 @@ fn check_headers(Headers { request, response }: &Headers, at: &FieldPath<'_>) ->
 fn check_edits(HeaderEdits { set, add, remove }: &HeaderEdits, at: &FieldPath<'_>) -> Result<(), Error> {
     for (field, headers) in [("set", set), ("add", add)] {
         check_each(headers, field, at, |Header { name, value }, at| {
-            check_header(name, &[Use::Set], &at.field("name"))?;
-            check_text(value, &at.field("value"))
+            check_lower_header(name, &[Use::Set], &at.field("name"))?;
+            at.field("value").check(check_text(value))
         })?;
     }
     check_each(remove, "remove", at, |name, at| {
-        check_header(name, &[Use::Remove], at)
+        check_lower_header(name, &[Use::Remove], at)
     })
 }
 
@@ -347,7 +362,7 @@ fn check_cors(cors: &Cors, at: &FieldPath<'_>) -> Result<(), Error> {
         max_age_seconds: _,
         allow_credentials,
     } = cors;
-    check_some(allow_origins, &at.field("allowOrigins"))?;
+    at.field("allowOrigins").check(check_some(allow_origins))?;
     check_each(allow_origins, "allowOrigins", at, |origin, at| {
         let is_origin = origin == "*" || origin == "null" || is_origin(origin);
         at.ensure(
@@ -356,13 +371,13 @@ fn check_cors(cors: &Cors, at: &FieldPath<'_>) -> Result<(), Error> {
         )?;
         check_credentials(origin, *allow_credentials, at)
     })?;
-    for (field, names) in [
-        ("allowMethods", allow_methods),
-        ("allowHeaders", allow_headers),
-        ("exposeHeaders", expose_headers),
-    ] {
+    check_each(allow_methods, "allowMethods", at, |name, at| {
+        at.check(check_token(name, ValueError::Method))?;
+        check_credentials(name, *allow_credentials, at)
+    })?;
+    for (field, names) in [("allowHeaders", allow_headers), ("exposeHeaders", expose_headers)] {
         check_each(names, field, at, |name, at| {
-            check_token(name, at)?;
+            at.check(check_token(name, ValueError::HeaderName))?;
             check_credentials(name, *allow_credentials, at)
         })?;
     }
@@ -373,7 +388,7 @@ fn check_cors(cors: &Cors, at: &FieldPath<'_>) -> Result<(), Error> {
 fn check_credentials(value: &str, allow_credentials: bool, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(
         !(value == "*" && allow_credentials),
-        format_args!("* does not go together with credentials"),
+        format_args!("* must not stand beside allowCredentials: name what is allowed"),
     )
 }
 
@@ -384,7 +399,7 @@ fn check_retry(
     }: Retry,
     at: &FieldPath<'_>,
 ) -> Result<(), Error> {
-    check_positive(u64::from(count), &at.field("count"))?;
+    at.field("count").check(check_range(count.into(), COUNT))?;
     if let Some(milliseconds) = per_try_timeout_ms {
         check_positive(milliseconds, &at.field("perTryTimeoutMs"))?;
     }
@@ -393,16 +408,8 @@ fn check_retry(
 
 // === Of texts and numbers ===
 
-fn check_some<T>(list: &[T], at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(!list.is_empty(), format_args!("is empty"))
-}
-
 fn check_positive(number: u64, at: &FieldPath<'_>) -> Result<(), Error> {
     at.ensure(number > 0, format_args!("0 is too few"))
-}
-
-fn check_token(text: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(is_token(text), format_args!("{text:?} is no token"))
 }
 
 /// Returns true for `scheme://host` or `scheme://host:port`, whose first label may be `*`.

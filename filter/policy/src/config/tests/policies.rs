@@ -50,7 +50,7 @@ const FULL: &str = r##"{
 type Case = (&'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
-    ("default/root virtualhost", "", "source: is empty"),
+    ("default/root virtualhost", "", "source: must not be empty"),
     (
         "https://www.bar.com",
         "www.bar.com",
@@ -74,14 +74,14 @@ const CASES: &[Case] = &[
     (
         "https://www.bar.com",
         "*",
-        "cors.allowOrigins[0]: * does not go together with credentials",
+        "cors.allowOrigins[0]: * must not stand beside allowCredentials",
     ),
     (
         r#""PUT""#,
         r#""P T""#,
-        r#"cors.allowMethods[0]: "P T" is no token"#,
+        r#"cors.allowMethods[0]: "P T" is not a method"#,
     ),
-    (r#""PUT""#, r#""*""#, "cors.allowMethods[0]: * does not"),
+    (r#""PUT""#, r#""*""#, "cors.allowMethods[0]: * must not"),
     (r#""x-a""#, r#""""#, "cors.allowHeaders[0]: "),
     (r#""x-b"],"#, r#""x:b"],"#, "cors.exposeHeaders[0]: "),
     ("staff", r"sta\nff", "auth[0].anyOf[0].basic.realm: "),
@@ -98,19 +98,19 @@ const CASES: &[Case] = &[
     (
         r#""x-api-key""#,
         r#""host""#,
-        r#"auth[0].anyOf[1].apiKey.header: "host" is the proxy's own to say"#,
+        r#"auth[0].anyOf[1].apiKey.header: header "host" belongs to the proxy or to the connection"#,
     ),
     (
         r#""query": "key""#,
         r#""query": """#,
-        "auth[0].anyOf[1].apiKey.query: is empty",
+        "auth[0].anyOf[1].apiKey.query: must not be empty",
     ),
     ("266e7ae", "266e7aE", "auth[0].anyOf[1].apiKey.keys."),
     (r#""bob""#, r#""""#, "auth[0].anyOf[1].apiKey.keys."),
     (
         r#"["EdDSA"]"#,
         "[]",
-        "auth[0].anyOf[2].jwt.keys[0].algorithms: is empty",
+        "auth[0].anyOf[2].jwt.keys[0].algorithms: must not be empty",
     ),
     (
         r#"["EdDSA"]"#,
@@ -135,7 +135,7 @@ const CASES: &[Case] = &[
     (
         r#""auth", "protocol""#,
         r#""", "protocol""#,
-        "auth[1].anyOf[0].external.cluster: is empty",
+        "auth[1].anyOf[0].external.cluster: must not be empty",
     ),
     ("/check", "check", "auth[1].anyOf[0].external.path: "),
     (
@@ -156,7 +156,7 @@ const CASES: &[Case] = &[
     (
         r#""allow": ["10.0.0.0/8"], "deny": ["10.9.0.0/16"]"#,
         "",
-        "auth[2].anyOf[0].ip: needs `allow`",
+        "auth[2].anyOf[0].ip: must have allow or deny",
     ),
     (r#""GET""#, r#""""#, "rateLimits[0].match.methods[0]: "),
     (
@@ -173,12 +173,12 @@ const CASES: &[Case] = &[
     (
         r#""status": 503"#,
         r#""status": 200"#,
-        "rateLimits[0].status: 200 is no status of an error",
+        "rateLimits[0].status: must be in the range 400-599",
     ),
     (
         r#""requests": 1,"#,
         r#""requests": 0,"#,
-        "rateLimits[0].local.requests: 0 is too few",
+        "rateLimits[0].local.requests: must be in the range 1-4294967295",
     ),
     (
         r#""perSeconds": 60"#,
@@ -223,12 +223,16 @@ const CASES: &[Case] = &[
         r#""of": {"claim": ""}"#,
         "rateLimits[1].global.descriptors[0][1].value.of.claim: ",
     ),
-    (r#""max": 10"#, r#""max": 0"#, "concurrency.max: 0 is too few"),
-    (r#""copy""#, r#""""#, "mirror[0].cluster: is empty"),
+    (
+        r#""max": 10"#,
+        r#""max": 0"#,
+        "concurrency.max: must be in the range 1-",
+    ),
+    (r#""copy""#, r#""""#, "mirror[0].cluster: must not be empty"),
     (
         r#""percent": 10"#,
         r#""percent": 101"#,
-        "mirror[0].percent: 101 is more than 100",
+        "mirror[0].percent: must be in the range 0-100",
     ),
     (
         r#"{"prefix": "/a"}}]"#,
@@ -310,11 +314,14 @@ fn a_policy_that_is_named_is_there() {
 #[wasm_bindgen_test(unsupported = test)]
 fn what_is_missing_is_refused_with_its_place() {
     for (fields, want) in [
-        (r#""cors": {"allowOrigins": []}"#, "cors.allowOrigins: is empty"),
-        (r#""auth": [{"anyOf": []}]"#, "auth[0].anyOf: is empty"),
+        (
+            r#""cors": {"allowOrigins": []}"#,
+            "cors.allowOrigins: must not be empty",
+        ),
+        (r#""auth": [{"anyOf": []}]"#, "auth[0].anyOf: must not be empty"),
         (
             r#""auth": [{"anyOf": [{"apiKey": {"keys": {}}}]}]"#,
-            "auth[0].anyOf[0].apiKey: needs `header`",
+            "auth[0].anyOf[0].apiKey: must have header or query",
         ),
         (
             r#""rateLimits": [{}]"#,
@@ -322,11 +329,11 @@ fn what_is_missing_is_refused_with_its_place() {
         ),
         (
             r#""rateLimits": [{"global": {"cluster": "c", "domain": "d", "descriptors": [], "timeoutMs": 1}}]"#,
-            "rateLimits[0].global.descriptors: is empty",
+            "rateLimits[0].global.descriptors: must not be empty",
         ),
         (
             r#""rateLimits": [{"global": {"cluster": "c", "domain": "d", "descriptors": [[]], "timeoutMs": 1}}]"#,
-            "rateLimits[0].global.descriptors[0]: is empty",
+            "rateLimits[0].global.descriptors[0]: must not be empty",
         ),
         (r#""mirrors": []"#, "mirrors: unknown field"),
         (
@@ -362,5 +369,32 @@ fn each_value_that_makes_no_sense_is_refused_with_its_place() {
         assert!(FULL.contains(valid), "{valid}");
         let got = refusal(&config(&FULL.replacen(valid, invalid, 1)));
         assert!(got.starts_with(&format!("policies.p.{want}")), "{invalid}: {got}");
+    }
+}
+
+/// Errors that show when a policy is prepared are told as the others are.
+#[wasm_bindgen_test(unsupported = test)]
+fn an_error_of_a_hash_a_key_or_a_network_has_its_path() {
+    for (valid, invalid, want) in [
+        (
+            "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=",
+            "{SHA}",
+            r#"auth[0].anyOf[0].basic.users: the hash of the password of "ann" starts like one of SHA"#,
+        ),
+        (
+            "MCowBQYDK2VwAyEA11qYAYKxCrfVS",
+            "",
+            "auth[0].anyOf[2].jwt.keys[0]: it is no key in base64",
+        ),
+        (
+            "10.9.0.0/16",
+            "10.9.0.0/33",
+            r#"auth[2].anyOf[0].ip.deny[0]: "10.9.0.0/33" is no CIDR"#,
+        ),
+    ] {
+        let policy = Policy::from_json(FULL.replacen(valid, invalid, 1).as_bytes()).unwrap();
+        let got = policy.check().unwrap_err();
+        assert!(got.to_string().starts_with(want), "{invalid}: {got}");
+        assert!(want.starts_with(&got.path) && !got.path.is_empty(), "{got}");
     }
 }

@@ -202,10 +202,10 @@ fn addresses_of_one_network_are_one_client() {
 #[wasm_bindgen_test(unsupported = test)]
 fn prefix_lengths_beyond_an_address_are_refused() {
     for (lengths, want) in [
-        (r#""ipv4PrefixLength": 0"#, "0 is not in the range 1-32"),
-        (r#""ipv4PrefixLength": 33"#, "33 is not in the range 1-32"),
-        (r#""ipv6PrefixLength": 0"#, "0 is not in the range 1-128"),
-        (r#""ipv6PrefixLength": 129"#, "129 is not in the range 1-128"),
+        (r#""ipv4PrefixLength": 0"#, "must be in the range 1-32"),
+        (r#""ipv4PrefixLength": 33"#, "must be in the range 1-32"),
+        (r#""ipv6PrefixLength": 0"#, "must be in the range 1-128"),
+        (r#""ipv6PrefixLength": 129"#, "must be in the range 1-128"),
         (r#""ipv6PrefixLength": 300"#, "invalid value: integer `300`"),
         (r#""length": 64"#, "unknown field"),
     ] {

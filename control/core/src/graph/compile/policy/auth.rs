@@ -2,60 +2,59 @@
 
 use super::Resolver;
 use crate::{
-    graph::{
-        compile::Refused,
-        fault::{At, PolicyFault},
-    },
+    graph::fault::{FieldPath, PolicyFault},
     ingressroute::policy::{self as written, Ways, most},
     path,
 };
 use ipnet::IpNet;
 use std::{net::IpAddr, time::Duration};
-use switchyard_policy::{config::policy as config, header::Use, path::climbs};
+use switchyard_policy::{config::policy as config, header::Use, path::is_outgoing};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 const REALM: &str = "Restricted";
 
-/// Whether every reader takes a path for the same one.
-fn is_plain(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    path.bytes()
-        .all(|c| c.is_ascii_graphic() && !b"?#\\".contains(&c))
-        && !lower.contains("%2f")
-        && !lower.contains("%5c")
-        && !climbs(path)
+/// A network in CIDR notation.
+fn cidr(given: &str) -> Result<String, PolicyFault> {
+    let address = given.parse::<IpAddr>().map(IpNet::from).ok();
+    let network = address.or_else(|| given.parse::<IpNet>().ok());
+    let given = given.to_owned();
+    match network {
+        None => Err(PolicyFault::Cidr(given)),
+        Some(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
+            Err(PolicyFault::CidrMapped(given))
+        }
+        Some(network) if network != network.trunc() => {
+            let meant = network.trunc().to_string();
+            Err(PolicyFault::CidrBits { given, meant })
+        }
+        Some(network) => Ok(network.to_string()),
+    }
 }
 
 // === impl Resolver ===
 
 impl Resolver<'_, '_> {
-    pub(super) fn auth(
-        &mut self,
-        at: &At<'_>,
-        auth: &[written::Auth],
-    ) -> Result<Vec<config::Requirement>, Refused> {
-        self.each((at, most::AUTH), auth, Self::requirement)
-    }
-
-    fn requirement(&mut self, at: &At<'_>, auth: &written::Auth) -> Result<config::Requirement, Refused> {
+    pub(super) fn requirement(&mut self, at: &FieldPath<'_>, auth: &written::Auth) -> config::Requirement {
         let names = "anyOf, basic, apiKey, jwt, external and ip";
         if auth.any_of.is_empty() {
-            let check = self.check(at, auth.ways(), names)?;
-            return Ok(config::Requirement { any_of: vec![check] });
+            let any_of = self.check(at, auth.ways(), names).into_iter().collect();
+            return config::Requirement { any_of };
         }
         if auth.ways().count() > 0 {
-            return Err(self.refuse(at, PolicyFault::ExactlyOne(names)));
+            self.refuse(at, PolicyFault::ExactlyOne(names));
         }
         let at = at.field("anyOf");
         let any_of = self.each((&at, most::ANY_OF), &auth.any_of, |this, at, check| {
             this.check(at, check.ways(), "basic, apiKey, jwt, external and ip")
         });
-        Ok(config::Requirement { any_of: any_of? })
+        let any_of = any_of.into_iter().flatten().collect();
+        config::Requirement { any_of }
     }
 
-    fn check(&mut self, at: &At<'_>, ways: Ways<'_>, names: &'static str) -> Result<config::Check, Refused> {
+    fn check(&mut self, at: &FieldPath<'_>, ways: Ways<'_>, names: &'static str) -> Option<config::Check> {
         if ways.count() != 1 {
-            return Err(self.refuse(at, PolicyFault::ExactlyOne(names)));
+            self.refuse(at, PolicyFault::ExactlyOne(names));
+            return None;
         }
         let Ways {
             basic,
@@ -64,70 +63,57 @@ impl Resolver<'_, '_> {
             external,
             ip,
         } = ways;
-        if let Some(basic) = basic {
-            return self.basic(&at.field("basic"), basic).map(config::Check::Basic);
-        }
-        if let Some(api_key) = api_key {
-            return self
-                .api_key(&at.field("apiKey"), api_key)
-                .map(config::Check::ApiKey);
-        }
-        if let Some(jwt) = jwt {
-            return self.jwt(&at.field("jwt"), jwt).map(config::Check::Jwt);
-        }
-        if let Some(external) = external {
-            return self
-                .external(&at.field("external"), external)
-                .map(config::Check::External);
-        }
-        let ip = ip.cloned().unwrap_or_default();
-        self.ip(&at.field("ip"), &ip).map(config::Check::Ip)
+        let basic = self.option(&at.field("basic"), basic, Self::basic);
+        let api_key = self.option(&at.field("apiKey"), api_key, Self::api_key);
+        let jwt = self.option(&at.field("jwt"), jwt, Self::jwt);
+        let external = self.option(&at.field("external"), external, Self::external);
+        let ip = self.option(&at.field("ip"), ip, Self::ip);
+        let check = basic.map(config::Check::Basic);
+        check
+            .or(api_key.map(config::Check::ApiKey))
+            .or(jwt.map(config::Check::Jwt))
+            .or(external.map(config::Check::External))
+            .or(ip.map(config::Check::Ip))
     }
 
-    fn basic(&mut self, at: &At<'_>, basic: &written::Basic) -> Result<config::Basic, Refused> {
-        let written::Basic { secret_name, realm } = basic;
-        let users = self.users(&at.field("secretName"), secret_name);
+    fn basic(
+        &mut self,
+        at: &FieldPath<'_>,
+        written::Basic { secret_name, realm }: &written::Basic,
+    ) -> config::Basic {
         let realm = if realm.is_empty() { REALM } else { realm };
-        let realm = self.realm(&at.field("realm"), realm);
-        Ok(config::Basic {
-            realm: realm?,
-            users: users?,
-        })
+        config::Basic {
+            realm: self.realm(&at.field("realm"), realm),
+            users: self.users(&at.field("secretName"), secret_name),
+        }
     }
 
     /// It stands in quotes, in a header.
-    fn realm(&mut self, at: &At<'_>, realm: &str) -> Result<String, Refused> {
+    fn realm(&mut self, at: &FieldPath<'_>, realm: &str) -> String {
         let is_plain = |c: u8| (c.is_ascii_graphic() || c == b' ') && !b"\"\\".contains(&c);
-        if !realm.bytes().all(is_plain) {
-            return Err(self.refuse(at, PolicyFault::Realm(realm.to_owned())));
-        }
-        Ok(realm.to_owned())
+        let plain = realm.bytes().all(is_plain).then(|| realm.to_owned());
+        self.or_refuse(at, plain.ok_or_else(|| PolicyFault::Realm(realm.to_owned())))
     }
 
-    fn api_key(&mut self, at: &At<'_>, api_key: &written::ApiKey) -> Result<config::ApiKey, Refused> {
+    fn api_key(&mut self, at: &FieldPath<'_>, api_key: &written::ApiKey) -> config::ApiKey {
         let written::ApiKey {
             secret_name,
             header,
             query,
         } = api_key;
-        let keys = self.api_keys(&at.field("secretName"), secret_name);
-        if header.is_empty() && query.is_empty() {
-            return Err(self.refuse(at, PolicyFault::OneOf("header or query")));
+        let given = |name| Some(name).filter(|name: &&String| !name.is_empty());
+        config::ApiKey {
+            header: self.option(&at.field("header"), given(header), |this, at, name| {
+                this.header(&[Use::Remove, Use::Trust], at, name)
+            }),
+            query: self.option(&at.field("query"), given(query), |this, at, name| {
+                this.text(at, name)
+            }),
+            keys: self.api_keys(&at.field("secretName"), secret_name),
         }
-        let given = Some(header).filter(|header| !header.is_empty());
-        let header = self.option(&at.field("header"), given, |this, at, name| {
-            this.header_for(&[Use::Set, Use::Remove, Use::Trust], at, name)
-        });
-        let given = Some(query).filter(|query| !query.is_empty());
-        let query = self.option(&at.field("query"), given, |this, at, name| this.text(at, name));
-        Ok(config::ApiKey {
-            header: header?,
-            query: query?,
-            keys: keys?,
-        })
     }
 
-    fn external(&mut self, at: &At<'_>, external: &written::External) -> Result<config::External, Refused> {
+    fn external(&mut self, at: &FieldPath<'_>, external: &written::External) -> config::External {
         let written::External {
             service,
             protocol,
@@ -142,76 +128,44 @@ impl Resolver<'_, '_> {
             ("grpc", config::ExternalProtocol::Grpc),
         ];
         let protocol = self.choice(&at.field("protocol"), protocol, ("http and grpc", &protocols));
-        let cluster = match &protocol {
-            Ok(config::ExternalProtocol::Grpc) => self.grpc_service(&at.field("service"), service),
-            _ => self.http_service(&at.field("service"), service),
+        let protocol = protocol.unwrap_or(config::ExternalProtocol::Http);
+        let cluster = match protocol {
+            config::ExternalProtocol::Grpc => self.grpc_service(&at.field("service"), service),
+            config::ExternalProtocol::Http => self.http_service(&at.field("service"), service),
         };
         let path = self.external_path(&at.field("path"), path);
-        let timeout_ms = self.timeout_ms(&at.field("timeout"), timeout, TIMEOUT);
-        let on_failure = self.on_failure(&at.field("onFailure"), on_failure);
-        let request_headers = self.each(
-            (&at.field("requestHeaders"), most::HEADERS),
-            request_headers,
-            |this, at, name| this.header_for(&[Use::Set], at, name),
-        );
-        let response_headers = self.each(
-            (&at.field("responseHeaders"), most::HEADERS),
-            response_headers,
-            |this, at, name| this.header_for(&[Use::Set, Use::Remove], at, name),
-        );
-        let protocol = protocol?;
-        Ok(config::External {
-            cluster: cluster?,
+        let (sent, taken) = (at.field("requestHeaders"), at.field("responseHeaders"));
+        config::External {
+            cluster,
             protocol,
-            path: path?.filter(|_| protocol == config::ExternalProtocol::Http),
-            timeout_ms: timeout_ms?,
-            on_failure: on_failure?,
-            request_headers: request_headers?,
-            response_headers: response_headers?,
-        })
+            path: path.filter(|_| protocol == config::ExternalProtocol::Http),
+            timeout_ms: self.timeout_ms(&at.field("timeout"), timeout, TIMEOUT),
+            on_failure: self.on_failure(&at.field("onFailure"), on_failure),
+            request_headers: self.each((&sent, most::HEADERS), request_headers, |this, at, name| {
+                this.header(&[Use::Set], at, name)
+            }),
+            response_headers: self.each((&taken, most::HEADERS), response_headers, |this, at, name| {
+                this.header(&[Use::Set, Use::Remove], at, name)
+            }),
+        }
     }
 
     /// `/` is as good as none.
-    fn external_path(&mut self, at: &At<'_>, given: &str) -> Result<Option<String>, Refused> {
+    fn external_path(&mut self, at: &FieldPath<'_>, given: &str) -> Option<String> {
         if given.is_empty() {
-            return Ok(None);
+            return None;
         }
-        match path::normalise(given).ok().filter(|path| is_plain(path)) {
-            Some(path) => Ok(Some(path.into_owned()).filter(|path| path != "/")),
-            None => Err(self.refuse(at, PolicyFault::Path(given.to_owned()))),
-        }
+        let path = path::normalise(given).ok();
+        let path = path.filter(|path| path.is_ascii() && is_outgoing(path));
+        let path = path.ok_or_else(|| PolicyFault::Path(given.to_owned()));
+        Some(self.or_refuse(at, path).into_owned()).filter(|path| path != "/")
     }
 
-    fn ip(&mut self, at: &At<'_>, ip: &written::Ip) -> Result<config::Ip, Refused> {
-        let written::Ip { allow, deny } = ip;
-        if allow.is_empty() && deny.is_empty() {
-            return Err(self.refuse(at, PolicyFault::OneOf("allow or deny")));
+    fn ip(&mut self, at: &FieldPath<'_>, written::Ip { allow, deny }: &written::Ip) -> config::Ip {
+        let cidr = |this: &mut Self, at: &FieldPath<'_>, given: &String| this.or_refuse(at, cidr(given));
+        config::Ip {
+            allow: self.each((&at.field("allow"), most::CIDRS), allow, cidr),
+            deny: self.each((&at.field("deny"), most::CIDRS), deny, cidr),
         }
-        let allow = self.each((&at.field("allow"), most::CIDRS), allow, |this, at, cidr| {
-            this.cidr(at, cidr)
-        });
-        let deny = self.each((&at.field("deny"), most::CIDRS), deny, |this, at, cidr| {
-            this.cidr(at, cidr)
-        });
-        Ok(config::Ip {
-            allow: allow?,
-            deny: deny?,
-        })
-    }
-
-    /// In CIDR notation.
-    fn cidr(&mut self, at: &At<'_>, given: &str) -> Result<String, Refused> {
-        let address = given.parse::<IpAddr>().map(IpNet::from).ok();
-        let Some(network) = address.or_else(|| given.parse::<IpNet>().ok()) else {
-            return Err(self.refuse(at, PolicyFault::Cidr(given.to_owned())));
-        };
-        if matches!(network.addr(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
-            return Err(self.refuse(at, PolicyFault::CidrMapped(given.to_owned())));
-        }
-        if network != network.trunc() {
-            let (given, meant) = (given.to_owned(), network.trunc().to_string());
-            return Err(self.refuse(at, PolicyFault::CidrBits { given, meant }));
-        }
-        Ok(network.to_string())
     }
 }

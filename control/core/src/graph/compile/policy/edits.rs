@@ -3,12 +3,15 @@
 use super::Resolver;
 use crate::{
     graph::{
-        compile::{Refused, host_name},
-        fault::{At, PolicyFault},
+        compile::host_name,
+        fault::{FieldPath, PolicyFault},
     },
     ingressroute::policy::{self as written, most},
 };
-use switchyard_policy::{config::policy as config, header::Use};
+use switchyard_policy::{
+    config::{policy as config, value::PERCENT},
+    header::Use,
+};
 
 /// How many seconds browsers remember a preflight if nothing is said (Fetch, 4.9).
 const MAX_AGE: i64 = 5;
@@ -39,75 +42,56 @@ fn origin(given: &str) -> Option<String> {
 // === impl Resolver ===
 
 impl Resolver<'_, '_> {
-    pub(super) fn mirrors(
-        &mut self,
-        at: &At<'_>,
-        mirrors: &[written::Mirror],
-    ) -> Result<Vec<config::Mirror>, Refused> {
-        self.each((at, most::MIRRORS), mirrors, Self::mirror)
-    }
-
-    fn mirror(&mut self, at: &At<'_>, mirror: &written::Mirror) -> Result<config::Mirror, Refused> {
+    pub(super) fn mirror(&mut self, at: &FieldPath<'_>, mirror: &written::Mirror) -> config::Mirror {
         let written::Mirror {
             service,
             port,
             percent,
             match_,
         } = mirror;
-        let cluster = self.service(
-            (&at.field("service"), service),
-            (&at.field("port"), *port),
-            |protocol| protocol,
-        );
-        let percent = self.number(&at.field("percent"), percent.unwrap_or(100), (0, 100));
-        let when = self.option(&at.field("match"), match_.as_ref(), Self::when);
-        Ok(config::Mirror {
-            cluster: cluster?,
-            percent: percent?,
-            when: when?,
-        })
+        let (at_service, at_port) = (at.field("service"), at.field("port"));
+        config::Mirror {
+            cluster: self.service((&at_service, service), (&at_port, *port), |protocol| protocol),
+            percent: self.number(&at.field("percent"), percent.unwrap_or(100), PERCENT),
+            when: self.option(&at.field("match"), match_.as_ref(), Self::when),
+        }
     }
 
-    /// None: there are none.
     pub(super) fn headers(
         &mut self,
-        at: &At<'_>,
-        headers: &written::Headers,
-    ) -> Result<Option<config::Headers>, Refused> {
-        let written::Headers { request, response } = headers;
+        at: &FieldPath<'_>,
+        written::Headers { request, response }: &written::Headers,
+    ) -> config::Headers {
         let request = self.option(&at.field("request"), request.as_ref(), Self::edits);
         let response = self.option(&at.field("response"), response.as_ref(), Self::edits);
-        let headers = config::Headers {
-            request: request?.unwrap_or_default(),
-            response: response?.unwrap_or_default(),
-        };
-        Ok(Some(headers).filter(|headers| *headers != config::Headers::default()))
+        config::Headers {
+            request: request.unwrap_or_default(),
+            response: response.unwrap_or_default(),
+        }
     }
 
-    fn edits(&mut self, at: &At<'_>, edits: &written::HeaderEdits) -> Result<config::HeaderEdits, Refused> {
-        let written::HeaderEdits { set, add, remove } = edits;
-        let header = |this: &mut Self, at: &At<'_>, header: &written::Header| {
+    fn edits(
+        &mut self,
+        at: &FieldPath<'_>,
+        written::HeaderEdits { set, add, remove }: &written::HeaderEdits,
+    ) -> config::HeaderEdits {
+        let header = |this: &mut Self, at: &FieldPath<'_>, header: &written::Header| {
             let written::Header { name, value } = header;
-            let name = this.header_for(&[Use::Set], &at.field("name"), name);
-            let value = this.header_value(&at.field("value"), value);
-            Ok(config::Header {
-                name: name?,
-                value: value?,
-            })
+            config::Header {
+                name: this.header(&[Use::Set], &at.field("name"), name),
+                value: this.header_value(&at.field("value"), value),
+            }
         };
-        let set = self.each((&at.field("set"), most::HEADERS), set, header);
-        let add = self.each((&at.field("add"), most::HEADERS), add, header);
-        let remove = self.each((&at.field("remove"), most::HEADERS), remove, |this, at, name| {
-            this.header_for(&[Use::Set, Use::Remove], at, name)
-        });
-        Ok(config::HeaderEdits {
-            set: set?,
-            add: add?,
-            remove: remove?,
-        })
+        config::HeaderEdits {
+            set: self.each((&at.field("set"), most::HEADERS), set, header),
+            add: self.each((&at.field("add"), most::HEADERS), add, header),
+            remove: self.each((&at.field("remove"), most::HEADERS), remove, |this, at, name| {
+                this.header(&[Use::Remove], at, name)
+            }),
+        }
     }
 
-    pub(super) fn cors(&mut self, at: &At<'_>, cors: &written::Cors) -> Result<config::Cors, Refused> {
+    pub(super) fn cors(&mut self, at: &FieldPath<'_>, cors: &written::Cors) -> config::Cors {
         let written::Cors {
             allow_origins,
             allow_methods,
@@ -116,50 +100,20 @@ impl Resolver<'_, '_> {
             max_age_seconds,
             allow_credentials,
         } = cors;
-        let credentials = *allow_credentials;
-        let origins = self.some(
-            (&at.field("allowOrigins"), most::ORIGINS),
-            allow_origins,
-            |this, at, given| {
-                this.wildcard(at, given, credentials)?;
-                origin(given).ok_or_else(|| this.refuse(at, PolicyFault::Origin(given.clone())))
-            },
-        );
-        let methods = self.each(
-            (&at.field("allowMethods"), most::METHODS),
-            allow_methods,
-            |this, at, given| {
-                this.wildcard(at, given, credentials)?;
-                this.method(at, given)
-            },
-        );
-        let header = |this: &mut Self, at: &At<'_>, given: &String| {
-            this.wildcard(at, given, credentials)?;
-            this.header_name(at, given)
+        let origin = |this: &mut Self, at: &FieldPath<'_>, given: &String| {
+            let origin = origin(given).ok_or_else(|| PolicyFault::Origin(given.clone()));
+            this.or_refuse(at, origin)
         };
-        let headers = self.each((&at.field("allowHeaders"), most::HEADERS), allow_headers, header);
-        let exposed = self.each(
-            (&at.field("exposeHeaders"), most::HEADERS),
-            expose_headers,
-            header,
-        );
-        let max_age = max_age_seconds.unwrap_or(MAX_AGE);
-        let max_age = self.number(&at.field("maxAgeSeconds"), max_age, (0, 86400));
-        Ok(config::Cors {
-            allow_origins: origins?,
-            allow_methods: methods?,
-            allow_headers: headers?,
-            expose_headers: exposed?,
-            max_age_seconds: Some(max_age?),
-            allow_credentials: credentials,
-        })
-    }
-
-    /// With credentials, browsers take `*` for a name (Fetch, 3.3.5), or would let every site in.
-    fn wildcard(&mut self, at: &At<'_>, given: &str, credentials: bool) -> Result<(), Refused> {
-        if credentials && given == "*" {
-            return Err(self.refuse(at, PolicyFault::Wildcard));
+        let method = |this: &mut Self, at: &FieldPath<'_>, given: &String| this.method(at, given);
+        let header = |this: &mut Self, at: &FieldPath<'_>, given: &String| this.header(&[], at, given);
+        let (max_age, exposed) = (max_age_seconds.unwrap_or(MAX_AGE), at.field("exposeHeaders"));
+        config::Cors {
+            allow_origins: self.some((&at.field("allowOrigins"), most::ORIGINS), allow_origins, origin),
+            allow_methods: self.each((&at.field("allowMethods"), most::METHODS), allow_methods, method),
+            allow_headers: self.each((&at.field("allowHeaders"), most::HEADERS), allow_headers, header),
+            expose_headers: self.each((&exposed, most::HEADERS), expose_headers, header),
+            max_age_seconds: Some(self.number(&at.field("maxAgeSeconds"), max_age, (0, 86400))),
+            allow_credentials: *allow_credentials,
         }
-        Ok(())
     }
 }

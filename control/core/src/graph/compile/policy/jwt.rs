@@ -2,10 +2,7 @@
 
 use super::Resolver;
 use crate::{
-    graph::{
-        compile::Refused,
-        fault::{At, PolicyFault},
-    },
+    graph::fault::{FieldPath, PolicyFault},
     ingressroute::policy::{self as written, most},
     jwks::{self, KeySet},
     object::FetchedKeys,
@@ -25,7 +22,7 @@ fn expiry(fetched: u64, max_stale: u64) -> u64 {
 // === impl Resolver ===
 
 impl Resolver<'_, '_> {
-    pub(super) fn jwt(&mut self, at: &At<'_>, jwt: &written::Jwt) -> Result<config::Jwt, Refused> {
+    pub(super) fn jwt(&mut self, at: &FieldPath<'_>, jwt: &written::Jwt) -> config::Jwt {
         let written::Jwt {
             issuer,
             audiences,
@@ -34,46 +31,24 @@ impl Resolver<'_, '_> {
             required_claims,
             claims_to_headers,
         } = jwt;
+        let text = |this: &mut Self, at: &FieldPath<'_>, given: &String| this.text(at, given);
         let issuer = Some(issuer).filter(|issuer| !issuer.is_empty());
-        let issuer = self.option(&at.field("issuer"), issuer, |this, at, issuer| {
-            this.text(at, issuer)
-        });
-        let audiences = self.each(
-            (&at.field("audiences"), most::VALUES),
-            audiences,
-            |this, at, audience| this.text(at, audience),
-        );
-        let keys = self.jwks(&at.field("jwks"), jwks);
         let skew = clock_skew_seconds.unwrap_or(CLOCK_SKEW);
-        let skew = self.number(&at.field("clockSkewSeconds"), skew, (0, 3600));
-        let required_claims = self.each(
-            (&at.field("requiredClaims"), most::VALUES),
-            required_claims,
-            Self::required_claim,
-        );
-        let claims_to_headers = self.each(
-            (&at.field("claimsToHeaders"), most::HEADERS),
-            claims_to_headers,
-            Self::claim_to_header,
-        );
-        let (keys, keys_expire) = keys?;
-        Ok(config::Jwt {
-            issuer: issuer?,
-            audiences: audiences?,
+        let (claims, told) = (at.field("requiredClaims"), at.field("claimsToHeaders"));
+        let (keys, keys_expire) = self.jwks(&at.field("jwks"), jwks);
+        config::Jwt {
+            issuer: self.option(&at.field("issuer"), issuer, text),
+            audiences: self.each((&at.field("audiences"), most::VALUES), audiences, text),
             keys,
             keys_expire,
-            clock_skew_seconds: skew?,
-            required_claims: required_claims?,
-            claims_to_headers: claims_to_headers?,
-        })
+            clock_skew_seconds: self.number(&at.field("clockSkewSeconds"), skew, (0, 3600)),
+            required_claims: self.each((&claims, most::VALUES), required_claims, Self::required_claim),
+            claims_to_headers: self.each((&told, most::HEADERS), claims_to_headers, Self::claim_to_header),
+        }
     }
 
     /// The keys, and when they become too old.
-    fn jwks(
-        &mut self,
-        at: &At<'_>,
-        jwks: &written::Jwks,
-    ) -> Result<(Vec<config::Key>, Option<u64>), Refused> {
+    fn jwks(&mut self, at: &FieldPath<'_>, jwks: &written::Jwks) -> (Vec<config::Key>, Option<u64>) {
         let written::Jwks {
             secret_name,
             inline,
@@ -83,14 +58,14 @@ impl Resolver<'_, '_> {
         match (&**secret_name, &**inline, &**uri) {
             (secret_name, "", "") if !secret_name.is_empty() => {
                 let at = at.field("secretName");
-                let set = self.keys_of_secret(&at, secret_name)?;
-                Ok((self.usable(&at, set), None))
+                let set = self.keys_of_secret(&at, secret_name);
+                (self.usable(&at, set), None)
             }
             ("", inline, "") if !inline.is_empty() => {
                 let at = at.field("inline");
                 let set = jwks::parse(inline.as_bytes());
-                let set = set.map_err(|error| self.refuse(&at, PolicyFault::JwksInline(error)))?;
-                Ok((self.usable(&at, set), None))
+                let set = self.or_refuse(&at, set.map_err(PolicyFault::JwksInline));
+                (self.usable(&at, set), None)
             }
             ("", "", uri) if !uri.is_empty() => {
                 let max_stale = max_stale_seconds.unwrap_or(MAX_STALE);
@@ -101,23 +76,26 @@ impl Resolver<'_, '_> {
                     keys,
                     left_out,
                     fetched,
-                } = self.keys_of_uri(&at, uri)?;
+                } = self.keys_of_uri(&at, uri);
                 let keys = self.usable(&at, KeySet { keys, left_out });
-                Ok((keys, Some(expiry(fetched, max_stale?))))
+                (keys, Some(expiry(fetched, max_stale)))
             }
-            _ => Err(self.refuse(at, PolicyFault::ExactlyOne("secretName, inline and uri"))),
+            _ => {
+                self.refuse(at, PolicyFault::ExactlyOne("secretName, inline and uri"));
+                (Vec::new(), None)
+            }
         }
     }
 
     /// The keys of a set. Those that are left out are told: an issuer that publishes one more keeps nobody from coming in.
-    fn usable(&mut self, at: &At<'_>, KeySet { keys, left_out }: KeySet) -> Vec<config::Key> {
+    fn usable(&mut self, at: &FieldPath<'_>, KeySet { keys, left_out }: KeySet) -> Vec<config::Key> {
         if let Some(left_out) = left_out {
             self.warn(at, PolicyFault::KeysLeftOut(left_out));
         }
         keys
     }
 
-    fn keys_of_uri(&mut self, at: &At<'_>, uri: &str) -> Result<FetchedKeys, Refused> {
+    fn keys_of_uri(&mut self, at: &FieldPath<'_>, uri: &str) -> FetchedKeys {
         let host = uri
             .strip_prefix("https://")
             .or_else(|| uri.strip_prefix("http://"));
@@ -125,47 +103,38 @@ impl Resolver<'_, '_> {
             !host.is_empty() && !host.starts_with('/') && host.bytes().all(|c| c.is_ascii_graphic())
         };
         if host.filter(is_plain).is_none() {
-            return Err(self.refuse(at, PolicyFault::JwksUri(uri.to_owned())));
+            return self.or_refuse(at, Err(PolicyFault::JwksUri(uri.to_owned())));
         }
         let fetched = self.compiler.objects.jwks(uri).map(|jwks| jwks.keys.clone());
         self.compiler.out.jwks.insert(uri.into());
-        let reason = match fetched {
-            Some(Ok(keys)) => return Ok(keys),
-            Some(Err(reason)) => reason,
-            None => "they have not been fetched yet".to_owned(),
-        };
+        let fetched = fetched.unwrap_or_else(|| Err("they have not been fetched yet".to_owned()));
         let uri = uri.to_owned();
-        Err(self.refuse(at, PolicyFault::JwksUnavailable { uri, reason }))
+        let fault = |reason| PolicyFault::JwksUnavailable { uri, reason };
+        self.or_refuse(at, fetched.map_err(fault))
     }
 
     fn required_claim(
         &mut self,
-        at: &At<'_>,
-        required: &written::RequiredClaim,
-    ) -> Result<config::RequiredClaim, Refused> {
-        let written::RequiredClaim { claim, values } = required;
-        let claim = self.text(&at.field("claim"), claim);
-        if values.len() > most::VALUES as usize {
-            return Err(self.refuse(&at.field("values"), PolicyFault::TooMany(most::VALUES)));
+        at: &FieldPath<'_>,
+        written::RequiredClaim { claim, values }: &written::RequiredClaim,
+    ) -> config::RequiredClaim {
+        config::RequiredClaim {
+            claim: self.text(&at.field("claim"), claim),
+            values: self.each((&at.field("values"), most::VALUES), values, |_, _, value| {
+                value.clone()
+            }),
         }
-        Ok(config::RequiredClaim {
-            claim: claim?,
-            values: values.clone(),
-        })
     }
 
     fn claim_to_header(
         &mut self,
-        at: &At<'_>,
-        told: &written::ClaimToHeader,
-    ) -> Result<config::ClaimToHeader, Refused> {
-        let written::ClaimToHeader { claim, header } = told;
-        let claim = self.text(&at.field("claim"), claim);
-        let header = self.header_for(&[Use::Set, Use::Remove], &at.field("header"), header);
-        Ok(config::ClaimToHeader {
-            claim: claim?,
-            header: header?,
-        })
+        at: &FieldPath<'_>,
+        written::ClaimToHeader { claim, header }: &written::ClaimToHeader,
+    ) -> config::ClaimToHeader {
+        config::ClaimToHeader {
+            claim: self.text(&at.field("claim"), claim),
+            header: self.header(&[Use::Set, Use::Remove], &at.field("header"), header),
+        }
     }
 }
 

@@ -2,32 +2,22 @@
 
 use super::Resolver;
 use crate::{
-    graph::{
-        compile::Refused,
-        fault::{At, PolicyFault},
-    },
+    graph::fault::{FieldPath, PolicyFault},
     ingressroute::policy as written,
 };
 use std::time::Duration;
-use switchyard_policy::config::policy as config;
+use switchyard_policy::config::{
+    policy as config,
+    value::{COUNT, STATUS, ValueError},
+};
 
 const TIMEOUT: Duration = Duration::from_millis(100);
 const TOO_MANY_REQUESTS: i64 = 429;
-/// Of counts.
-const COUNT: (i64, i64) = (1, u32::MAX as i64);
 
 // === impl Resolver ===
 
 impl Resolver<'_, '_> {
-    pub(super) fn rate_limits(
-        &mut self,
-        at: &At<'_>,
-        limits: &[written::RateLimit],
-    ) -> Result<Vec<config::RateLimit>, Refused> {
-        self.each((at, written::most::RATE_LIMITS), limits, Self::rate_limit)
-    }
-
-    fn rate_limit(&mut self, at: &At<'_>, limit: &written::RateLimit) -> Result<config::RateLimit, Refused> {
+    pub(super) fn rate_limit(&mut self, at: &FieldPath<'_>, limit: &written::RateLimit) -> config::RateLimit {
         let written::RateLimit {
             match_,
             requests,
@@ -38,54 +28,48 @@ impl Resolver<'_, '_> {
             dry_run,
             global,
         } = limit;
-        let when = self.option(&at.field("match"), match_.as_ref(), Self::when);
-        let status = status.unwrap_or(TOO_MANY_REQUESTS);
-        let status = self.number(&at.field("status"), status, (400, 599));
         let (local, global) = match (requests, global) {
             (Some(requests), None) => (Some(self.local(at, *requests, limit)), None),
             (None, Some(_)) if burst.is_some() || !key.is_empty() => {
-                return Err(self.refuse(at, PolicyFault::BesideGlobal));
+                self.refuse(at, PolicyFault::BesideGlobal);
+                (None, None)
             }
             (None, Some(global)) if unit.is_empty() => (None, Some(self.global(&at.field("global"), global))),
-            _ => return Err(self.refuse(at, PolicyFault::ExactlyOne("requests with unit, and global"))),
+            _ => {
+                self.refuse(at, PolicyFault::ExactlyOne("requests with unit, and global"));
+                (None, None)
+            }
         };
-        Ok(config::RateLimit {
-            when: when?,
+        config::RateLimit {
+            when: self.option(&at.field("match"), match_.as_ref(), Self::when),
             dry_run: *dry_run,
-            status: status?,
-            local: local.transpose()?,
-            global: global.transpose()?,
-        })
+            status: self.number(&at.field("status"), status.unwrap_or(TOO_MANY_REQUESTS), STATUS),
+            local,
+            global,
+        }
     }
 
-    fn local(
-        &mut self,
-        at: &At<'_>,
-        requests: i64,
-        limit: &written::RateLimit,
-    ) -> Result<config::LocalLimit, Refused> {
+    fn local(&mut self, at: &FieldPath<'_>, requests: i64, limit: &written::RateLimit) -> config::LocalLimit {
         let units = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)];
         let of = "second, minute, hour and day";
         let per_seconds = if limit.unit.is_empty() {
-            Err(self.refuse(&at.field("unit"), PolicyFault::Empty))
+            self.refuse(&at.field("unit"), ValueError::Empty);
+            None
         } else {
             self.choice(&at.field("unit"), &limit.unit, (of, &units))
         };
-        let burst = limit
-            .burst
-            .map(|burst| self.number(&at.field("burst"), burst, COUNT));
+        let burst = |burst| self.number(&at.field("burst"), burst, COUNT);
+        let burst = limit.burst.map(burst);
         let requests = self.number(&at.field("requests"), requests, COUNT);
-        let key = self.key(&at.field("key"), &limit.key);
-        let requests = requests?;
-        Ok(config::LocalLimit {
+        config::LocalLimit {
             requests,
-            per_seconds: per_seconds?,
-            burst: burst.unwrap_or(Ok(requests))?,
-            key: key?,
-        })
+            per_seconds: per_seconds.unwrap_or_default(),
+            burst: burst.unwrap_or(requests),
+            key: self.key(&at.field("key"), &limit.key),
+        }
     }
 
-    fn global(&mut self, at: &At<'_>, limit: &written::GlobalLimit) -> Result<config::GlobalLimit, Refused> {
+    fn global(&mut self, at: &FieldPath<'_>, limit: &written::GlobalLimit) -> config::GlobalLimit {
         let written::GlobalLimit {
             service,
             domain,
@@ -93,59 +77,52 @@ impl Resolver<'_, '_> {
             timeout,
             on_failure,
         } = limit;
-        let cluster = self.grpc_service(&at.field("service"), service);
-        let domain = self.text(&at.field("domain"), domain);
         let most = written::most::DESCRIPTORS;
-        let descriptors = self.some((&at.field("descriptors"), most), descriptors, Self::descriptor);
-        let timeout_ms = self.timeout_ms(&at.field("timeout"), timeout, TIMEOUT);
-        let on_failure = self.on_failure(&at.field("onFailure"), on_failure);
-        Ok(config::GlobalLimit {
-            cluster: cluster?,
-            domain: domain?,
-            descriptors: descriptors?,
-            timeout_ms: timeout_ms?,
-            on_failure: on_failure?,
-        })
+        config::GlobalLimit {
+            cluster: self.grpc_service(&at.field("service"), service),
+            domain: self.text(&at.field("domain"), domain),
+            descriptors: self.some((&at.field("descriptors"), most), descriptors, Self::descriptor),
+            timeout_ms: self.timeout_ms(&at.field("timeout"), timeout, TIMEOUT),
+            on_failure: self.on_failure(&at.field("onFailure"), on_failure),
+        }
     }
 
     fn descriptor(
         &mut self,
-        at: &At<'_>,
-        descriptor: &written::Descriptor,
-    ) -> Result<Vec<config::DescriptorEntry>, Refused> {
-        let written::Descriptor { entries } = descriptor;
+        at: &FieldPath<'_>,
+        written::Descriptor { entries }: &written::Descriptor,
+    ) -> Vec<config::DescriptorEntry> {
         let most = written::most::ENTRIES;
         self.some((&at.field("entries"), most), entries, Self::entry)
     }
 
     fn entry(
         &mut self,
-        at: &At<'_>,
-        entry: &written::DescriptorEntry,
-    ) -> Result<config::DescriptorEntry, Refused> {
-        let written::DescriptorEntry { key, value, from } = entry;
-        let key = self.text(&at.field("key"), key);
+        at: &FieldPath<'_>,
+        written::DescriptorEntry { key, value, from }: &written::DescriptorEntry,
+    ) -> config::DescriptorEntry {
         let value = match (value, from) {
-            (Some(value), None) => self
-                .text(&at.field("value"), value)
-                .map(config::EntryValue::Literal),
-            (None, Some(from)) => self.key_part(&at.field("from"), from).map(config::EntryValue::Of),
-            _ => Err(self.refuse(at, PolicyFault::ExactlyOne("value and from"))),
+            (None, Some(from)) => config::EntryValue::Of(self.key_part(&at.field("from"), from)),
+            (Some(value), None) => config::EntryValue::Literal(self.text(&at.field("value"), value)),
+            _ => {
+                self.refuse(at, PolicyFault::ExactlyOne("value and from"));
+                config::EntryValue::Literal(String::new())
+            }
         };
-        Ok(config::DescriptorEntry {
-            key: key?,
-            value: value?,
-        })
+        config::DescriptorEntry {
+            key: self.text(&at.field("key"), key),
+            value,
+        }
     }
 
     pub(super) fn concurrency(
         &mut self,
-        at: &At<'_>,
-        concurrency: &written::Concurrency,
-    ) -> Result<config::Concurrency, Refused> {
-        let written::Concurrency { max, key } = concurrency;
-        let max = self.number(&at.field("max"), *max, COUNT);
-        let key = self.key(&at.field("key"), key);
-        Ok(config::Concurrency { max: max?, key: key? })
+        at: &FieldPath<'_>,
+        written::Concurrency { max, key }: &written::Concurrency,
+    ) -> config::Concurrency {
+        config::Concurrency {
+            max: self.number(&at.field("max"), *max, COUNT),
+            key: self.key(&at.field("key"), key),
+        }
     }
 }

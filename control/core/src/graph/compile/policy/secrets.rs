@@ -3,15 +3,14 @@
 use super::Resolver;
 use crate::{
     graph::{
-        compile::Refused,
         digest::sha256,
-        fault::{At, PolicyFault},
+        fault::{FieldPath, PolicyFault},
     },
     jwks::{self, KeySet},
     object::{Name, Secret},
 };
 use std::collections::BTreeMap;
-use switchyard_policy::auth::check_hash;
+use switchyard_policy::{auth::check_hash, config::value::ValueError};
 
 /// Where ingress-nginx and others have it.
 const HTPASSWD_KEY: &str = "auth";
@@ -36,74 +35,74 @@ fn user(line: &str) -> Result<(&str, &str), String> {
 
 impl Resolver<'_, '_> {
     /// A Secret that the level names. Whoever names it hears of its changes.
-    fn secret(&mut self, at: &At<'_>, name: &str) -> Result<Secret, Refused> {
+    fn secret(&mut self, at: &FieldPath<'_>, name: &str) -> Option<Secret> {
         if name.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
+            return self.or_refuse(at, Err(ValueError::Empty));
         }
         let name = Name::new(self.compiler.name.namespace.clone(), name);
         let found = self.compiler.objects.secret(&name).cloned();
         self.compiler.out.secrets.insert(name.clone());
-        found.ok_or_else(|| self.refuse(at, PolicyFault::SecretMissing(name)))
+        self.or_refuse(at, found.map(Some).ok_or(PolicyFault::SecretMissing(name)))
     }
 
     /// A key of a Secret.
-    fn secret_key(&mut self, at: &At<'_>, name: &str, key: &'static str) -> Result<(Name, Vec<u8>), Refused> {
-        let Secret { name, data, .. } = self.secret(at, name)?;
-        match data.get(key).filter(|value| !value.is_empty()) {
-            Some(value) => Ok((name, value.clone())),
-            None => {
-                let secret = name;
-                Err(self.refuse(at, PolicyFault::SecretKeyEmpty { secret, key }))
-            }
-        }
+    fn secret_key(&mut self, at: &FieldPath<'_>, name: &str, key: &'static str) -> Option<(Name, Vec<u8>)> {
+        let Secret { name, mut data, .. } = self.secret(at, name)?;
+        let value = data.remove(key).filter(|value| !value.is_empty());
+        let fault = || PolicyFault::SecretKeyEmpty {
+            secret: name.clone(),
+            key,
+        };
+        let value = self.or_refuse(at, value.map(Some).ok_or_else(fault))?;
+        Some((name, value))
     }
 
     /// The users of an htpasswd file, with their hashes.
-    pub(super) fn users(&mut self, at: &At<'_>, secret: &str) -> Result<BTreeMap<String, String>, Refused> {
-        let (secret, text) = self.secret_key(at, secret, HTPASSWD_KEY)?;
+    pub(super) fn users(&mut self, at: &FieldPath<'_>, secret: &str) -> BTreeMap<String, String> {
+        let mut users = BTreeMap::new();
+        let Some((secret, text)) = self.secret_key(at, secret, HTPASSWD_KEY) else {
+            return users;
+        };
         let Ok(text) = std::str::from_utf8(&text) else {
             let key = HTPASSWD_KEY;
-            return Err(self.refuse(at, PolicyFault::SecretKeyText { secret, key }));
+            self.refuse(at, PolicyFault::SecretKeyText { secret, key });
+            return users;
         };
-        let mut users = BTreeMap::new();
-        let mut refused = None;
+        let is_user = |line: &str| !line.is_empty() && !line.starts_with('#');
         let lines = (1..).zip(text.lines().map(str::trim));
-        for (line, text) in lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#')) {
-            let user = user(text).and_then(|(name, hash)| {
-                let before = users.insert(name.to_owned(), hash.to_owned());
-                let is_new = before.is_none();
-                is_new
-                    .then_some(())
-                    .ok_or_else(|| "this user stands in an earlier line, too".to_owned())
-            });
+        if !text.lines().map(str::trim).any(is_user) {
+            self.refuse(at, PolicyFault::NoUsers(secret.clone()));
+        }
+        for (line, text) in lines.filter(|(_, text)| is_user(text)) {
+            let user =
+                user(text).and_then(
+                    |(name, hash)| match users.insert(name.to_owned(), hash.to_owned()) {
+                        None => Ok(()),
+                        Some(_) => Err("this user stands in an earlier line, too".to_owned()),
+                    },
+                );
             if let Err(reason) = user {
                 let secret = secret.clone();
-                let fault = PolicyFault::Htpasswd { secret, line, reason };
-                refused = Some(self.refuse(at, fault));
+                self.refuse(at, PolicyFault::Htpasswd { secret, line, reason });
             }
         }
-        match refused {
-            Some(refused) => Err(refused),
-            None if users.is_empty() => Err(self.refuse(at, PolicyFault::NoUsers(secret))),
-            None => Ok(users),
-        }
+        users
     }
 
     /// Digests of keys, with the names of the clients that they are of.
-    pub(super) fn api_keys(
-        &mut self,
-        at: &At<'_>,
-        secret: &str,
-    ) -> Result<BTreeMap<String, String>, Refused> {
-        let Secret { name, data, .. } = self.secret(at, secret)?;
-        if data.is_empty() {
-            return Err(self.refuse(at, PolicyFault::NoApiKeys(name)));
-        }
+    pub(super) fn api_keys(&mut self, at: &FieldPath<'_>, secret: &str) -> BTreeMap<String, String> {
         let mut keys: BTreeMap<String, String> = BTreeMap::new();
+        let Some(Secret { name, data, .. }) = self.secret(at, secret) else {
+            return keys;
+        };
+        if data.is_empty() {
+            self.refuse(at, PolicyFault::NoApiKeys(name.clone()));
+        }
         for (client, key) in &data {
+            let (secret, client) = (name.clone(), client.clone());
             // The newline that many editors leave is no part of it, and no header could carry it.
             let key = key.trim_ascii();
-            let reason = if !is_name(client) {
+            let reason = if !is_name(&client) {
                 Some("the name must be printable")
             } else if key.is_empty() {
                 Some("the key is empty")
@@ -113,25 +112,25 @@ impl Resolver<'_, '_> {
                 None
             };
             if let Some(reason) = reason {
-                let (secret, client) = (name, client.clone());
                 let fault = PolicyFault::ApiKey {
                     secret,
                     client,
                     reason,
                 };
-                return Err(self.refuse(at, fault));
-            }
-            if let Some(one) = keys.insert(sha256(key), client.clone()) {
-                let (secret, other) = (name, client.clone());
-                return Err(self.refuse(at, PolicyFault::ApiKeyShared { secret, one, other }));
+                self.refuse(at, fault);
+            } else if let Some(one) = keys.insert(sha256(key), client.clone()) {
+                let other = client;
+                self.refuse(at, PolicyFault::ApiKeyShared { secret, one, other });
             }
         }
-        Ok(keys)
+        keys
     }
 
-    pub(super) fn keys_of_secret(&mut self, at: &At<'_>, secret: &str) -> Result<KeySet, Refused> {
-        let (secret, text) = self.secret_key(at, secret, JWKS_KEY)?;
+    pub(super) fn keys_of_secret(&mut self, at: &FieldPath<'_>, secret: &str) -> KeySet {
+        let Some((secret, text)) = self.secret_key(at, secret, JWKS_KEY) else {
+            return KeySet::default();
+        };
         let set = jwks::parse(&text);
-        set.map_err(|error| self.refuse(at, PolicyFault::JwksSecret { secret, error }))
+        self.or_refuse(at, set.map_err(|error| PolicyFault::JwksSecret { secret, error }))
     }
 }

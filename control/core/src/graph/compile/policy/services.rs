@@ -3,12 +3,14 @@
 use super::Resolver;
 use crate::{
     graph::{
-        compile::{Refused, services::ClusterSettings},
-        fault::{At, PolicyFault},
+        compile::services::ClusterSettings,
+        fault::{FieldPath, PolicyFault},
     },
     ingressroute::policy as written,
     object::{Name, Protocol, Service, ServicePort},
 };
+use std::convert::identity;
+use switchyard_policy::config::value::ValueError;
 
 // === impl Resolver ===
 
@@ -16,24 +18,18 @@ impl Resolver<'_, '_> {
     /// The name of a cluster that speaks as its Service says.
     pub(super) fn http_service(
         &mut self,
-        at: &At<'_>,
-        service: &written::ServiceRef,
-    ) -> Result<String, Refused> {
-        let written::ServiceRef { name, port } = service;
-        self.service(
-            (&at.field("name"), name),
-            (&at.field("port"), *port),
-            |protocol| protocol,
-        )
+        at: &FieldPath<'_>,
+        written::ServiceRef { name, port }: &written::ServiceRef,
+    ) -> String {
+        self.service((&at.field("name"), name), (&at.field("port"), *port), identity)
     }
 
     /// The name of a cluster that speaks HTTP/2, without which there is no gRPC: over TLS where the Service speaks TLS.
     pub(super) fn grpc_service(
         &mut self,
-        at: &At<'_>,
-        service: &written::ServiceRef,
-    ) -> Result<String, Refused> {
-        let written::ServiceRef { name, port } = service;
+        at: &FieldPath<'_>,
+        written::ServiceRef { name, port }: &written::ServiceRef,
+    ) -> String {
         let http2 = |protocol| match protocol {
             Protocol::Http1 | Protocol::H2c => Protocol::H2c,
             Protocol::Tls | Protocol::H2 => Protocol::H2,
@@ -43,42 +39,46 @@ impl Resolver<'_, '_> {
 
     pub(super) fn service(
         &mut self,
-        (at_name, name): (&At<'_>, &str),
-        (at_port, port): (&At<'_>, i64),
+        (at_name, name): (&FieldPath<'_>, &str),
+        (at_port, port): (&FieldPath<'_>, i64),
         protocol: impl FnOnce(Protocol) -> Protocol,
-    ) -> Result<String, Refused> {
+    ) -> String {
         let number = self.number::<u16>(at_port, port, (1, i64::from(u16::MAX)));
-        let service = self.named_service(at_name, name);
-        let (number, service) = (number?, service?);
+        let Some(service) = self.named_service(at_name, name).filter(|_| number > 0) else {
+            return String::new();
+        };
         let found = service.ports.iter().find(|candidate| candidate.port == number);
         let Some(found) = found.cloned() else {
             let service = service.name;
-            return Err(self.refuse(at_port, PolicyFault::PortMissing { service, port }));
+            self.refuse(at_port, PolicyFault::PortMissing { service, port });
+            return String::new();
         };
         let port = ServicePort {
             protocol: protocol(found.protocol),
             ..found
         };
-        let mut checked = Ok(());
-        for error in &self.compiler.locate(&service, &port).errors {
-            let refused = self.refuse(at_name, PolicyFault::Endpoints(error.clone()));
+        let located = self.compiler.locate(&service, &port);
+        for error in &located.errors {
+            let refused = self.report(at_name.text(), PolicyFault::Endpoints(error.clone()));
             if error.is_fatal() {
-                checked = checked.and(Err(refused));
+                self.refused.get_or_insert(refused);
             }
         }
-        checked?;
+        if located.errors.iter().any(|error| error.is_fatal()) {
+            return String::new();
+        }
         let settings = ClusterSettings::default();
         let cluster = self.compiler.cluster(&service, &port, settings);
-        Ok(cluster.0.to_string())
+        cluster.0.to_string()
     }
 
-    fn named_service(&mut self, at: &At<'_>, name: &str) -> Result<Service, Refused> {
+    fn named_service(&mut self, at: &FieldPath<'_>, name: &str) -> Option<Service> {
         if name.is_empty() {
-            return Err(self.refuse(at, PolicyFault::Empty));
+            return self.or_refuse(at, Err(ValueError::Empty));
         }
         let name = Name::new(self.compiler.name.namespace.clone(), name);
         let found = self.compiler.objects.service(&name).cloned();
         self.compiler.out.services.insert(name.clone());
-        found.ok_or_else(|| self.refuse(at, PolicyFault::ServiceMissing(name)))
+        self.or_refuse(at, found.map(Some).ok_or(PolicyFault::ServiceMissing(name)))
     }
 }

@@ -159,7 +159,7 @@ fn api_key_texts() {
         wrong(
             api_key(json!({"query": "a\tb"})),
             "auth[1].apiKey.query",
-            "must be printable, without spaces at its ends",
+            "\"a\\tb\" holds a control character",
         ),
     ]);
 }

@@ -199,7 +199,7 @@ fn global_rate_limit_texts() {
         wrong(
             entries(json!([{"key": "a", "value": "a\nb"}])),
             "rateLimits[0].global.descriptors[0].entries[0].value",
-            "must be printable, without spaces at its ends",
+            "\"a\\nb\" holds a control character",
         ),
         wrong(
             global(json!({"timeout": "2m"})),
