@@ -23,7 +23,7 @@ test: wasm book envoy kube promtool ratelimit redis ## Every test, on real parts
 	scripts/reproducible.sh
 	scripts/render.sh --check
 	cargo test $(TESTED) --no-run
-	cargo test $(TESTED) --lib --bins --test commands
+	cargo test $(TESTED) --lib --bins --test commands --test modules
 	scripts/node.sh >/dev/null
 	filter/node-tests.sh
 	ENVOY="$$(scripts/envoy.sh)" KUBEBUILDER_ASSETS="$$(scripts/kube.sh)" PROMTOOL="$$(scripts/promtool.sh)" \

@@ -86,7 +86,10 @@ pub fn write(suffix: &str, common: &str, figures: &[Figure]) -> Result<()> {
         dir.join(format!("results{suffix}.json")),
         serde_json::to_string_pretty(figures)? + "\n",
     )?;
-    fs::write(dir.join(format!("RESULTS{suffix}.md")), page(suffix, common, figures)?)?;
+    fs::write(
+        dir.join(format!("RESULTS{suffix}.md")),
+        page(suffix, common, figures)?,
+    )?;
     Ok(())
 }
 
