@@ -10,7 +10,7 @@ use std::{
 use switchyard_policy::{
     call::encode,
     config::policy::Algorithm,
-    host::{Host, Shared},
+    host::{Host, SharedValue},
 };
 
 /// `envoy.source.extensions.common.wasm.VerifySignatureArguments`.
@@ -52,9 +52,9 @@ impl Host for Envoy {
         *self.client_ip.get_or_init(client_ip)
     }
 
-    fn shared(&self, key: &str) -> Option<Shared> {
+    fn shared(&self, key: &str) -> Option<SharedValue> {
         let (value, version) = abi::shared_data(key)?;
-        Some(Shared { value, version })
+        Some(SharedValue { value, version })
     }
 
     fn random(&self) -> u64 {

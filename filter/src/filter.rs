@@ -10,10 +10,10 @@ use std::{
 use switchyard_policy::{
     auth::{self, Verification, Work},
     call::Reply,
-    enforce::Worker,
-    places::{self, Place},
+    concurrency::{Permit, workers::HEARTBEAT_INTERVAL},
+    enforce::context::WorkerState,
     rng::Rng,
-    store::{Cache, Store},
+    store::{SectionCache, Store},
 };
 
 /// The period and the length of a slice of long work: other requests wait no longer than a slice.
@@ -35,7 +35,7 @@ struct Filter {
     begun: (u32, u32),
     /// `None` until configured, like `worker`.
     rng: Option<Rng>,
-    worker: Option<Worker>,
+    worker: Option<WorkerState>,
     metrics: Metrics,
     /// The live streams that have state.
     streams: BTreeMap<u32, Box<Stream>>,
@@ -57,7 +57,7 @@ struct Stream {
     /// `Some` while the request waits.
     journey: Option<Journey>,
     answer: Option<Answer>,
-    places: Vec<Place>,
+    places: Vec<Permit>,
 }
 
 /// A plugin with one of its configurations.
@@ -65,7 +65,7 @@ struct Plugin {
     root_id: Vec<u8>,
     store: Rc<Store>,
     /// Decoded sections of this and earlier configurations.
-    cache: Rc<RefCell<Cache>>,
+    cache: Rc<RefCell<SectionCache>>,
 }
 
 /// Loads the configuration of the plugin that is being configured. Returns true if it is valid; if not, the previous
@@ -110,15 +110,15 @@ pub(crate) fn with_rng<T>(f: impl FnOnce(&mut Rng) -> T) -> T {
 }
 
 /// Calls `f` with the state and the metrics of this worker.
-pub(crate) fn with_worker<T>(f: impl FnOnce(&mut Worker, &mut Metrics) -> T) -> T {
+pub(crate) fn with_worker<T>(f: impl FnOnce(&mut WorkerState, &mut Metrics) -> T) -> T {
     FILTER.with_borrow_mut(|filter| {
         let Filter { worker, metrics, .. } = filter;
         f(started(worker), metrics)
     })
 }
 
-fn started(worker: &mut Option<Worker>) -> &mut Worker {
-    worker.get_or_insert_with(|| Worker::new(&Envoy::default()))
+fn started(worker: &mut Option<WorkerState>) -> &mut WorkerState {
+    worker.get_or_insert_with(|| WorkerState::new(&Envoy::default()))
 }
 
 /// Stores the edits of a stream's response.
@@ -133,7 +133,7 @@ pub(crate) fn take_answer(stream: u32) -> Option<Answer> {
 }
 
 /// Stores the places that a stream holds until it ends.
-pub(crate) fn hold(stream: u32, places: Vec<Place>) {
+pub(crate) fn hold(stream: u32, places: Vec<Permit>) {
     if places.is_empty() {
         return;
     }
@@ -144,7 +144,7 @@ pub(crate) fn hold(stream: u32, places: Vec<Place>) {
         is_first && !filter.has_work()
     });
     if is_first {
-        host::set_tick_period(places::TICK);
+        host::set_tick_period(HEARTBEAT_INTERVAL);
     }
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn wait_for_work(stream: u32, work: Work, journey: Journey) {
 
 pub(crate) fn on_reply(token: Token, reply: Reply) {
     if let Some(stream) = FILTER.with_borrow_mut(|filter| filter.calls.remove(&token)) {
-        resume(stream, auth::Answer::Reply(reply));
+        resume(stream, auth::Completion::Reply(reply));
     }
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn on_tick() {
     let is_over = || host::now() >= end;
     FILTER.with_borrow_mut(|filter| filter.do_work(is_over));
     while let Some((stream, outcome)) = FILTER.with_borrow_mut(|filter| filter.finished.pop_front()) {
-        resume(stream, auth::Answer::Work(outcome));
+        resume(stream, auth::Completion::Work(outcome));
         if is_over() {
             break;
         }
@@ -190,7 +190,7 @@ pub(crate) fn on_tick() {
 }
 
 /// Resumes a request that has waited, unless its stream has ended since.
-fn resume(stream: u32, answer: auth::Answer) {
+fn resume(stream: u32, answer: auth::Completion) {
     let journey = FILTER.with_borrow_mut(|filter| filter.streams.get_mut(&stream)?.journey.take());
     if let Some(journey) = journey.filter(|_| host::is_live(stream)) {
         journey.resume(stream, answer);
@@ -201,7 +201,7 @@ fn resume(stream: u32, answer: auth::Answer) {
 pub(crate) fn end(context: u32) {
     if let Some(ended) = FILTER.with_borrow_mut(|filter| filter.end(context)) {
         for place in ended.places {
-            places::leave(&Envoy::default(), place);
+            place.release(&Envoy::default());
         }
     } else if FILTER
         .with_borrow_mut(|filter| filter.plugins.remove(&context))
@@ -232,7 +232,7 @@ impl Filter {
 
     /// Verifies passwords until `is_over`, and collects the streams that can resume.
     fn do_work(&mut self, is_over: impl Fn() -> bool) {
-        if self.works.is_empty() || !started(&mut self.worker).memory.verify(is_over) {
+        if self.works.is_empty() || !started(&mut self.worker).auth_cache.verify(is_over) {
             return;
         }
         let outcome = |(stream, work): (&u32, &Work)| Some((*stream, work.outcome()?));
@@ -252,20 +252,22 @@ impl Filter {
         match (self.has_work(), self.holders) {
             (true, _) => WORK_PERIOD,
             (false, 0) => Duration::ZERO,
-            (false, _) => places::TICK,
+            (false, _) => HEARTBEAT_INTERVAL,
         }
     }
 
     /// Shows other workers that this one lives, while its streams hold places.
     fn look_after_places(&mut self) {
         let now = host::now();
-        if self.holders > 0 && now >= self.looked_after + places::TICK {
+        if self.holders > 0 && now >= self.looked_after + HEARTBEAT_INTERVAL {
             self.looked_after = now;
-            started(&mut self.worker).places.tick(&Envoy::default());
+            started(&mut self.worker)
+                .concurrency_limiter
+                .heartbeat(&Envoy::default());
         }
     }
 
-    fn cache(&self, root_id: &[u8]) -> Rc<RefCell<Cache>> {
+    fn cache(&self, root_id: &[u8]) -> Rc<RefCell<SectionCache>> {
         let plugin = self.plugins.values().find(|plugin| plugin.root_id == root_id);
         plugin.map_or_else(Rc::default, |plugin| Rc::clone(&plugin.cache))
     }

@@ -5,10 +5,7 @@
 
 use crate::abi::{self, BufferType, MapType, Status};
 use std::time::Duration;
-use switchyard_policy::{
-    call::Reply,
-    enforce::{edit::Edit, refusal::Response},
-};
+use switchyard_policy::{call::Reply, edit::Edit, local_reply::LocalReply};
 
 pub(crate) use abi::Headers;
 
@@ -110,8 +107,8 @@ pub(crate) fn set_filter_state(name: &str, value: &str) {
 }
 
 /// Sends a local response. To a gRPC client the proxy sends a gRPC status, with the body as its message.
-pub(crate) fn respond(response: &Response) {
-    let Response {
+pub(crate) fn respond(response: &LocalReply) {
+    let LocalReply {
         status,
         headers,
         body,

@@ -9,16 +9,19 @@ use crate::{
     stream::{Answer, RequestHeaders},
 };
 use switchyard_policy::{
-    auth::Answer as Answered,
+    auth::Completion,
     call::Reply,
-    decide::{Forward, Own, Refusal},
+    decide::{Forward, RouteError},
+    edit::Edit,
     enforce::{
-        Around, Enforcement, Step,
-        edit::Edit,
-        refusal::{self, Response},
+        Enforcement,
+        context::{NextAction, PolicyContext},
+        refusal::PolicyRefusal,
     },
+    local_reply::LocalReply,
     names::{BRANCH, CLUSTER, ROUTE},
     request::Request,
+    route::RouteOverrides,
 };
 
 /// For the access log: the request's original route, if Envoy names another one in the end.
@@ -41,7 +44,7 @@ pub(crate) struct Journey {
 
 /// The routing decision that applies once the policies are met.
 pub(crate) struct Course {
-    pub(crate) outcome: Result<Forward, Refusal>,
+    pub(crate) outcome: Result<Forward, RouteError>,
     /// The branches to expose to the client.
     pub(crate) branches: Option<String>,
 }
@@ -53,17 +56,17 @@ impl Journey {
     pub(crate) fn go_on(mut self, stream: u32) -> Action {
         loop {
             match self.step() {
-                Step::Done => return self.arrive(stream),
-                Step::Refuse(refusal) => return self.refuse(refusal),
-                Step::Answer(response) => return self.answer(response),
-                Step::Call(call) => match calls::ask(&call) {
+                NextAction::Done => return self.arrive(stream),
+                NextAction::Refuse(refusal) => return self.refuse(refusal),
+                NextAction::LocalReply(response) => return self.answer(response),
+                NextAction::Call(call) => match calls::ask(&call) {
                     Some(token) => {
                         filter::wait_for_reply(stream, token, self);
                         return Action::Pause;
                     }
-                    None => self.enforcement.answer(Answered::Reply(Reply::Failed)),
+                    None => self.enforcement.complete(Completion::Reply(Reply::Failed)),
                 },
-                Step::Work(work) => {
+                NextAction::Work(work) => {
                     filter::wait_for_work(stream, work, self);
                     return Action::Pause;
                 }
@@ -72,14 +75,14 @@ impl Journey {
     }
 
     /// Resumes the request with the answer that it waited for.
-    pub(crate) fn resume(mut self, stream: u32, answer: Answered) {
-        self.enforcement.answer(answer);
+    pub(crate) fn resume(mut self, stream: u32, answer: Completion) {
+        self.enforcement.complete(answer);
         if self.go_on(stream) == Action::Continue {
             host::resume_request();
         }
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> NextAction {
         let Self {
             route_name,
             branches,
@@ -93,11 +96,11 @@ impl Journey {
             branches,
         };
         filter::with_worker(|worker, metrics| {
-            enforcement.advance(&mut Around {
+            enforcement.advance(&mut PolicyContext {
                 request: Request { route_name, headers },
                 host: envoy,
                 worker,
-                witness: &mut Counting { metrics, way },
+                observer: &mut Counting { metrics, way },
             })
         })
     }
@@ -115,24 +118,24 @@ impl Journey {
             route_name: &route_name,
             headers: &headers,
         };
-        filter::hold(stream, enforcement.take_places());
+        filter::hold(stream, enforcement.take_permits());
         course.take(stream, request, Some(enforcement))
     }
 
-    fn refuse(self, refusal: refusal::Refusal) -> Action {
+    fn refuse(self, refusal: PolicyRefusal) -> Action {
         host::set_filter_state(ROUTE_STATE, &self.route_name);
-        host::set_filter_state(POLICY_STATE, &refusal.by);
-        host::set_filter_state(REASON_STATE, &refusal.why);
+        host::set_filter_state(POLICY_STATE, &refusal.policy);
+        host::set_filter_state(REASON_STATE, &refusal.details);
         let response = refusal.response(self.request());
         self.answer(response)
     }
 
     /// Sends a local response. API keys are removed from the query, so that they are not logged.
-    fn answer(self, mut response: Response) -> Action {
+    fn answer(self, mut response: LocalReply) -> Action {
         if let Some(target) = self.enforcement.target(self.request()) {
             host::set_request_header(":path", Some(&target));
         }
-        response.edit(&self.enforcement.answer_edits());
+        response.edit(&self.enforcement.response_edits());
         host::respond(&response);
         Action::Pause
     }
@@ -150,13 +153,15 @@ impl Journey {
 impl Course {
     /// Returns true if the decision failed before the policies of the request were known.
     pub(crate) fn is_fault(&self) -> bool {
-        self.outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end())
+        self.outcome
+            .as_ref()
+            .is_err_and(|error| !error.has_all_policies())
     }
 
     /// The settings that the request's route has of its own.
-    pub(crate) fn own(&self) -> Own {
+    pub(crate) fn overrides(&self) -> RouteOverrides {
         let forward = self.outcome.as_ref().ok();
-        forward.map_or_else(Own::default, |forward| forward.own)
+        forward.map_or_else(RouteOverrides::default, |forward| forward.overrides)
     }
 
     /// Forwards or refuses the request, once it has met its policies, if any.
@@ -185,7 +190,7 @@ impl Course {
                 Action::Continue
             }
             Err(refusal) => {
-                let edits = enforcement.as_ref().map(Enforcement::answer_edits);
+                let edits = enforcement.as_ref().map(Enforcement::response_edits);
                 refuse(&refusal, request, branches.as_deref(), &edits.unwrap_or_default());
                 Action::Pause
             }
@@ -201,13 +206,13 @@ fn send_on(forward: Forward, request: Request<'_>) -> Answer {
         path,
         set_cookies,
         mapping,
-        stays,
-        own: _,
+        is_plain,
+        overrides: _,
     } = forward;
     if let Some(path) = path {
         host::set_filter_state("switchyard_path", &path);
     }
-    if !stays {
+    if !is_plain {
         host::set_request_header(CLUSTER, cluster.as_deref().map(str::as_bytes));
     }
     if let Some(route) = route {
@@ -223,15 +228,15 @@ fn send_on(forward: Forward, request: Request<'_>) -> Answer {
     }
 }
 
-fn refuse(refusal: &Refusal, request: Request<'_>, branches: Option<&str>, edits: &[Edit<'_>]) {
+fn refuse(refusal: &RouteError, request: Request<'_>, branches: Option<&str>, edits: &[Edit<'_>]) {
     let reason = refusal.to_string();
-    if refusal.is_fault() {
+    if refusal.is_config_error() {
         host::log_error(&format!("switchyard: request refused: {reason}"));
     }
     host::set_filter_state(ROUTE_STATE, request.route_name);
     host::set_filter_state(REASON_STATE, &reason);
     let exposed = branches.filter(|branches| !branches.is_empty());
-    let mut response = Response::empty(refusal.status());
+    let mut response = LocalReply::empty(refusal.status());
     if let Some(branches) = exposed {
         response = response.with(BRANCH, branches.as_bytes());
     }

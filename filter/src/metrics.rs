@@ -20,7 +20,7 @@ use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
 };
-use switchyard_policy::enforce::witness::{LIMITED, Part, Said, Witness};
+use switchyard_policy::observer::{LIMITED, Outcome, PolicyObserver, PolicyPart};
 
 /// The most series of a kind. Each has several counters, and each of those takes some hundred bytes in Envoy.
 const MAX_SERIES: usize = 1_000;
@@ -132,21 +132,21 @@ fn series(policy: &str, Way { route, branches }: Way<'_>) -> String {
 
 // === impl Counting ===
 
-impl Witness for Counting<'_> {
-    fn saw(&mut self, source: &str, _part: Part, said: Said) {
-        let counter = match said {
-            Said::Passed => return,
-            Said::Refused(LIMITED) => Counter::Limited,
-            Said::Refused(reason) => Counter::Denied(reason),
-            Said::WouldRefuse(_) => Counter::WouldLimit,
-            Said::Unasked => Counter::Unasked,
-            Said::Crowded => Counter::Crowded,
-            Said::Copied => Counter::Mirrored,
+impl PolicyObserver for Counting<'_> {
+    fn record(&mut self, source: &str, _part: PolicyPart, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Passed => return,
+            Outcome::Refused(LIMITED) => Counter::Limited,
+            Outcome::Refused(reason) => Counter::Denied(reason),
+            Outcome::WouldRefuse(_) => Counter::WouldLimit,
+            Outcome::FailureModeAllowed => Counter::Unasked,
+            Outcome::Evicted => Counter::Crowded,
+            Outcome::Mirrored => Counter::Mirrored,
         };
         self.metrics.count(source, self.way, counter);
     }
 
-    fn let_through(&mut self, source: &str) {
+    fn record_allowed(&mut self, source: &str) {
         self.metrics.count(source, self.way, Counter::Allowed);
     }
 }

@@ -8,11 +8,12 @@ use crate::{
 };
 use std::cell::OnceCell;
 use switchyard_policy::{
-    answer::Mapping,
     decide::{Decision, Trail, decide},
-    enforce::{Enforcement, refusal::Response},
+    enforce::Enforcement,
+    local_reply::LocalReply,
     names::BRANCH,
-    request::{Headers, Request},
+    path_mapping::PathMapping,
+    request::{Request, RequestHeaderMap},
     sample::Sample,
 };
 
@@ -27,7 +28,7 @@ pub(crate) struct RequestHeaders {
 pub(crate) struct Answer {
     /// The requested host; empty without a mapping.
     pub(crate) authority: String,
-    pub(crate) mapping: Option<Mapping>,
+    pub(crate) mapping: Option<PathMapping>,
     pub(crate) set_cookies: Vec<String>,
     pub(crate) branches: Option<String>,
     /// The policies that the request has met, if any.
@@ -37,7 +38,7 @@ pub(crate) struct Answer {
 /// Decides the request of a stream.
 pub(crate) fn on_request_headers(stream: u32) -> Action {
     let Some(store) = filter::store(stream) else {
-        host::respond(&Response::empty(503));
+        host::respond(&LocalReply::empty(503));
         return Action::Pause;
     };
     let mut route_name = host::route_name();
@@ -53,7 +54,7 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
     let decision = filter::with_rng(|rng| decide(&store, request, rng));
     let Decision {
         trail,
-        levels,
+        scopes,
         outcome,
     } = decision;
     note(&trail);
@@ -61,11 +62,11 @@ pub(crate) fn on_request_headers(stream: u32) -> Action {
         branches: store.expose_branch().then(|| trail.branches.clone()),
         outcome,
     };
-    if levels.is_empty() || course.is_fault() {
+    if scopes.is_empty() || course.is_fault() {
         return course.take(stream, request, None);
     }
     let journey = Journey {
-        enforcement: Enforcement::new(levels, course.own()).of(sample),
+        enforcement: Enforcement::new(scopes, course.overrides()).of(sample),
         envoy: Envoy::default(),
         course,
         route_name,
@@ -103,7 +104,7 @@ fn note(Trail { root, branches, leaf }: &Trail) {
 
 // === impl RequestHeaders ===
 
-impl Headers for RequestHeaders {
+impl RequestHeaderMap for RequestHeaders {
     fn target(&self) -> &[u8] {
         self.target.get_or_init(|| host::request_header(":path"))
     }
@@ -124,7 +125,7 @@ impl Answer {
             branches,
             enforcement,
         } = self;
-        let has_edits = |enforcement: &Enforcement| !enforcement.answer_edits().is_empty();
+        let has_edits = |enforcement: &Enforcement| !enforcement.response_edits().is_empty();
         mapping.is_some()
             || !set_cookies.is_empty()
             || branches.is_some()
@@ -149,12 +150,12 @@ impl Answer {
             host::set_response_header(BRANCH, Some(branches.as_bytes()));
         }
         if let Some(enforcement) = enforcement {
-            host::edit_response(&enforcement.answer_edits());
+            host::edit_response(&enforcement.response_edits());
         }
     }
 }
 /// Maps the paths in the response headers to those that the client sees.
-fn map_back(mapping: &Mapping, authority: &str) {
+fn map_back(mapping: &PathMapping, authority: &str) {
     let headers = host::response_headers();
     let is_place = |name: &str| name == "location" || name == "content-location";
     for (name, value) in headers.iter().filter(|(name, _)| is_place(name)) {
@@ -166,7 +167,7 @@ fn map_back(mapping: &Mapping, authority: &str) {
 }
 
 /// Maps the paths of cookies. If one changes, all are set again: the host can replace only all headers of a name.
-fn map_cookies(mapping: &Mapping, headers: host::Headers) {
+fn map_cookies(mapping: &PathMapping, headers: host::Headers) {
     let cookies = headers.into_iter().filter(|(name, _)| name == "set-cookie");
     let cookies: Vec<_> = cookies
         .map(|(_, value)| (mapping.set_cookie(&value), value))

@@ -51,13 +51,24 @@ pub struct Branch {
     depth: usize,
 }
 
+/// The rule that chose a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BranchChoice {
+    /// A preview, for this request alone.
+    Preview,
+    /// The session of the request.
+    Session,
+    /// The default for new sessions: the canary for a share of them, else the active branch.
+    New,
+}
+
 /// The branch of a preview or a canary; `None` if it is the active one, or there is none.
-type Chosen = Result<Option<Rc<Branch>>, UnknownBranch>;
+type Chosen = Result<Option<Rc<Branch>>, UnknownBranchError>;
 
 /// The error of a switch that names a branch that it does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no branch of the switch")]
-pub struct UnknownBranch(String);
+pub struct UnknownBranchError(String);
 
 // === impl Switch ===
 
@@ -69,9 +80,9 @@ impl Switch {
 }
 
 impl TryFrom<config::Switch> for Switch {
-    type Error = UnknownBranch;
+    type Error = UnknownBranchError;
 
-    fn try_from(switch: config::Switch) -> Result<Self, UnknownBranch> {
+    fn try_from(switch: config::Switch) -> Result<Self, UnknownBranchError> {
         let config::Switch {
             root,
             prefix,
@@ -128,7 +139,7 @@ impl Preview {
     fn new(
         preview: config::Preview,
         chosen: impl Fn(Option<String>) -> Chosen,
-    ) -> Result<Option<Self>, UnknownBranch> {
+    ) -> Result<Option<Self>, UnknownBranchError> {
         let config::Preview {
             header,
             value,
@@ -150,7 +161,7 @@ impl Canary {
     fn new(
         canary: config::Canary,
         chosen: impl Fn(Option<String>) -> Chosen,
-    ) -> Result<Option<Self>, UnknownBranch> {
+    ) -> Result<Option<Self>, UnknownBranchError> {
         let config::Canary { percent, branch } = canary;
         let branch = chosen(branch)?.filter(|_| percent > 0);
         Ok(branch.map(|branch| Self { percent, branch }))
@@ -196,6 +207,6 @@ impl Branch {
     }
 }
 
-fn branch(branches: &BTreeMap<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranch> {
-    branches.get(&name).cloned().ok_or(UnknownBranch(name))
+fn branch(branches: &BTreeMap<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranchError> {
+    branches.get(&name).cloned().ok_or(UnknownBranchError(name))
 }

@@ -1,26 +1,27 @@
 //! Signed tokens (RFC 7519), in their compact form (RFC 7515), as `Authorization: Bearer` (RFC 6750).
 
-mod claims;
+pub(super) mod claims;
 mod ecdsa;
-mod key;
+pub(super) mod error;
+pub(super) mod key;
 mod number;
 mod token;
 
-pub use claims::Claims;
-pub use key::{KeyFault, check_key};
-pub use token::TokenFault;
-
 use super::{
-    Failure, Fault, Identity, Pass, Reason, Request, Scheme, Step,
+    check::{AuthRequest, CheckOutcome},
     digest::{Digest, digest},
+    error::RequirementError,
+    failure::{AuthFailure, FailureReason},
     fields,
+    identity::{Identity, Pass, Scheme},
 };
 use crate::{
     config::policy::{self, ClaimToHeader, HeaderEdits, RequiredClaim},
     header::{self, Use},
     host::Host,
 };
-use claims::Object;
+use claims::{Claims, Object};
+use error::TokenError;
 use key::Key;
 use std::{rc::Rc, time::Duration};
 use token::Token;
@@ -28,10 +29,11 @@ use token::Token;
 /// The challenges for a missing token, and for an invalid one (RFC 6750, 3).
 const CHALLENGE: &str = r#"Bearer realm="Restricted""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="Restricted", error="invalid_token""#;
-/// The longest time that a token is remembered. Other keys invalidate it anyway, so this only frees memory.
+/// The longest time that a token is remembered. Other keys invalidate it anyway, so this only frees cache.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
-/// The approximate bytes that a token takes in memory beside its claims.
+/// The approximate bytes that a token takes in cache beside its claims.
 const OVERHEAD: usize = 256;
+
 /// Passes clients with a token that is signed with one of these keys and has the required claims.
 pub(super) struct Jwt {
     issuer: Option<String>,
@@ -50,19 +52,22 @@ pub(super) struct Jwt {
 // === impl Jwt ===
 
 impl Jwt {
-    pub(super) fn check(&self, request: Request<'_>) -> Step {
+    pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
         let Some(token) = fields::credentials(request.headers, "bearer") else {
-            return Step::Fail(Failure::challenge(Reason::Missing, CHALLENGE.to_owned()));
+            return CheckOutcome::Fail(AuthFailure::challenge(
+                FailureReason::Missing,
+                CHALLENGE.to_owned(),
+            ));
         };
         let now = request.host.now();
         if self.keys_expire.is_some_and(|expire| expire <= now) {
-            return Step::Fail(Failure::unavailable(Reason::KeysExpired, None));
+            return CheckOutcome::Fail(AuthFailure::unavailable(FailureReason::KeysExpired, None));
         }
         match self.verify(token, request, now) {
-            Ok(pass) => Step::Pass(Pass::clone(&pass)),
-            Err(fault) => {
+            Ok(pass) => CheckOutcome::Pass(Pass::clone(&pass)),
+            Err(error) => {
                 let challenge = CHALLENGE_INVALID.to_owned();
-                Step::Fail(Failure::challenge(Reason::Token(fault), challenge))
+                CheckOutcome::Fail(AuthFailure::challenge(FailureReason::Token(error), challenge))
             }
         }
     }
@@ -74,9 +79,9 @@ impl Jwt {
             .map(|ClaimToHeader { header, .. }| header.as_str())
     }
 
-    fn verify(&self, text: &str, request: Request<'_>, now: Duration) -> Result<Rc<Pass>, TokenFault> {
-        let tag = request.memory.tag_key.tag(&self.fingerprint, text);
-        let mut tokens = request.memory.tokens.borrow_mut();
+    fn verify(&self, text: &str, request: AuthRequest<'_>, now: Duration) -> Result<Rc<Pass>, TokenError> {
+        let tag = request.cache.tag_key.tag(&self.fingerprint, text);
+        let mut tokens = request.cache.tokens.borrow_mut();
         if let Some(pass) = tokens.get(&tag, now) {
             return Ok(pass);
         }
@@ -91,37 +96,37 @@ impl Jwt {
     }
 
     /// Checks each registered claim by its type and each configured rule. Returns the time until which they hold.
-    fn check_claims(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenFault> {
+    fn check_claims(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenError> {
         let until = self.check_time(claims, now)?;
         let (issuer, audiences) = (claims.only_text("iss")?, claims.only_texts("aud")?);
         for name in ["sub", "jti"] {
             claims.only_text(name)?;
         }
         if self.issuer.as_deref().is_some_and(|own| issuer != Some(own)) {
-            return Err(TokenFault::Issuer);
+            return Err(TokenError::Issuer);
         }
         let is_ours = |audience: &String| audiences.contains(audience);
         if !self.audiences.is_empty() && !self.audiences.iter().any(is_ours) {
-            return Err(TokenFault::Audience);
+            return Err(TokenError::Audience);
         }
         for RequiredClaim { claim, values } in &self.required_claims {
-            let said = claims.said(claim);
-            if said.is_empty() || !(values.is_empty() || said.iter().any(|text| values.contains(text))) {
-                return Err(TokenFault::Required(claim.clone()));
+            let found = claims.values(claim);
+            if found.is_empty() || !(values.is_empty() || found.iter().any(|text| values.contains(text))) {
+                return Err(TokenError::Required(claim.clone()));
             }
         }
         Ok(until)
     }
 
     /// Checks dates as numbers, with their fractions, in any notation.
-    fn check_time(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenFault> {
+    fn check_time(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenError> {
         let latest = now.as_secs_f64() + self.clock_skew;
         let (from, issued, expires) = (claims.date("nbf")?, claims.date("iat")?, claims.date("exp")?);
         if from.is_some_and(|from| from > latest) {
-            return Err(TokenFault::Early);
+            return Err(TokenError::Early);
         }
         if issued.is_some_and(|issued| issued > latest) {
-            return Err(TokenFault::Issued);
+            return Err(TokenError::Issued);
         }
         let longest = now.saturating_add(REMEMBERED_FOR);
         let Some(expires) = expires else {
@@ -129,7 +134,7 @@ impl Jwt {
         };
         let end = expires + self.clock_skew;
         if end <= now.as_secs_f64() {
-            return Err(TokenFault::Expired);
+            return Err(TokenError::Expired);
         }
         let end = Duration::try_from_secs_f64(end).unwrap_or(longest);
         Ok(end.min(longest))
@@ -137,27 +142,27 @@ impl Jwt {
 
     /// Verifies the signature. The keys determine their algorithms, among which the token only chooses: every key that
     /// it can mean is tried, those with its key ID first.
-    fn check_signature(&self, token: &Token<'_>, host: &dyn Host) -> Result<(), TokenFault> {
+    fn check_signature(&self, token: &Token<'_>, host: &dyn Host) -> Result<(), TokenError> {
         let (named, others): (Vec<_>, Vec<_>) = self
             .keys
             .iter()
             .filter(|key| is_meant(key, token))
             .partition(|key| key.kid == token.kid);
         let mut meant = named.into_iter().chain(others).peekable();
-        meant.peek().ok_or(TokenFault::UnknownKey)?;
+        meant.peek().ok_or(TokenError::UnknownKey)?;
         let mut fitting = meant.filter(|key| key.is_for(token.algorithm)).peekable();
-        fitting.peek().ok_or(TokenFault::Algorithm)?;
+        fitting.peek().ok_or(TokenError::Algorithm)?;
         if fitting.any(|key| key.verifies(token, host)) {
             Ok(())
         } else {
-            Err(TokenFault::Signature)
+            Err(TokenError::Signature)
         }
     }
 
-    fn pass(&self, token: &Token<'_>, claims: &Object<'_>) -> Result<Pass, TokenFault> {
+    fn pass(&self, token: &Token<'_>, claims: &Object<'_>) -> Result<Pass, TokenError> {
         let name = claims.text("sub").filter(|name| !name.is_empty());
         if !name.as_deref().is_none_or(header::is_value) {
-            return Err(TokenFault::Subject);
+            return Err(TokenError::Subject);
         }
         let mut request = HeaderEdits::default();
         for ClaimToHeader { claim, header } in &self.claims_to_headers {
@@ -190,9 +195,9 @@ fn is_meant(key: &Key, token: &Token<'_>) -> bool {
 }
 
 impl TryFrom<policy::Jwt> for Jwt {
-    type Error = Fault;
+    type Error = RequirementError;
 
-    fn try_from(jwt: policy::Jwt) -> Result<Self, Fault> {
+    fn try_from(jwt: policy::Jwt) -> Result<Self, RequirementError> {
         let mut rules = jwt.clone();
         rules.keys_expire = None;
         let policy::Jwt {
@@ -207,7 +212,7 @@ impl TryFrom<policy::Jwt> for Jwt {
         for ClaimToHeader { claim: _, header } in &claims_to_headers {
             fields::check_name("jwt.claimsToHeaders", header, &[Use::Set, Use::Remove])?;
         }
-        let key = |(at, key)| Key::try_from(key).map_err(|fault| Fault::Key { at, fault });
+        let key = |(at, key)| Key::try_from(key).map_err(|error| RequirementError::Key { at, error });
         Ok(Self {
             issuer,
             audiences,

@@ -18,7 +18,7 @@ const CLOCK_SLACK: u64 = 1_000_000_000;
 
 /// Buckets of one limit. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Set {
+pub struct BucketSet {
     /// The time in which an empty bucket fills, by the limit as it was when the buckets were last used.
     window: u64,
     buckets: Vec<Bucket>,
@@ -31,9 +31,9 @@ struct Bucket {
     full_at: u64,
 }
 
-// === impl Set ===
+// === impl BucketSet ===
 
-impl Set {
+impl BucketSet {
     #[must_use]
     pub fn new(window: u64) -> Self {
         Self {
@@ -99,15 +99,15 @@ impl Set {
     pub fn put(&mut self, hash: u64, full_at: u64, now: u64) -> bool {
         self.buckets
             .retain(|bucket| bucket.hash != hash && bucket.full_at > now);
-        let is_crowded = self.buckets.len() >= BUCKETS;
-        if is_crowded {
-            self.give_up_fullest();
+        let has_evicted = self.buckets.len() >= BUCKETS;
+        if has_evicted {
+            self.evict_fullest();
         }
         self.buckets.push(Bucket { hash, full_at });
-        is_crowded
+        has_evicted
     }
 
-    fn give_up_fullest(&mut self) {
+    fn evict_fullest(&mut self) {
         let buckets = self.buckets.iter().enumerate();
         if let Some((at, _)) = buckets.min_by_key(|(_, bucket)| bucket.full_at) {
             self.buckets.swap_remove(at);

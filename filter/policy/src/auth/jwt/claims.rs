@@ -1,6 +1,6 @@
 //! Claims of tokens.
 
-use super::{number::Number, token::TokenFault};
+use super::{error::TokenError, number::Number};
 use crate::json::unique_keys;
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -59,32 +59,32 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a claim that must be a string if present (RFC 7519, 4.1).
-    pub(super) fn only_text(&self, name: &'static str) -> Result<Option<&str>, TokenFault> {
+    pub(super) fn only_text(&self, name: &'static str) -> Result<Option<&str>, TokenError> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
-            Some(_) => Err(TokenFault::ClaimType(name, "a text")),
+            Some(_) => Err(TokenError::ClaimType(name, "a text")),
         }
     }
 
     /// The values of a claim that must be a string or a list of strings if present (RFC 7519, 4.1.3).
-    pub(super) fn only_texts(&self, name: &'static str) -> Result<Vec<String>, TokenFault> {
+    pub(super) fn only_texts(&self, name: &'static str) -> Result<Vec<String>, TokenError> {
         let texts = match self.get(name) {
             None => Some(Vec::new()),
             Some(Value::Text(text)) => Some(vec![text.clone()]),
             Some(Value::List(written)) => serde_json::from_str(written).ok(),
             Some(_) => None,
         };
-        texts.ok_or(TokenFault::ClaimType(name, "a text or a list of texts"))
+        texts.ok_or(TokenError::ClaimType(name, "a text or a list of texts"))
     }
 
     /// The value of a claim that must be a number if present, in seconds since 1970 (RFC 7519, 2: `NumericDate`).
-    pub(super) fn date(&self, name: &'static str) -> Result<Option<f64>, TokenFault> {
-        let fault = TokenFault::ClaimType(name, "a finite number");
+    pub(super) fn date(&self, name: &'static str) -> Result<Option<f64>, TokenError> {
+        let error = TokenError::ClaimType(name, "a finite number");
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Number(number)) => number.to_f64().ok_or(fault).map(Some),
-            Some(_) => Err(fault),
+            Some(Value::Number(number)) => number.to_f64().ok_or(error).map(Some),
+            Some(_) => Err(error),
         }
     }
 
@@ -94,7 +94,7 @@ impl<'a> Object<'a> {
 
     /// The values of a claim: of a list, all items. Scopes are a string with spaces between them (RFC 8693, 4.2), or a
     /// list of strings; any other type has no values.
-    pub(super) fn said(&self, name: &str) -> Vec<String> {
+    pub(super) fn values(&self, name: &str) -> Vec<String> {
         let is_scope = matches!(name, "scope" | "scp");
         match self.find(name) {
             Some(Value::List(written)) => {

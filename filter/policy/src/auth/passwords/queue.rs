@@ -3,7 +3,7 @@
 //! There are few places, and fewer for one client and for guesses at one name. If there is none left, the last in rank
 //! of those that compete for it has to go: the newcomer, or another that is then displaced.
 
-use super::{super::digest::Digest, Running};
+use super::{super::digest::Digest, running::Running};
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
 
 /// The most places in a worker.
@@ -77,14 +77,14 @@ impl Queue {
     ///
     /// # Errors
     /// All entries that compete for the place rank before.
-    pub(super) fn enter(
+    pub(super) fn push(
         &mut self,
         digest: Digest,
         origin: Origin,
         running: Rc<RefCell<Running>>,
-    ) -> Result<Vec<Rc<RefCell<Running>>>, Full> {
+    ) -> Result<Vec<Rc<RefCell<Running>>>, QueueFull> {
         let rank = self.rank(origin);
-        let displaced = self.displaced_by(rank, origin).ok_or(Full)?;
+        let displaced = self.displaced_by(rank, origin).ok_or(QueueFull)?;
         let displaced = displaced.iter().filter_map(|digest| self.remove(digest));
         let displaced = displaced.map(|(_, running)| running).collect();
         self.arrived += 1;
@@ -159,7 +159,7 @@ impl Queue {
 }
 
 /// The error of a queue without a place.
-pub(super) struct Full;
+pub(super) struct QueueFull;
 
 // === impl Origin ===
 

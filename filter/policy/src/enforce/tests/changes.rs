@@ -1,15 +1,16 @@
 //! Edits of requests and responses.
 
 use super::*;
+use crate::{enforce::results::QUOTA_HEADERS, local_reply::LocalReply};
 
 /// The request's headers as an upstream gets them, but for those that start with `:`.
 fn sent(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
     let Arrived {
-        step,
+        action,
         enforcement,
         client,
     } = scene.ask(headers);
-    assert!(step.is_done());
+    assert!(action.is_done());
     let Client(mut headers) = client;
     for edit in enforcement.request_edits() {
         edit.apply(&mut headers);
@@ -39,7 +40,7 @@ fn headers_are_removed_then_set_then_added() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_outermost_level_has_the_last_word() {
+fn outermost_scope_edits_last() {
     let [outer, inner] = ["outer", "inner"].map(|who| {
         edits(&format!(
             r#""set": [{{"name": "x-a", "value": {who:?}}}], "add": [{{"name": "x-b", "value": {who:?}}}]"#
@@ -51,29 +52,29 @@ fn the_outermost_level_has_the_last_word() {
         |who: &str| format!(r#""headers": {{"response": {{"set": [{{"name": "x-a", "value": {who:?}}}]}}}}"#);
     let arrived = Scene::new(&[&response("outer"), &response("inner")]).ask(&[]);
     let want = [Edit::Set("x-a", b"inner"), Edit::Set("x-a", b"outer")];
-    assert_eq!(arrived.enforcement.answer_edits(), want);
+    assert_eq!(arrived.enforcement.response_edits(), want);
 }
 
 /// The names of the headers of the filter's response, or of that of an upstream without headers.
 fn answered(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
     let Arrived {
-        step,
+        action,
         enforcement,
         client,
     } = scene.ask(headers);
-    let mut response = match step {
-        Step::Done => Response::empty(200),
-        Step::Refuse(refusal) => refusal.response(client.request()),
-        Step::Answer(response) => response,
+    let mut response = match action {
+        NextAction::Done => LocalReply::empty(200),
+        NextAction::Refuse(refusal) => refusal.response(client.request()),
+        NextAction::LocalReply(response) => response,
         other => panic!("{other:?}"),
     };
-    response.edit(&enforcement.answer_edits());
+    response.edit(&enforcement.response_edits());
     response.headers.into_iter().map(|(name, _)| name).collect()
 }
 
-/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` belong to the level that limits or authenticates.
+/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` belong to the scope that limits or authenticates.
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_level_says_on_answers_no_level_below_takes_away() {
+fn scope_cannot_remove_response_headers_of_scopes_above() {
     let limit = r#""rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
     let removes = |more: &str| {
         let names = QUOTA_HEADERS.map(|name| format!("{name:?}")).join(", ");
@@ -87,16 +88,16 @@ fn what_a_level_says_on_answers_no_level_below_takes_away() {
     let own_limit =
         r#", "rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1, "key": ["path"]}}]"#;
     let (says_nothing, type_alone) = (vec![], vec!["content-type"]);
-    for (levels, first, second) in [
+    for (scopes, first, second) in [
         (&[limit, &removes("")][..], QUOTA_HEADERS.to_vec(), &retry_after),
-        // This holds even if the level below has a limit that leaves less, or as much.
+        // This holds even if the scope below has a limit that leaves less, or as much.
         (
             &[limit, &removes(own_limit)],
             QUOTA_HEADERS.to_vec(),
             &retry_after,
         ),
         (&[people, &removes("")], challenge.clone(), &challenge),
-        // The level itself may, and one above.
+        // The scope itself may, and one above.
         (
             &[&format!("{limit}, {}", removes(""))],
             says_nothing.clone(),
@@ -105,15 +106,15 @@ fn what_a_level_says_on_answers_no_level_below_takes_away() {
         (&[&removes(""), limit], says_nothing, &type_alone),
         (&[&removes(""), people], type_alone.clone(), &type_alone),
     ] {
-        let mut scene = Scene::new(levels);
-        assert_eq!(answered(&mut scene, &[]), first, "{levels:?}");
-        assert_eq!(answered(&mut scene, &[]), *second, "{levels:?}");
+        let mut scene = Scene::new(scopes);
+        assert_eq!(answered(&mut scene, &[]), first, "{scopes:?}");
+        assert_eq!(answered(&mut scene, &[]), *second, "{scopes:?}");
     }
 }
 
-/// The request has not reached the levels below.
+/// The request has not reached the scopes below.
 #[wasm_bindgen_test(unsupported = test)]
-fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_those_above() {
+fn local_reply_is_edited_by_its_scope_and_those_above() {
     let says = |who: &str, more: &str| {
         format!(r#""headers": {{"response": {{"set": [{{"name": "x-{who}", "value": "1"}}]}}}}{more}"#)
     };
@@ -125,22 +126,22 @@ fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_th
         ("access-control-request-method", "PUT"),
     ];
     for (more, headers) in [(cors, &page[..]), (nobody, &[])] {
-        let mut scene = Scene::new(&[&says("outer", ""), &says("own", more), &says("inner", "")]);
+        let mut scene = Scene::new(&[&says("outer", ""), &says("overrides", more), &says("inner", "")]);
         let names = answered(&mut scene, headers);
         let told: Vec<_> = names.iter().filter(|name| name.starts_with("x-")).collect();
-        assert_eq!(told, ["x-own", "x-outer"], "{more}");
+        assert_eq!(told, ["x-overrides", "x-outer"], "{more}");
     }
 }
 
 /// The key is `open sesame`.
 const KEYS: &str = r#""keys": {"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
 
-fn api_key(places: &str) -> String {
-    format!(r#""auth": [{{"anyOf": [{{"apiKey": {{{places}, {KEYS}}}}}]}}]"#)
+fn api_key(permits: &str) -> String {
+    format!(r#""auth": [{{"anyOf": [{{"apiKey": {{{permits}, {KEYS}}}}}]}}]"#)
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_upstream_is_told_who_it_is_and_not_the_key() {
+fn upstream_gets_identity_but_no_key() {
     let fields = api_key(r#""header": "x-api-key", "query": "key""#);
     let mut scene = Scene::new(&[&fields]);
     let got = sent(&mut scene, &[("x-api-key", "open sesame"), ("x-a", "1")]);
@@ -151,7 +152,7 @@ fn the_upstream_is_told_who_it_is_and_not_the_key() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn keys_in_the_query_go_no_further_whether_they_are_right_or_not() {
+fn keys_are_removed_from_query() {
     let fields = api_key(r#""query": "key""#);
     let mut scene = Scene::new(&[&fields, &api_key(r#""query": "k""#)]);
     for (path, want) in [
@@ -168,9 +169,9 @@ fn keys_in_the_query_go_no_further_whether_they_are_right_or_not() {
     }
 }
 
-/// Otherwise a level below could identify a client to its own upstream as it likes.
+/// Otherwise a scope below could identify a client to its overrides upstream as it likes.
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_check_above_has_to_say_no_level_below_says() {
+fn scope_cannot_set_protected_headers_of_scopes_above() {
     let outer = api_key(r#""header": "x-api-key""#);
     let forged =
         edits(r#""set": [{"name": "x-api-key", "value": "forged"}], "add": [{"name": "x-a", "value": "1"}]"#);
@@ -180,14 +181,14 @@ fn what_a_check_above_has_to_say_no_level_below_says() {
         got,
         ["x-a: 1", "x-switchyard-user: alice", "x-switchyard-auth: apiKey"]
     );
-    // The level that requires the key may set the header.
+    // The scope that requires the key may set the header.
     let mut scene = Scene::new(&[&format!("{outer}, {forged}")]);
     let got = sent(&mut scene, &[("x-api-key", "open sesame")]);
     assert_eq!(got.first().unwrap(), "x-api-key: forged");
 }
 
-fn steering(levels: &[&str], own: Own) -> Vec<String> {
-    let arrived = Scene::new(levels).ask_with(&[], own);
+fn steering(scopes: &[&str], overrides: RouteOverrides) -> Vec<String> {
+    let arrived = Scene::new(scopes).ask_with(&[], overrides);
     let edits = arrived.enforcement.request_edits();
     edits
         .into_iter()
@@ -199,7 +200,7 @@ fn steering(levels: &[&str], own: Own) -> Vec<String> {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
+fn innermost_timeout_and_retries_apply() {
     let outer = r#""timeoutMs": 1000, "retry": {"count": 1, "perTryTimeoutMs": 100}"#;
     let inner = r#""timeoutMs": 0"#;
     let retries = [
@@ -208,20 +209,20 @@ fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
         "x-envoy-upstream-rq-per-try-timeout-ms: 100",
     ];
     let timeout = |milliseconds: u32| format!("x-envoy-upstream-rq-timeout-ms: {milliseconds}");
-    for (levels, own, want) in [
+    for (scopes, overrides, want) in [
         (
             &[outer][..],
-            Own::default(),
+            RouteOverrides::default(),
             [&[timeout(1000)][..], &retries.map(str::to_owned)].concat(),
         ),
         (
             &[outer, inner],
-            Own::default(),
+            RouteOverrides::default(),
             [&[timeout(0)][..], &retries.map(str::to_owned)].concat(),
         ),
         (
             &[outer, inner],
-            Own {
+            RouteOverrides {
                 timeout: true,
                 retry: false,
             },
@@ -229,7 +230,7 @@ fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
         ),
         (
             &[outer, inner],
-            Own {
+            RouteOverrides {
                 timeout: false,
                 retry: true,
             },
@@ -237,21 +238,21 @@ fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
         ),
         (
             &[outer, inner],
-            Own {
+            RouteOverrides {
                 timeout: true,
                 retry: true,
             },
             vec![],
         ),
-        (&[inner, ""], Own::default(), vec![timeout(0)]),
-        (&["", ""], Own::default(), vec![]),
+        (&[inner, ""], RouteOverrides::default(), vec![timeout(0)]),
+        (&["", ""], RouteOverrides::default(), vec![]),
     ] {
-        assert_eq!(steering(levels, own), want, "{levels:?} {own:?}");
+        assert_eq!(steering(scopes, overrides), want, "{scopes:?} {overrides:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn each_copy_has_a_header_of_its_own() {
+fn each_mirror_has_its_own_header() {
     let outer = r#""mirror": [{"cluster": "a", "percent": 100}, {"cluster": "b", "percent": 50}]"#;
     let inner = r#""mirror": [{"cluster": "c", "percent": 100, "match": {"methods": ["GET"]}},
                               {"cluster": "d", "percent": 100, "match": {"methods": ["PUT"]}}]"#;
@@ -270,7 +271,7 @@ fn each_copy_has_a_header_of_its_own() {
 
 /// The filter need not see the requests that it does not copy.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_level_that_only_mirrors_counts_nothing_but_copies() {
+fn mirror_only_policy_records_only_mirrored_requests() {
     let mirror = r#""mirror": [{"cluster": "a", "percent": 100}]"#;
     let more = format!(
         r#"{mirror}, {}"#,
@@ -278,13 +279,13 @@ fn a_level_that_only_mirrors_counts_nothing_but_copies() {
     );
     let mut scene = Scene::new(&[mirror, &more]);
     scene.ask(&[]);
-    let want = ["0 mirror[0]: Copied", "1 mirror[0]: Copied", "1: through"];
+    let want = ["0 mirror[0]: Mirrored", "1 mirror[0]: Mirrored", "1: through"];
     assert_eq!(scene.notes.0, want);
 }
 
-/// Otherwise a level could control the proxy.
+/// Otherwise a scope could control the proxy.
 #[wasm_bindgen_test(unsupported = test)]
-fn nothing_that_steers_the_proxy_can_be_asked_for() {
+fn policies_cannot_set_headers_that_control_envoy() {
     for name in [
         "x-switchyard-cluster",
         "x-envoy-upstream-rq-timeout-ms",

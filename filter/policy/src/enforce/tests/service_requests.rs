@@ -1,0 +1,91 @@
+//! The parts of requests that services are told, and the keys that they are not.
+
+use super::*;
+use crate::call::Message;
+
+/// The key is `open sesame`.
+const KEYS: &str = r#"{"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
+const CLIENT: &[(&str, &str)] = &[
+    (":path", "/a?b=c&key=open%20sesame"),
+    ("x-api-key", ""),
+    ("x-key", "open sesame"),
+    ("x-role", "forged"),
+];
+
+fn api_key(permit: &str, name: &str) -> String {
+    format!(r#"{{"anyOf": [{{"apiKey": {{"{permit}": "{name}", "keys": {KEYS}}}}}]}}"#)
+}
+
+fn external(protocol: &str) -> String {
+    format!(
+        r#"{{"anyOf": [{{"external": {{"cluster": "c", "protocol": "{protocol}", "timeoutMs": 50,
+            "requestHeaders": ["x-key", "x-role", "x-other"], "responseHeaders": ["x-role"]}}}}]}}"#
+    )
+}
+
+fn auth(requirements: &[&str]) -> String {
+    format!(r#""auth": [{}]"#, requirements.join(", "))
+}
+
+/// The whole content of a callout, as one text.
+fn told(scopes: &[&str]) -> String {
+    match Scene::new(scopes).ask(CLIENT).action {
+        NextAction::Call(call) => match call.message {
+            Message::Http { headers } => {
+                let lines = headers.iter();
+                lines
+                    .map(|(name, value)| format!("{name}: {}\n", text(value)))
+                    .collect()
+            }
+            Message::Grpc { body, .. } => String::from_utf8_lossy(&body).into_owned(),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn service_gets_no_keys_of_its_scope_or_above() {
+    let (query, header) = (api_key("query", "key"), api_key("header", "x-key"));
+    for protocol in ["http", "grpc"] {
+        let asks = external(protocol);
+        for scopes in [
+            // Before and after it; beside it in the list, and above it.
+            vec![auth(&[&asks, &query, &header])],
+            vec![auth(&[&query, &header, &asks])],
+            vec![auth(&[&query, &header]), auth(&[&asks])],
+            vec![auth(&[&query]), String::new(), auth(&[&header, &asks])],
+        ] {
+            let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+            let told = told(&scopes);
+            assert!(!told.contains("sesame"), "{scopes:?}: {told}");
+            assert!(told.contains("/a?b=c"), "{scopes:?}: {told}");
+            // The client's headers of names that only the service may set are not sent to it.
+            assert!(!told.contains("forged"), "{scopes:?}: {told}");
+        }
+    }
+}
+
+/// It could hide from the service what it has to judge.
+#[wasm_bindgen_test(unsupported = test)]
+fn inner_scope_hides_nothing_from_outer_service() {
+    for protocol in ["http", "grpc"] {
+        let below = auth(&[&api_key("query", "b"), &api_key("header", "x-key")]);
+        let told = told(&[&auth(&[&external(protocol)]), &below]);
+        assert!(
+            told.contains("/a?b=c&key=open%20sesame") && told.contains("open sesame"),
+            "{told}"
+        );
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn rate_limit_service_gets_no_protected_headers_of_scopes_above() {
+    let limit = r#""rateLimits": [{"global": {"cluster": "c", "domain": "d", "timeoutMs": 50, "onFailure": "deny",
+        "descriptors": [[{"key": "k", "value": {"of": {"header": "x-key"}}}], [{"key": "p", "value": {"of": "path"}}]]}}]"#;
+    let key = auth(&[&api_key("header", "x-key")]);
+    let below = told(&[&key, limit]);
+    assert!(!below.contains("sesame") && below.contains("/a"), "{below}");
+    // A scope may count by its overrides keys.
+    let beside = told(&[&format!("{key}, {limit}")]);
+    assert!(beside.contains("sesame"), "{beside}");
+}

@@ -1,0 +1,184 @@
+use crate::{
+    edit::Edit,
+    enforce::{
+        context::NextAction,
+        tests::{Scene, text},
+    },
+};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+fn cors(fields: &str) -> Scene {
+    Scene::new(&[&format!(r#""cors": {{{fields}}}"#)])
+}
+
+/// The origin that a response to a page of that origin allows.
+fn allowed_origin(scene: &mut Scene, origin: &str) -> Option<String> {
+    let arrived = scene.ask(&[("origin", origin)]);
+    let edits = arrived.enforcement.response_edits();
+    edits.iter().find_map(|edit| match edit {
+        Edit::Set("access-control-allow-origin", value) => Some(text(value).to_owned()),
+        _ => None,
+    })
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn allowed_origins_match() {
+    let overrides = "https://www.bar.com";
+    for (origins, origin, want) in [
+        (r#""https://www.bar.com""#, overrides, Some(overrides)),
+        (r#""https://www.bar.com""#, "http://www.bar.com", None),
+        (r#""https://www.bar.com""#, "https://www.bar.com:8443", None),
+        (r#""https://www.bar.com""#, "https://www.bar.com.evil.com", None),
+        (r#""https://www.bar.com""#, "null", None),
+        (
+            r#""https://a.com", "https://www.bar.com""#,
+            overrides,
+            Some(overrides),
+        ),
+        (r#""https://*.bar.com""#, overrides, Some(overrides)),
+        (
+            r#""https://*.bar.com""#,
+            "https://a.b.bar.com",
+            Some("https://a.b.bar.com"),
+        ),
+        (r#""https://*.bar.com""#, "https://bar.com", None),
+        (r#""https://*.bar.com""#, "https://.bar.com", None),
+        (r#""https://*.bar.com""#, "https://evilbar.com", None),
+        (r#""https://*.bar.com""#, "https://evil.com/.bar.com", None),
+        (r#""https://*.bar.com""#, "https://evil.com#.bar.com", None),
+        (r#""https://*.bar.com""#, "http://www.bar.com", None),
+        (
+            r#""https://*.bar.com:8443""#,
+            "https://a.bar.com:8443",
+            Some("https://a.bar.com:8443"),
+        ),
+        (r#""https://*.bar.com:8443""#, "https://a.bar.com", None),
+        (r#""*""#, overrides, Some("*")),
+        (r#""*""#, "null", Some("*")),
+        (r#""null""#, "null", Some("null")),
+    ] {
+        let mut scene = cors(&format!(r#""allowOrigins": [{origins}]"#));
+        assert_eq!(
+            allowed_origin(&mut scene, origin).as_deref(),
+            want,
+            "{origins} {origin}"
+        );
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn repeated_origin_is_not_allowed() {
+    let mut scene = cors(r#""allowOrigins": ["https://a.com"]"#);
+    let arrived = scene.ask(&[("origin", "https://a.com"), ("origin", "https://a.com")]);
+    let edits = arrived.enforcement.response_edits();
+    assert!(
+        edits.contains(&Edit::Remove("access-control-allow-origin")),
+        "{edits:?}"
+    );
+}
+
+/// The upstream's overrides headers could allow more than the policy.
+#[wasm_bindgen_test(unsupported = test)]
+fn policy_replaces_upstream_headers() {
+    let all =
+        r#""allowOrigins": ["https://a.com"], "exposeHeaders": ["x-a", "x-b"], "allowCredentials": true"#;
+    let mut scene = cors(all);
+    let allowed = scene.ask(&[("origin", "https://a.com")]);
+    let want = [
+        Edit::Set("access-control-allow-origin", b"https://a.com"),
+        Edit::Set("access-control-allow-credentials", b"true"),
+        Edit::Set("access-control-expose-headers", b"x-a, x-b"),
+        Edit::Add("vary", b"origin"),
+    ];
+    assert_eq!(allowed.enforcement.response_edits(), want);
+    for headers in [&[("origin", "https://b.com")][..], &[]] {
+        let other = scene.ask(headers);
+        assert!(other.action.is_done());
+        let want = [
+            Edit::Remove("access-control-allow-origin"),
+            Edit::Remove("access-control-allow-credentials"),
+            Edit::Remove("access-control-expose-headers"),
+            Edit::Add("vary", b"origin"),
+        ];
+        assert_eq!(other.enforcement.response_edits(), want);
+    }
+}
+
+const ASKS: [(&str, &str); 2] = [(":method", "OPTIONS"), ("access-control-request-method", "PUT")];
+
+fn asks(origin: &'static str) -> [(&'static str, &'static str); 3] {
+    let [method, asked] = ASKS;
+    [method, asked, ("origin", origin)]
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn preflight_is_answered_before_other_checks() {
+    let fields = r#""cors": {"allowOrigins": ["https://a.com"], "allowMethods": ["PUT", "DELETE"],
+            "allowHeaders": ["x-a"], "maxAgeSeconds": 5},
+        "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}],
+        "rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
+    let mut scene = Scene::new(&[fields]);
+    for _ in 0..3 {
+        let arrived = scene.ask(&asks("https://a.com"));
+        let NextAction::LocalReply(mut response) = arrived.action else {
+            panic!("{:?}", arrived.action);
+        };
+        response.edit(&arrived.enforcement.response_edits());
+        let headers: Vec<_> = response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), text(value)))
+            .collect();
+        let want = [
+            ("access-control-allow-methods", "PUT, DELETE"),
+            ("access-control-allow-headers", "x-a"),
+            ("access-control-max-age", "5"),
+            ("access-control-allow-origin", "https://a.com"),
+            ("vary", "origin"),
+        ];
+        assert_eq!((response.status, headers.as_slice()), (200, &want[..]));
+    }
+    let refusal = scene.ask(&asks("https://b.com")).refusal();
+    assert_eq!((refusal.status, refusal.policy.as_str()), (403, "0 cors"));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn other_requests_are_not_preflights() {
+    let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
+    let mut scene = Scene::new(&[fields]);
+    let [method, asked, origin] = asks("https://a.com");
+    for headers in [
+        &[method][..],
+        &[method, asked],
+        &[method, origin],
+        &[asked, origin],
+    ] {
+        assert_eq!(scene.status(headers), 403, "{headers:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn innermost_cors_policy_applies() {
+    let outer = r#""cors": {"allowOrigins": ["https://outer.com"]}"#;
+    let inner = r#""cors": {"allowOrigins": ["https://inner.com"]}"#;
+    let mut scene = Scene::new(&[outer, inner, ""]);
+    assert_eq!(
+        allowed_origin(&mut scene, "https://inner.com").as_deref(),
+        Some("https://inner.com")
+    );
+    assert_eq!(allowed_origin(&mut scene, "https://outer.com"), None);
+    assert_eq!(scene.ask(&asks("https://outer.com")).refusal().policy, "1 cors");
+}
+
+/// A page can read the reason.
+#[wasm_bindgen_test(unsupported = test)]
+fn refusals_have_cors_headers() {
+    let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
+    let arrived = Scene::new(&[fields]).ask(&[("origin", "https://a.com")]);
+    let edits = arrived.enforcement.response_edits();
+    assert!(
+        edits.contains(&Edit::Set("access-control-allow-origin", b"*")),
+        "{edits:?}"
+    );
+    assert_eq!(arrived.refusal().status, 403);
+}
