@@ -28,7 +28,6 @@ pub mod policy;
 mod schema;
 
 pub use check::check_rewrite;
-pub(crate) use check::is_token;
 pub use error::Error;
 pub use policy::Policy;
 #[cfg(feature = "schema")]

@@ -6,10 +6,7 @@ pub mod mirror;
 use crate::{
     auth::{Requirement, RequirementError},
     call::encode,
-    config::{
-        self,
-        policy::{Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
-    },
+    config::policy::{self as config, Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
     hash::hash,
     observer::PolicyPart,
     protected::ProtectedFields,
@@ -53,8 +50,8 @@ pub struct Limit {
 /// The counter of a limit: the proxy's own, or that of a service.
 #[derive(Clone, Debug)]
 pub enum Counted {
-    Local(config::policy::LocalLimit),
-    Global(config::policy::GlobalLimit),
+    Local(config::LocalLimit),
+    Global(config::GlobalLimit),
 }
 
 /// A stage of enforcement. In one stage, outer scopes come first.
@@ -139,7 +136,7 @@ impl config::Policy {
     }
 }
 
-fn requirements(auth: Vec<config::policy::Requirement>) -> Result<Vec<Requirement>, PolicyError> {
+fn requirements(auth: Vec<config::Requirement>) -> Result<Vec<Requirement>, PolicyError> {
     let ready =
         |(at, requirement)| Requirement::try_from(requirement).map_err(|error| PolicyError::Auth(at, error));
     auth.into_iter().enumerate().map(ready).collect()
@@ -168,11 +165,11 @@ fn checks(
 
 /// Prepares limits. Limits of one policy that count the same requests in the same way are numbered in order. So a
 /// counter survives all edits except those of what it counts.
-fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Limit>, PolicyError> {
+fn limits(source: &str, limits: Vec<config::RateLimit>) -> Result<Vec<Limit>, PolicyError> {
     let mut seen: Vec<u64> = Vec::new();
     let named = limits.into_iter().enumerate();
     let named = named.map(|(at, limit)| {
-        let config::policy::RateLimit {
+        let config::RateLimit {
             when,
             dry_run,
             status,

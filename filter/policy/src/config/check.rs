@@ -7,7 +7,7 @@ use super::{
     field_path::FieldPath,
 };
 use crate::{
-    header::{Use, permits},
+    header::{Use, is_token, permits},
     path,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -387,12 +387,4 @@ fn check_each<T>(
         check(item, &at.item(index))?;
     }
     Ok(())
-}
-
-/// Returns true if `text` is a token, as the names of headers and cookies are (RFC 9110, 5.6.2).
-pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

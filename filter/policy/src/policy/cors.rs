@@ -1,12 +1,12 @@
 //! CORS by the Fetch standard (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
-use crate::{config, edit::Edit, local_reply::LocalReply, request::Request};
+use crate::{config::policy as config, edit::Edit, local_reply::LocalReply, request::Request};
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
 const EXPOSE_HEADERS: &str = "access-control-expose-headers";
 
-/// A [`config::policy::Cors`] in the form that requests use.
+/// A [`config::Cors`] in the form that requests use.
 #[derive(Clone, Debug)]
 pub struct Cors {
     origins: Vec<Origins>,
@@ -48,9 +48,9 @@ pub fn origin(request: Request<'_>) -> Option<&[u8]> {
 
 // === impl Cors ===
 
-impl From<config::policy::Cors> for Cors {
-    fn from(cors: config::policy::Cors) -> Self {
-        let config::policy::Cors {
+impl From<config::Cors> for Cors {
+    fn from(cors: config::Cors) -> Self {
+        let config::Cors {
             allow_origins,
             allow_methods,
             allow_headers,

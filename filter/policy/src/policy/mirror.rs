@@ -1,12 +1,12 @@
 //! Mirrors: copies of requests.
 
 use crate::{
-    config::{self, policy::When},
+    config::policy::{self as config, When},
     sample::{Sample, millionths},
 };
 use std::cell::Cell;
 
-/// A [`config::policy::Mirror`], with its progress through the requests that it sees.
+/// A [`config::Mirror`], with its progress through the requests that it sees.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     pub cluster: String,
@@ -18,9 +18,9 @@ pub struct Mirror {
 
 // === impl Mirror ===
 
-impl From<config::policy::Mirror> for Mirror {
-    fn from(mirror: config::policy::Mirror) -> Self {
-        let config::policy::Mirror {
+impl From<config::Mirror> for Mirror {
+    fn from(mirror: config::Mirror) -> Self {
+        let config::Mirror {
             cluster,
             percent,
             when,
@@ -51,7 +51,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     fn mirror(percent: u8) -> Mirror {
-        Mirror::from(config::policy::Mirror {
+        Mirror::from(config::Mirror {
             cluster: "copy".to_owned(),
             percent,
             when: None,

@@ -261,7 +261,7 @@ pub(super) fn parse_response(
     let allowed = ok_response.map(|response| response.into_headers(named, request));
     Ok(match (status, denied_response, allowed) {
         _ if error_response.is_some() => ServiceDecision::NoResponse,
-        (_, Some(denied), _) => ServiceDecision::Denied(denied.into()),
+        (_, Some(denied), _) => ServiceDecision::Denied(denied.into_response()),
         (Some(Code { code: OK }), None, allowed) => ServiceDecision::Allowed(allowed.unwrap_or_default()),
         (Some(_), None, _) => ServiceDecision::Denied(ServiceResponse::plain(FORBIDDEN)),
         (None, None, Some(allowed)) => ServiceDecision::Allowed(allowed),
@@ -272,16 +272,16 @@ pub(super) fn parse_response(
 
 // === impl DeniedHttpResponse ===
 
-impl From<DeniedHttpResponse> for ServiceResponse {
-    fn from(response: DeniedHttpResponse) -> Self {
-        let DeniedHttpResponse {
+impl DeniedHttpResponse {
+    fn into_response(self) -> ServiceResponse {
+        let Self {
             status,
             headers,
             body,
-        } = response;
+        } = self;
         let status = status.and_then(|status| u16::try_from(status.code).ok());
         let headers = headers.into_iter().filter_map(HeaderEdit::new);
-        Self {
+        ServiceResponse {
             status: status
                 .filter(|status| (200..600).contains(status))
                 .unwrap_or(FORBIDDEN),

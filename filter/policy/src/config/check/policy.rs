@@ -2,14 +2,17 @@
 
 use super::{
     Error, FieldPath, check_each, check_header, check_name, check_outgoing, check_percent, check_prefix,
-    check_text, is_token,
+    check_text,
 };
 use crate::config::policy::{
     ApiKey, Basic, Check, ClaimToHeader, ClientNetwork, Concurrency, Cors, DescriptorEntry, EntryValue,
     External, GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key, KeyPart, LocalLimit,
     Mirror, Policy, PrefixLengths, RateLimit, RequiredClaim, Requirement, Retry, When,
 };
-use crate::{header::Use, policy};
+use crate::{
+    header::{Use, is_token},
+    policy,
+};
 use std::ops::RangeInclusive;
 
 /// The valid statuses of refusals.
