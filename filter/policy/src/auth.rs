@@ -6,7 +6,7 @@
 //!                                              resume <--------+ Call a service | Work in slices
 //! ```
 //!
-//! A requirement is prepared once, with its policy. Results about credentials are kept in a [`AuthCache`], one in each
+//! A requirement is prepared once, with its policy. Results about credentials are kept in an [`AuthCache`], one in each
 //! worker, so that the same ones need not be verified again.
 
 mod api_key;

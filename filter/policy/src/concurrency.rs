@@ -31,7 +31,7 @@ const RELEASE_TRIES: usize = 1_000;
 /// Counts requests in flight in one worker.
 #[derive(Debug, Default)]
 pub struct ConcurrencyLimiter {
-    hashes: KeyHasher,
+    hasher: KeyHasher,
     /// The number of this worker; `None` until it counts, and after others have declared it dead.
     worker: Option<u64>,
     monitor: WorkerMonitor,
@@ -129,7 +129,7 @@ impl ConcurrencyLimiter {
         if limit.key.is_empty() {
             return Some((format!("in flight {id}"), 0));
         }
-        let hash = self.hashes.hash(host, key)?;
+        let hash = self.hasher.hash(host, key)?;
         let [set, ..] = hash.to_be_bytes();
         Some((format!("in flight by key {set:02x} {id}"), hash))
     }

@@ -89,7 +89,7 @@ pub enum RouteError {
 /// The state of a request that is resolved from switch to switch.
 struct RouteResolver<'a> {
     request: Request<'a>,
-    /// The path as the current scope sees it; `None` until a scope needs it.
+    /// The path as the current level sees it; `None` until a level needs it.
     path: Option<Cow<'a, str>>,
     mapping: PathMapping,
     trail: Trail,
@@ -241,7 +241,7 @@ impl<'a> RouteResolver<'a> {
     /// Returns the branch's route for the request; the path and the mapping are then as the branch sees them.
     ///
     /// If the branch has a single route that covers the whole switch, the path makes no difference: the host's route,
-    /// or the scope above, has matched the prefix of the switch.
+    /// or the level above, has matched the prefix of the switch.
     fn route<'b>(
         &mut self,
         switch: &Switch,

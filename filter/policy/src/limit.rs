@@ -1,7 +1,7 @@
 //! Rate limits, counted across the workers of a proxy.
 //!
 //! ```text
-//! limit, id, key -> a BucketSet of buckets, one shared value -> Gcra -> Admitted | Limited
+//! limit, id, key -> a BucketSet, one shared value -> Gcra -> Admitted | Limited
 //! ```
 //!
 //! A bucket is one number, the time at which it is full again ([`gcra`]); several share a value ([`set`]), since values
@@ -24,7 +24,7 @@ pub const SETS: usize = 256;
 /// Counts requests in one worker.
 #[derive(Debug, Default)]
 pub struct RateLimiter {
-    hashes: KeyHasher,
+    hasher: KeyHasher,
 }
 
 /// The outcome of a limit for a request.
@@ -69,7 +69,7 @@ impl RateLimiter {
         if limit.key.is_empty() {
             return Some((format!("limit {id}"), 0));
         }
-        let hash = self.hashes.hash(host, key)?;
+        let hash = self.hasher.hash(host, key)?;
         let [set, ..] = hash.to_be_bytes();
         Some((format!("limits {set:02x} {id}"), hash))
     }

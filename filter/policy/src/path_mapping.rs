@@ -1,12 +1,11 @@
-//! PathMapping of the paths in a response to those that the client sees.
+//! Mapping of the paths in a response to those that the client sees.
 //!
 //! An upstream below a rewrite does not know where it is mounted. Its paths in `Location`, `Content-Location` and the
 //! `Path` of a cookie are valid on its side only.
 
 use crate::path;
 
-/// The client's prefixes and the upstream prefixes that they map to, by the rewriting rewrites of a delegation, from the
-/// root on.
+/// The client's prefixes and the upstream prefixes that they map to, by the rewrites of a delegation, from the root on.
 ///
 /// An upstream may send paths below the last rewrite, and paths below an outer one, like everything that is mounted
 /// there.
@@ -15,12 +14,12 @@ pub struct PathMapping {
     rewrites: Vec<Rewrite>,
 }
 
-/// All rewrites down to a rewrite, combined.
+/// All rewrites down to a level of the delegation, combined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rewrite {
     /// A normalised prefix, as the client sees it.
     visible: String,
-    /// The same prefix, as seen below the rewrite.
+    /// The same prefix, as seen below the level.
     upstream: String,
 }
 
@@ -91,7 +90,7 @@ impl PathMapping {
         } else {
             path
         };
-        let Rewrite { visible, upstream } = self.rewrite(path)?.speaking(path)?;
+        let Rewrite { visible, upstream } = self.rewrite(path)?.unless_visible(path)?;
         let mapped = path::rebase(path, upstream, visible)?;
         Some(format!("{origin}{mapped}{tail}"))
     }
@@ -124,7 +123,7 @@ impl PathMapping {
             return None;
         }
         let path = str::from_utf8(value.get(1..)?.trim_ascii()).ok()?;
-        let Rewrite { visible, upstream } = self.rewrite(path)?.speaking(path)?;
+        let Rewrite { visible, upstream } = self.rewrite(path)?.unless_visible(path)?;
         // The value is a prefix, not a path: with `Path=/shop/` the cookie would not be sent to `/shop`.
         path::rebase_prefix(path, upstream, visible)
     }
@@ -133,7 +132,7 @@ impl PathMapping {
 // === impl Rewrite ===
 
 impl Rewrite {
-    /// Combines the two sides of a rewrite with a rewrite below; `None` if they do not overlap.
+    /// Combines the two sides of a level with a rewrite below; `None` if they do not overlap.
     fn below((visible, upstream): (&str, &str), prefix: &str, mount: &str) -> Option<Self> {
         if let Some(visible) = path::rebase_prefix(prefix, upstream, visible) {
             return Some(Self {
@@ -141,7 +140,7 @@ impl Rewrite {
                 upstream: mount.to_owned(),
             });
         }
-        // The rewrite covers more than the rewrite, which moves along with it.
+        // The rewrite covers more than the level, which moves along with it.
         path::rebase_prefix(upstream, prefix, mount).map(|upstream| Self {
             visible: visible.to_owned(),
             upstream,
@@ -151,10 +150,10 @@ impl Rewrite {
     /// Returns itself if a path from the upstream is to be mapped.
     ///
     /// If the visible prefix lies inside the upstream's (`/shop` mounted at `/`), a path inside the visible one could
-    /// be either side's. It is left as it is: an upstream that was told its outside prefix builds its URLs with it, and
+    /// be either side's. It is left as it is: an upstream that knows its outside prefix builds its URLs with it, and
     /// mapping those again would break them all, while an upstream that serves its mount's own name below itself is
     /// rare.
-    fn speaking(&self, path: &str) -> Option<&Self> {
+    fn unless_visible(&self, path: &str) -> Option<&Self> {
         let is_ambiguous = path::contains(&self.upstream, &self.visible);
         let is_visible_already = is_ambiguous && path::contains(&self.visible, path);
         (!is_visible_already).then_some(self)

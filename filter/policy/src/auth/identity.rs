@@ -9,8 +9,7 @@ use std::rc::Rc;
 pub struct Pass {
     /// The client; `None` if the check does not identify it.
     pub identity: Option<Identity>,
-    /// The check's edits of the headers to the upstream and to the client, made after the [`ProtectedFields`] ones are
-    /// removed.
+    /// The check's edits of the headers to the upstream and to the client, made after the protected fields are removed.
     pub headers: policy::Headers,
 }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each worker adds a beat from time to time, and watches the beats of the others. The silence of a worker is the sum
-//! of the times between looks, of which each is capped: clocks are set, and machines sleep.
+//! of the times between observations, of which each is capped: clocks are set, and machines sleep.
 
 use crate::{
     host::Host,
@@ -25,7 +25,7 @@ const NAME: &str = "workers";
 /// The time without a beat after which a worker counts as dead, even if it only hung.
 pub const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most time between two looks that counts.
+/// The most time between two observations that counts.
 const MAX_GAP: Duration = HEARTBEAT_INTERVAL.saturating_mul(2);
 
 /// The beats of all workers, of which there are few.
@@ -41,13 +41,13 @@ struct Heartbeat {
 /// One worker's observations of all workers.
 #[derive(Debug, Default)]
 pub(super) struct WorkerMonitor {
-    /// The time of the last look, by the clock.
-    looked: Duration,
-    seen: Vec<Seen>,
+    /// The time of the last observation, by the clock.
+    observed_at: Duration,
+    seen: Vec<ObservedHeartbeat>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct ObservedHeartbeat {
     worker: Heartbeat,
     /// The time since the last new beat.
     quiet: Duration,
@@ -133,20 +133,20 @@ impl Heartbeat {
 // === impl WorkerMonitor ===
 
 impl WorkerMonitor {
-    /// Returns true if it is time to look again.
+    /// Returns true if it is time to observe again.
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        now.saturating_sub(self.looked) >= MAX_GAP
+        now.saturating_sub(self.observed_at) >= MAX_GAP
     }
 
-    /// Looks at all workers, and returns the dead ones.
+    /// Observes all workers, and returns the dead ones.
     pub(super) fn observe(&mut self, now: Duration, workers: &Workers) -> Vec<u64> {
-        let lived = now.saturating_sub(self.looked).min(MAX_GAP);
-        self.looked = now;
+        let lived = now.saturating_sub(self.observed_at).min(MAX_GAP);
+        self.observed_at = now;
         let observe = |worker: &Heartbeat| {
             let seen = self.seen.iter().find(|seen| seen.worker == *worker);
             let quiet = seen.map_or(Duration::ZERO, |seen| seen.quiet + lived);
             let worker = *worker;
-            Seen { worker, quiet }
+            ObservedHeartbeat { worker, quiet }
         };
         self.seen = workers.0.iter().map(observe).collect();
         let dead = self.seen.iter().filter(|seen| seen.quiet >= WORKER_TIMEOUT);

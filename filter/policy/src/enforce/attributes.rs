@@ -35,7 +35,7 @@ impl ClaimSource for () {
 // === impl When ===
 
 impl When {
-    /// Returns true if the request matches. The path is as the scope sees it, without the query.
+    /// Returns true if the request matches. The path is as the scope has it, without the query.
     #[must_use]
     pub fn applies(&self, request: Request<'_>, path: Option<&str>) -> bool {
         let Self {

@@ -28,18 +28,18 @@ pub(crate) struct Client(pub(crate) Vec<(String, Vec<u8>)>);
 
 /// An observer that records the outcomes.
 #[derive(Default)]
-pub(crate) struct Notes(pub(crate) Vec<String>);
+pub(crate) struct RecordingObserver(pub(crate) Vec<String>);
 
 /// A proxy with one worker, and requests that meet the same scopes in it.
-pub(crate) struct Scene {
+pub(crate) struct PolicyFixture {
     pub(crate) proxy: Proxy,
     pub(crate) worker: WorkerState,
-    pub(crate) notes: Notes,
+    pub(crate) observer: RecordingObserver,
     scopes: Vec<PolicyScope>,
 }
 
 /// A request that was advanced as far as it comes without waiting.
-pub(crate) struct Arrived {
+pub(crate) struct AdvancedRequest {
     pub(crate) action: NextAction,
     pub(crate) enforcement: Enforcement,
     pub(crate) client: Client,
@@ -118,9 +118,9 @@ impl RequestHeaderMap for Client {
     }
 }
 
-// === impl Notes ===
+// === impl RecordingObserver ===
 
-impl PolicyObserver for Notes {
+impl PolicyObserver for RecordingObserver {
     fn record(&mut self, source: &str, part: PolicyPart, outcome: Outcome) {
         self.0.push(format!("{source} {part}: {outcome:?}"));
     }
@@ -130,15 +130,15 @@ impl PolicyObserver for Notes {
     }
 }
 
-// === impl Scene ===
+// === impl PolicyFixture ===
 
-impl Scene {
-    /// A scene with scopes of these fields, the outermost first. Their sources are `0`, `1` and so on.
+impl PolicyFixture {
+    /// A fixture with scopes of these fields, the outermost first. Their sources are `0`, `1` and so on.
     pub(crate) fn new(scopes: &[&str]) -> Self {
         Self {
             proxy: Proxy::default(),
             worker: WorkerState::new(&Proxy::default()),
-            notes: Notes::default(),
+            observer: RecordingObserver::default(),
             scopes: scopes
                 .iter()
                 .enumerate()
@@ -147,11 +147,15 @@ impl Scene {
         }
     }
 
-    pub(crate) fn ask(&mut self, headers: &[(&str, &str)]) -> Arrived {
-        self.ask_with(headers, RouteOverrides::default())
+    pub(crate) fn send(&mut self, headers: &[(&str, &str)]) -> AdvancedRequest {
+        self.send_with(headers, RouteOverrides::default())
     }
 
-    pub(crate) fn ask_with(&mut self, headers: &[(&str, &str)], overrides: RouteOverrides) -> Arrived {
+    pub(crate) fn send_with(
+        &mut self,
+        headers: &[(&str, &str)],
+        overrides: RouteOverrides,
+    ) -> AdvancedRequest {
         let client = Client::new(headers);
         let path = client.request().path().map(str::to_owned);
         let scopes = self.scopes.iter().map(|scope| PolicyScope {
@@ -163,9 +167,9 @@ impl Scene {
             request: client.request(),
             host: &self.proxy,
             worker: &mut self.worker,
-            observer: &mut self.notes,
+            observer: &mut self.observer,
         });
-        Arrived {
+        AdvancedRequest {
             action,
             enforcement,
             client,
@@ -173,29 +177,33 @@ impl Scene {
     }
 
     /// Advances the request with the result that it waited for.
-    pub(crate) fn complete(&mut self, mut arrived: Arrived, completion: Completion) -> Arrived {
-        arrived.enforcement.complete(completion);
-        arrived.action = arrived.enforcement.advance(&mut PolicyContext {
-            request: arrived.client.request(),
+    pub(crate) fn complete(
+        &mut self,
+        mut advanced: AdvancedRequest,
+        completion: Completion,
+    ) -> AdvancedRequest {
+        advanced.enforcement.complete(completion);
+        advanced.action = advanced.enforcement.advance(&mut PolicyContext {
+            request: advanced.client.request(),
             host: &self.proxy,
             worker: &mut self.worker,
-            observer: &mut self.notes,
+            observer: &mut self.observer,
         });
-        arrived
+        advanced
     }
 
     /// The status of the refusal; 0 if there is none.
     pub(crate) fn status(&mut self, headers: &[(&str, &str)]) -> u16 {
-        match self.ask(headers).action {
+        match self.send(headers).action {
             NextAction::Refuse(refusal) => refusal.status,
             _ => 0,
         }
     }
 }
 
-// === impl Arrived ===
+// === impl AdvancedRequest ===
 
-impl Arrived {
+impl AdvancedRequest {
     pub(crate) fn refusal(self) -> PolicyRefusal {
         match self.action {
             NextAction::Refuse(refusal) => refusal,
@@ -222,9 +230,9 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
 #[wasm_bindgen_test(unsupported = test)]
 fn rate_limit_refuses_with_retry_after() {
     let limit = r#""rateLimits": [{"local": {"requests": 60, "perSeconds": 60, "burst": 2}}]"#;
-    let mut scene = Scene::new(&[limit]);
-    assert_eq!([(); 3].map(|()| scene.status(&[])), [0, 0, 429]);
-    let refused = scene.ask(&[]);
+    let mut fixture = PolicyFixture::new(&[limit]);
+    assert_eq!([(); 3].map(|()| fixture.status(&[])), [0, 0, 429]);
+    let refused = fixture.send(&[]);
     let told: Vec<_> = refused.enforcement.response_edits();
     let want = [
         Edit::Set("ratelimit-limit", b"2"),
@@ -236,8 +244,8 @@ fn rate_limit_refuses_with_retry_after() {
     assert_eq!(refusal.policy, "0 rateLimits[0]");
     assert_eq!(refusal.code, RefusalCode::ResourceExhausted);
     assert_eq!(refusal.headers, [("retry-after".to_owned(), b"1".to_vec())]);
-    scene.proxy.fake.pass(Duration::from_secs(1));
-    assert_eq!([(); 2].map(|()| scene.status(&[])), [0, 429]);
+    fixture.proxy.fake.pass(Duration::from_secs(1));
+    assert_eq!([(); 2].map(|()| fixture.status(&[])), [0, 429]);
     let want = [
         "0 rateLimits[0]: Passed",
         "0: through",
@@ -245,14 +253,14 @@ fn rate_limit_refuses_with_retry_after() {
         "0: through",
         "0 rateLimits[0]: Refused(\"limited\")",
     ];
-    assert_eq!(scene.notes.0.get(..5).unwrap(), want);
+    assert_eq!(fixture.observer.0.get(..5).unwrap(), want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn rate_limit_counts_matching_requests_by_key() {
     let limit = r#""rateLimits": [{"match": {"methods": ["POST"], "prefix": "/a"}, "status": 503,
         "local": {"requests": 1, "perSeconds": 60, "burst": 1, "key": [{"header": "x-a"}]}}]"#;
-    let mut scene = Scene::new(&[limit]);
+    let mut fixture = PolicyFixture::new(&[limit]);
     let post = (":method", "POST");
     for (headers, want) in [
         (&[(":path", "/a")][..], 0),
@@ -263,18 +271,18 @@ fn rate_limit_counts_matching_requests_by_key() {
         (&[post, (":path", "/a"), ("x-a", "")], 0),
         (&[post, (":path", "/a"), ("x-a", "1")], 503),
     ] {
-        assert_eq!(scene.status(headers), want, "{headers:?}");
+        assert_eq!(fixture.status(headers), want, "{headers:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn dry_run_limit_refuses_nothing() {
     let limit = r#""rateLimits": [{"dryRun": true, "local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
-    let mut scene = Scene::new(&[limit]);
-    let arrived = [scene.ask(&[]), scene.ask(&[])];
-    for Arrived {
+    let mut fixture = PolicyFixture::new(&[limit]);
+    let advanced = [fixture.send(&[]), fixture.send(&[])];
+    for AdvancedRequest {
         action, enforcement, ..
-    } in arrived
+    } in advanced
     {
         assert!(action.is_done());
         assert_eq!(enforcement.response_edits(), []);
@@ -285,7 +293,7 @@ fn dry_run_limit_refuses_nothing() {
         "0 rateLimits[0]: WouldRefuse(\"limited\")",
         "0: through",
     ];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -295,8 +303,8 @@ fn quota_headers_report_least_remaining() {
         {"local": {"requests": 1, "perSeconds": 60, "burst": 5, "key": ["method"]}},
         {"local": {"requests": 1, "perSeconds": 60, "burst": 7}}
     ]"#;
-    let arrived = Scene::new(&[limits]).ask(&[]);
-    let edits = arrived.enforcement.response_edits();
+    let advanced = PolicyFixture::new(&[limits]).send(&[]);
+    let edits = advanced.enforcement.response_edits();
     assert_eq!(edits.get(1), Some(&Edit::Set("ratelimit-remaining", b"4")));
 }
 
@@ -307,45 +315,45 @@ fn counter_survives_edits_of_other_limits() {
         format!(r#"{{"local": {{"requests": 1, "perSeconds": 60, "burst": {burst}, "key": ["path"]}}}}"#)
     };
     let other = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100}}"#;
-    let mut scene = Scene::new(&[&format!(r#""rateLimits": [{}]"#, limit(2))]);
-    assert_eq!([(); 3].map(|()| scene.status(&[])), [0, 0, 429]);
+    let mut fixture = PolicyFixture::new(&[&format!(r#""rateLimits": [{}]"#, limit(2))]);
+    assert_eq!([(); 3].map(|()| fixture.status(&[])), [0, 0, 429]);
     for limits in [
         format!("{other}, {}", limit(2)),
         format!("{}, {other}", limit(1)),
         format!("{}, {}", limit(2), limit(100)),
     ] {
         let fields = format!(r#""rateLimits": [{limits}]"#);
-        scene.scopes = vec![scope("0", &fields)];
-        assert_eq!(scene.status(&[]), 429, "{limits}");
+        fixture.scopes = vec![scope("0", &fields)];
+        assert_eq!(fixture.status(&[]), 429, "{limits}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn requests_in_flight_hold_permits() {
-    let mut scene = Scene::new(&[r#""concurrency": {"max": 1}"#]);
-    let mut first = scene.ask(&[]);
+    let mut fixture = PolicyFixture::new(&[r#""concurrency": {"max": 1}"#]);
+    let mut first = fixture.send(&[]);
     assert!(first.action.is_done());
-    let refusal = scene.ask(&[]).refusal();
+    let refusal = fixture.send(&[]).refusal();
     assert_eq!((refusal.status, refusal.code), (503, RefusalCode::Unavailable));
     assert_eq!(refusal.policy, "0 concurrency");
     assert_eq!(refusal.headers, [("retry-after".to_owned(), b"1".to_vec())]);
     for permit in first.enforcement.take_permits() {
-        permit.release(&scene.proxy);
+        permit.release(&fixture.proxy);
     }
-    assert_eq!(scene.status(&[]), 0);
+    assert_eq!(fixture.status(&[]), 0);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn refused_request_releases_its_permits() {
-    let mut scene = Scene::new(&[r#""concurrency": {"max": 2}"#, r#""concurrency": {"max": 1}"#]);
-    let mut first = scene.ask(&[]);
+    let mut fixture = PolicyFixture::new(&[r#""concurrency": {"max": 2}"#, r#""concurrency": {"max": 1}"#]);
+    let mut first = fixture.send(&[]);
     for _ in 0..3 {
-        assert_eq!(scene.ask(&[]).refusal().policy, "1 concurrency");
+        assert_eq!(fixture.send(&[]).refusal().policy, "1 concurrency");
     }
     for permit in first.enforcement.take_permits() {
-        permit.release(&scene.proxy);
+        permit.release(&fixture.proxy);
     }
-    assert_eq!(scene.status(&[]), 0);
+    assert_eq!(fixture.status(&[]), 0);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -354,17 +362,17 @@ fn unmet_requirement_is_refused() {
         {"anyOf": [{"ip": {"allow": ["192.0.2.0/24"]}}]},
         {"anyOf": [{"apiKey": {"header": "x-api-key", "keys": {}}}]}
     ]"#;
-    let mut scene = Scene::new(&[auth]);
-    let refusal = scene.ask(&[]).refusal();
+    let mut fixture = PolicyFixture::new(&[auth]);
+    let refusal = fixture.send(&[]).refusal();
     assert_eq!((refusal.status, refusal.policy.as_str()), (401, "0 auth[1]"));
     assert_eq!(refusal.details, "no credentials");
-    let refusal = scene.ask(&[("x-api-key", "a"), ("x-api-key", "b")]).refusal();
+    let refusal = fixture.send(&[("x-api-key", "a"), ("x-api-key", "b")]).refusal();
     assert_eq!(
         (refusal.status, refusal.code),
         (400, RefusalCode::InvalidArgument)
     );
-    scene.proxy.client_ip = Some([198, 51, 100, 1].into());
-    let refusal = scene.ask(&[]).refusal();
+    fixture.proxy.client_ip = Some([198, 51, 100, 1].into());
+    let refusal = fixture.send(&[]).refusal();
     assert_eq!((refusal.status, refusal.policy.as_str()), (403, "0 auth[0]"));
     assert_eq!(refusal.code, RefusalCode::PermissionDenied);
 }

@@ -139,7 +139,7 @@ mod properties {
                 *place = byte;
             }
             for body in [body, other] {
-                let _judgement = parse_reply(&Reply::Grpc { body });
+                let _decision = parse_reply(&Reply::Grpc { body });
             }
         }
     }

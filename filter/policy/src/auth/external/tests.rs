@@ -33,7 +33,7 @@ fn external(protocol: &str, fields: &str) -> Requirement {
 }
 
 /// Checks a client's request, and returns the outcome for a reply.
-fn judge(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> AuthOutcome {
+fn resume_with(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> AuthOutcome {
     let cache = AuthCache::new(b"a test");
     let request = AuthRequest {
         headers: &Client::new(client),
@@ -48,7 +48,7 @@ fn judge(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> Au
 }
 
 /// The callout to the service.
-fn asked(requirement: &Requirement, client: &[(&str, &str)], address: &str) -> Call {
+fn callout(requirement: &Requirement, client: &[(&str, &str)], address: &str) -> Call {
     match crate::auth::tests::check_at(requirement, client, address) {
         AuthOutcome::Call(call, _) => call,
         outcome => panic!("{outcome:?}"),
@@ -88,7 +88,7 @@ fn missing_reply_follows_on_failure() {
             (r#", "onFailure": "deny""#, Err(unanswered.to_owned())),
             (r#", "onFailure": "allow""#, Ok(String::new())),
         ] {
-            let outcome = judge(&external(protocol, fields), CLIENT, Reply::Failed);
+            let outcome = resume_with(&external(protocol, fields), CLIENT, Reply::Failed);
             assert_eq!(summary(outcome), want, "{protocol} {fields}");
         }
     }
@@ -101,9 +101,9 @@ fn reply_of_other_protocol_is_refused() {
         headers: Vec::new(),
         body: Vec::new(),
     };
-    assert!(summary(judge(&external("grpc", ""), CLIENT, of_http)).is_err());
+    assert!(summary(resume_with(&external("grpc", ""), CLIENT, of_http)).is_err());
     let nothing = Reply::Grpc { body: Vec::new() };
-    assert!(summary(judge(&external("http", ""), CLIENT, nothing)).is_err());
+    assert!(summary(resume_with(&external("http", ""), CLIENT, nothing)).is_err());
 }
 
 /// The service is asked in its turn, and only if the checks before it fail.
@@ -159,7 +159,7 @@ fn repeated_credentials_are_refused_without_call() {
         summary(outcome),
         Err(r#"400 "authorization" is there more than once"#.to_owned())
     );
-    asked(
+    callout(
         &external("http", r#", "requestHeaders": ["x-there"]"#),
         &twice,
         "",

@@ -1,4 +1,4 @@
-//! RateLimiter that a service counts.
+//! Limits that a service counts.
 
 use super::*;
 use crate::{
@@ -46,10 +46,10 @@ fn duplicate_quota_headers_of_service_are_dropped() {
         ("Retry-After", "31"),
         ("x-limited-by", "d"),
     ];
-    let mut scene = Scene::new(&[&global("deny")]);
-    let arrived = scene.ask(&[]);
-    let arrived = scene.complete(arrived, says(1, 7, &headers));
-    assert!(arrived.action.is_done());
+    let mut fixture = PolicyFixture::new(&[&global("deny")]);
+    let advanced = fixture.send(&[]);
+    let advanced = fixture.complete(advanced, says(1, 7, &headers));
+    assert!(advanced.action.is_done());
     let quota = |remaining| {
         [
             Edit::Set("ratelimit-limit", b"9"),
@@ -60,18 +60,18 @@ fn duplicate_quota_headers_of_service_are_dropped() {
     // For a request that passes, only the service's `retry-after` is sent.
     let others = [Edit::Add("retry-after", b"31"), Edit::Add("x-limited-by", b"d")];
     assert_eq!(
-        arrived.enforcement.response_edits(),
+        advanced.enforcement.response_edits(),
         [&quota(b"7")[..], &others].concat()
     );
 
-    let arrived = scene.ask(&[]);
-    let arrived = scene.complete(arrived, says(2, 0, &headers));
+    let advanced = fixture.send(&[]);
+    let advanced = fixture.complete(advanced, says(2, 0, &headers));
     assert_eq!(
-        arrived.enforcement.response_edits(),
+        advanced.enforcement.response_edits(),
         [&quota(b"0")[..], &others[1..]].concat()
     );
     assert_eq!(
-        arrived.refusal().headers,
+        advanced.refusal().headers,
         [("retry-after".to_owned(), b"30".to_vec())]
     );
 }
@@ -82,12 +82,12 @@ fn missing_reply_follows_on_failure() {
         ("deny", 503, "0 rateLimits[0]: Refused(\"no_answer\")"),
         ("allow", 0, "0 rateLimits[0]: FailureModeAllowed"),
     ] {
-        let mut scene = Scene::new(&[&global(on_failure)]);
-        let arrived = scene.ask(&[]);
-        let arrived = scene.complete(arrived, Completion::Reply(Reply::Failed));
-        assert_eq!(arrived.enforcement.response_edits(), []);
-        let refused = matches!(&arrived.action, NextAction::Refuse(refusal) if refusal.status == 503 && refusal.headers.is_empty());
+        let mut fixture = PolicyFixture::new(&[&global(on_failure)]);
+        let advanced = fixture.send(&[]);
+        let advanced = fixture.complete(advanced, Completion::Reply(Reply::Failed));
+        assert_eq!(advanced.enforcement.response_edits(), []);
+        let refused = matches!(&advanced.action, NextAction::Refuse(refusal) if refusal.status == 503 && refusal.headers.is_empty());
         assert_eq!(refused, status == 503, "{on_failure}");
-        assert_eq!(scene.notes.0.first().unwrap(), note);
+        assert_eq!(fixture.observer.0.first().unwrap(), note);
     }
 }

@@ -4,12 +4,12 @@ use super::*;
 use crate::{enforce::results::QUOTA_HEADERS, local_reply::LocalReply};
 
 /// The request's headers as an upstream gets them, but for those that start with `:`.
-fn sent(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
-    let Arrived {
+fn sent(fixture: &mut PolicyFixture, headers: &[(&str, &str)]) -> Vec<String> {
+    let AdvancedRequest {
         action,
         enforcement,
         client,
-    } = scene.ask(headers);
+    } = fixture.send(headers);
     assert!(action.is_done());
     let Client(mut headers) = client;
     for edit in enforcement.request_edits() {
@@ -31,9 +31,9 @@ fn headers_are_removed_then_set_then_added() {
         r#""add": [{"name": "x-a", "value": "3"}], "set": [{"name": "x-a", "value": "2"}, {"name": "x-b", "value": "2"}],
            "remove": ["x-a", "x-c"]"#,
     );
-    let mut scene = Scene::new(&[&fields]);
+    let mut fixture = PolicyFixture::new(&[&fields]);
     let got = sent(
-        &mut scene,
+        &mut fixture,
         &[("x-a", "1"), ("x-b", "1"), ("x-c", "1"), ("x-d", "1")],
     );
     assert_eq!(got, ["x-d: 1", "x-a: 2", "x-b: 2", "x-a: 3"]);
@@ -46,22 +46,25 @@ fn outermost_scope_edits_last() {
             r#""set": [{{"name": "x-a", "value": {who:?}}}], "add": [{{"name": "x-b", "value": {who:?}}}]"#
         ))
     });
-    let mut scene = Scene::new(&[&outer, &inner]);
-    assert_eq!(sent(&mut scene, &[]), ["x-b: inner", "x-a: outer", "x-b: outer"]);
+    let mut fixture = PolicyFixture::new(&[&outer, &inner]);
+    assert_eq!(
+        sent(&mut fixture, &[]),
+        ["x-b: inner", "x-a: outer", "x-b: outer"]
+    );
     let response =
         |who: &str| format!(r#""headers": {{"response": {{"set": [{{"name": "x-a", "value": {who:?}}}]}}}}"#);
-    let arrived = Scene::new(&[&response("outer"), &response("inner")]).ask(&[]);
+    let advanced = PolicyFixture::new(&[&response("outer"), &response("inner")]).send(&[]);
     let want = [Edit::Set("x-a", b"inner"), Edit::Set("x-a", b"outer")];
-    assert_eq!(arrived.enforcement.response_edits(), want);
+    assert_eq!(advanced.enforcement.response_edits(), want);
 }
 
 /// The names of the headers of the filter's response, or of that of an upstream without headers.
-fn answered(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
-    let Arrived {
+fn answered(fixture: &mut PolicyFixture, headers: &[(&str, &str)]) -> Vec<String> {
+    let AdvancedRequest {
         action,
         enforcement,
         client,
-    } = scene.ask(headers);
+    } = fixture.send(headers);
     let mut response = match action {
         NextAction::Done => LocalReply::empty(200),
         NextAction::Refuse(refusal) => refusal.response(client.request()),
@@ -106,9 +109,9 @@ fn scope_cannot_remove_response_headers_of_scopes_above() {
         (&[&removes(""), limit], says_nothing, &type_alone),
         (&[&removes(""), people], type_alone.clone(), &type_alone),
     ] {
-        let mut scene = Scene::new(scopes);
-        assert_eq!(answered(&mut scene, &[]), first, "{scopes:?}");
-        assert_eq!(answered(&mut scene, &[]), *second, "{scopes:?}");
+        let mut fixture = PolicyFixture::new(scopes);
+        assert_eq!(answered(&mut fixture, &[]), first, "{scopes:?}");
+        assert_eq!(answered(&mut fixture, &[]), *second, "{scopes:?}");
     }
 }
 
@@ -126,8 +129,9 @@ fn local_reply_is_edited_by_its_scope_and_those_above() {
         ("access-control-request-method", "PUT"),
     ];
     for (more, headers) in [(cors, &page[..]), (nobody, &[])] {
-        let mut scene = Scene::new(&[&says("outer", ""), &says("overrides", more), &says("inner", "")]);
-        let names = answered(&mut scene, headers);
+        let mut fixture =
+            PolicyFixture::new(&[&says("outer", ""), &says("overrides", more), &says("inner", "")]);
+        let names = answered(&mut fixture, headers);
         let told: Vec<_> = names.iter().filter(|name| name.starts_with("x-")).collect();
         assert_eq!(told, ["x-overrides", "x-outer"], "{more}");
     }
@@ -143,8 +147,8 @@ fn api_key(permits: &str) -> String {
 #[wasm_bindgen_test(unsupported = test)]
 fn upstream_gets_identity_but_no_key() {
     let fields = api_key(r#""header": "x-api-key", "query": "key""#);
-    let mut scene = Scene::new(&[&fields]);
-    let got = sent(&mut scene, &[("x-api-key", "open sesame"), ("x-a", "1")]);
+    let mut fixture = PolicyFixture::new(&[&fields]);
+    let got = sent(&mut fixture, &[("x-api-key", "open sesame"), ("x-a", "1")]);
     assert_eq!(
         got,
         ["x-a: 1", "x-switchyard-user: alice", "x-switchyard-auth: apiKey"]
@@ -154,16 +158,16 @@ fn upstream_gets_identity_but_no_key() {
 #[wasm_bindgen_test(unsupported = test)]
 fn keys_are_removed_from_query() {
     let fields = api_key(r#""query": "key""#);
-    let mut scene = Scene::new(&[&fields, &api_key(r#""query": "k""#)]);
+    let mut fixture = PolicyFixture::new(&[&fields, &api_key(r#""query": "k""#)]);
     for (path, want) in [
         ("/a?key=open%20sesame&b=c&k=open%20sesame", Some("/a?b=c")),
         ("/a?key=wrong", Some("/a")),
         ("/a?b=c", None),
         ("/a", None),
     ] {
-        let Arrived {
+        let AdvancedRequest {
             enforcement, client, ..
-        } = scene.ask(&[(":path", path)]);
+        } = fixture.send(&[(":path", path)]);
         let target = enforcement.target(client.request());
         assert_eq!(target.as_deref().map(text), want, "{path}");
     }
@@ -175,21 +179,21 @@ fn scope_cannot_set_protected_headers_of_scopes_above() {
     let outer = api_key(r#""header": "x-api-key""#);
     let forged =
         edits(r#""set": [{"name": "x-api-key", "value": "forged"}], "add": [{"name": "x-a", "value": "1"}]"#);
-    let mut scene = Scene::new(&[&outer, &forged]);
-    let got = sent(&mut scene, &[("x-api-key", "open sesame")]);
+    let mut fixture = PolicyFixture::new(&[&outer, &forged]);
+    let got = sent(&mut fixture, &[("x-api-key", "open sesame")]);
     assert_eq!(
         got,
         ["x-a: 1", "x-switchyard-user: alice", "x-switchyard-auth: apiKey"]
     );
     // The scope that requires the key may set the header.
-    let mut scene = Scene::new(&[&format!("{outer}, {forged}")]);
-    let got = sent(&mut scene, &[("x-api-key", "open sesame")]);
+    let mut fixture = PolicyFixture::new(&[&format!("{outer}, {forged}")]);
+    let got = sent(&mut fixture, &[("x-api-key", "open sesame")]);
     assert_eq!(got.first().unwrap(), "x-api-key: forged");
 }
 
 fn steering(scopes: &[&str], overrides: RouteOverrides) -> Vec<String> {
-    let arrived = Scene::new(scopes).ask_with(&[], overrides);
-    let edits = arrived.enforcement.request_edits();
+    let advanced = PolicyFixture::new(scopes).send_with(&[], overrides);
+    let edits = advanced.enforcement.request_edits();
     edits
         .into_iter()
         .map(|edit| match edit {
@@ -256,8 +260,8 @@ fn each_mirror_has_its_own_header() {
     let outer = r#""mirror": [{"cluster": "a", "percent": 100}, {"cluster": "b", "percent": 50}]"#;
     let inner = r#""mirror": [{"cluster": "c", "percent": 100, "match": {"methods": ["GET"]}},
                               {"cluster": "d", "percent": 100, "match": {"methods": ["PUT"]}}]"#;
-    let mut scene = Scene::new(&[outer, inner]);
-    let [first, second] = [(); 2].map(|()| sent(&mut scene, &[]));
+    let mut fixture = PolicyFixture::new(&[outer, inner]);
+    let [first, second] = [(); 2].map(|()| sent(&mut fixture, &[]));
     assert_eq!(first, ["x-switchyard-mirror-0: a", "x-switchyard-mirror-1: c"]);
     assert_eq!(
         second,
@@ -277,10 +281,10 @@ fn mirror_only_policy_records_only_mirrored_requests() {
         r#"{mirror}, {}"#,
         edits(r#""set": [{"name": "x-a", "value": "1"}]"#)
     );
-    let mut scene = Scene::new(&[mirror, &more]);
-    scene.ask(&[]);
+    let mut fixture = PolicyFixture::new(&[mirror, &more]);
+    fixture.send(&[]);
     let want = ["0 mirror[0]: Mirrored", "1 mirror[0]: Mirrored", "1: through"];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 /// Otherwise a scope could control the proxy.

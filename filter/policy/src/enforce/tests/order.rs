@@ -13,8 +13,8 @@ fn stages_run_in_order_outer_scopes_first() {
         r#""auth": [{ANYBODY}, {ANYBODY}], "rateLimits": [{BY_CLAIM}, {LIMIT}], "concurrency": {{"max": 9}},
            "mirror": [{{"cluster": "m", "percent": 100}}]"#
     );
-    let mut scene = Scene::new(&[&all, &all]);
-    assert!(scene.ask(&[]).action.is_done());
+    let mut fixture = PolicyFixture::new(&[&all, &all]);
+    assert!(fixture.send(&[]).action.is_done());
     let want = [
         "0 rateLimits[1]: Passed",
         "1 rateLimits[1]: Passed",
@@ -31,17 +31,17 @@ fn stages_run_in_order_outer_scopes_first() {
         "0: through",
         "1: through",
     ];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn nothing_is_checked_after_a_refusal() {
     let nobody = r#""auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
     let inner = format!(r#""auth": [{ANYBODY}], "concurrency": {{"max": 1}}, "rateLimits": [{LIMIT}]"#);
-    let mut scene = Scene::new(&[nobody, &inner]);
-    assert_eq!(scene.ask(&[]).refusal().policy, "0 auth[0]");
+    let mut fixture = PolicyFixture::new(&[nobody, &inner]);
+    assert_eq!(fixture.send(&[]).refusal().policy, "0 auth[0]");
     let want = ["1 rateLimits[0]: Passed", "0 auth[0]: Refused(\"address\")"];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 /// Property tests; not in Node, where proptest is not available.
@@ -158,10 +158,10 @@ mod properties {
     /// Sends requests one after another. Returns true for each that reaches an upstream. They keep their permits.
     fn is_sent(scopes: &[String], clients: &[Vec<(&str, &str)>]) -> Vec<bool> {
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-        let mut scene = Scene::new(&scopes);
+        let mut fixture = PolicyFixture::new(&scopes);
         clients
             .iter()
-            .map(|headers| scene.ask(headers).action.is_done())
+            .map(|headers| fixture.send(headers).action.is_done())
             .collect()
     }
 

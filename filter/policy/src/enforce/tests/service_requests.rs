@@ -12,8 +12,8 @@ const CLIENT: &[(&str, &str)] = &[
     ("x-role", "forged"),
 ];
 
-fn api_key(permit: &str, name: &str) -> String {
-    format!(r#"{{"anyOf": [{{"apiKey": {{"{permit}": "{name}", "keys": {KEYS}}}}}]}}"#)
+fn api_key(source: &str, name: &str) -> String {
+    format!(r#"{{"anyOf": [{{"apiKey": {{"{source}": "{name}", "keys": {KEYS}}}}}]}}"#)
 }
 
 fn external(protocol: &str) -> String {
@@ -28,8 +28,8 @@ fn auth(requirements: &[&str]) -> String {
 }
 
 /// The whole content of a callout, as one text.
-fn told(scopes: &[&str]) -> String {
-    match Scene::new(scopes).ask(CLIENT).action {
+fn callout(scopes: &[&str]) -> String {
+    match PolicyFixture::new(scopes).send(CLIENT).action {
         NextAction::Call(call) => match call.message {
             Message::Http { headers } => {
                 let lines = headers.iter();
@@ -56,7 +56,7 @@ fn service_gets_no_keys_of_its_scope_or_above() {
             vec![auth(&[&query]), String::new(), auth(&[&header, &asks])],
         ] {
             let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-            let told = told(&scopes);
+            let told = callout(&scopes);
             assert!(!told.contains("sesame"), "{scopes:?}: {told}");
             assert!(told.contains("/a?b=c"), "{scopes:?}: {told}");
             // The client's headers of names that only the service may set are not sent to it.
@@ -70,7 +70,7 @@ fn service_gets_no_keys_of_its_scope_or_above() {
 fn inner_scope_hides_nothing_from_outer_service() {
     for protocol in ["http", "grpc"] {
         let below = auth(&[&api_key("query", "b"), &api_key("header", "x-key")]);
-        let told = told(&[&auth(&[&external(protocol)]), &below]);
+        let told = callout(&[&auth(&[&external(protocol)]), &below]);
         assert!(
             told.contains("/a?b=c&key=open%20sesame") && told.contains("open sesame"),
             "{told}"
@@ -83,9 +83,9 @@ fn rate_limit_service_gets_no_protected_headers_of_scopes_above() {
     let limit = r#""rateLimits": [{"global": {"cluster": "c", "domain": "d", "timeoutMs": 50, "onFailure": "deny",
         "descriptors": [[{"key": "k", "value": {"of": {"header": "x-key"}}}], [{"key": "p", "value": {"of": "path"}}]]}}]"#;
     let key = auth(&[&api_key("header", "x-key")]);
-    let below = told(&[&key, limit]);
+    let below = callout(&[&key, limit]);
     assert!(!below.contains("sesame") && below.contains("/a"), "{below}");
     // A scope may count by its overrides keys.
-    let beside = told(&[&format!("{key}, {limit}")]);
+    let beside = callout(&[&format!("{key}, {limit}")]);
     assert!(beside.contains("sesame"), "{beside}");
 }

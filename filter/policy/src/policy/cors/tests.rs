@@ -2,19 +2,19 @@ use crate::{
     edit::Edit,
     enforce::{
         context::NextAction,
-        tests::{Scene, text},
+        tests::{PolicyFixture, text},
     },
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
-fn cors(fields: &str) -> Scene {
-    Scene::new(&[&format!(r#""cors": {{{fields}}}"#)])
+fn cors(fields: &str) -> PolicyFixture {
+    PolicyFixture::new(&[&format!(r#""cors": {{{fields}}}"#)])
 }
 
 /// The origin that a response to a page of that origin allows.
-fn allowed_origin(scene: &mut Scene, origin: &str) -> Option<String> {
-    let arrived = scene.ask(&[("origin", origin)]);
-    let edits = arrived.enforcement.response_edits();
+fn allowed_origin(fixture: &mut PolicyFixture, origin: &str) -> Option<String> {
+    let advanced = fixture.send(&[("origin", origin)]);
+    let edits = advanced.enforcement.response_edits();
     edits.iter().find_map(|edit| match edit {
         Edit::Set("access-control-allow-origin", value) => Some(text(value).to_owned()),
         _ => None,
@@ -57,9 +57,9 @@ fn allowed_origins_match() {
         (r#""*""#, "null", Some("*")),
         (r#""null""#, "null", Some("null")),
     ] {
-        let mut scene = cors(&format!(r#""allowOrigins": [{origins}]"#));
+        let mut fixture = cors(&format!(r#""allowOrigins": [{origins}]"#));
         assert_eq!(
-            allowed_origin(&mut scene, origin).as_deref(),
+            allowed_origin(&mut fixture, origin).as_deref(),
             want,
             "{origins} {origin}"
         );
@@ -68,9 +68,9 @@ fn allowed_origins_match() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn repeated_origin_is_not_allowed() {
-    let mut scene = cors(r#""allowOrigins": ["https://a.com"]"#);
-    let arrived = scene.ask(&[("origin", "https://a.com"), ("origin", "https://a.com")]);
-    let edits = arrived.enforcement.response_edits();
+    let mut fixture = cors(r#""allowOrigins": ["https://a.com"]"#);
+    let advanced = fixture.send(&[("origin", "https://a.com"), ("origin", "https://a.com")]);
+    let edits = advanced.enforcement.response_edits();
     assert!(
         edits.contains(&Edit::Remove("access-control-allow-origin")),
         "{edits:?}"
@@ -82,8 +82,8 @@ fn repeated_origin_is_not_allowed() {
 fn policy_replaces_upstream_headers() {
     let all =
         r#""allowOrigins": ["https://a.com"], "exposeHeaders": ["x-a", "x-b"], "allowCredentials": true"#;
-    let mut scene = cors(all);
-    let allowed = scene.ask(&[("origin", "https://a.com")]);
+    let mut fixture = cors(all);
+    let allowed = fixture.send(&[("origin", "https://a.com")]);
     let want = [
         Edit::Set("access-control-allow-origin", b"https://a.com"),
         Edit::Set("access-control-allow-credentials", b"true"),
@@ -92,7 +92,7 @@ fn policy_replaces_upstream_headers() {
     ];
     assert_eq!(allowed.enforcement.response_edits(), want);
     for headers in [&[("origin", "https://b.com")][..], &[]] {
-        let other = scene.ask(headers);
+        let other = fixture.send(headers);
         assert!(other.action.is_done());
         let want = [
             Edit::Remove("access-control-allow-origin"),
@@ -117,13 +117,13 @@ fn preflight_is_answered_before_other_checks() {
             "allowHeaders": ["x-a"], "maxAgeSeconds": 5},
         "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}],
         "rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
-    let mut scene = Scene::new(&[fields]);
+    let mut fixture = PolicyFixture::new(&[fields]);
     for _ in 0..3 {
-        let arrived = scene.ask(&asks("https://a.com"));
-        let NextAction::LocalReply(mut response) = arrived.action else {
-            panic!("{:?}", arrived.action);
+        let advanced = fixture.send(&asks("https://a.com"));
+        let NextAction::LocalReply(mut response) = advanced.action else {
+            panic!("{:?}", advanced.action);
         };
-        response.edit(&arrived.enforcement.response_edits());
+        response.edit(&advanced.enforcement.response_edits());
         let headers: Vec<_> = response
             .headers
             .iter()
@@ -138,14 +138,14 @@ fn preflight_is_answered_before_other_checks() {
         ];
         assert_eq!((response.status, headers.as_slice()), (200, &want[..]));
     }
-    let refusal = scene.ask(&asks("https://b.com")).refusal();
+    let refusal = fixture.send(&asks("https://b.com")).refusal();
     assert_eq!((refusal.status, refusal.policy.as_str()), (403, "0 cors"));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn other_requests_are_not_preflights() {
     let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
-    let mut scene = Scene::new(&[fields]);
+    let mut fixture = PolicyFixture::new(&[fields]);
     let [method, asked, origin] = asks("https://a.com");
     for headers in [
         &[method][..],
@@ -153,7 +153,7 @@ fn other_requests_are_not_preflights() {
         &[method, origin],
         &[asked, origin],
     ] {
-        assert_eq!(scene.status(headers), 403, "{headers:?}");
+        assert_eq!(fixture.status(headers), 403, "{headers:?}");
     }
 }
 
@@ -161,24 +161,27 @@ fn other_requests_are_not_preflights() {
 fn innermost_cors_policy_applies() {
     let outer = r#""cors": {"allowOrigins": ["https://outer.com"]}"#;
     let inner = r#""cors": {"allowOrigins": ["https://inner.com"]}"#;
-    let mut scene = Scene::new(&[outer, inner, ""]);
+    let mut fixture = PolicyFixture::new(&[outer, inner, ""]);
     assert_eq!(
-        allowed_origin(&mut scene, "https://inner.com").as_deref(),
+        allowed_origin(&mut fixture, "https://inner.com").as_deref(),
         Some("https://inner.com")
     );
-    assert_eq!(allowed_origin(&mut scene, "https://outer.com"), None);
-    assert_eq!(scene.ask(&asks("https://outer.com")).refusal().policy, "1 cors");
+    assert_eq!(allowed_origin(&mut fixture, "https://outer.com"), None);
+    assert_eq!(
+        fixture.send(&asks("https://outer.com")).refusal().policy,
+        "1 cors"
+    );
 }
 
 /// A page can read the reason.
 #[wasm_bindgen_test(unsupported = test)]
 fn refusals_have_cors_headers() {
     let fields = r#""cors": {"allowOrigins": ["*"]}, "auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
-    let arrived = Scene::new(&[fields]).ask(&[("origin", "https://a.com")]);
-    let edits = arrived.enforcement.response_edits();
+    let advanced = PolicyFixture::new(&[fields]).send(&[("origin", "https://a.com")]);
+    let edits = advanced.enforcement.response_edits();
     assert!(
         edits.contains(&Edit::Set("access-control-allow-origin", b"*")),
         "{edits:?}"
     );
-    assert_eq!(arrived.refusal().status, 403);
+    assert_eq!(advanced.refusal().status, 403);
 }

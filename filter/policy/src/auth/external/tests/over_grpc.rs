@@ -14,7 +14,7 @@ fn reply(name: &str) -> Reply {
 }
 
 fn asked_body(client: &[(&str, &str)], address: &str) -> Vec<u8> {
-    match asked(&external("grpc", ""), client, address).message {
+    match callout(&external("grpc", ""), client, address).message {
         Message::Grpc {
             service,
             method,
@@ -80,7 +80,11 @@ fn only_ok_allows() {
         ("within", Err(nonsense)),
     ] {
         let want = want.map_err(str::to_owned);
-        assert_eq!(summary(judge(&requirement, CLIENT, reply(name))), want, "{name}");
+        assert_eq!(
+            summary(resume_with(&requirement, CLIENT, reply(name))),
+            want,
+            "{name}"
+        );
     }
 }
 
@@ -89,7 +93,7 @@ fn only_error_response_is_a_failure() {
     let requirement = external("grpc", r#", "onFailure": "allow""#);
     for (name, is_let_in) in [("an error", true), ("nothing at all", false), ("denied", false)] {
         assert_eq!(
-            summary(judge(&requirement, CLIENT, reply(name))).is_ok(),
+            summary(resume_with(&requirement, CLIENT, reply(name))).is_ok(),
             is_let_in,
             "{name}"
         );
@@ -99,13 +103,13 @@ fn only_error_response_is_a_failure() {
     let large_code = b"\x0a\x06\x08\x80\x80\x80\x80\x10";
     for body in [&b"<html>"[..], code_in_words, large_code] {
         let garbled = Reply::Grpc { body: body.to_vec() };
-        assert!(summary(judge(&requirement, CLIENT, garbled)).is_err());
+        assert!(summary(resume_with(&requirement, CLIENT, garbled)).is_err());
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn ok_response_edits_only_settable_headers() {
-    let outcome = judge(&external("grpc", ""), CLIENT, reply("ok with edits"));
+    let outcome = resume_with(&external("grpc", ""), CLIENT, reply("ok with edits"));
     let AuthOutcome::Pass(Pass { headers, .. }) = outcome else {
         panic!("{outcome:?}");
     };
@@ -129,7 +133,7 @@ fn ok_response_sets_only_named_headers() {
         "grpc",
         r#", "responseHeaders": ["x-user", "x-there", "x-there-too"]"#,
     );
-    let outcome = judge(&requirement, CLIENT, reply("ok with edits"));
+    let outcome = resume_with(&requirement, CLIENT, reply("ok with edits"));
     let AuthOutcome::Pass(Pass { headers, .. }) = outcome else {
         panic!("{outcome:?}");
     };
@@ -161,7 +165,7 @@ fn denied_response_is_passed_to_client() {
         ),
         ("denied", ServiceResponse::plain(403)),
     ] {
-        let outcome = judge(&external("grpc", ""), CLIENT, reply(name));
+        let outcome = resume_with(&external("grpc", ""), CLIENT, reply(name));
         let AuthOutcome::Fail(AuthFailure { response, .. }) = outcome else {
             panic!("{outcome:?}");
         };
@@ -180,13 +184,13 @@ mod properties {
             if let Some(place) = body.get_mut(at) {
                 *place = byte;
             }
-            let _verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+            let _verdict = resume_with(&external("grpc", ""), CLIENT, Reply::Grpc { body });
         }
 
         #[test]
         fn arbitrary_bytes_allow_only_with_ok(body in prop::collection::vec(any::<u8>(), 0..40)) {
             let has_said_ok = body.contains(&0x0a) || body.contains(&0x1a);
-            let outcome = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+            let outcome = resume_with(&external("grpc", ""), CLIENT, Reply::Grpc { body });
             prop_assert!(summary(outcome).is_err() || has_said_ok);
         }
     }
@@ -211,7 +215,7 @@ fn cookies_are_added_not_replaced() {
         }),
         ..CheckResponse::default()
     });
-    let outcome = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+    let outcome = resume_with(&external("grpc", ""), CLIENT, Reply::Grpc { body });
     let AuthOutcome::Pass(Pass { headers, .. }) = outcome else {
         panic!("{outcome:?}");
     };

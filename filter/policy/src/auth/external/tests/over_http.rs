@@ -17,7 +17,7 @@ fn asked_headers(fields: &str, client: &[(&str, &str)], address: &str) -> Vec<(S
         cluster,
         timeout,
         message,
-    } = asked(&external("http", fields), client, address);
+    } = callout(&external("http", fields), client, address);
     assert_eq!((cluster.as_str(), timeout), ("auth", Duration::from_millis(200)));
     match message {
         Message::Http { headers } => headers,
@@ -120,7 +120,7 @@ fn only_2xx_allows() {
         (u16::MAX, Err(unanswered.to_owned())),
     ] {
         assert_eq!(
-            summary(judge(&requirement, CLIENT, reply(status, &[], ""))),
+            summary(resume_with(&requirement, CLIENT, reply(status, &[], ""))),
             want,
             "{status}"
         );
@@ -132,7 +132,7 @@ fn only_2xx_allows() {
 fn on_failure_does_not_apply_to_denials() {
     let requirement = external("http", r#", "onFailure": "allow""#);
     for (status, is_let_in) in [(401, false), (302, false), (429, false), (500, true), (504, true)] {
-        let outcome = judge(&requirement, CLIENT, reply(status, &[], ""));
+        let outcome = resume_with(&requirement, CLIENT, reply(status, &[], ""));
         assert_eq!(summary(outcome).is_ok(), is_let_in, "{status}");
     }
 }
@@ -156,7 +156,7 @@ fn denied_response_is_passed_to_client() {
         ("x-switchyard-branch", "evil"),
     ];
     let all: Vec<_> = said.iter().chain(&not_said).copied().collect();
-    let outcome = judge(&external("http", ""), CLIENT, reply(302, &all, "go away"));
+    let outcome = resume_with(&external("http", ""), CLIENT, reply(302, &all, "go away"));
     let AuthOutcome::Fail(AuthFailure { reason, response }) = outcome else {
         panic!("{outcome:?}");
     };
@@ -172,7 +172,7 @@ fn denied_response_is_passed_to_client() {
 #[wasm_bindgen_test(unsupported = test)]
 fn oversized_denied_body_is_dropped() {
     for (len, want) in [(64 * 1024, 64 * 1024), (64 * 1024 + 1, 0)] {
-        let outcome = judge(&external("http", ""), CLIENT, reply(403, &[], &"x".repeat(len)));
+        let outcome = resume_with(&external("http", ""), CLIENT, reply(403, &[], &"x".repeat(len)));
         let AuthOutcome::Fail(AuthFailure {
             response: FailureResponse::Response(ServiceResponse { body, .. }),
             ..
@@ -198,7 +198,7 @@ fn allowed_response_sets_configured_headers() {
         ("authorization", "Bearer y"),
         ("set-cookie", "session=2"),
     ];
-    let outcome = judge(&requirement, CLIENT, reply(200, &said, "ignored"));
+    let outcome = resume_with(&requirement, CLIENT, reply(200, &said, "ignored"));
     let AuthOutcome::Pass(Pass { identity, headers }) = outcome else {
         panic!("{outcome:?}");
     };
@@ -227,7 +227,7 @@ fn allowed_response_with_invalid_header_is_refused() {
         };
         let want = "503 the external service answers what is neither yes nor no";
         assert_eq!(
-            summary(judge(&requirement, CLIENT, reply)),
+            summary(resume_with(&requirement, CLIENT, reply)),
             Err(want.to_owned()),
             "{value:?}"
         );
@@ -251,7 +251,7 @@ mod properties {
             let requirement = external("http", r#", "responseHeaders": ["x-user"]"#);
             let client = [(":path", target.as_str()), ("authorization", &String::from_utf8_lossy(&value))];
             let reply = Reply::Http { status, headers: pairs, body };
-            let has_passed = summary(judge(&requirement, &client, reply)).is_ok();
+            let has_passed = summary(resume_with(&requirement, &client, reply)).is_ok();
             prop_assert!(!has_passed || (200..300).contains(&status));
         }
     }
