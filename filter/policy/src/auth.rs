@@ -1,7 +1,7 @@
 //! Authentication of requests.
 //!
 //! ```text
-//! config::policy::Requirement -> Requirement -> check -> AuthOutcome: Pass | Fail
+//! config::policy::Requirement -> AuthRequirement -> check -> AuthOutcome: Pass | Fail
 //!                                                 ^            |
 //!                                              resume <--------+ Call a service | Work in slices
 //! ```
@@ -43,29 +43,29 @@ use crate::{
     config::policy,
     protected::ProtectedFields,
 };
-use api_key::ApiKey;
-use basic::Basic;
+use api_key::ApiKeyAuth;
+use basic::BasicAuth;
 use check::CheckOutcome;
-use external::External;
-use ip::Ip;
-use jwt::Jwt;
+use external::ExternalAuthz;
+use ip::IpFilter;
+use jwt::JwtAuth;
 use std::collections::BTreeSet;
 
 /// A requirement that one of several checks passes.
-pub struct Requirement {
-    any_of: Vec<Check>,
+pub struct AuthRequirement {
+    any_of: Vec<AuthCheck>,
     /// Headers with credentials. None may occur twice, since it is unknown which one the upstream takes.
     credentials: BTreeSet<String>,
     protected: ProtectedFields,
 }
 
 /// A check, prepared for requests.
-enum Check {
-    Basic(Basic),
-    ApiKey(ApiKey),
-    Jwt(Jwt),
-    External(External),
-    Ip(Ip),
+enum AuthCheck {
+    Basic(BasicAuth),
+    ApiKey(ApiKeyAuth),
+    Jwt(JwtAuth),
+    External(ExternalAuthz),
+    Ip(IpFilter),
 }
 
 /// The outcome of a requirement for a request.
@@ -81,7 +81,7 @@ pub enum AuthOutcome {
 
 /// The state of a requirement while a request waits.
 #[derive(Debug)]
-pub struct PendingAuth(Progress);
+pub struct PendingAuth(RequirementProgress);
 
 /// The result that a waiting request is resumed with.
 #[derive(Debug)]
@@ -94,16 +94,16 @@ pub enum Completion {
 
 /// The progress of a requirement.
 #[derive(Debug, Default)]
-struct Progress {
+struct RequirementProgress {
     /// The index of the next check.
     at: usize,
     /// The failure of the checks before it.
     failure: Option<AuthFailure>,
 }
 
-// === impl Requirement ===
+// === impl AuthRequirement ===
 
-impl Requirement {
+impl AuthRequirement {
     /// The headers and parameters that must not reach the upstream from the client.
     #[must_use]
     pub fn protected(&self) -> &ProtectedFields {
@@ -115,7 +115,7 @@ impl Requirement {
     pub fn check(&self, request: AuthRequest<'_>) -> AuthOutcome {
         match self.repeated(request) {
             Some(name) => AuthOutcome::Fail(AuthFailure::repeated(name)),
-            None => self.run(Progress::default(), request),
+            None => self.run(RequirementProgress::default(), request),
         }
     }
 
@@ -129,10 +129,12 @@ impl Requirement {
     ) -> AuthOutcome {
         let PendingAuth(progress) = pending;
         let outcome = match (self.any_of.get(progress.at), completion) {
-            (Some(Check::Basic(basic)), Completion::Work(verification)) => {
+            (Some(AuthCheck::Basic(basic)), Completion::Work(verification)) => {
                 basic.resume(verification, request)
             }
-            (Some(Check::External(external)), Completion::Reply(reply)) => external.resume(reply, request),
+            (Some(AuthCheck::External(external)), Completion::Reply(reply)) => {
+                external.resume(reply, request)
+            }
             // The request did not wait for this.
             _ => CheckOutcome::Fail(AuthFailure::forbidden(FailureReason::Missing)),
         };
@@ -147,7 +149,7 @@ impl Requirement {
         self.credentials.iter().find(is_repeated).map(String::as_str)
     }
 
-    fn run(&self, mut progress: Progress, request: AuthRequest<'_>) -> AuthOutcome {
+    fn run(&self, mut progress: RequirementProgress, request: AuthRequest<'_>) -> AuthOutcome {
         while let Some(check) = self.any_of.get(progress.at) {
             match progress.settle(check.run(request)) {
                 Ok(outcome) => return outcome,
@@ -162,7 +164,7 @@ impl Requirement {
     }
 }
 
-impl TryFrom<policy::Requirement> for Requirement {
+impl TryFrom<policy::Requirement> for AuthRequirement {
     type Error = RequirementError;
 
     fn try_from(requirement: policy::Requirement) -> Result<Self, RequirementError> {
@@ -172,7 +174,7 @@ impl TryFrom<policy::Requirement> for Requirement {
         }
         let any_of: Vec<_> = any_of
             .into_iter()
-            .map(Check::try_from)
+            .map(AuthCheck::try_from)
             .collect::<Result<_, _>>()?;
         let mut credentials = BTreeSet::new();
         let mut protected = ProtectedFields::default();
@@ -188,9 +190,9 @@ impl TryFrom<policy::Requirement> for Requirement {
     }
 }
 
-// === impl Check ===
+// === impl AuthCheck ===
 
-impl Check {
+impl AuthCheck {
     fn run(&self, request: AuthRequest<'_>) -> CheckOutcome {
         match self {
             Self::Basic(basic) => basic.check(request),
@@ -225,7 +227,7 @@ impl Check {
     }
 }
 
-impl TryFrom<policy::Check> for Check {
+impl TryFrom<policy::Check> for AuthCheck {
     type Error = RequirementError;
 
     fn try_from(check: policy::Check) -> Result<Self, RequirementError> {
@@ -239,9 +241,9 @@ impl TryFrom<policy::Check> for Check {
     }
 }
 
-// === impl Progress ===
+// === impl RequirementProgress ===
 
-impl Progress {
+impl RequirementProgress {
     /// Returns the outcome of the requirement, or the progress to try the next check with.
     fn settle(self, outcome: CheckOutcome) -> Result<AuthOutcome, Self> {
         let Self { at, failure } = self;

@@ -28,7 +28,7 @@ use crate::{
     sample::Sample,
     scope::{PolicyScope, PolicyScopes, protected_fields},
 };
-use checks::{Progress, Task};
+use checks::{EnforcementProgress, Task};
 use context::{NextAction, PolicyContext};
 use smallvec::SmallVec;
 
@@ -40,7 +40,7 @@ pub struct Enforcement {
     /// The sample of requests that the filter sees, of which this is one.
     sample: Sample,
     plan: Plan,
-    progress: Progress,
+    progress: EnforcementProgress,
 }
 
 /// Tasks in order, stored inline as [`PolicyScopes`] are.
@@ -57,7 +57,7 @@ impl Enforcement {
             scopes,
             overrides,
             sample: Sample::ALL,
-            progress: Progress::default(),
+            progress: EnforcementProgress::default(),
         }
     }
 

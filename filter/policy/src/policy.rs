@@ -4,28 +4,28 @@ pub mod cors;
 pub mod mirror;
 
 use crate::{
-    auth::{Requirement, RequirementError},
+    auth::{AuthRequirement, RequirementError},
     call::encode,
     config::policy::{self as config, Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
     hash::hash,
     observer::PolicyPart,
     protected::ProtectedFields,
 };
-use cors::Cors;
-use mirror::Mirror;
+use cors::CorsPolicy;
+use mirror::RequestMirror;
 use prost::Message;
 use std::{collections::BTreeSet, fmt};
 
 /// A [`config::Policy`] in the form that requests use. Its Debug form contains no secrets.
 pub struct Policy {
     pub source: String,
-    pub cors: Option<Cors>,
-    pub auth: Vec<Requirement>,
+    pub cors: Option<CorsPolicy>,
+    pub auth: Vec<AuthRequirement>,
     /// The headers and parameters that its requirements protect, whichever check passes.
     pub protected: ProtectedFields,
-    pub limits: Vec<Limit>,
+    pub limits: Vec<PolicyLimit>,
     pub concurrency: Option<Concurrency>,
-    pub mirrors: Vec<Mirror>,
+    pub mirrors: Vec<RequestMirror>,
     pub headers: Headers,
     pub timeout_ms: Option<u64>,
     pub retry: Option<Retry>,
@@ -38,7 +38,7 @@ pub struct Policy {
 
 /// A rate limit.
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub struct PolicyLimit {
     /// The ID of its counters.
     pub id: String,
     pub when: Option<When>,
@@ -100,9 +100,9 @@ impl TryFrom<config::Policy> for Policy {
             auth,
             limits,
             source,
-            cors: cors.map(Cors::from),
+            cors: cors.map(CorsPolicy::from),
             concurrency,
-            mirrors: mirror.into_iter().map(Mirror::from).collect(),
+            mirrors: mirror.into_iter().map(RequestMirror::from).collect(),
             headers: headers.unwrap_or_default(),
             timeout_ms,
             retry,
@@ -136,15 +136,16 @@ impl config::Policy {
     }
 }
 
-fn requirements(auth: Vec<config::Requirement>) -> Result<Vec<Requirement>, PolicyError> {
-    let ready =
-        |(at, requirement)| Requirement::try_from(requirement).map_err(|error| PolicyError::Auth(at, error));
+fn requirements(auth: Vec<config::Requirement>) -> Result<Vec<AuthRequirement>, PolicyError> {
+    let ready = |(at, requirement)| {
+        AuthRequirement::try_from(requirement).map_err(|error| PolicyError::Auth(at, error))
+    };
     auth.into_iter().enumerate().map(ready).collect()
 }
 
-fn protected(auth: &[Requirement]) -> ProtectedFields {
+fn protected(auth: &[AuthRequirement]) -> ProtectedFields {
     let mut all = ProtectedFields::default();
-    for ProtectedFields { headers, parameters } in auth.iter().map(Requirement::protected) {
+    for ProtectedFields { headers, parameters } in auth.iter().map(AuthRequirement::protected) {
         all.headers.extend(headers.iter().cloned());
         all.parameters.extend(parameters.iter().cloned());
     }
@@ -152,8 +153,8 @@ fn protected(auth: &[Requirement]) -> ProtectedFields {
 }
 
 fn checks(
-    auth: &[Requirement],
-    limits: &[Limit],
+    auth: &[AuthRequirement],
+    limits: &[PolicyLimit],
     concurrency: Option<&Concurrency>,
 ) -> impl Iterator<Item = (Stage, PolicyPart)> {
     let auth = (0..auth.len()).map(|at| (Stage::Auth, PolicyPart::Auth(at)));
@@ -165,7 +166,7 @@ fn checks(
 
 /// Prepares limits. Limits of one policy that count the same requests in the same way are numbered in order. So a
 /// counter survives all edits except those of what it counts.
-fn limits(source: &str, limits: Vec<config::RateLimit>) -> Result<Vec<Limit>, PolicyError> {
+fn limits(source: &str, limits: Vec<config::RateLimit>) -> Result<Vec<PolicyLimit>, PolicyError> {
     let mut seen: Vec<u64> = Vec::new();
     let named = limits.into_iter().enumerate();
     let named = named.map(|(at, limit)| {
@@ -184,7 +185,7 @@ fn limits(source: &str, limits: Vec<config::RateLimit>) -> Result<Vec<Limit>, Po
         let identity = hash(&identity(when.as_ref(), counted.key()));
         let order = 1 + seen.iter().filter(|seen| **seen == identity).count();
         seen.push(identity);
-        Ok(Limit {
+        Ok(PolicyLimit {
             id: format!("{source} {identity:016x} {order}"),
             when,
             dry_run,
@@ -269,9 +270,9 @@ impl Stage {
     ];
 }
 
-// === impl Limit ===
+// === impl PolicyLimit ===
 
-impl Limit {
+impl PolicyLimit {
     /// The stage of the limit. A limit by claim waits for tokens to be verified.
     fn stage(&self) -> Stage {
         match &self.counted {

@@ -48,12 +48,12 @@ struct RateLimitRequest {
 #[derive(Clone, PartialEq, Message)]
 struct RateLimitDescriptor {
     #[prost(message, repeated, tag = "1")]
-    entries: Vec<Entry>,
+    entries: Vec<RateLimitEntry>,
 }
 
 /// `envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry`.
 #[derive(Clone, PartialEq, Message)]
-struct Entry {
+struct RateLimitEntry {
     #[prost(string, tag = "1")]
     key: String,
     #[prost(string, tag = "2")]
@@ -81,7 +81,7 @@ pub(crate) struct RateLimitResponse {
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct DescriptorStatus {
     #[prost(message, optional, tag = "2")]
-    pub(crate) current_limit: Option<RateLimit>,
+    pub(crate) current_limit: Option<CurrentLimit>,
     #[prost(uint64, tag = "3")]
     pub(crate) limit_remaining: u64,
     #[prost(message, optional, tag = "4")]
@@ -90,7 +90,7 @@ pub(crate) struct DescriptorStatus {
 
 /// `envoy.service.ratelimit.v3.RateLimitResponse.RateLimit`.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct RateLimit {
+pub(crate) struct CurrentLimit {
     #[prost(uint64, tag = "1")]
     pub(crate) requests_per_unit: u64,
 }
@@ -116,7 +116,7 @@ pub fn call(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
         timeout_ms,
         on_failure: _,
     } = limit;
-    let entry = |(key, value): &(String, String)| Entry {
+    let entry = |(key, value): &(String, String)| RateLimitEntry {
         key: key.clone(),
         value: value.clone(),
     };

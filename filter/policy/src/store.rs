@@ -17,7 +17,7 @@ const SWEPT_PER_DECODE: usize = 2;
 #[derive(Debug)]
 pub struct Store {
     expose_branch: bool,
-    sections: Sections,
+    sections: SectionSource,
     cache: Rc<RefCell<SectionCache>>,
     /// Routes that requests have reached since it was loaded.
     resolved_routes: RefCell<BTreeMap<String, Rc<ResolvedRoute>>>,
@@ -39,7 +39,7 @@ pub enum RouteKind {
 }
 
 #[derive(Debug)]
-enum Sections {
+enum SectionSource {
     /// The JSON form, checked as a whole.
     Parsed {
         switches: BTreeMap<String, Rc<Switch>>,
@@ -58,7 +58,7 @@ pub struct SectionCache {
     policies: Decoded<Policy>,
 }
 
-/// Sections of a kind, by key, with the hash of what each was decoded from.
+/// SectionSource of a kind, by key, with the hash of what each was decoded from.
 ///
 /// It holds one state of a key. Stale sections are dropped a couple at a time, so that no request pays for dropping
 /// thousands.
@@ -105,7 +105,7 @@ impl Store {
         let packed = Packed::new(bytes)?;
         Ok(Self {
             expose_branch: packed.flags().expose_branch,
-            sections: Sections::Packed(packed),
+            sections: SectionSource::Packed(packed),
             cache,
             resolved_routes: RefCell::default(),
         })
@@ -142,8 +142,8 @@ impl Store {
     /// The section is not one that control sends.
     pub fn switch(&self, key: &str) -> Result<Option<Rc<Switch>>, StoreError> {
         match &self.sections {
-            Sections::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
-            Sections::Packed(packed) => self.cache.borrow_mut().switches.find(packed, key),
+            SectionSource::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
+            SectionSource::Packed(packed) => self.cache.borrow_mut().switches.find(packed, key),
         }
     }
 
@@ -153,8 +153,8 @@ impl Store {
     /// The section is not one that control sends.
     pub fn route(&self, name: &str) -> Result<Option<Rc<PlainRoute>>, StoreError> {
         match &self.sections {
-            Sections::Parsed { routes, .. } => Ok(routes.get(name).cloned()),
-            Sections::Packed(packed) => {
+            SectionSource::Parsed { routes, .. } => Ok(routes.get(name).cloned()),
+            SectionSource::Packed(packed) => {
                 let key = packed::route_key(name);
                 self.cache.borrow_mut().routes.find(packed, &key)
             }
@@ -167,8 +167,8 @@ impl Store {
     /// The section is not one that control sends.
     pub fn policy(&self, key: &str) -> Result<Option<Rc<Policy>>, StoreError> {
         match &self.sections {
-            Sections::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
-            Sections::Packed(packed) => {
+            SectionSource::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
+            SectionSource::Packed(packed) => {
                 let key = packed::policy_key(key);
                 self.cache.borrow_mut().policies.find(packed, &key)
             }
@@ -182,7 +182,7 @@ impl Store {
             routes,
             policies,
         } = config;
-        let sections = Sections::Parsed {
+        let sections = SectionSource::Parsed {
             switches: prepared(switches, |switch| Ok(Switch::try_from(switch)?))?,
             routes: prepared(routes, Ok)?,
             policies: prepared(policies, |policy| Ok(Policy::try_from(policy)?))?,

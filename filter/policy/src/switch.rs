@@ -63,7 +63,7 @@ pub enum BranchChoice {
 }
 
 /// The branch of a preview or a canary; `None` if it is the active one, or there is none.
-type Chosen = Result<Option<Rc<Branch>>, UnknownBranchError>;
+type ChosenBranch = Result<Option<Rc<Branch>>, UnknownBranchError>;
 
 /// The error of a switch that names a branch that it does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +138,7 @@ impl Preview {
     /// Returns `None` if it has no effect.
     fn new(
         preview: config::Preview,
-        chosen: impl Fn(Option<String>) -> Chosen,
+        chosen: impl Fn(Option<String>) -> ChosenBranch,
     ) -> Result<Option<Self>, UnknownBranchError> {
         let config::Preview {
             header,
@@ -160,7 +160,7 @@ impl Canary {
     /// Returns `None` if it has no effect.
     fn new(
         canary: config::Canary,
-        chosen: impl Fn(Option<String>) -> Chosen,
+        chosen: impl Fn(Option<String>) -> ChosenBranch,
     ) -> Result<Option<Self>, UnknownBranchError> {
         let config::Canary { percent, branch } = canary;
         let branch = chosen(branch)?.filter(|_| percent > 0);

@@ -17,15 +17,15 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 /// Passes clients that have one of these keys. Keys are looked up by their hash, so the time that it takes reveals
 /// nothing of them.
-pub(super) struct ApiKey {
+pub(super) struct ApiKeyAuth {
     header: Option<String>,
     parameter: Option<String>,
     clients: BTreeMap<[u8; 32], String>,
 }
 
-// === impl ApiKey ===
+// === impl ApiKeyAuth ===
 
-impl ApiKey {
+impl ApiKeyAuth {
     pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
         let mut keys = self.keys(request);
         let Some(key) = keys.next() else {
@@ -59,7 +59,7 @@ impl ApiKey {
     }
 }
 
-impl TryFrom<policy::ApiKey> for ApiKey {
+impl TryFrom<policy::ApiKey> for ApiKeyAuth {
     type Error = RequirementError;
 
     fn try_from(api_key: policy::ApiKey) -> Result<Self, RequirementError> {

@@ -18,23 +18,23 @@ const MAX_CREDENTIALS: usize = 512;
 const BUSY_FOR_SECONDS: u32 = 5;
 
 /// Passes clients that have one of these names and its password.
-pub(super) struct Basic {
+pub(super) struct BasicAuth {
     challenge: String,
     /// Users, sorted by name.
     users: Vec<(String, PasswordHash)>,
 }
 
 /// The credentials of a client.
-struct Credentials {
+struct BasicCredentials {
     name: String,
     password: Vec<u8>,
 }
 
-// === impl Basic ===
+// === impl BasicAuth ===
 
-impl Basic {
+impl BasicAuth {
     pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
-        match Credentials::of(request) {
+        match BasicCredentials::of(request) {
             Ok(credentials) => self.verify(&credentials, request),
             Err(reason) => self.refuse(reason),
         }
@@ -42,7 +42,7 @@ impl Basic {
 
     /// Resumes when the password of the request was verified, or displaced from the queue.
     pub(super) fn resume(&self, verification: Verification, request: AuthRequest<'_>) -> CheckOutcome {
-        let credentials = match Credentials::of(request) {
+        let credentials = match BasicCredentials::of(request) {
             Ok(credentials) => credentials,
             Err(reason) => return self.refuse(reason),
         };
@@ -57,7 +57,7 @@ impl Basic {
         }
     }
 
-    fn verify(&self, credentials: &Credentials, request: AuthRequest<'_>) -> CheckOutcome {
+    fn verify(&self, credentials: &BasicCredentials, request: AuthRequest<'_>) -> CheckOutcome {
         let Some(attempt) = self.attempt(credentials, request) else {
             return self.refuse(FailureReason::Password);
         };
@@ -74,10 +74,10 @@ impl Basic {
     /// so that it takes as long as a known name may take. `None` if there are no names at all.
     fn attempt<'a>(
         &'a self,
-        credentials: &'a Credentials,
+        credentials: &'a BasicCredentials,
         request: AuthRequest<'_>,
     ) -> Option<LoginAttempt<'a>> {
-        let Credentials { name, password } = credentials;
+        let BasicCredentials { name, password } = credentials;
         let known = self.users.binary_search_by(|(user, _)| user.as_str().cmp(name));
         let count = u64::try_from(self.users.len()).unwrap_or(u64::MAX);
         let number = request.cache.passwords.number_of(name).checked_rem(count)?;
@@ -100,7 +100,7 @@ fn busy() -> CheckOutcome {
     CheckOutcome::Fail(AuthFailure::too_many(FailureReason::Busy, BUSY_FOR_SECONDS))
 }
 
-impl TryFrom<policy::Basic> for Basic {
+impl TryFrom<policy::Basic> for BasicAuth {
     type Error = RequirementError;
 
     fn try_from(basic: policy::Basic) -> Result<Self, RequirementError> {
@@ -123,7 +123,7 @@ impl TryFrom<policy::Basic> for Basic {
 
 // === impl Credentials ===
 
-impl Credentials {
+impl BasicCredentials {
     fn of(request: AuthRequest<'_>) -> Result<Self, FailureReason> {
         let encoded = fields::credentials(request.headers, "basic").ok_or(FailureReason::Missing)?;
         Self::decode(encoded).ok_or(FailureReason::Malformed)

@@ -22,7 +22,7 @@ use service_headers::ServiceHeaders;
 use std::time::Duration;
 
 /// Passes requests that a service allows explicitly.
-pub(super) struct External {
+pub(super) struct ExternalAuthz {
     cluster: String,
     protocol: ExternalProtocol,
     path: String,
@@ -34,9 +34,9 @@ pub(super) struct External {
     response_headers: Vec<String>,
 }
 
-// === impl External ===
+// === impl ExternalAuthz ===
 
-impl External {
+impl ExternalAuthz {
     pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
         let headers = ServiceHeaders::of(request);
         let request = AuthRequest {
@@ -107,7 +107,7 @@ impl External {
     }
 }
 
-impl TryFrom<policy::External> for External {
+impl TryFrom<policy::External> for ExternalAuthz {
     type Error = RequirementError;
 
     fn try_from(external: policy::External) -> Result<Self, RequirementError> {

@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 /// A cache of results by digest or tag, in two generations. When the young one is full, it becomes the old one, and
 /// entries of the old one that were not used since are evicted.
 pub(super) struct GenerationalCache<K, V> {
-    young: BTreeMap<K, Entry<V>>,
-    old: BTreeMap<K, Entry<V>>,
+    young: BTreeMap<K, CacheEntry<V>>,
+    old: BTreeMap<K, CacheEntry<V>>,
     /// The weight of the young generation.
     weight: usize,
     /// The most weight of each generation.
     max_weight: usize,
 }
 
-struct Entry<V> {
+struct CacheEntry<V> {
     value: V,
     weight: usize,
     /// The time since 1970 at which the entry expires.
@@ -42,7 +42,7 @@ impl<K: Ord + Copy, V: Clone> GenerationalCache<K, V> {
 
     pub(super) fn insert(&mut self, key: K, value: V, weight: usize, until: Duration) {
         self.old.remove(&key);
-        let entry = Entry { value, weight, until };
+        let entry = CacheEntry { value, weight, until };
         self.keep(key, entry);
     }
 
@@ -53,7 +53,7 @@ impl<K: Ord + Copy, V: Clone> GenerationalCache<K, V> {
         }
     }
 
-    fn keep(&mut self, key: K, entry: Entry<V>) {
+    fn keep(&mut self, key: K, entry: CacheEntry<V>) {
         if self.weight + entry.weight > self.max_weight {
             self.old = std::mem::take(&mut self.young);
             self.weight = 0;

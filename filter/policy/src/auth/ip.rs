@@ -15,15 +15,15 @@ const MAPPED_LEN: u8 = 96;
 
 /// Allowed and denied networks, of which the denied ones take precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ip {
+pub(super) struct IpFilter {
     /// Allowed networks; if empty, all that are not denied.
     allow: Vec<IpNet>,
     deny: Vec<IpNet>,
 }
 
-// === impl Ip ===
+// === impl IpFilter ===
 
-impl Ip {
+impl IpFilter {
     /// Checks the client's address. A client without an address fails: it is in no allowed network, and could be in a
     /// denied one.
     pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
@@ -46,7 +46,7 @@ impl Ip {
     }
 }
 
-impl TryFrom<policy::Ip> for Ip {
+impl TryFrom<policy::Ip> for IpFilter {
     type Error = RequirementError;
 
     fn try_from(ip: policy::Ip) -> Result<Self, RequirementError> {

@@ -20,11 +20,11 @@ use crate::{
     header::{self, Use},
     host::Host,
 };
-use claims::{Claims, Object};
+use claims::{Claims, JsonObject};
 use error::TokenError;
-use key::Key;
+use key::VerificationKey;
 use std::{rc::Rc, time::Duration};
-use token::Token;
+use token::SignedToken;
 
 /// The challenges for a missing token, and for an invalid one (RFC 6750, 3).
 const CHALLENGE: &str = r#"Bearer realm="Restricted""#;
@@ -35,10 +35,10 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 const OVERHEAD: usize = 256;
 
 /// Passes clients with a token that is signed with one of these keys and has the required claims.
-pub(super) struct Jwt {
+pub(super) struct JwtAuth {
     issuer: Option<String>,
     audiences: Vec<String>,
-    keys: Vec<Key>,
+    keys: Vec<VerificationKey>,
     /// Time since 1970.
     keys_expire: Option<Duration>,
     /// The clock skew in seconds.
@@ -49,9 +49,9 @@ pub(super) struct Jwt {
     fingerprint: Digest,
 }
 
-// === impl Jwt ===
+// === impl JwtAuth ===
 
-impl Jwt {
+impl JwtAuth {
     pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
         let Some(token) = fields::credentials(request.headers, "bearer") else {
             return CheckOutcome::Fail(AuthFailure::challenge(
@@ -85,7 +85,7 @@ impl Jwt {
         if let Some(pass) = tokens.get(&tag, now) {
             return Ok(pass);
         }
-        let token = Token::parse(text)?;
+        let token = SignedToken::parse(text)?;
         let claims = token.claims()?;
         let until = self.check_claims(&claims, now)?;
         token.check_all_claims()?;
@@ -96,7 +96,7 @@ impl Jwt {
     }
 
     /// Checks each registered claim by its type and each configured rule. Returns the time until which they hold.
-    fn check_claims(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenError> {
+    fn check_claims(&self, claims: &JsonObject<'_>, now: Duration) -> Result<Duration, TokenError> {
         let until = self.check_time(claims, now)?;
         let (issuer, audiences) = (claims.only_text("iss")?, claims.only_texts("aud")?);
         for name in ["sub", "jti"] {
@@ -119,7 +119,7 @@ impl Jwt {
     }
 
     /// Checks dates as numbers, with their fractions, in any notation.
-    fn check_time(&self, claims: &Object<'_>, now: Duration) -> Result<Duration, TokenError> {
+    fn check_time(&self, claims: &JsonObject<'_>, now: Duration) -> Result<Duration, TokenError> {
         let latest = now.as_secs_f64() + self.clock_skew;
         let (from, issued, expires) = (claims.date("nbf")?, claims.date("iat")?, claims.date("exp")?);
         if from.is_some_and(|from| from > latest) {
@@ -142,7 +142,7 @@ impl Jwt {
 
     /// Verifies the signature. The keys determine their algorithms, among which the token only chooses: every key that
     /// it can mean is tried, those with its key ID first.
-    fn check_signature(&self, token: &Token<'_>, host: &dyn Host) -> Result<(), TokenError> {
+    fn check_signature(&self, token: &SignedToken<'_>, host: &dyn Host) -> Result<(), TokenError> {
         let (named, others): (Vec<_>, Vec<_>) = self
             .keys
             .iter()
@@ -159,7 +159,7 @@ impl Jwt {
         }
     }
 
-    fn pass(&self, token: &Token<'_>, claims: &Object<'_>) -> Result<Pass, TokenError> {
+    fn pass(&self, token: &SignedToken<'_>, claims: &JsonObject<'_>) -> Result<Pass, TokenError> {
         let name = claims.text("sub").filter(|name| !name.is_empty());
         if !name.as_deref().is_none_or(header::is_value) {
             return Err(TokenError::Subject);
@@ -190,11 +190,11 @@ impl Jwt {
 
 /// Returns true if the key may be the token's. As in Envoy's `jwt_authn`, a token or a key without a key ID matches
 /// any.
-fn is_meant(key: &Key, token: &Token<'_>) -> bool {
+fn is_meant(key: &VerificationKey, token: &SignedToken<'_>) -> bool {
     token.kid.is_none() || key.kid.is_none() || key.kid == token.kid
 }
 
-impl TryFrom<policy::Jwt> for Jwt {
+impl TryFrom<policy::Jwt> for JwtAuth {
     type Error = RequirementError;
 
     fn try_from(jwt: policy::Jwt) -> Result<Self, RequirementError> {
@@ -212,7 +212,8 @@ impl TryFrom<policy::Jwt> for Jwt {
         for ClaimToHeader { claim: _, header } in &claims_to_headers {
             fields::check_name("jwt.claimsToHeaders", header, &[Use::Set, Use::Remove])?;
         }
-        let key = |(at, key)| Key::try_from(key).map_err(|error| RequirementError::Key { at, error });
+        let key =
+            |(at, key)| VerificationKey::try_from(key).map_err(|error| RequirementError::Key { at, error });
         Ok(Self {
             issuer,
             audiences,

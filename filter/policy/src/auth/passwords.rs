@@ -16,7 +16,7 @@ use super::{
     hash::PasswordHash,
 };
 use crate::network;
-use queue::{Origin, Queue};
+use queue::{AttemptOrigin, Queue};
 use running::{Running, Verification};
 use std::{
     cell::{Cell, RefCell},
@@ -165,10 +165,10 @@ impl Passwords {
         self.has_results.take()
     }
 
-    fn origin(&self, attempt: LoginAttempt<'_>, client: Option<IpAddr>, now: Duration) -> Origin {
+    fn origin(&self, attempt: LoginAttempt<'_>, client: Option<IpAddr>, now: Duration) -> AttemptOrigin {
         let client = client.map(network::of_client);
         let familiarity = self.familiarity(attempt, client);
-        Origin {
+        AttemptOrigin {
             client,
             name: digest(&self.key, &(attempt.hash, attempt.name)),
             familiarity,
@@ -191,7 +191,7 @@ impl Passwords {
     }
 
     /// Joins the work on an attempt that is in progress, or queues new work if there is room.
-    fn enqueue(&self, digest: Digest, origin: Origin, new: Running) -> Option<Rc<RefCell<Running>>> {
+    fn enqueue(&self, digest: Digest, origin: AttemptOrigin, new: Running) -> Option<Rc<RefCell<Running>>> {
         let mut queue = self.queue.borrow_mut();
         if let Some(running) = queue.join(&digest, origin) {
             return Some(running);
@@ -220,7 +220,7 @@ impl Passwords {
         self.has_results.set(true);
     }
 
-    fn note_failure(&self, origin: Origin, now: Duration) {
+    fn note_failure(&self, origin: AttemptOrigin, now: Duration) {
         let failures = self.failures_of(origin.client, now).saturating_add(1);
         let until = now.saturating_add(FAILED_FOR);
         self.failures

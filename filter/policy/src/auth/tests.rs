@@ -107,7 +107,7 @@ impl Host for Proxy {
 /// 2026-11-26, noon.
 pub(super) const NOW: Duration = Duration::from_secs(1_795_694_400);
 
-pub(super) fn requirement(json: &str) -> Requirement {
+pub(super) fn requirement(json: &str) -> AuthRequirement {
     parsed(json).unwrap()
 }
 
@@ -115,17 +115,21 @@ pub(super) fn parse_error(json: &str) -> String {
     parsed(json).err().expect(json).to_string()
 }
 
-fn parsed(json: &str) -> Result<Requirement, RequirementError> {
+fn parsed(json: &str) -> Result<AuthRequirement, RequirementError> {
     let requirement: policy::Requirement =
         crate::config::parse(format!(r#"{{"anyOf": [{json}]}}"#).as_bytes()).expect(json);
     requirement.try_into()
 }
 
-pub(super) fn check(requirement: &Requirement, headers: &[(&str, &str)]) -> AuthOutcome {
+pub(super) fn check(requirement: &AuthRequirement, headers: &[(&str, &str)]) -> AuthOutcome {
     check_at(requirement, headers, "")
 }
 
-pub(super) fn check_at(requirement: &Requirement, headers: &[(&str, &str)], address: &str) -> AuthOutcome {
+pub(super) fn check_at(
+    requirement: &AuthRequirement,
+    headers: &[(&str, &str)],
+    address: &str,
+) -> AuthOutcome {
     requirement.check(AuthRequest {
         headers: &Client::new(headers),
         host: &Proxy::with_client_at(address),

@@ -7,11 +7,11 @@ use super::{
     results::{CheckResults, QUOTA_HEADERS},
 };
 use crate::{
-    auth::{AuthFailure, AuthOutcome, AuthRequest, Completion, Pass, PendingAuth, Requirement},
+    auth::{AuthFailure, AuthOutcome, AuthRequest, AuthRequirement, Completion, Pass, PendingAuth},
     config::policy::{Concurrency, DescriptorEntry, EntryValue, GlobalLimit, Headers, KeyPart, OnFailure},
     limit::{RateLimitOutcome, gcra::Quota},
     observer::{LIMITED, Outcome, PolicyPart},
-    policy::{Counted, Limit, Policy, cors},
+    policy::{Counted, Policy, PolicyLimit, cors},
     protected::{ProtectedFields, protects_header},
     rate_limit_service::{self, RateLimitDecision},
     scope::{PolicyScope, protected_fields},
@@ -35,7 +35,7 @@ pub(super) struct Task {
 
 /// The progress of a request through its tasks.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct EnforcementProgress {
     /// The index of the first task that has not passed.
     next: usize,
     /// The state of the requirement that the request waits at.
@@ -62,9 +62,9 @@ struct LimitResult {
     body: Vec<u8>,
 }
 
-// === impl Progress ===
+// === impl EnforcementProgress ===
 
-impl Progress {
+impl EnforcementProgress {
     /// Runs the tasks in order, until one does not pass.
     pub(super) fn run(
         &mut self,
@@ -138,7 +138,7 @@ impl Progress {
         context: &mut PolicyContext<'_>,
         scopes: &[PolicyScope],
         (policy, task): (&Policy, Task),
-        requirement: &Requirement,
+        requirement: &AuthRequirement,
     ) -> TaskResult {
         let protected: SmallVec<[&ProtectedFields; 3]> = protected_fields(scopes).collect();
         let request = AuthRequest {
@@ -180,7 +180,7 @@ impl Progress {
         context: &mut PolicyContext<'_>,
         above: &[PolicyScope],
         (policy, task): (&Policy, Task),
-        limit: &Limit,
+        limit: &PolicyLimit,
     ) -> TaskResult {
         let result = match &limit.counted {
             Counted::Local(local) => {
@@ -241,7 +241,7 @@ impl Progress {
         context: &mut PolicyContext<'_>,
         policy: &Policy,
         task: Task,
-        (limit, result): (&Limit, LimitResult),
+        (limit, result): (&PolicyLimit, LimitResult),
     ) -> TaskResult {
         let LimitResult {
             quota,

@@ -21,11 +21,11 @@ const CLOCK_SLACK: u64 = 1_000_000_000;
 pub struct BucketSet {
     /// The time in which an empty bucket fills, by the limit as it was when the buckets were last used.
     window: u64,
-    buckets: Vec<Bucket>,
+    buckets: Vec<TokenBucket>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bucket {
+struct TokenBucket {
     /// The hash of its key.
     hash: u64,
     full_at: u64,
@@ -57,7 +57,7 @@ impl BucketSet {
         let is_sound = buckets.len() <= BUCKETS;
         is_sound.then(|| Self {
             window: u64::from_le_bytes(*window),
-            buckets: buckets.iter().map(Bucket::from_words).collect(),
+            buckets: buckets.iter().map(TokenBucket::from_words).collect(),
         })
     }
 
@@ -76,7 +76,7 @@ impl BucketSet {
     pub fn adjust(&mut self, window: u64, now: u64) -> bool {
         let old = std::mem::replace(&mut self.window, window);
         let is_past =
-            |bucket: &Bucket| bucket.full_at.saturating_sub(now) > window.saturating_add(CLOCK_SLACK);
+            |bucket: &TokenBucket| bucket.full_at.saturating_sub(now) > window.saturating_add(CLOCK_SLACK);
         if old == window && !self.buckets.iter().any(is_past) {
             return false;
         }
@@ -103,7 +103,7 @@ impl BucketSet {
         if has_evicted {
             self.evict_fullest();
         }
-        self.buckets.push(Bucket { hash, full_at });
+        self.buckets.push(TokenBucket { hash, full_at });
         has_evicted
     }
 
@@ -115,9 +115,9 @@ impl BucketSet {
     }
 }
 
-// === impl Bucket ===
+// === impl TokenBucket ===
 
-impl Bucket {
+impl TokenBucket {
     fn from_words(words: &[[u8; 8]; 2]) -> Self {
         let [hash, full_at] = words.map(u64::from_le_bytes);
         Self { hash, full_at }

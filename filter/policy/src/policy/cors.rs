@@ -8,7 +8,7 @@ const EXPOSE_HEADERS: &str = "access-control-expose-headers";
 
 /// A [`config::Cors`] in the form that requests use.
 #[derive(Clone, Debug)]
-pub struct Cors {
+pub struct CorsPolicy {
     origins: Vec<Origins>,
     allow_credentials: bool,
     /// The names, joined.
@@ -46,9 +46,9 @@ pub fn origin(request: Request<'_>) -> Option<&[u8]> {
     origins.next().filter(|_| origins.next().is_none())
 }
 
-// === impl Cors ===
+// === impl CorsPolicy ===
 
-impl From<config::Cors> for Cors {
+impl From<config::Cors> for CorsPolicy {
     fn from(cors: config::Cors) -> Self {
         let config::Cors {
             allow_origins,
@@ -74,7 +74,7 @@ impl From<config::Cors> for Cors {
     }
 }
 
-impl Cors {
+impl CorsPolicy {
     /// Adds the CORS headers of a response to a page of that origin, which replace an upstream's.
     pub(crate) fn edit_response<'a>(&'a self, origin: Option<&'a [u8]>, edits: &mut Vec<Edit<'a>>) {
         let allowed = self.allowed_origin(origin);

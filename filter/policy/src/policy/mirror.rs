@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 /// A [`config::Mirror`], with its progress through the requests that it sees.
 #[derive(Clone, Debug)]
-pub struct Mirror {
+pub struct RequestMirror {
     pub cluster: String,
     percent: u8,
     pub when: Option<When>,
@@ -16,9 +16,9 @@ pub struct Mirror {
     progress: Cell<u32>,
 }
 
-// === impl Mirror ===
+// === impl RequestMirror ===
 
-impl From<config::Mirror> for Mirror {
+impl From<config::Mirror> for RequestMirror {
     fn from(mirror: config::Mirror) -> Self {
         let config::Mirror {
             cluster,
@@ -34,7 +34,7 @@ impl From<config::Mirror> for Mirror {
     }
 }
 
-impl Mirror {
+impl RequestMirror {
     /// Returns true if the next request of the sample is copied. If the sample is all requests, of any hundred in a row
     /// as many are copied as the percentage says.
     pub(crate) fn takes_next(&self, sample: Sample) -> bool {
@@ -50,8 +50,8 @@ mod tests {
     use super::*;
     use wasm_bindgen_test::wasm_bindgen_test;
 
-    fn mirror(percent: u8) -> Mirror {
-        Mirror::from(config::Mirror {
+    fn mirror(percent: u8) -> RequestMirror {
+        RequestMirror::from(config::Mirror {
             cluster: "copy".to_owned(),
             percent,
             when: None,

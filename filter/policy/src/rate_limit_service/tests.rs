@@ -108,7 +108,7 @@ fn unknown_response_is_no_decision() {
 #[wasm_bindgen_test(unsupported = test)]
 fn large_numbers_saturate() {
     let status = DescriptorStatus {
-        current_limit: Some(RateLimit {
+        current_limit: Some(CurrentLimit {
             requests_per_unit: u64::MAX,
         }),
         limit_remaining: u64::MAX,

@@ -6,7 +6,7 @@ const KEYS: &str = r#""keys": {
     "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice",
     "1ba61f0004d46ba7d54e7954dc74e64c8610511a1d4f25ecb7a221c60c1a4576": "bob"}"#;
 
-fn api_key(places: &str) -> crate::auth::Requirement {
+fn api_key(places: &str) -> crate::auth::AuthRequirement {
     requirement(&format!(r#"{{"apiKey": {{{places}, {KEYS}}}}}"#))
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::auth::{
-    AuthCache, AuthOutcome, Completion, PendingAuth, Requirement, Verification, Work,
+    AuthCache, AuthOutcome, AuthRequirement, Completion, PendingAuth, Verification, Work,
     tests::{Client, NOW, Proxy, parse_error, requirement, summary},
 };
 use std::time::Duration;
@@ -15,7 +15,7 @@ const ALICE: &str = r#"{"basic": {"realm": "r", "users": {"alice": "$2y$04$nGwDr
 
 /// A worker, and the requirement that its requests have to meet.
 struct Worker {
-    requirement: Requirement,
+    requirement: AuthRequirement,
     cache: AuthCache,
     now: Duration,
     /// The address of the client.
@@ -38,7 +38,7 @@ impl Worker {
         Self::new(&format!(r#"{{"basic": {{"realm": "r", {USERS}}}}}"#))
     }
 
-    fn with<T>(&self, authorization: &str, f: impl FnOnce(&Requirement, AuthRequest<'_>) -> T) -> T {
+    fn with<T>(&self, authorization: &str, f: impl FnOnce(&AuthRequirement, AuthRequest<'_>) -> T) -> T {
         let headers: &[_] = match authorization {
             "" => &[],
             shown => &[("authorization", shown)],

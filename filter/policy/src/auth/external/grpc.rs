@@ -103,7 +103,7 @@ struct HttpRequest {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct CheckResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) status: Option<Code>,
+    pub(super) status: Option<StatusCode>,
     #[prost(message, optional, tag = "2")]
     pub(super) denied_response: Option<DeniedHttpResponse>,
     #[prost(message, optional, tag = "3")]
@@ -115,7 +115,7 @@ pub(super) struct CheckResponse {
 
 /// `google.rpc.Status`, and `envoy.type.v3.HttpStatus`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Code {
+pub(super) struct StatusCode {
     #[prost(int64, tag = "1")]
     code: i64,
 }
@@ -124,7 +124,7 @@ pub(super) struct Code {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DeniedHttpResponse {
     #[prost(message, optional, tag = "1")]
-    status: Option<Code>,
+    status: Option<StatusCode>,
     #[prost(message, repeated, tag = "2")]
     headers: Vec<HeaderValueOption>,
     #[prost(bytes = "vec", tag = "3")]
@@ -163,12 +163,12 @@ pub(super) struct BoolValue {
 /// A header that a service may set.
 struct HeaderEdit {
     header: policy::Header,
-    action: Action,
+    action: HeaderAppendAction,
 }
 
 /// The action on a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
+enum HeaderAppendAction {
     Set,
     Add,
     SetIfAbsent,
@@ -262,7 +262,9 @@ pub(super) fn parse_response(
     Ok(match (status, denied_response, allowed) {
         _ if error_response.is_some() => ServiceDecision::NoResponse,
         (_, Some(denied), _) => ServiceDecision::Denied(denied.into_response()),
-        (Some(Code { code: OK }), None, allowed) => ServiceDecision::Allowed(allowed.unwrap_or_default()),
+        (Some(StatusCode { code: OK }), None, allowed) => {
+            ServiceDecision::Allowed(allowed.unwrap_or_default())
+        }
         (Some(_), None, _) => ServiceDecision::Denied(ServiceResponse::plain(FORBIDDEN)),
         (None, None, Some(allowed)) => ServiceDecision::Allowed(allowed),
         // Envoy takes an empty message for OK, because 0 is. It is not an explicit yes.
@@ -340,12 +342,12 @@ impl HeaderEdit {
         } = option;
         let header = header?.into_header()?;
         let action = match (append, append_action) {
-            (Some(BoolValue { value: true }), _) => Action::Add,
-            (None, 1) => Action::SetIfAbsent,
-            (None, 3) => Action::SetIfPresent,
+            (Some(BoolValue { value: true }), _) => HeaderAppendAction::Add,
+            (None, 1) => HeaderAppendAction::SetIfAbsent,
+            (None, 3) => HeaderAppendAction::SetIfPresent,
             // The default as well, although its number is `APPEND_IF_EXISTS_OR_ADD`. By the protocol's description the
             // header is then replaced; if it were appended, the client could supply a value.
-            _ => Action::Set,
+            _ => HeaderAppendAction::Set,
         };
         Some(Self { header, action })
     }
@@ -354,7 +356,7 @@ impl HeaderEdit {
     /// other one, of the upstream or of the service.
     fn beside_other_cookies(self) -> Self {
         let action = match self.action {
-            Action::Set if self.header.name == "set-cookie" => Action::Add,
+            HeaderAppendAction::Set if self.header.name == "set-cookie" => HeaderAppendAction::Add,
             action => action,
         };
         Self { action, ..self }
@@ -363,14 +365,14 @@ impl HeaderEdit {
     fn apply(self, edits: &mut HeaderEdits, is_present: impl Fn(&str) -> bool) {
         let Self { header, action } = self;
         let is_done = match action {
-            Action::Add | Action::Set => true,
-            Action::SetIfAbsent => !is_present(&header.name),
-            Action::SetIfPresent => is_present(&header.name),
+            HeaderAppendAction::Add | HeaderAppendAction::Set => true,
+            HeaderAppendAction::SetIfAbsent => !is_present(&header.name),
+            HeaderAppendAction::SetIfPresent => is_present(&header.name),
         };
         if !is_done {
             return;
         }
-        if action == Action::Add {
+        if action == HeaderAppendAction::Add {
             edits.add.push(header);
         } else {
             edits.set.push(header);

@@ -11,10 +11,10 @@ use crate::{
 /// The most bytes of a service's body that are passed to the client. A longer one is left out.
 const MAX_BODY: usize = 64 * 1024;
 
-type Headers = Vec<(String, Vec<u8>)>;
+type HeaderList = Vec<(String, Vec<u8>)>;
 
 /// Builds a GET of `path` that describes the client's request, with the client's headers in `named`.
-pub(super) fn request_headers(path: &str, named: &[String], request: AuthRequest<'_>) -> Headers {
+pub(super) fn request_headers(path: &str, named: &[String], request: AuthRequest<'_>) -> HeaderList {
     let AuthRequest { headers, host, .. } = request;
     let first = |name| fields::values(headers, name).next().unwrap_or_default();
     let (method, authority, target) = (first(":method"), first(":authority"), headers.target());
@@ -52,7 +52,7 @@ pub(super) fn request_headers(path: &str, named: &[String], request: AuthRequest
 /// Reads a response. `named` are the headers of it that are sent to the upstream.
 pub(super) fn parse_response(
     status: u16,
-    headers: Headers,
+    headers: HeaderList,
     body: Vec<u8>,
     named: &[String],
 ) -> ServiceDecision {
@@ -74,7 +74,7 @@ pub(super) fn parse_response(
 
 /// The edits of a response that allows the request; `None` if a value is not valid. Cookies go to the client, since
 /// they may renew its session.
-fn allowed(headers: Headers, named: &[String]) -> Option<policy::Headers> {
+fn allowed(headers: HeaderList, named: &[String]) -> Option<policy::Headers> {
     let mut allowed = policy::Headers::default();
     for (name, value) in headers {
         let is_cookie = name == "set-cookie";

@@ -1,6 +1,6 @@
 use super::*;
 use crate::auth::{
-    AuthCache, AuthOutcome, Completion, Requirement,
+    AuthCache, AuthOutcome, AuthRequirement, Completion,
     tests::{Client, Proxy, parse_error, requirement, summary},
 };
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -26,14 +26,14 @@ const CLIENT: &[(&str, &str)] = &[
 ];
 
 /// A requirement that asks a service by a protocol, with these additional fields.
-fn external(protocol: &str, fields: &str) -> Requirement {
+fn external(protocol: &str, fields: &str) -> AuthRequirement {
     requirement(&format!(
         r#"{{"external": {{"cluster": "auth", "protocol": {protocol:?}, "timeoutMs": 200 {fields}}}}}"#
     ))
 }
 
 /// Checks a client's request, and returns the outcome for a reply.
-fn resume_with(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> AuthOutcome {
+fn resume_with(requirement: &AuthRequirement, client: &[(&str, &str)], reply: Reply) -> AuthOutcome {
     let cache = AuthCache::new(b"a test");
     let request = AuthRequest {
         headers: &Client::new(client),
@@ -48,7 +48,7 @@ fn resume_with(requirement: &Requirement, client: &[(&str, &str)], reply: Reply)
 }
 
 /// The callout to the service.
-fn callout(requirement: &Requirement, client: &[(&str, &str)], address: &str) -> Call {
+fn callout(requirement: &AuthRequirement, client: &[(&str, &str)], address: &str) -> Call {
     match crate::auth::tests::check_at(requirement, client, address) {
         AuthOutcome::Call(call, _) => call,
         outcome => panic!("{outcome:?}"),

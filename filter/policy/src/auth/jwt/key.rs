@@ -1,6 +1,6 @@
 //! Keys that tokens are signed with.
 
-use super::{ecdsa, error::KeyError, token::Token};
+use super::{ecdsa, error::KeyError, token::SignedToken};
 use crate::{
     config::policy::{self, Algorithm},
     host::Host,
@@ -27,7 +27,7 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// A key, prepared for tokens.
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     pub(super) kid: Option<String>,
     /// Algorithms, each valid for the key.
     algorithms: Vec<Algorithm>,
@@ -48,19 +48,19 @@ enum KeyKind {
 /// # Errors
 /// The reason that it cannot be used.
 pub fn check_key(key: &policy::Key) -> Result<(), KeyError> {
-    Key::try_from(key.clone()).map(|_| ())
+    VerificationKey::try_from(key.clone()).map(|_| ())
 }
 
-// === impl Key ===
+// === impl VerificationKey ===
 
-impl Key {
+impl VerificationKey {
     pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
     /// Returns true if the token is signed with this key, by the token's algorithm, which the key must be for.
-    pub(super) fn verifies(&self, token: &Token<'_>, host: &dyn Host) -> bool {
-        let Token {
+    pub(super) fn verifies(&self, token: &SignedToken<'_>, host: &dyn Host) -> bool {
+        let SignedToken {
             algorithm,
             signed,
             signature,
@@ -79,7 +79,7 @@ impl Key {
     }
 }
 
-impl TryFrom<policy::Key> for Key {
+impl TryFrom<policy::Key> for VerificationKey {
     type Error = KeyError;
 
     fn try_from(key: policy::Key) -> Result<Self, KeyError> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     auth::{
-        AuthCache, AuthOutcome, Requirement,
+        AuthCache, AuthOutcome, AuthRequirement,
         tests::{Client, NOW, Proxy, Signed, parse_error, requirement, summary},
     },
     config::policy::Algorithm,
@@ -89,7 +89,7 @@ fn jwt(keys: &[String], rules: &str) -> String {
 }
 
 /// A requirement with the key of [`signing_key`], which is called `one`.
-fn jwt_of_one(rules: &str) -> Requirement {
+fn jwt_of_one(rules: &str) -> AuthRequirement {
     requirement(&jwt(&[key("one", r#"["EdDSA"]"#, &spki(&signing_key()))], rules))
 }
 
@@ -103,11 +103,11 @@ fn sign(header: &str, claims: impl AsRef<[u8]>) -> String {
     format!("{signed}.{}", encode(signature))
 }
 
-fn check(requirement: &Requirement, token: &str) -> AuthOutcome {
+fn check(requirement: &AuthRequirement, token: &str) -> AuthOutcome {
     check_with(requirement, token, &Proxy::default(), &AuthCache::new(b"a test"))
 }
 
-fn check_with(requirement: &Requirement, token: &str, host: &Proxy, cache: &AuthCache) -> AuthOutcome {
+fn check_with(requirement: &AuthRequirement, token: &str, host: &Proxy, cache: &AuthCache) -> AuthOutcome {
     requirement.check(AuthRequest {
         headers: &Client::new(&[("authorization", &format!("Bearer {token}"))]),
         host,
@@ -145,7 +145,7 @@ fn host(vectors: &Vectors) -> Proxy {
 // === What is remembered ===
 
 /// Checks a token of the vectors. Returns how often the host was asked to verify it, and true if it passed.
-fn asked(requirement: &Requirement, token: &str, host: &Proxy, cache: &AuthCache) -> (usize, bool) {
+fn asked(requirement: &AuthRequirement, token: &str, host: &Proxy, cache: &AuthCache) -> (usize, bool) {
     let before = host.asked.get();
     let has_passed = summary(check_with(requirement, token, host, cache)).is_ok();
     (host.asked.get() - before, has_passed)

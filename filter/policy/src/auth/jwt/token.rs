@@ -1,14 +1,14 @@
 //! Parsing of tokens, which are not verified yet.
 
 use super::{
-    claims::{Object, Value},
+    claims::{JsonObject, JsonValue},
     error::{MAX_LEN, TokenError},
 };
 use crate::config::policy::Algorithm;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 /// A parsed token.
-pub(super) struct Token<'a> {
+pub(super) struct SignedToken<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
     /// The payload, not yet checked to be JSON.
@@ -19,21 +19,21 @@ pub(super) struct Token<'a> {
 }
 
 /// The parameters of the header that matter (RFC 7515, 4.1). Keys in a token are ignored.
-struct Header {
+struct TokenHeader {
     algorithm: Algorithm,
     kid: Option<String>,
 }
 
-// === impl Token ===
+// === impl SignedToken ===
 
-impl<'a> Token<'a> {
+impl<'a> SignedToken<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, TokenError> {
         if text.len() > MAX_LEN {
             return Err(TokenError::TooLong);
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::Parts)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenError::Parts)?;
-        let Header { algorithm, kid } = Header::parse(&decode(header)?)?;
+        let TokenHeader { algorithm, kid } = TokenHeader::parse(&decode(header)?)?;
         Ok(Self {
             algorithm,
             kid,
@@ -43,8 +43,8 @@ impl<'a> Token<'a> {
         })
     }
 
-    pub(super) fn claims(&self) -> Result<Object<'_>, TokenError> {
-        Object::parse(&self.payload).ok_or(TokenError::Claims)
+    pub(super) fn claims(&self) -> Result<JsonObject<'_>, TokenError> {
+        JsonObject::parse(&self.payload).ok_or(TokenError::Claims)
     }
 
     /// Checks the claims that no rule needs: [`Object`] reads no further than it has to.
@@ -53,19 +53,19 @@ impl<'a> Token<'a> {
     }
 }
 
-// === impl Header ===
+// === impl TokenHeader ===
 
-impl Header {
+impl TokenHeader {
     /// Parses a header. Each name occurs once (RFC 7515, 4), and `crit` is always rejected. `b64` makes a difference
     /// only if it is false (RFC 7797, 3), which is not supported.
     fn parse(json: &[u8]) -> Result<Self, TokenError> {
         let json = str::from_utf8(json).map_err(|_| TokenError::Header)?;
-        let header = Object::parse(json).filter(|_| is_json(json));
+        let header = JsonObject::parse(json).filter(|_| is_json(json));
         let header = header.ok_or(TokenError::Header)?;
         if header.get("crit").is_some() {
             return Err(TokenError::Critical);
         }
-        if !matches!(header.get("b64"), None | Some(Value::Bool(true))) {
+        if !matches!(header.get("b64"), None | Some(JsonValue::Bool(true))) {
             return Err(TokenError::HeaderType("b64", "true"));
         }
         text(&header, "typ")?;
@@ -84,10 +84,10 @@ fn is_json(text: &str) -> bool {
 }
 
 /// The value of a member that must be a string if present.
-fn text<'h>(header: &'h Object<'_>, name: &'static str) -> Result<Option<&'h str>, TokenError> {
+fn text<'h>(header: &'h JsonObject<'_>, name: &'static str) -> Result<Option<&'h str>, TokenError> {
     match header.get(name) {
         None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text)),
+        Some(JsonValue::Text(text)) => Ok(Some(text)),
         Some(_) => Err(TokenError::HeaderType(name, "a text")),
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     call::{Reply, encode},
     header::HeaderValue,
-    rate_limit_service::{DescriptorStatus, RateLimit, RateLimitResponse, Seconds},
+    rate_limit_service::{CurrentLimit, DescriptorStatus, RateLimitResponse, Seconds},
 };
 
 fn global(on_failure: &str) -> String {
@@ -17,7 +17,7 @@ fn global(on_failure: &str) -> String {
 /// A `RateLimitResponse` of a service that repeats the quota in headers. OK is 1, and `OVER_LIMIT` 2.
 fn says(code: u64, remaining: u64, headers: &[(&str, &str)]) -> Completion {
     let status = DescriptorStatus {
-        current_limit: Some(RateLimit { requests_per_unit: 9 }),
+        current_limit: Some(CurrentLimit { requests_per_unit: 9 }),
         limit_remaining: remaining,
         duration_until_reset: Some(Seconds { seconds: 30 }),
     };

@@ -103,7 +103,7 @@ fn extreme_windows_do_not_panic() {
         for new in [1, u64::MAX] {
             let mut all = BucketSet::new(old);
             all.buckets = [0, NOW, u64::MAX]
-                .map(|full_at| Bucket {
+                .map(|full_at| TokenBucket {
                     hash: full_at,
                     full_at,
                 })

@@ -11,13 +11,13 @@ use spki::{
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
-fn fitting(spki: &str) -> Requirement {
+fn fitting(spki: &str) -> AuthRequirement {
     let all = [
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
     ];
     let fits = |algorithm: &&&str| {
         let json = jwt(&[key("", &format!("[{algorithm:?}]"), spki)], "");
-        Requirement::try_from(policy::Requirement {
+        AuthRequirement::try_from(policy::Requirement {
             any_of: vec![crate::config::parse(json.as_bytes()).unwrap()],
         })
         .is_ok()
