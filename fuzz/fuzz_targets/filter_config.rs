@@ -75,7 +75,7 @@ fn read_json(bytes: &[u8]) {
     if let Ok(policy) = Policy::from_json(bytes) {
         // A policy that passes the check can be enforced.
         if policy.check().is_ok() {
-            switchyard_policy::policy::Policy::try_from(policy).expect("is fit");
+            switchyard_policy::policy::PreparedPolicy::try_from(policy).expect("is fit");
         }
     }
     let _route = PlainRoute::from_json(bytes);

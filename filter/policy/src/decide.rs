@@ -4,14 +4,14 @@ use crate::{
     config::{Leaf, PlainRoute, Target, WeightedCluster},
     path,
     path_mapping::PathMapping,
-    policy::Policy,
+    policy::PreparedPolicy,
     request::Request,
     rng::{Chance, Rng},
     route::RouteOverrides,
     scope::{PolicyScope, PolicyScopes},
     session,
     store::{ResolvedRoute, RouteKind, Store, StoreError},
-    switch::{Branch, BranchChoice, Preview, Switch},
+    switch::{Branch, BranchChoice, PreparedPreview, PreparedSwitch},
 };
 use std::{borrow::Cow, rc::Rc};
 
@@ -198,7 +198,7 @@ impl<'a> RouteResolver<'a> {
     /// Decides a request on a plain route.
     fn forward_plain(
         &mut self,
-        policies: &[Rc<Policy>],
+        policies: &[Rc<PreparedPolicy>],
         overrides: RouteOverrides,
     ) -> Result<Forward, RouteError> {
         self.add_scopes(policies)?;
@@ -214,7 +214,7 @@ impl<'a> RouteResolver<'a> {
     }
 
     /// Adds the scopes of policies that the request has to meet.
-    fn add_scopes(&mut self, policies: &[Rc<Policy>]) -> Result<(), RouteError> {
+    fn add_scopes(&mut self, policies: &[Rc<PreparedPolicy>]) -> Result<(), RouteError> {
         for policy in policies {
             let path = policy.depends_on_path().then(|| self.path().map(str::to_owned));
             self.scopes.push(PolicyScope {
@@ -226,7 +226,11 @@ impl<'a> RouteResolver<'a> {
     }
 
     /// Chooses a branch of the switch.
-    fn choose_branch(&mut self, (key, switch): (&str, &Switch), chance: &mut impl Chance) -> Rc<Branch> {
+    fn choose_branch(
+        &mut self,
+        (key, switch): (&str, &PreparedSwitch),
+        chance: &mut impl Chance,
+    ) -> Rc<Branch> {
         let (branch, choice) = choose(switch, self.request, chance);
         chance.chose(key, &branch.name, choice);
         self.add_branch(switch, &branch.name);
@@ -244,7 +248,7 @@ impl<'a> RouteResolver<'a> {
     /// or the level above, has matched the prefix of the switch.
     fn route<'b>(
         &mut self,
-        switch: &Switch,
+        switch: &PreparedSwitch,
         branch: &'b Branch,
     ) -> Result<(&'b str, &'b Target), RouteError> {
         if switch.prefix == switch.mount
@@ -267,7 +271,7 @@ impl<'a> RouteResolver<'a> {
         Ok(self.path.as_deref().unwrap_or_default())
     }
 
-    fn add_branch(&mut self, switch: &Switch, branch: &str) {
+    fn add_branch(&mut self, switch: &PreparedSwitch, branch: &str) {
         let Trail {
             root,
             branches,
@@ -369,7 +373,7 @@ fn resolve(store: &Store, key: &str) -> Result<ResolvedRoute, RouteError> {
     })
 }
 
-fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<Policy>>, RouteError> {
+fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<PreparedPolicy>>, RouteError> {
     let find = |key: &String| {
         let policy = store
             .policy(key)
@@ -381,7 +385,7 @@ fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<Policy>>, Rout
 
 /// Chooses the branch of a request: a preview's, its session's, a canary's share, else the active one.
 fn choose<'s>(
-    switch: &'s Switch,
+    switch: &'s PreparedSwitch,
     request: Request<'_>,
     chance: &mut impl Chance,
 ) -> (&'s Rc<Branch>, BranchChoice) {
@@ -400,12 +404,12 @@ fn choose<'s>(
     )
 }
 
-fn is_preview(preview: &Preview, request: Request<'_>) -> bool {
+fn is_preview(preview: &PreparedPreview, request: Request<'_>) -> bool {
     let mut headers = request.headers.all().iter();
     headers.any(|(name, value)| *name == preview.header && value == preview.value.as_bytes())
 }
 
-fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
+fn session_branch<'s>(switch: &'s PreparedSwitch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
     let sticky = switch.sticky.as_ref()?;
     switch.branches().find(|branch| {
         let mut tokens = session::cookies(request.headers.all(), &sticky.cookie);

@@ -17,7 +17,7 @@ use prost::Message;
 use std::{collections::BTreeSet, fmt};
 
 /// A [`config::Policy`] in the form that requests use. Its Debug form contains no secrets.
-pub struct Policy {
+pub struct PreparedPolicy {
     pub source: String,
     pub cors: Option<CorsPolicy>,
     pub auth: Vec<AuthRequirement>,
@@ -74,9 +74,9 @@ pub enum PolicyError {
     Limit(usize),
 }
 
-// === impl Policy ===
+// === impl PreparedPolicy ===
 
-impl TryFrom<config::Policy> for Policy {
+impl TryFrom<config::Policy> for PreparedPolicy {
     type Error = PolicyError;
 
     fn try_from(policy: config::Policy) -> Result<Self, PolicyError> {
@@ -112,7 +112,7 @@ impl TryFrom<config::Policy> for Policy {
     }
 }
 
-impl Policy {
+impl PreparedPolicy {
     /// Returns true if the policy depends on the path as its level sees it.
     #[must_use]
     pub fn depends_on_path(&self) -> bool {
@@ -120,7 +120,7 @@ impl Policy {
     }
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for PreparedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
             .field("source", &self.source)

@@ -1,13 +1,13 @@
 //! The policies that apply to a request.
 
-use crate::{policy::Policy, protected::ProtectedFields};
+use crate::{policy::PreparedPolicy, protected::ProtectedFields};
 use smallvec::SmallVec;
 use std::rc::Rc;
 
 /// A policy that a request has to meet: that of one level of its delegation.
 #[derive(Clone, Debug)]
 pub struct PolicyScope {
-    pub policy: Rc<Policy>,
+    pub policy: Rc<PreparedPolicy>,
     /// The path as this level sees it, without the query; `None` if the policy does not depend on it.
     pub path: Option<String>,
 }

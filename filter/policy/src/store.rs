@@ -3,9 +3,9 @@
 use crate::{
     config::{self, Config, PlainRoute},
     packed::{self, Packed, PackedError},
-    policy::{Policy, PolicyError},
+    policy::{PolicyError, PreparedPolicy},
     route::RouteOverrides,
-    switch::{Switch, UnknownBranchError},
+    switch::{PreparedSwitch, UnknownBranchError},
 };
 use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
 
@@ -27,14 +27,14 @@ pub struct Store {
 #[derive(Clone, Debug)]
 pub struct ResolvedRoute {
     /// The policies, the outermost first.
-    pub policies: Vec<Rc<Policy>>,
+    pub policies: Vec<Rc<PreparedPolicy>>,
     pub kind: RouteKind,
 }
 
 /// The kind of a route.
 #[derive(Clone, Debug)]
 pub enum RouteKind {
-    Switch(Rc<Switch>),
+    Switch(Rc<PreparedSwitch>),
     Plain(RouteOverrides),
 }
 
@@ -42,9 +42,9 @@ pub enum RouteKind {
 enum SectionSource {
     /// The JSON form, checked as a whole.
     Parsed {
-        switches: BTreeMap<String, Rc<Switch>>,
+        switches: BTreeMap<String, Rc<PreparedSwitch>>,
         routes: BTreeMap<String, Rc<PlainRoute>>,
-        policies: BTreeMap<String, Rc<Policy>>,
+        policies: BTreeMap<String, Rc<PreparedPolicy>>,
     },
     /// Control's packed form, decoded section by section when a request first needs it.
     Packed(Packed),
@@ -53,9 +53,9 @@ enum SectionSource {
 /// Decoded sections, kept from one configuration to the next: unchanged ones are not decoded again.
 #[derive(Debug, Default)]
 pub struct SectionCache {
-    switches: Decoded<Switch>,
+    switches: Decoded<PreparedSwitch>,
     routes: Decoded<PlainRoute>,
-    policies: Decoded<Policy>,
+    policies: Decoded<PreparedPolicy>,
 }
 
 /// SectionSource of a kind, by key, with the hash of what each was decoded from.
@@ -140,7 +140,7 @@ impl Store {
     ///
     /// # Errors
     /// The section is not one that control sends.
-    pub fn switch(&self, key: &str) -> Result<Option<Rc<Switch>>, StoreError> {
+    pub fn switch(&self, key: &str) -> Result<Option<Rc<PreparedSwitch>>, StoreError> {
         match &self.sections {
             SectionSource::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
             SectionSource::Packed(packed) => self.cache.borrow_mut().switches.find(packed, key),
@@ -165,7 +165,7 @@ impl Store {
     ///
     /// # Errors
     /// The section is not one that control sends.
-    pub fn policy(&self, key: &str) -> Result<Option<Rc<Policy>>, StoreError> {
+    pub fn policy(&self, key: &str) -> Result<Option<Rc<PreparedPolicy>>, StoreError> {
         match &self.sections {
             SectionSource::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
             SectionSource::Packed(packed) => {
@@ -183,9 +183,9 @@ impl Store {
             policies,
         } = config;
         let sections = SectionSource::Parsed {
-            switches: prepared(switches, |switch| Ok(Switch::try_from(switch)?))?,
+            switches: prepared(switches, |switch| Ok(PreparedSwitch::try_from(switch)?))?,
             routes: prepared(routes, Ok)?,
-            policies: prepared(policies, |policy| Ok(Policy::try_from(policy)?))?,
+            policies: prepared(policies, |policy| Ok(PreparedPolicy::try_from(policy)?))?,
         };
         Ok(Self {
             expose_branch,
@@ -206,7 +206,7 @@ fn prepared<F, T>(
 
 // === impl DecodeSection ===
 
-impl DecodeSection for Switch {
+impl DecodeSection for PreparedSwitch {
     fn decode(json: &[u8]) -> Result<Self, StoreError> {
         Ok(Self::try_from(config::Switch::from_json(json)?)?)
     }
@@ -218,7 +218,7 @@ impl DecodeSection for PlainRoute {
     }
 }
 
-impl DecodeSection for Policy {
+impl DecodeSection for PreparedPolicy {
     fn decode(json: &[u8]) -> Result<Self, StoreError> {
         Ok(Self::try_from(config::Policy::from_json(json)?)?)
     }

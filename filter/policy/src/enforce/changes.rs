@@ -6,7 +6,7 @@ use crate::{
     edit::Edit,
     names,
     observer::{Outcome, PolicyPart},
-    policy::Policy,
+    policy::PreparedPolicy,
     protected::protects_header,
     route::RouteOverrides,
     sample::Sample,
@@ -94,7 +94,10 @@ pub(super) fn envoy_headers(
 }
 
 /// A setting that a leaf may have of its own, from the innermost scope that has it, with the number of the scope.
-pub fn inherited<T>(scopes: &[PolicyScope], setting: impl Fn(&Policy) -> Option<T>) -> Option<(usize, T)> {
+pub fn inherited<T>(
+    scopes: &[PolicyScope],
+    setting: impl Fn(&PreparedPolicy) -> Option<T>,
+) -> Option<(usize, T)> {
     let mut scopes = scopes.iter().enumerate().rev();
     scopes.find_map(|(at, scope)| Some((at, setting(&scope.policy)?)))
 }

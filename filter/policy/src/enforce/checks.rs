@@ -11,7 +11,7 @@ use crate::{
     config::policy::{Concurrency, DescriptorEntry, EntryValue, GlobalLimit, Headers, KeyPart, OnFailure},
     limit::{RateLimitOutcome, gcra::Quota},
     observer::{LIMITED, Outcome, PolicyPart},
-    policy::{Counted, Policy, PolicyLimit, cors},
+    policy::{Counted, PolicyLimit, PreparedPolicy, cors},
     protected::{ProtectedFields, protects_header},
     rate_limit_service::{self, RateLimitDecision},
     scope::{PolicyScope, protected_fields},
@@ -137,7 +137,7 @@ impl EnforcementProgress {
         &mut self,
         context: &mut PolicyContext<'_>,
         scopes: &[PolicyScope],
-        (policy, task): (&Policy, Task),
+        (policy, task): (&PreparedPolicy, Task),
         requirement: &AuthRequirement,
     ) -> TaskResult {
         let protected: SmallVec<[&ProtectedFields; 3]> = protected_fields(scopes).collect();
@@ -179,7 +179,7 @@ impl EnforcementProgress {
         &mut self,
         context: &mut PolicyContext<'_>,
         above: &[PolicyScope],
-        (policy, task): (&Policy, Task),
+        (policy, task): (&PreparedPolicy, Task),
         limit: &PolicyLimit,
     ) -> TaskResult {
         let result = match &limit.counted {
@@ -239,7 +239,7 @@ impl EnforcementProgress {
     fn apply_limit(
         &mut self,
         context: &mut PolicyContext<'_>,
-        policy: &Policy,
+        policy: &PreparedPolicy,
         task: Task,
         (limit, result): (&PolicyLimit, LimitResult),
     ) -> TaskResult {
@@ -285,7 +285,7 @@ impl EnforcementProgress {
     fn check_concurrency(
         &mut self,
         context: &mut PolicyContext<'_>,
-        policy: &Policy,
+        policy: &PreparedPolicy,
         concurrency: &Concurrency,
     ) -> TaskResult {
         let key = self.attributes(context).key(&concurrency.key);

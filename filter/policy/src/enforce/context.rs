@@ -10,7 +10,7 @@ use crate::{
     limit::RateLimiter,
     local_reply::LocalReply,
     observer::{Outcome, PolicyObserver, PolicyPart},
-    policy::Policy,
+    policy::PreparedPolicy,
     request::Request,
     scope::PolicyScope,
 };
@@ -48,7 +48,7 @@ pub enum NextAction {
 // === impl PolicyContext ===
 
 impl PolicyContext<'_> {
-    pub(super) fn record(&mut self, policy: &Policy, part: PolicyPart, outcome: Outcome) {
+    pub(super) fn record(&mut self, policy: &PreparedPolicy, part: PolicyPart, outcome: Outcome) {
         self.observer.record(&policy.source, part, outcome);
     }
 

@@ -4,7 +4,7 @@ use crate::{
     auth::{FailureResponse, ServiceResponse},
     local_reply::LocalReply,
     observer::PolicyPart,
-    policy::Policy,
+    policy::PreparedPolicy,
     request::Request,
 };
 use std::fmt::Display;
@@ -103,7 +103,7 @@ impl RefusalCode {
 // === impl PolicyRefusal ===
 
 impl PolicyRefusal {
-    pub(super) fn new(code: RefusalCode, part: (&Policy, PolicyPart), details: impl Display) -> Self {
+    pub(super) fn new(code: RefusalCode, part: (&PreparedPolicy, PolicyPart), details: impl Display) -> Self {
         let (policy, part) = part;
         Self {
             status: code.status(),
@@ -118,7 +118,7 @@ impl PolicyRefusal {
     /// Converts the response of a failed check.
     pub(super) fn of_auth(
         response: FailureResponse,
-        part: (&Policy, PolicyPart),
+        part: (&PreparedPolicy, PolicyPart),
         details: impl Display,
     ) -> Self {
         match response {

@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 fn ids(limits: &str) -> Vec<String> {
     let json = format!(r#"{{"source": "a/b virtualhost", "rateLimits": [{limits}]}}"#);
     let policy = config::Policy::from_json(json.as_bytes()).unwrap();
-    let limits = Policy::try_from(policy).unwrap().limits;
+    let limits = PreparedPolicy::try_from(policy).unwrap().limits;
     limits.into_iter().map(|limit| limit.id).collect()
 }
 

@@ -17,7 +17,7 @@ fn store(sections: &[(&str, &str)], cache: &Rc<RefCell<SectionCache>>) -> Store 
     Store::new(packed(sections), Rc::clone(cache)).unwrap()
 }
 
-fn active(store: &Store, key: &str) -> Rc<Switch> {
+fn active(store: &Store, key: &str) -> Rc<PreparedSwitch> {
     store.switch(key).unwrap().unwrap()
 }
 

@@ -10,7 +10,7 @@ use switchyard_core::{
     graph::Settings,
     object::{Created, IngressRoute, Limits, Protocol, Secret, Service, ServicePort, UnknownFields},
 };
-use switchyard_policy::{config, policy::Policy, switch::Switch};
+use switchyard_policy::{config, policy::PreparedPolicy, switch::PreparedSwitch};
 
 const OWNERS: [&str; 4] = ["root", "blue", "green", "inner"];
 
@@ -468,14 +468,14 @@ fn the_filter_takes_all_that_the_graph_lets_through() {
             let json = section::of_policy(policy)
                 .map_err(|error| TestCaseError::fail(format!("{policy:?}: {error}")))?;
             let read = config::Policy::from_json(&json).unwrap();
-            prop_assert!(Policy::try_from(read).is_ok());
+            prop_assert!(PreparedPolicy::try_from(read).is_ok());
             policies.set(policies.get() + 1);
         }
         for switch in graph.table().switches.values() {
             let json = section::of_switch(switch)
                 .map_err(|error| TestCaseError::fail(format!("{switch:?}: {error}")))?;
             let read = config::Switch::from_json(&json).unwrap();
-            prop_assert!(Switch::try_from(read).is_ok());
+            prop_assert!(PreparedSwitch::try_from(read).is_ok());
             switches.set(switches.get() + 1);
         }
         let wrong = graph.statuses().filter(|(_, status)| !status.errors.is_empty());

@@ -29,7 +29,7 @@ impl Policy {
         let whole = FieldPath::ROOT;
         check_policy(self, &whole)?;
         // Other errors show when it is prepared.
-        match policy::Policy::try_from(self.clone()) {
+        match policy::PreparedPolicy::try_from(self.clone()) {
             Ok(_) => Ok(()),
             Err(unfit) => Err(whole.error(format_args!("{unfit}"))),
         }
