@@ -12,7 +12,7 @@ const ABSENT: u32 = u32::MAX;
 
 const SECRET: &str = "hash secret";
 
-/// KeyHasher keys that clients choose to numbers that no client can predict, the same in all workers.
+/// Hashes keys that clients choose to numbers that no client can predict, the same in all workers.
 ///
 /// SipHash (<https://www.aumasson.jp/siphash/siphash.pdf>), with a secret that the first worker draws and all share:
 /// without one, clients could compute keys that collide with another client's.
@@ -43,7 +43,7 @@ pub(crate) fn update<T>(
 // === impl KeyHasher ===
 
 impl KeyHasher {
-    /// KeyHasher a key; `None` if the workers could not agree on a secret.
+    /// Hashes a key; `None` if the workers could not agree on a secret.
     pub(crate) fn hash(&self, host: &dyn Host, key: &[u8]) -> Option<u64> {
         let [k0, k1] = match self.secret.get() {
             Some(secret) => *secret,

@@ -58,7 +58,7 @@ pub struct SectionCache {
     policies: Decoded<PreparedPolicy>,
 }
 
-/// SectionSource of a kind, by key, with the hash of what each was decoded from.
+/// Sections of a kind, by key, with the hash of what each was decoded from.
 ///
 /// It holds one state of a key. Stale sections are dropped a couple at a time, so that no request pays for dropping
 /// thousands.

@@ -1,4 +1,4 @@
-//! Digests that stand for secrets in a worker's cache.
+//! Digests that stand for secrets in a worker's memory.
 
 use sha2::{Digest as _, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher24};

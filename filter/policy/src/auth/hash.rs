@@ -1,4 +1,4 @@
-//! KeyHasher of passwords, as `htpasswd` makes them.
+//! Hashes of passwords, as `htpasswd` makes them.
 
 mod apr1;
 mod bcrypt;

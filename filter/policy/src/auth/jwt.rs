@@ -29,9 +29,9 @@ use token::SignedToken;
 /// The challenges for a missing token, and for an invalid one (RFC 6750, 3).
 const CHALLENGE: &str = r#"Bearer realm="Restricted""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="Restricted", error="invalid_token""#;
-/// The longest time that a token is remembered. Other keys invalidate it anyway, so this only frees cache.
+/// The longest time that a token is remembered. Other keys invalidate it anyway, so this only frees memory.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
-/// The approximate bytes that a token takes in cache beside its claims.
+/// The approximate bytes that a token takes in memory beside its claims.
 const OVERHEAD: usize = 256;
 
 /// Passes clients with a token that is signed with one of these keys and has the required claims.

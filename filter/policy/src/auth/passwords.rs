@@ -29,7 +29,7 @@ use std::{
 /// of clients.
 const MAX_REMEMBERED: usize = 1024;
 /// The time that a right password is remembered. Another hash in the Secret invalidates it anyway, so this only frees
-/// cache.
+/// memory.
 const RIGHT_FOR: Duration = Duration::from_secs(3600);
 const WRONG_FOR: Duration = Duration::from_secs(60);
 /// The time that a client's wrong passwords count, after the last one.
@@ -102,7 +102,7 @@ impl Passwords {
         digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// Returns the known result of an attempt, or else takes a place in the queue. `client` is called only if it matters.
+    /// Returns the known result of an attempt, or else queues it. `client` is called only if it matters.
     pub(super) fn find(
         self: &Rc<Self>,
         attempt: LoginAttempt<'_>,

@@ -225,8 +225,8 @@ fn memory_is_bounded_and_emptiest_buckets_are_kept() {
         )
     };
     let room = u32::try_from(SETS * set::BUCKETS).unwrap();
-    let crowded = (1..=2 * room).filter(|key| has_evicted(take(*key))).count();
-    assert!(crowded >= room as usize, "{crowded}");
+    let evicted = (1..=2 * room).filter(|key| has_evicted(take(*key))).count();
+    assert!(evicted >= room as usize, "{evicted}");
     let sets = host
         .names()
         .into_iter()

@@ -141,7 +141,7 @@ fn correct_name_and_password_pass() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn malformed_credentials_are_refused() {
+fn credentials_are_parsed_strictly() {
     let worker = Worker::of_all();
     let missing = "401 no credentials";
     let malformed = "401 credentials that cannot be read";

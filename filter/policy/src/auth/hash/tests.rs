@@ -118,7 +118,7 @@ fn wrong_password_is_rejected() {
     }
 }
 
-/// Implementations compare 72 bytes, so a longer password would pass by its beginning. Its response takes as long as any
+/// Implementations compare 72 bytes, so a longer password would pass by its beginning. Its refusal takes as long as any
 /// other.
 #[wasm_bindgen_test(unsupported = test)]
 fn bcrypt_rejects_overlong_passwords() {

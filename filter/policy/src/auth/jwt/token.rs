@@ -47,7 +47,7 @@ impl<'a> SignedToken<'a> {
         JsonObject::parse(&self.payload).ok_or(TokenError::Claims)
     }
 
-    /// Checks the claims that no rule needs: [`Object`] reads no further than it has to.
+    /// Checks the claims that no rule needs: [`JsonObject`] reads no further than it has to.
     pub(super) fn check_all_claims(&self) -> Result<(), TokenError> {
         is_json(&self.payload).then_some(()).ok_or(TokenError::Claims)
     }

@@ -129,19 +129,18 @@ fn local_reply_is_edited_by_its_scope_and_those_above() {
         ("access-control-request-method", "PUT"),
     ];
     for (more, headers) in [(cors, &page[..]), (nobody, &[])] {
-        let mut fixture =
-            PolicyFixture::new(&[&says("outer", ""), &says("overrides", more), &says("inner", "")]);
+        let mut fixture = PolicyFixture::new(&[&says("outer", ""), &says("own", more), &says("inner", "")]);
         let names = answered(&mut fixture, headers);
         let told: Vec<_> = names.iter().filter(|name| name.starts_with("x-")).collect();
-        assert_eq!(told, ["x-overrides", "x-outer"], "{more}");
+        assert_eq!(told, ["x-own", "x-outer"], "{more}");
     }
 }
 
 /// The key is `open sesame`.
 const KEYS: &str = r#""keys": {"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
 
-fn api_key(permits: &str) -> String {
-    format!(r#""auth": [{{"anyOf": [{{"apiKey": {{{permits}, {KEYS}}}}}]}}]"#)
+fn api_key(sources: &str) -> String {
+    format!(r#""auth": [{{"anyOf": [{{"apiKey": {{{sources}, {KEYS}}}}}]}}]"#)
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -173,7 +172,7 @@ fn keys_are_removed_from_query() {
     }
 }
 
-/// Otherwise a scope below could identify a client to its overrides upstream as it likes.
+/// Otherwise a scope below could identify a client to its own upstream as it likes.
 #[wasm_bindgen_test(unsupported = test)]
 fn scope_cannot_set_protected_headers_of_scopes_above() {
     let outer = api_key(r#""header": "x-api-key""#);

@@ -1,4 +1,4 @@
-//! The parts of requests that services are told, and the keys that they are not.
+//! The parts of requests that services get, and the keys that they do not get.
 
 use super::*;
 use crate::call::Message;
@@ -56,11 +56,11 @@ fn service_gets_no_keys_of_its_scope_or_above() {
             vec![auth(&[&query]), String::new(), auth(&[&header, &asks])],
         ] {
             let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-            let told = callout(&scopes);
-            assert!(!told.contains("sesame"), "{scopes:?}: {told}");
-            assert!(told.contains("/a?b=c"), "{scopes:?}: {told}");
+            let sent = callout(&scopes);
+            assert!(!sent.contains("sesame"), "{scopes:?}: {sent}");
+            assert!(sent.contains("/a?b=c"), "{scopes:?}: {sent}");
             // The client's headers of names that only the service may set are not sent to it.
-            assert!(!told.contains("forged"), "{scopes:?}: {told}");
+            assert!(!sent.contains("forged"), "{scopes:?}: {sent}");
         }
     }
 }
@@ -70,10 +70,10 @@ fn service_gets_no_keys_of_its_scope_or_above() {
 fn inner_scope_hides_nothing_from_outer_service() {
     for protocol in ["http", "grpc"] {
         let below = auth(&[&api_key("query", "b"), &api_key("header", "x-key")]);
-        let told = callout(&[&auth(&[&external(protocol)]), &below]);
+        let sent = callout(&[&auth(&[&external(protocol)]), &below]);
         assert!(
-            told.contains("/a?b=c&key=open%20sesame") && told.contains("open sesame"),
-            "{told}"
+            sent.contains("/a?b=c&key=open%20sesame") && sent.contains("open sesame"),
+            "{sent}"
         );
     }
 }
@@ -85,7 +85,7 @@ fn rate_limit_service_gets_no_protected_headers_of_scopes_above() {
     let key = auth(&[&api_key("header", "x-key")]);
     let below = callout(&[&key, limit]);
     assert!(!below.contains("sesame") && below.contains("/a"), "{below}");
-    // A scope may count by its overrides keys.
+    // A scope may count by its own keys.
     let beside = callout(&[&format!("{key}, {limit}")]);
     assert!(beside.contains("sesame"), "{beside}");
 }

@@ -23,19 +23,15 @@ fn allowed_origin(fixture: &mut PolicyFixture, origin: &str) -> Option<String> {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn allowed_origins_match() {
-    let overrides = "https://www.bar.com";
+    let own = "https://www.bar.com";
     for (origins, origin, want) in [
-        (r#""https://www.bar.com""#, overrides, Some(overrides)),
+        (r#""https://www.bar.com""#, own, Some(own)),
         (r#""https://www.bar.com""#, "http://www.bar.com", None),
         (r#""https://www.bar.com""#, "https://www.bar.com:8443", None),
         (r#""https://www.bar.com""#, "https://www.bar.com.evil.com", None),
         (r#""https://www.bar.com""#, "null", None),
-        (
-            r#""https://a.com", "https://www.bar.com""#,
-            overrides,
-            Some(overrides),
-        ),
-        (r#""https://*.bar.com""#, overrides, Some(overrides)),
+        (r#""https://a.com", "https://www.bar.com""#, own, Some(own)),
+        (r#""https://*.bar.com""#, own, Some(own)),
         (
             r#""https://*.bar.com""#,
             "https://a.b.bar.com",
@@ -53,7 +49,7 @@ fn allowed_origins_match() {
             Some("https://a.bar.com:8443"),
         ),
         (r#""https://*.bar.com:8443""#, "https://a.bar.com", None),
-        (r#""*""#, overrides, Some("*")),
+        (r#""*""#, own, Some("*")),
         (r#""*""#, "null", Some("*")),
         (r#""null""#, "null", Some("null")),
     ] {
@@ -77,7 +73,7 @@ fn repeated_origin_is_not_allowed() {
     );
 }
 
-/// The upstream's overrides headers could allow more than the policy.
+/// The upstream's own headers could allow more than the policy.
 #[wasm_bindgen_test(unsupported = test)]
 fn policy_replaces_upstream_headers() {
     let all =
