@@ -2,8 +2,8 @@
 
 use crate::switch::BranchChoice;
 
-/// A source of chance, which also observes the branches chosen. The filter uses random numbers, and ignores the choices; a
-/// tool that explains a decision sets the outcome itself.
+/// A source of chance, which also observes the branches chosen. The filter uses random numbers, and ignores the
+/// choices; a tool that explains a decision sets the outcome itself.
 pub trait Chance {
     /// Returns a number below `bound`; 0 if `bound` is 0.
     fn below(&mut self, bound: u64) -> u64;

@@ -37,7 +37,8 @@ impl AuthCache {
     }
 
     /// Verifies the passwords that requests wait for, in the order of the queue, until `until` returns true, which is
-    /// called several times in each millisecond. Returns true if any [`Work`](super::Work) has finished since the last call.
+    /// called several times in each millisecond. Returns true if any [`Work`](super::Work) has finished since the last
+    /// call.
     #[must_use]
     pub fn verify(&self, until: impl FnMut() -> bool) -> bool {
         self.passwords.verify(until)

@@ -15,8 +15,8 @@ use crate::{
 
 /// The edits of the request before it is forwarded.
 ///
-/// They go from the inside out, so that the outermost scope has the last word. The headers that control Envoy come last:
-/// no scope can edit these.
+/// They go from the inside out, so that the outermost scope has the last word. The headers that control Envoy come
+/// last: no scope can edit these.
 pub(super) fn request_edits<'a>(scopes: &'a [PolicyScope], results: &'a CheckResults) -> Vec<Edit<'a>> {
     let CheckResults {
         passes,

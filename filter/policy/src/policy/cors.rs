@@ -87,7 +87,7 @@ impl CorsPolicy {
         }
     }
 
-    /// The reply to a preflight of an origin, without the headers of all responses; `None` if the origin is not allowed.
+    /// The reply to a preflight of an origin, without the headers of all responses; `None` if it is not allowed.
     pub(crate) fn preflight_reply(&self, origin: Option<&[u8]>) -> Option<LocalReply> {
         self.allowed_origin(origin)?;
         let headers = self.preflight.iter();
