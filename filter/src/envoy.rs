@@ -18,10 +18,11 @@ use std::{
 use switchyard_policy::{
     call::{self, Call, Message, Reply, encode},
     config::policy::Algorithm,
-    enforce::{edit::Edit, refusal::Response},
-    host::{Host, Shared},
+    edit::Edit,
+    host::{Host, SharedValue},
+    local_reply::LocalReply,
     proxy::{Proxy, Token},
-    request,
+    request::RequestHeaderMap,
 };
 
 /// `envoy.source.extensions.common.wasm.VerifySignatureArguments`.
@@ -187,10 +188,10 @@ impl Host for Envoy {
         *self.client_ip.get_or_init(client_ip)
     }
 
-    fn shared(&self, key: &str) -> Option<Shared> {
+    fn shared(&self, key: &str) -> Option<SharedValue> {
         let (value, version) = hostcalls::get_shared_data(key).ok()?;
         let value = value.unwrap_or_default();
-        version.map(|version| Shared { value, version })
+        version.map(|version| SharedValue { value, version })
     }
 
     fn random(&self) -> u64 {
@@ -219,7 +220,7 @@ impl Host for Envoy {
     }
 }
 
-impl request::Headers for Envoy {
+impl RequestHeaderMap for Envoy {
     fn target(&self) -> &[u8] {
         self.target.get_or_init(|| {
             let target = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":path");
@@ -265,13 +266,13 @@ impl Proxy for Envoy {
         log_failure(name, hostcalls::set_property(vec![name], Some(value.as_bytes())));
     }
 
-    fn respond(&self, response: &Response) {
-        let Response {
+    fn respond(&self, reply: &LocalReply) {
+        let LocalReply {
             status,
             headers,
             body,
             grpc_status,
-        } = response;
+        } = reply;
         let result = if let Some(status) = grpc_status.and_then(grpc_status_code) {
             let message = String::from_utf8_lossy(body);
             let headers = headers

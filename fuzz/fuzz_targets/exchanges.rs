@@ -128,9 +128,9 @@ impl Exchange<'_> {
             headers: &client,
         };
         let decision = STORE.with(|store| decide(store, request, &mut Rng::new(0)));
-        let Decision { levels, outcome, .. } = decision;
-        let own = outcome.map(|forward| forward.own).unwrap_or_default();
-        meet((levels, own), request, &Proxy::new(false), |call| {
+        let Decision { scopes, outcome, .. } = decision;
+        let overrides = outcome.map(|forward| forward.overrides).unwrap_or_default();
+        meet((scopes, overrides), request, &Proxy::new(false), |call| {
             self.reply(call)
         })
     }

@@ -11,9 +11,10 @@ use std::rc::Rc;
 use switchyard_policy::{
     call::Reply,
     config::{Config, PlainRoute, Policy, Switch},
-    decide::{Own, decide},
+    decide::decide,
     request::Request,
     rng::Rng,
+    route::RouteOverrides,
     store::Store,
 };
 
@@ -52,11 +53,11 @@ fuzz_target!(|bytes: &[u8]| {
         // Decides twice: the first time decodes the section, the second reads it from the cache.
         let first = decide(&store, request, &mut Rng::new(0));
         assert_eq!(first, decide(&store, request, &mut Rng::new(0)));
-        let own = first
+        let overrides = first
             .outcome
             .as_ref()
-            .map_or_else(|_| Own::default(), |forward| forward.own);
-        meet((first.levels, own), request, &proxy, |_| Reply::Failed);
+            .map_or_else(|_| RouteOverrides::default(), |forward| forward.overrides);
+        meet((first.scopes, overrides), request, &proxy, |_| Reply::Failed);
     }
 });
 
@@ -74,7 +75,7 @@ fn read_json(bytes: &[u8]) {
     if let Ok(policy) = Policy::from_json(bytes) {
         // A policy that passes the check can be enforced.
         if policy.check().is_ok() {
-            switchyard_policy::policy::Policy::try_from(policy).expect("is fit");
+            switchyard_policy::policy::PreparedPolicy::try_from(policy).expect("is fit");
         }
     }
     let _route = PlainRoute::from_json(bytes);

@@ -8,10 +8,10 @@ use libfuzzer_sys::{
 };
 use std::rc::Rc;
 use switchyard_policy::{
-    answer::Mapping,
     decide::decide,
     path,
-    request::{Headers, Request},
+    path_mapping::PathMapping,
+    request::{Request, RequestHeaderMap},
     rng::Rng,
     sample::Sample,
     store::Store,
@@ -41,7 +41,7 @@ struct Client {
     headers: Vec<(String, Vec<u8>)>,
 }
 
-impl Headers for Client {
+impl RequestHeaderMap for Client {
     fn target(&self) -> &[u8] {
         &self.target
     }
@@ -86,7 +86,7 @@ fuzz_target!(|exchange: Exchange<'_>| {
         );
     }
     answer(
-        &Mapping::identity().then(prefix, mount),
+        &PathMapping::identity().then(prefix, mount),
         authority,
         location,
         set_cookie,
@@ -96,7 +96,7 @@ fuzz_target!(|exchange: Exchange<'_>| {
     assert!(sample == Sample::ALL || Sample::split(&sample.route_name(name)) == (name, sample));
 });
 
-fn answer(mapping: &Mapping, authority: &str, location: &[u8], set_cookie: &[u8]) {
+fn answer(mapping: &PathMapping, authority: &str, location: &[u8], set_cookie: &[u8]) {
     let _mapped = mapping.location(location, authority);
     let _mapped = mapping.set_cookie(set_cookie);
 }

@@ -17,7 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use switchyard_policy::packed::{self, Flags, Named, Unpackable};
+use switchyard_policy::packed::{self, Flags, PackError, SectionKey};
 
 /// Sections by key. Cheap to clone and change: what did not change is shared.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Sections {
     ///
     /// # Errors
     /// More than 4 GiB of sections.
-    pub(crate) fn packed(&self) -> Result<Vec<u8>, Unpackable> {
+    pub(crate) fn packed(&self) -> Result<Vec<u8>, PackError> {
         let flags = Flags {
             expose_branch: self.expose_branch,
         };
@@ -130,10 +130,10 @@ impl Sections {
         let (mut switches, mut routes, mut policies) = (Map::new(), Map::new(), Map::new());
         for (key, json) in self.iter() {
             let mut section = serde_json::from_slice(json)?;
-            let (map, key) = match Named::of(key) {
-                Named::Switch(key) => (&mut switches, key),
-                Named::Route(name) => (&mut routes, name),
-                Named::Policy(key) => {
+            let (map, key) = match SectionKey::parse(key) {
+                SectionKey::Switch(key) => (&mut switches, key),
+                SectionKey::Route(name) => (&mut routes, name),
+                SectionKey::Policy(key) => {
                     redact::policy(&mut section);
                     (&mut policies, key)
                 }
@@ -158,7 +158,7 @@ impl Sections {
     ///
     /// # Errors
     /// More than 4 GiB of sections.
-    pub(crate) fn edit(&self, edits: Edits) -> Result<Self, Unpackable> {
+    pub(crate) fn edit(&self, edits: Edits) -> Result<Self, PackError> {
         let (added, removed) = edits.iter().fold((0, 0), |(added, removed), (key, json)| {
             match (self.get(key).is_some(), json.is_some()) {
                 (false, true) => (added + 1, removed),
@@ -181,7 +181,7 @@ impl Sections {
         .versioned())
     }
 
-    fn edited(&self, edits: Edits, count: u32) -> Result<Vec<Arc<Bucket>>, Unpackable> {
+    fn edited(&self, edits: Edits, count: u32) -> Result<Vec<Arc<Bucket>>, PackError> {
         let mut by_bucket: BTreeMap<u32, Edits> = BTreeMap::new();
         for (key, json) in edits {
             by_bucket
@@ -198,7 +198,7 @@ impl Sections {
         Ok(buckets)
     }
 
-    fn rebuilt(&self, edits: Edits, count: u32) -> Result<Vec<Arc<Bucket>>, Unpackable> {
+    fn rebuilt(&self, edits: Edits, count: u32) -> Result<Vec<Arc<Bucket>>, PackError> {
         let mut by_bucket: BTreeMap<u32, BTreeMap<Arc<str>, Bytes>> =
             (0..count).map(|at| (at, BTreeMap::new())).collect();
         let kept = self.iter().filter(|(key, _)| !edits.contains_key(*key));
@@ -258,7 +258,7 @@ impl Bucket {
         }
     }
 
-    fn new(sections: BTreeMap<Arc<str>, Bytes>) -> Result<Self, Unpackable> {
+    fn new(sections: BTreeMap<Arc<str>, Bytes>) -> Result<Self, PackError> {
         let packed = packed::encode_bucket(sections.iter().map(|(key, json)| (key.as_ref(), json.as_ref())))?;
         Ok(Self {
             hash: pack::version_of(&packed),
@@ -267,7 +267,7 @@ impl Bucket {
         })
     }
 
-    fn edited(&self, edits: Edits) -> Result<Self, Unpackable> {
+    fn edited(&self, edits: Edits) -> Result<Self, PackError> {
         let mut sections = self.sections.clone();
         for (key, json) in edits {
             match json {

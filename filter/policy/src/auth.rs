@@ -1,240 +1,199 @@
 //! Authentication of requests.
 //!
 //! ```text
-//! config::policy::Requirement -> Requirement -> check -> Verdict: Pass | Fail
-//!                                                 ^         |
-//!                                              resume <-----+ Ask a service | Work in slices
+//! config::policy::Requirement -> AuthRequirement -> check -> AuthOutcome: Pass | Fail
+//!                                                 ^            |
+//!                                              resume <--------+ Call a service | Work in slices
 //! ```
 //!
-//! A requirement is prepared once, with its policy. Results about credentials are kept in a [`Memory`], one in each
+//! A requirement is prepared once, with its policy. Results about credentials are kept in an [`AuthCache`], one in each
 //! worker, so that the same ones need not be verified again.
 
 mod api_key;
 mod basic;
+mod cache;
+mod check;
 mod digest;
+mod error;
 mod external;
 mod failure;
-mod fault;
 mod fields;
+mod generational_cache;
 mod hash;
+mod identity;
 mod ip;
 mod jwt;
-mod memory;
 mod passwords;
 
-pub use api_key::without_parameters;
-pub use failure::{Failure, Reason, Refusal, Response};
-pub use fault::Fault;
-pub use hash::{HashFault, check_hash};
-pub use jwt::{Claims, KeyFault, TokenFault, check_key};
-pub use memory::Memory;
-pub use passwords::{Verification, Work};
+pub use cache::AuthCache;
+pub use check::AuthRequest;
+pub use error::RequirementError;
+pub use failure::{AuthFailure, FailureReason, FailureResponse, ServiceResponse};
+pub use hash::{check_hash, error::HashError};
+pub use identity::{Identity, Pass, Scheme};
+pub use jwt::{
+    claims::Claims,
+    error::{KeyError, TokenError},
+    key::check_key,
+};
+pub use passwords::{Work, running::Verification};
 
 use crate::{
     call::{Call, Reply},
     config::policy,
-    decide::{Headers, Level},
-    host::Host,
+    protected::ProtectedFields,
 };
-use api_key::ApiKey;
-use basic::Basic;
-use external::External;
-use ip::Ip;
-use jwt::Jwt;
-use std::{collections::BTreeSet, rc::Rc};
+use api_key::ApiKeyAuth;
+use basic::BasicAuth;
+use check::CheckOutcome;
+use external::ExternalAuthz;
+use ip::IpFilter;
+use jwt::JwtAuth;
+use std::collections::BTreeSet;
 
 /// A requirement that one of several checks passes.
-pub struct Requirement {
-    any_of: Vec<Check>,
+pub struct AuthRequirement {
+    any_of: Vec<AuthCheck>,
     /// Headers with credentials. None may occur twice, since it is unknown which one the upstream takes.
     credentials: BTreeSet<String>,
-    withheld: Withheld,
+    protected: ProtectedFields,
 }
 
 /// A check, prepared for requests.
-enum Check {
-    Basic(Basic),
-    ApiKey(ApiKey),
-    Jwt(Jwt),
-    External(External),
-    Ip(Ip),
+enum AuthCheck {
+    Basic(BasicAuth),
+    ApiKey(ApiKeyAuth),
+    Jwt(JwtAuth),
+    External(ExternalAuthz),
+    Ip(IpFilter),
 }
 
-/// Headers and parameters of the client that are never sent on, whichever check passes: only checks set headers that
-/// identify the client to the upstream, and keys stay private. They are not sent to services of the same level, or
-/// below, either.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Withheld {
-    /// Names of headers, in lower case.
-    pub headers: BTreeSet<String>,
-    /// Names of query parameters.
-    pub parameters: BTreeSet<String>,
-}
-
-/// A request to check, and its context.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
-    pub headers: &'a dyn Headers,
-    pub host: &'a dyn Host,
-    /// The memory of the worker.
-    pub memory: &'a Memory,
-    /// This level and those above, the outermost first: services are not told what these withhold.
-    pub levels: &'a [Level],
-}
-
-/// The verdict on a request.
+/// The outcome of a requirement for a request.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum AuthOutcome {
     Pass(Pass),
-    Fail(Failure),
+    Fail(AuthFailure),
     /// The request waits until the service has answered, and is then resumed.
-    Ask(Call, Waiting),
+    Call(Call, PendingAuth),
     /// The request waits until the work is done, and is then resumed.
-    Work(Work, Waiting),
+    Work(Work, PendingAuth),
 }
 
-/// The state of a requirement that a request waits at.
+/// The state of a requirement while a request waits.
 #[derive(Debug)]
-pub struct Waiting(Progress);
+pub struct PendingAuth(RequirementProgress);
 
-/// The result that a request has waited for.
+/// The result that a waiting request is resumed with.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Completion {
     /// The reply to the [`Call`].
     Reply(Reply),
     /// The result of the [`Work`].
     Work(Verification),
 }
 
-/// The outcome of a single check.
-enum Step {
-    Pass(Pass),
-    Fail(Failure),
-    Ask(Call),
-    Work(Work),
-}
-
-/// The result of a check that has passed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
-    /// The client; `None` if the check does not identify it.
-    pub identity: Option<Identity>,
-    /// The check's edits of the headers to the upstream and to the client, made after the [`Withheld`] ones are
-    /// removed.
-    pub headers: policy::Headers,
-}
-
-/// The identity of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub scheme: Scheme,
-    /// A valid header value; `None` if the token has no name.
-    pub name: Option<String>,
-    /// The claims of a token.
-    pub claims: Option<Rc<Claims>>,
-}
-
-/// The authentication scheme of an identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    Basic,
-    ApiKey,
-    Jwt,
-}
-
 /// The progress of a requirement.
 #[derive(Debug, Default)]
-struct Progress {
+struct RequirementProgress {
     /// The index of the next check.
     at: usize,
     /// The failure of the checks before it.
-    failure: Option<Failure>,
+    failure: Option<AuthFailure>,
 }
 
-// === impl Requirement ===
+// === impl AuthRequirement ===
 
-impl Requirement {
+impl AuthRequirement {
     /// The headers and parameters that must not reach the upstream from the client.
     #[must_use]
-    pub fn withheld(&self) -> &Withheld {
-        &self.withheld
+    pub fn protected(&self) -> &ProtectedFields {
+        &self.protected
     }
 
     /// Checks a request.
     #[must_use]
-    pub fn check(&self, request: Request<'_>) -> Verdict {
+    pub fn check(&self, request: AuthRequest<'_>) -> AuthOutcome {
         match self.repeated(request) {
-            Some(name) => Verdict::Fail(Failure::repeated(name)),
-            None => self.run(Progress::default(), request),
+            Some(name) => AuthOutcome::Fail(AuthFailure::repeated(name)),
+            None => self.run(RequirementProgress::default(), request),
         }
     }
 
     /// Resumes a request that has waited. It must be the same request: its credentials are not verified again.
     #[must_use]
-    pub fn resume(&self, waiting: Waiting, answer: Answer, request: Request<'_>) -> Verdict {
-        let Waiting(progress) = waiting;
-        let step = match (self.any_of.get(progress.at), answer) {
-            (Some(Check::Basic(basic)), Answer::Work(outcome)) => basic.resume(outcome, request),
-            (Some(Check::External(external)), Answer::Reply(reply)) => external.resume(reply, request),
-            // The request did not wait for this answer.
-            _ => Step::Fail(Failure::forbidden(Reason::Missing)),
+    pub fn resume(
+        &self,
+        pending: PendingAuth,
+        completion: Completion,
+        request: AuthRequest<'_>,
+    ) -> AuthOutcome {
+        let PendingAuth(progress) = pending;
+        let outcome = match (self.any_of.get(progress.at), completion) {
+            (Some(AuthCheck::Basic(basic)), Completion::Work(verification)) => {
+                basic.resume(verification, request)
+            }
+            (Some(AuthCheck::External(external)), Completion::Reply(reply)) => {
+                external.resume(reply, request)
+            }
+            // The request did not wait for this.
+            _ => CheckOutcome::Fail(AuthFailure::forbidden(FailureReason::Missing)),
         };
-        match progress.settle(step) {
-            Ok(verdict) => verdict,
+        match progress.settle(outcome) {
+            Ok(outcome) => outcome,
             Err(next) => self.run(next, request),
         }
     }
 
-    fn repeated(&self, request: Request<'_>) -> Option<&str> {
+    fn repeated(&self, request: AuthRequest<'_>) -> Option<&str> {
         let is_repeated = |name: &&String| fields::values(request.headers, name).nth(1).is_some();
         self.credentials.iter().find(is_repeated).map(String::as_str)
     }
 
-    fn run(&self, mut progress: Progress, request: Request<'_>) -> Verdict {
+    fn run(&self, mut progress: RequirementProgress, request: AuthRequest<'_>) -> AuthOutcome {
         while let Some(check) = self.any_of.get(progress.at) {
             match progress.settle(check.run(request)) {
-                Ok(verdict) => return verdict,
+                Ok(outcome) => return outcome,
                 Err(next) => progress = next,
             }
         }
-        Verdict::Fail(
+        AuthOutcome::Fail(
             progress
                 .failure
-                .unwrap_or_else(|| Failure::forbidden(Reason::Missing)),
+                .unwrap_or_else(|| AuthFailure::forbidden(FailureReason::Missing)),
         )
     }
 }
 
-impl TryFrom<policy::Requirement> for Requirement {
-    type Error = Fault;
+impl TryFrom<policy::Requirement> for AuthRequirement {
+    type Error = RequirementError;
 
-    fn try_from(requirement: policy::Requirement) -> Result<Self, Fault> {
+    fn try_from(requirement: policy::Requirement) -> Result<Self, RequirementError> {
         let policy::Requirement { any_of } = requirement;
         if any_of.is_empty() {
-            return Err(Fault::NoCheck);
+            return Err(RequirementError::NoCheck);
         }
         let any_of: Vec<_> = any_of
             .into_iter()
-            .map(Check::try_from)
+            .map(AuthCheck::try_from)
             .collect::<Result<_, _>>()?;
         let mut credentials = BTreeSet::new();
-        let mut withheld = Withheld::default();
+        let mut protected = ProtectedFields::default();
         for check in &any_of {
             credentials.extend(check.credentials().map(str::to_owned));
-            check.withhold(&mut withheld);
+            check.protect(&mut protected);
         }
         Ok(Self {
             any_of,
             credentials,
-            withheld,
+            protected,
         })
     }
 }
 
-// === impl Check ===
+// === impl AuthCheck ===
 
-impl Check {
-    fn run(&self, request: Request<'_>) -> Step {
+impl AuthCheck {
+    fn run(&self, request: AuthRequest<'_>) -> CheckOutcome {
         match self {
             Self::Basic(basic) => basic.check(request),
             Self::ApiKey(api_key) => api_key.check(request),
@@ -254,8 +213,8 @@ impl Check {
         }
     }
 
-    fn withhold(&self, withheld: &mut Withheld) {
-        let Withheld { headers, parameters } = withheld;
+    fn protect(&self, protected: &mut ProtectedFields) {
+        let ProtectedFields { headers, parameters } = protected;
         match self {
             Self::ApiKey(api_key) => {
                 headers.extend(api_key.header().map(str::to_owned));
@@ -268,10 +227,10 @@ impl Check {
     }
 }
 
-impl TryFrom<policy::Check> for Check {
-    type Error = Fault;
+impl TryFrom<policy::Check> for AuthCheck {
+    type Error = RequirementError;
 
-    fn try_from(check: policy::Check) -> Result<Self, Fault> {
+    fn try_from(check: policy::Check) -> Result<Self, RequirementError> {
         Ok(match check {
             policy::Check::Basic(basic) => Self::Basic(basic.try_into()?),
             policy::Check::ApiKey(api_key) => Self::ApiKey(api_key.try_into()?),
@@ -282,46 +241,17 @@ impl TryFrom<policy::Check> for Check {
     }
 }
 
-// === impl Pass ===
+// === impl RequirementProgress ===
 
-impl Pass {
-    fn of(scheme: Scheme, name: &str) -> Self {
-        Self {
-            identity: Some(Identity {
-                scheme,
-                name: Some(name.to_owned()),
-                claims: None,
-            }),
-            headers: policy::Headers::default(),
-        }
-    }
-}
-
-// === impl Scheme ===
-
-impl Scheme {
-    /// The name of the scheme, as sent to the upstream.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Basic => "basic",
-            Self::ApiKey => "apiKey",
-            Self::Jwt => "jwt",
-        }
-    }
-}
-
-// === impl Progress ===
-
-impl Progress {
-    /// Returns the verdict of a step, or the progress to try the next check with.
-    fn settle(self, step: Step) -> Result<Verdict, Self> {
+impl RequirementProgress {
+    /// Returns the outcome of the requirement, or the progress to try the next check with.
+    fn settle(self, outcome: CheckOutcome) -> Result<AuthOutcome, Self> {
         let Self { at, failure } = self;
-        match step {
-            Step::Pass(pass) => Ok(Verdict::Pass(pass)),
-            Step::Ask(call) => Ok(Verdict::Ask(call, Waiting(Self { at, failure }))),
-            Step::Work(work) => Ok(Verdict::Work(work, Waiting(Self { at, failure }))),
-            Step::Fail(next) => Err(Self {
+        match outcome {
+            CheckOutcome::Pass(pass) => Ok(AuthOutcome::Pass(pass)),
+            CheckOutcome::Call(call) => Ok(AuthOutcome::Call(call, PendingAuth(Self { at, failure }))),
+            CheckOutcome::Work(work) => Ok(AuthOutcome::Work(work, PendingAuth(Self { at, failure }))),
+            CheckOutcome::Fail(next) => Err(Self {
                 at: at + 1,
                 failure: Some(match failure {
                     Some(first) => first.or(next),

@@ -87,7 +87,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_server_is_asked_by_a_name_that_hosts_can_have() {
+    fn grpc_authority_is_a_valid_host() {
         let message = grpc_service("a/b_c:80");
         assert_eq!(message, b"\x0a\x14\x0a\x08a/b_c:80\x12\x08a-b_c-80");
     }

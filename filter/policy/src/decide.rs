@@ -1,20 +1,19 @@
 //! The routing decision for a request.
 
 use crate::{
-    answer::Mapping,
     config::{Leaf, PlainRoute, Target, WeightedCluster},
     path,
-    policy::Policy,
+    path_mapping::PathMapping,
+    policy::PreparedPolicy,
     request::Request,
     rng::{Chance, Rng},
+    route::RouteOverrides,
+    scope::{PolicyScope, PolicyScopes},
     session,
-    store::{Kind, Point, Store, Unusable},
-    switch::{Branch, Preview, Switch},
+    store::{ResolvedRoute, RouteKind, Store, StoreError},
+    switch::{Branch, BranchChoice, PreparedPreview, PreparedSwitch},
 };
-use smallvec::SmallVec;
 use std::{borrow::Cow, rc::Rc};
-
-pub use crate::request::Headers;
 
 /// The most switches that a request may pass. Control delegates at most 64 deep; the limit ends a configuration with a
 /// cycle.
@@ -28,20 +27,9 @@ pub const FORWARD: &str = "forward";
 pub struct Decision {
     pub trail: Trail,
     /// The policies that the request has to meet first, the outermost first.
-    pub levels: Levels,
-    pub outcome: Result<Forward, Refusal>,
+    pub scopes: PolicyScopes,
+    pub outcome: Result<Forward, RouteError>,
 }
-
-/// A policy that a request has to meet.
-#[derive(Clone, Debug)]
-pub struct Level {
-    pub policy: Rc<Policy>,
-    /// The path as this level sees it, without the query; `None` if the policy does not depend on it.
-    pub path: Option<String>,
-}
-
-/// The levels of a request. Most requests have few, and storing these inline is cheaper than an allocation.
-pub type Levels = SmallVec<[Level; 3]>;
 
 /// The route of a request through the switches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,22 +54,15 @@ pub struct Forward {
     /// The `Set-Cookie` values of the sessions that start with this request.
     pub set_cookies: Vec<String>,
     /// The mapping of response paths; `None` if the upstream sees the client's paths.
-    pub mapping: Option<Mapping>,
+    pub mapping: Option<PathMapping>,
     /// True on a plain route, whose cluster Envoy chooses.
-    pub stays: bool,
-    pub own: Own,
-}
-
-/// True for each setting that the request's route has of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Own {
-    pub timeout: bool,
-    pub retry: bool,
+    pub is_plain: bool,
+    pub overrides: RouteOverrides,
 }
 
 /// The reason not to forward a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RouteError {
     /// A path that an upstream below a rewrite could take for one outside its prefix. It is accepted if nothing depends
     /// on the path.
     #[error("the path is not UTF-8, or climbs with `..`")]
@@ -94,37 +75,26 @@ pub enum Refusal {
     #[error("no switch {0:?}")]
     NoSwitch(String),
     #[error("switch {0:?}: {1}")]
-    BadSwitch(String, Unusable),
+    BadSwitch(String, StoreError),
     #[error("route {0:?}: {1}")]
-    BadRoute(String, Unusable),
+    BadRoute(String, StoreError),
     #[error("no policy {0:?}")]
     NoPolicy(String),
     #[error("policy {0:?}: {1}")]
-    BadPolicy(String, Unusable),
+    BadPolicy(String, StoreError),
     #[error("more than {MAX_SWITCHES} switches in a row")]
     TooDeep,
 }
 
-/// A request on its way from switch to switch.
-struct Walk<'a> {
+/// The state of a request that is resolved from switch to switch.
+struct RouteResolver<'a> {
     request: Request<'a>,
     /// The path as the current level sees it; `None` until a level needs it.
     path: Option<Cow<'a, str>>,
-    mapping: Mapping,
+    mapping: PathMapping,
     trail: Trail,
-    levels: Levels,
+    scopes: PolicyScopes,
     set_cookies: Vec<String>,
-}
-
-/// The rule that chose a branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A preview, for this request alone.
-    Preview,
-    /// The session of the request.
-    Session,
-    /// The default for new sessions: the canary for a share of them, else the active branch.
-    New,
 }
 
 /// Decides a request.
@@ -136,28 +106,18 @@ pub fn decide(store: &Store, request: Request<'_>, rng: &mut Rng) -> Decision {
 /// Decides a request with another source of chance.
 #[must_use]
 pub fn decide_with(store: &Store, request: Request<'_>, chance: &mut impl Chance) -> Decision {
-    let mut walk = Walk::new(request);
-    let outcome = walk.run(store, chance);
+    let mut resolver = RouteResolver::new(request);
+    let outcome = resolver.run(store, chance);
     Decision {
-        trail: walk.trail,
-        levels: walk.levels,
+        trail: resolver.trail,
+        scopes: resolver.scopes,
         outcome,
     }
 }
 
-// === impl Level ===
+// === impl RouteError ===
 
-impl PartialEq for Level {
-    fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.policy, &other.policy) && self.path == other.path
-    }
-}
-
-impl Eq for Level {}
-
-// === impl Refusal ===
-
-impl Refusal {
+impl RouteError {
     /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -176,7 +136,7 @@ impl Refusal {
 
     /// Returns true if the configuration is not one that control makes.
     #[must_use]
-    pub fn is_fault(&self) -> bool {
+    pub fn is_config_error(&self) -> bool {
         match self {
             Self::NoSwitch(_)
             | Self::BadSwitch(..)
@@ -188,70 +148,76 @@ impl Refusal {
         }
     }
 
-    /// Returns true if all policies on the way are known, so that the client is told only if it meets them.
+    /// Returns true if all policies of the request are known. Only clients that meet them get the error.
     #[must_use]
-    pub fn is_at_end(&self) -> bool {
+    pub fn has_all_policies(&self) -> bool {
         matches!(self, Self::NoRoute | Self::Unavailable(_))
     }
 }
 
-// === impl Walk ===
+// === impl RouteResolver ===
 
-impl<'a> Walk<'a> {
+impl<'a> RouteResolver<'a> {
     fn new(request: Request<'a>) -> Self {
         Self {
             request,
             path: None,
-            mapping: Mapping::identity(),
+            mapping: PathMapping::identity(),
             trail: Trail::default(),
-            levels: Levels::new(),
+            scopes: PolicyScopes::new(),
             set_cookies: Vec::new(),
         }
     }
 
-    fn run(&mut self, store: &Store, chance: &mut impl Chance) -> Result<Forward, Refusal> {
+    fn run(&mut self, store: &Store, chance: &mut impl Chance) -> Result<Forward, RouteError> {
         let mut key = Cow::Borrowed(self.request.route_name);
         for passed in 0..MAX_SWITCHES {
-            let point = store.point(&key, || find(store, &key))?;
-            let switch = match &point.kind {
-                Kind::Switch(switch) => switch,
-                Kind::Plain(own) if passed == 0 => return self.stay(&point.policies, *own),
-                Kind::Plain(_) => return Err(Refusal::NoSwitch(key.into_owned())),
+            let resolved = store.resolved_route(&key, || resolve(store, &key))?;
+            let switch = match &resolved.kind {
+                RouteKind::Switch(switch) => switch,
+                RouteKind::Plain(overrides) if passed == 0 => {
+                    return self.forward_plain(&resolved.policies, *overrides);
+                }
+                RouteKind::Plain(_) => return Err(RouteError::NoSwitch(key.into_owned())),
             };
-            self.meet(&point.policies)?;
-            let branch = self.enter((&key, switch), chance);
+            self.add_scopes(&resolved.policies)?;
+            let branch = self.choose_branch((&key, switch), chance);
             let (prefix, target) = self.route(switch, &branch)?;
             match target {
                 Target::Leaf(leaf) => {
-                    self.meet(&find_policies(store, leaf.policy.as_slice())?)?;
-                    return self.arrive(prefix, leaf, chance);
+                    self.add_scopes(&find_policies(store, leaf.policy.as_slice())?)?;
+                    return self.forward(prefix, leaf, chance);
                 }
                 Target::Switch(below) => key = Cow::Owned(below.clone()),
-                Target::Unavailable(reason) => return Err(self.stop(prefix, reason)),
+                Target::Unavailable(reason) => return Err(self.unavailable(prefix, reason)),
             }
         }
-        Err(Refusal::TooDeep)
+        Err(RouteError::TooDeep)
     }
 
     /// Decides a request on a plain route.
-    fn stay(&mut self, policies: &[Rc<Policy>], own: Own) -> Result<Forward, Refusal> {
-        self.meet(policies)?;
+    fn forward_plain(
+        &mut self,
+        policies: &[Rc<PreparedPolicy>],
+        overrides: RouteOverrides,
+    ) -> Result<Forward, RouteError> {
+        self.add_scopes(policies)?;
         Ok(Forward {
             route: None,
             cluster: None,
             path: None,
             set_cookies: Vec::new(),
             mapping: None,
-            stays: true,
-            own,
+            is_plain: true,
+            overrides,
         })
     }
 
-    /// Adds policies that the request has to meet.
-    fn meet(&mut self, policies: &[Rc<Policy>]) -> Result<(), Refusal> {
+    /// Adds the scopes of policies that the request has to meet.
+    fn add_scopes(&mut self, policies: &[Rc<PreparedPolicy>]) -> Result<(), RouteError> {
         for policy in policies {
-            let path = policy.looks_at_path().then(|| self.path().map(str::to_owned));
-            self.levels.push(Level {
+            let path = policy.depends_on_path().then(|| self.path().map(str::to_owned));
+            self.scopes.push(PolicyScope {
                 path: path.transpose()?,
                 policy: Rc::clone(policy),
             });
@@ -260,11 +226,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Chooses a branch of the switch.
-    fn enter(&mut self, (key, switch): (&str, &Switch), chance: &mut impl Chance) -> Rc<Branch> {
+    fn choose_branch(
+        &mut self,
+        (key, switch): (&str, &PreparedSwitch),
+        chance: &mut impl Chance,
+    ) -> Rc<Branch> {
         let (branch, choice) = choose(switch, self.request, chance);
         chance.chose(key, &branch.name, choice);
-        self.note(switch, &branch.name);
-        if let (Some(sticky), Choice::New) = (&switch.sticky, choice) {
+        self.add_branch(switch, &branch.name);
+        if let (Some(sticky), BranchChoice::New) = (&switch.sticky, choice) {
             let prefix = self.mapping.visible(&switch.prefix);
             let cookie = session::set_cookie(sticky, &branch.token, &prefix, self.request.is_https());
             self.set_cookies.push(cookie);
@@ -276,28 +246,32 @@ impl<'a> Walk<'a> {
     ///
     /// If the branch has a single route that covers the whole switch, the path makes no difference: the host's route,
     /// or the level above, has matched the prefix of the switch.
-    fn route<'b>(&mut self, switch: &Switch, branch: &'b Branch) -> Result<(&'b str, &'b Target), Refusal> {
+    fn route<'b>(
+        &mut self,
+        switch: &PreparedSwitch,
+        branch: &'b Branch,
+    ) -> Result<(&'b str, &'b Target), RouteError> {
         if switch.prefix == switch.mount
             && let Some(route) = branch.only_route(&switch.mount)
         {
             return Ok(route);
         }
         if !path::contains(&switch.prefix, self.path()?) {
-            return Err(Refusal::NoRoute);
+            return Err(RouteError::NoRoute);
         }
         self.rewrite(&switch.prefix, &switch.mount)?;
-        branch.route(self.path()?).ok_or(Refusal::NoRoute)
+        branch.route(self.path()?).ok_or(RouteError::NoRoute)
     }
 
-    fn path(&mut self) -> Result<&str, Refusal> {
+    fn path(&mut self) -> Result<&str, RouteError> {
         if self.path.is_none() {
             let path = self.request.path().filter(|path| !path::climbs(path));
-            self.path = Some(Cow::Borrowed(path.ok_or(Refusal::BadPath)?));
+            self.path = Some(Cow::Borrowed(path.ok_or(RouteError::BadPath)?));
         }
         Ok(self.path.as_deref().unwrap_or_default())
     }
 
-    fn note(&mut self, switch: &Switch, branch: &str) {
+    fn add_branch(&mut self, switch: &PreparedSwitch, branch: &str) {
         let Trail {
             root,
             branches,
@@ -311,7 +285,7 @@ impl<'a> Walk<'a> {
         branches.push_str(branch);
     }
 
-    fn rewrite(&mut self, prefix: &str, to: &str) -> Result<(), Refusal> {
+    fn rewrite(&mut self, prefix: &str, to: &str) -> Result<(), RouteError> {
         if prefix == to {
             return Ok(());
         }
@@ -322,7 +296,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn arrive(&mut self, prefix: &str, leaf: &Leaf, chance: &mut impl Chance) -> Result<Forward, Refusal> {
+    fn forward(
+        &mut self,
+        prefix: &str,
+        leaf: &Leaf,
+        chance: &mut impl Chance,
+    ) -> Result<Forward, RouteError> {
         let Leaf {
             route,
             clusters,
@@ -336,15 +315,15 @@ impl<'a> Walk<'a> {
             self.rewrite(prefix, rewrite)?;
         }
         let path = self.rewritten();
-        let rewrites = path.as_ref().map(|_| FORWARD.to_owned());
+        let forward = path.as_ref().map(|_| FORWARD.to_owned());
         Ok(Forward {
-            route: route.clone().or(rewrites),
-            cluster: pick(clusters, chance).map(str::to_owned),
+            route: route.clone().or(forward),
+            cluster: pick_cluster(clusters, chance).map(str::to_owned),
             path,
             set_cookies: std::mem::take(&mut self.set_cookies),
             mapping: (!self.mapping.is_identity()).then(|| self.mapping.clone()),
-            stays: false,
-            own: Own {
+            is_plain: false,
+            overrides: RouteOverrides {
                 timeout: *own_timeout,
                 retry: *own_retry,
             },
@@ -359,78 +338,78 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn stop(&mut self, prefix: &str, reason: &str) -> Refusal {
+    fn unavailable(&mut self, prefix: &str, reason: &str) -> RouteError {
         prefix.clone_into(&mut self.trail.leaf);
-        Refusal::Unavailable(reason.to_owned())
+        RouteError::Unavailable(reason.to_owned())
     }
 }
 
 /// Looks up the switch or the plain route of a key.
-fn find(store: &Store, key: &str) -> Result<Point, Refusal> {
+fn resolve(store: &Store, key: &str) -> Result<ResolvedRoute, RouteError> {
     let switch = store
         .switch(key)
-        .map_err(|error| Refusal::BadSwitch(key.to_owned(), error))?;
+        .map_err(|error| RouteError::BadSwitch(key.to_owned(), error))?;
     if let Some(switch) = switch {
-        return Ok(Point {
+        return Ok(ResolvedRoute {
             policies: find_policies(store, &switch.policies)?,
-            kind: Kind::Switch(switch),
+            kind: RouteKind::Switch(switch),
         });
     }
     let route = store
         .route(key)
-        .map_err(|error| Refusal::BadRoute(key.to_owned(), error))?;
-    let route = route.ok_or_else(|| Refusal::NoSwitch(key.to_owned()))?;
+        .map_err(|error| RouteError::BadRoute(key.to_owned(), error))?;
+    let route = route.ok_or_else(|| RouteError::NoSwitch(key.to_owned()))?;
     let PlainRoute {
         policies,
         own_timeout,
         own_retry,
     } = &*route;
-    Ok(Point {
+    Ok(ResolvedRoute {
         policies: find_policies(store, policies)?,
-        kind: Kind::Plain(Own {
+        kind: RouteKind::Plain(RouteOverrides {
             timeout: *own_timeout,
             retry: *own_retry,
         }),
     })
 }
 
-fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<Policy>>, Refusal> {
+fn find_policies(store: &Store, keys: &[String]) -> Result<Vec<Rc<PreparedPolicy>>, RouteError> {
     let find = |key: &String| {
         let policy = store
             .policy(key)
-            .map_err(|error| Refusal::BadPolicy(key.clone(), error))?;
-        policy.ok_or_else(|| Refusal::NoPolicy(key.clone()))
+            .map_err(|error| RouteError::BadPolicy(key.clone(), error))?;
+        policy.ok_or_else(|| RouteError::NoPolicy(key.clone()))
     };
     keys.iter().map(find).collect()
 }
 
 /// Chooses the branch of a request: a preview's, its session's, a canary's share, else the active one.
 fn choose<'s>(
-    switch: &'s Switch,
+    switch: &'s PreparedSwitch,
     request: Request<'_>,
     chance: &mut impl Chance,
-) -> (&'s Rc<Branch>, Choice) {
+) -> (&'s Rc<Branch>, BranchChoice) {
     let preview = switch.preview.as_ref();
     if let Some(preview) = preview.filter(|preview| is_preview(preview, request)) {
-        return (&preview.branch, Choice::Preview);
+        return (&preview.branch, BranchChoice::Preview);
     }
     if let Some(branch) = session_branch(switch, request) {
-        return (branch, Choice::Session);
+        return (branch, BranchChoice::Session);
     }
     let canary = switch.canary.as_ref();
     let canary = canary.filter(|canary| chance.is_of_share(&canary.branch.name, canary.percent));
     (
         canary.map_or(&switch.active, |canary| &canary.branch),
-        Choice::New,
+        BranchChoice::New,
     )
 }
 
-fn is_preview(preview: &Preview, request: Request<'_>) -> bool {
+fn is_preview(preview: &PreparedPreview, request: Request<'_>) -> bool {
     let mut headers = request.headers.all().iter();
     headers.any(|(name, value)| *name == preview.header && value == preview.value.as_bytes())
 }
 
-fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
+fn session_branch<'s>(switch: &'s PreparedSwitch, request: Request<'_>) -> Option<&'s Rc<Branch>> {
     let sticky = switch.sticky.as_ref()?;
     switch.branches().find(|branch| {
         let mut tokens = session::cookies(request.headers.all(), &sticky.cookie);
@@ -439,7 +418,7 @@ fn session_branch<'s>(switch: &'s Switch, request: Request<'_>) -> Option<&'s Rc
 }
 
 /// Picks one of the clusters by weight.
-fn pick<'c>(clusters: &'c [WeightedCluster], chance: &mut impl Chance) -> Option<&'c str> {
+fn pick_cluster<'c>(clusters: &'c [WeightedCluster], chance: &mut impl Chance) -> Option<&'c str> {
     if let [only] = clusters {
         return Some(&only.name);
     }

@@ -1,6 +1,6 @@
 //! Headers, and the uses that policies and their services may make of them.
 
-use crate::config::{policy::Header, value::is_token};
+use crate::config::policy::Header;
 use prost::Message;
 
 /// The headers that Envoy, the connection or the filter need, with the uses that remain for policies and their
@@ -71,6 +71,15 @@ pub fn permits(name: &str, wanted: Use) -> bool {
 #[must_use]
 pub fn is_settable(name: &str) -> bool {
     permits(name, Use::Set)
+}
+
+/// Returns true if `text` is a token, as the names of headers and cookies are (RFC 9110, 5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// Returns true if `text` is a valid header value.

@@ -12,7 +12,7 @@ pub trait Host {
     fn client_ip(&self) -> Option<IpAddr>;
 
     /// A value that all workers share.
-    fn shared(&self, key: &str) -> Option<Shared>;
+    fn shared(&self, key: &str) -> Option<SharedValue>;
 
     /// Unpredictable random bits.
     fn random(&self) -> u64;
@@ -28,7 +28,7 @@ pub trait Host {
 
 /// A value that all workers share, and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedValue {
     pub value: Vec<u8>,
     pub version: u32,
 }

@@ -1,7 +1,7 @@
 //! Rate limits, counted across the workers of a proxy.
 //!
 //! ```text
-//! limit, id, key -> a Set of buckets, one shared value -> Gcra -> Admitted | Limited
+//! limit, id, key -> a BucketSet, one shared value -> Gcra -> Admitted | Limited
 //! ```
 //!
 //! A bucket is one number, the time at which it is full again ([`gcra`]); several share a value ([`set`]), since values
@@ -13,29 +13,29 @@ pub mod set;
 use crate::{
     config::policy::LocalLimit,
     host::Host,
-    shared::{self, Hashes, TRIES},
+    shared::{self, KeyHasher, TRIES},
 };
-use gcra::Gcra;
-use set::Set;
+use gcra::{Gcra, Quota};
+use set::BucketSet;
 
 /// The number of sets that hold the buckets of a limit with a key, by the upper byte of the key's hash.
 pub const SETS: usize = 256;
 
 /// Counts requests in one worker.
 #[derive(Debug, Default)]
-pub struct Limits {
-    hashes: Hashes,
+pub struct RateLimiter {
+    hasher: KeyHasher,
 }
 
 /// The outcome of a limit for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum RateLimitOutcome {
     /// The request is counted.
     Admitted {
         quota: Quota,
         /// True if a bucket of another key, which was not full, was evicted for this one: that key starts again with a
         /// full bucket.
-        is_crowded: bool,
+        has_evicted: bool,
     },
     /// The request is not counted.
     Limited {
@@ -47,24 +47,13 @@ pub enum Taken {
     Contended,
 }
 
-/// The state of a bucket, for the `RateLimit-*` headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// Requests that may come at once when the bucket is full.
-    pub limit: u32,
-    /// Requests that may come at once now.
-    pub remaining: u32,
-    /// Seconds until the bucket is full.
-    pub reset: u64,
-}
+// === impl RateLimiter ===
 
-// === impl Limits ===
-
-impl Limits {
+impl RateLimiter {
     /// Takes a request out of the bucket of its key. `id` identifies the limit, whatever its numbers; requests with the
     /// same `key` share a bucket, and a limit without a key ignores it.
     #[must_use]
-    pub fn take(&self, host: &dyn Host, limit: &LocalLimit, id: &str, key: &[u8]) -> Taken {
+    pub fn take(&self, host: &dyn Host, limit: &LocalLimit, id: &str, key: &[u8]) -> RateLimitOutcome {
         let gcra = Gcra::from(limit);
         let take = |(name, hash): (String, u64)| {
             shared::update(host, &name, TRIES, |value| {
@@ -72,7 +61,7 @@ impl Limits {
             })
         };
         let bucket = self.bucket(host, limit, id, key);
-        bucket.and_then(take).unwrap_or(Taken::Contended)
+        bucket.and_then(take).unwrap_or(RateLimitOutcome::Contended)
     }
 
     /// The name of the shared value that holds the bucket, and the bucket's hash in it.
@@ -80,26 +69,29 @@ impl Limits {
         if limit.key.is_empty() {
             return Some((format!("limit {id}"), 0));
         }
-        let hash = self.hashes.hash(host, key)?;
+        let hash = self.hasher.hash(host, key)?;
         let [set, ..] = hash.to_be_bytes();
         Some((format!("limits {set:02x} {id}"), hash))
     }
 }
 
 /// Returns the new set of buckets, if it changes, and the outcome of the limit.
-fn take_from(value: Option<&[u8]>, now: u64, gcra: Gcra, hash: u64) -> (Option<Vec<u8>>, Taken) {
-    let read = value.and_then(Set::from_bytes);
-    let mut set = read.unwrap_or_else(|| Set::new(gcra.window()));
+fn take_from(value: Option<&[u8]>, now: u64, gcra: Gcra, hash: u64) -> (Option<Vec<u8>>, RateLimitOutcome) {
+    let read = value.and_then(BucketSet::from_bytes);
+    let mut set = read.unwrap_or_else(|| BucketSet::new(gcra.window()));
     let is_adjusted = set.adjust(gcra.window(), now);
     let full_at = set.full_at(hash);
     match gcra.admit(now, full_at) {
         Ok(full_at) => {
-            let is_crowded = set.put(hash, full_at, now);
+            let has_evicted = set.put(hash, full_at, now);
             let quota = gcra.quota(now, full_at);
-            (Some(set.to_bytes()), Taken::Admitted { quota, is_crowded })
+            (
+                Some(set.to_bytes()),
+                RateLimitOutcome::Admitted { quota, has_evicted },
+            )
         }
         Err(wait) => {
-            let limited = Taken::Limited {
+            let limited = RateLimitOutcome::Limited {
                 quota: gcra.quota(now, full_at),
                 retry_after: gcra::seconds(wait),
             };

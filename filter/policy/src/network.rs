@@ -44,7 +44,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn addresses_are_grouped_by_their_network() {
+    fn addresses_are_grouped_by_network() {
         for (ipv4, ipv6, address, want) in [
             (32, 64, "192.0.2.7", "192.0.2.7"),
             (32, 64, "::ffff:192.0.2.7", "192.0.2.7"),

@@ -56,9 +56,9 @@ pub struct Section<'a> {
     pub json: &'a [u8],
 }
 
-/// The kind of a section, and its name.
+/// The parsed key of a section: its kind and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named<'a> {
+pub enum SectionKey<'a> {
     Switch(&'a str),
     Route(&'a str),
     Policy(&'a str),
@@ -66,7 +66,7 @@ pub enum Named<'a> {
 
 /// The reason that bytes are not a packed configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum PackedError {
     #[error("neither JSON nor a packed configuration")]
     Magic,
     #[error("packed configuration of version {0}, and only {VERSION} is known")]
@@ -79,7 +79,7 @@ pub enum Malformed {
 
 /// The reason that sections cannot be packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unpackable {
+pub enum PackError {
     #[error("more than 4 GiB")]
     TooLarge,
     #[error("{0} buckets, which is no power of two")]
@@ -101,12 +101,12 @@ impl Flags {
     }
 }
 
-// === impl Named ===
+// === impl SectionKey ===
 
-impl<'a> Named<'a> {
+impl<'a> SectionKey<'a> {
     /// Parses the key of a section.
     #[must_use]
-    pub fn of(key: &'a str) -> Self {
+    pub fn parse(key: &'a str) -> Self {
         match (key.strip_prefix(ROUTE), key.strip_prefix(POLICY)) {
             (Some(route), _) => Self::Route(route),
             (None, Some(policy)) => Self::Policy(policy),
@@ -130,17 +130,17 @@ impl Packed {
     ///
     /// # Errors
     /// The bytes are not a packed configuration, of an unknown version, or incomplete.
-    pub fn new(bytes: Vec<u8>) -> Result<Self, Malformed> {
-        let [m0, m1, m2, m3, version, flags, _, _] = array(&bytes, 0).ok_or(Malformed::Magic)?;
+    pub fn new(bytes: Vec<u8>) -> Result<Self, PackedError> {
+        let [m0, m1, m2, m3, version, flags, _, _] = array(&bytes, 0).ok_or(PackedError::Magic)?;
         if [m0, m1, m2, m3] != MAGIC {
-            return Err(Malformed::Magic);
+            return Err(PackedError::Magic);
         }
         if version != VERSION {
-            return Err(Malformed::Version(version));
+            return Err(PackedError::Version(version));
         }
-        let flags = Flags::from_byte(flags).ok_or(Malformed::Flags)?;
+        let flags = Flags::from_byte(flags).ok_or(PackedError::Flags)?;
         let buckets = u32_at(&bytes, 8).filter(|count| count.is_power_of_two());
-        let buckets = buckets.ok_or(Malformed::Length)?;
+        let buckets = buckets.ok_or(PackedError::Length)?;
         let packed = Self {
             bytes,
             flags,
@@ -149,7 +149,7 @@ impl Packed {
         if packed.bucket(buckets - 1).map(|range| range.end) == Some(packed.bytes.len()) {
             Ok(packed)
         } else {
-            Err(Malformed::Length)
+            Err(PackedError::Length)
         }
     }
 
@@ -219,7 +219,7 @@ pub fn bucket_of(key: &str, count: u32) -> u32 {
 /// A key or section of more than 4 GiB.
 pub fn encode_bucket<'a>(
     entries: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-) -> Result<Vec<u8>, Unpackable> {
+) -> Result<Vec<u8>, PackError> {
     let mut bucket = Vec::new();
     for (key, json) in entries {
         bucket.extend(len(key.as_bytes())?.to_le_bytes());
@@ -235,7 +235,7 @@ pub fn encode_bucket<'a>(
 ///
 /// # Errors
 /// More than 4 GiB of them, or not a power of two.
-pub fn assemble(flags: Flags, buckets: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Unpackable> {
+pub fn assemble(flags: Flags, buckets: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, PackError> {
     let mut bytes = Vec::with_capacity(assembled_len(buckets));
     assemble_into(flags, buckets, &mut bytes)?;
     Ok(bytes)
@@ -256,10 +256,10 @@ pub fn assemble_into(
     flags: Flags,
     buckets: &[impl AsRef<[u8]>],
     bytes: &mut Vec<u8>,
-) -> Result<(), Unpackable> {
-    let count = u32::try_from(buckets.len()).map_err(|_| Unpackable::TooLarge)?;
+) -> Result<(), PackError> {
+    let count = u32::try_from(buckets.len()).map_err(|_| PackError::TooLarge)?;
     if !count.is_power_of_two() {
-        return Err(Unpackable::Buckets(buckets.len()));
+        return Err(PackError::Buckets(buckets.len()));
     }
     bytes.extend(MAGIC);
     bytes.extend([VERSION, flags.to_byte(), 0, 0]);
@@ -268,7 +268,7 @@ pub fn assemble_into(
     for bucket in buckets {
         end = end
             .checked_add(len(bucket.as_ref())?)
-            .ok_or(Unpackable::TooLarge)?;
+            .ok_or(PackError::TooLarge)?;
         bytes.extend(end.to_le_bytes());
     }
     for bucket in buckets {
@@ -287,8 +287,8 @@ fn first_entry(bytes: &[u8]) -> Option<(&[u8], Section<'_>, &[u8])> {
     Some((key, Section { hash, json }, rest))
 }
 
-fn len(bytes: &[u8]) -> Result<u32, Unpackable> {
-    u32::try_from(bytes.len()).map_err(|_| Unpackable::TooLarge)
+fn len(bytes: &[u8]) -> Result<u32, PackError> {
+    u32::try_from(bytes.len()).map_err(|_| PackError::TooLarge)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

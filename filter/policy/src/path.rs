@@ -100,7 +100,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_normalised_prefix_has_whole_segments_and_no_trailing_slash() {
+    fn normalised_prefix_has_whole_segments_and_no_trailing_slash() {
         for (prefix, want) in [
             ("/", true),
             ("/a", true),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_path_lies_in_a_prefix_by_whole_segments() {
+    fn prefix_matches_whole_segments() {
         for (path, prefix, want) in [
             ("/anything", "/", Some("/anything")),
             ("/", "/", Some("/")),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_join_has_one_slash() {
+    fn join_has_one_slash() {
         for (path, from, to, want) in [
             ("/shop", "/shop", "/", Some("/")),
             ("/shop/", "/shop", "/", Some("/")),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn enclosing_prefixes_come_longest_first_and_no_deeper_than_asked() {
+    fn enclosing_prefixes_are_ordered_and_limited_by_depth() {
         for (path, depth, want) in [
             ("/", 3, &["/", "/"][..]),
             ("/a", 3, &["/a", "/"]),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_climbing_segment_is_seen_in_every_spelling() {
+    fn climbing_segments_are_detected_in_every_encoding() {
         for (path, want) in [
             ("/a/../b", true),
             ("/a/..", true),

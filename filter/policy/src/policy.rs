@@ -1,41 +1,44 @@
 //! Policies prepared for requests.
 
+pub mod cors;
+pub mod mirror;
+
 use crate::{
-    auth::{Fault, Requirement, Withheld},
+    auth::{AuthRequirement, RequirementError},
     call::encode,
-    config::{
-        self,
-        policy::{Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
-    },
-    enforce::{Stage, cors::Cors, mirror::Mirror, witness::Part},
+    config::policy::{self as config, Concurrency, HeaderMatch, Headers, KeyPart, Retry, When},
     hash::hash,
+    observer::PolicyPart,
+    protected::ProtectedFields,
 };
+use cors::CorsPolicy;
+use mirror::RequestMirror;
 use prost::Message;
 use std::{collections::BTreeSet, fmt};
 
 /// A [`config::Policy`] in the form that requests use. Its Debug form contains no secrets.
-pub struct Policy {
+pub struct PreparedPolicy {
     pub source: String,
-    pub cors: Option<Cors>,
-    pub auth: Vec<Requirement>,
-    /// The headers and parameters that its requirements withhold, whichever check passes.
-    pub withheld: Withheld,
-    pub limits: Vec<Limit>,
+    pub cors: Option<CorsPolicy>,
+    pub auth: Vec<AuthRequirement>,
+    /// The headers and parameters that its requirements protect, whichever check passes.
+    pub protected: ProtectedFields,
+    pub limits: Vec<PolicyLimit>,
     pub concurrency: Option<Concurrency>,
-    pub mirrors: Vec<Mirror>,
+    pub mirrors: Vec<RequestMirror>,
     pub headers: Headers,
     pub timeout_ms: Option<u64>,
     pub retry: Option<Retry>,
     /// The parts to check, with their stages.
-    pub asks: Vec<(Stage, Part)>,
+    pub checks: Vec<(Stage, PolicyPart)>,
     /// True if the policy only mirrors: its requests are not counted, because the filter need not see all of them.
     pub only_mirrors: bool,
-    looks_at_path: bool,
+    depends_on_path: bool,
 }
 
 /// A rate limit.
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub struct PolicyLimit {
     /// The ID of its counters.
     pub id: String,
     pub when: Option<When>,
@@ -44,29 +47,40 @@ pub struct Limit {
     pub counted: Counted,
 }
 
-/// The place that counts requests.
+/// The counter of a limit: the proxy's own, or that of a service.
 #[derive(Clone, Debug)]
 pub enum Counted {
-    Here(config::policy::LocalLimit),
-    ByService(config::policy::GlobalLimit),
+    Local(config::LocalLimit),
+    Global(config::GlobalLimit),
+}
+
+/// A stage of enforcement. In one stage, outer scopes come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Limits that do not depend on the client's identity: they protect what follows.
+    Limits,
+    Auth,
+    LimitsByClaim,
+    GlobalLimits,
+    Concurrency,
 }
 
 /// The reason that a policy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum PolicyError {
     #[error("auth[{0}].{1}")]
-    Auth(usize, Fault),
+    Auth(usize, RequirementError),
     #[error("rateLimits[{0}]: neither local nor global")]
     Limit(usize),
 }
 
-// === impl Policy ===
+// === impl PreparedPolicy ===
 
-impl TryFrom<config::Policy> for Policy {
-    type Error = Unfit;
+impl TryFrom<config::Policy> for PreparedPolicy {
+    type Error = PolicyError;
 
-    fn try_from(policy: config::Policy) -> Result<Self, Unfit> {
-        let (looks_at_path, only_mirrors) = (policy.looks_at_path(), policy.only_mirrors());
+    fn try_from(policy: config::Policy) -> Result<Self, PolicyError> {
+        let (depends_on_path, only_mirrors) = (policy.depends_on_path(), policy.only_mirrors());
         let config::Policy {
             source,
             cors,
@@ -81,32 +95,32 @@ impl TryFrom<config::Policy> for Policy {
         let auth = requirements(auth)?;
         let limits = limits(&source, rate_limits)?;
         Ok(Self {
-            asks: asks(&auth, &limits, concurrency.as_ref()).collect(),
-            withheld: withheld(&auth),
+            checks: checks(&auth, &limits, concurrency.as_ref()).collect(),
+            protected: protected(&auth),
             auth,
             limits,
             source,
-            cors: cors.map(Cors::from),
+            cors: cors.map(CorsPolicy::from),
             concurrency,
-            mirrors: mirror.into_iter().map(Mirror::from).collect(),
+            mirrors: mirror.into_iter().map(RequestMirror::from).collect(),
             headers: headers.unwrap_or_default(),
             timeout_ms,
             retry,
             only_mirrors,
-            looks_at_path,
+            depends_on_path,
         })
     }
 }
 
-impl Policy {
+impl PreparedPolicy {
     /// Returns true if the policy depends on the path as its level sees it.
     #[must_use]
-    pub fn looks_at_path(&self) -> bool {
-        self.looks_at_path
+    pub fn depends_on_path(&self) -> bool {
+        self.depends_on_path
     }
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for PreparedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
             .field("source", &self.source)
@@ -115,47 +129,48 @@ impl fmt::Debug for Policy {
 }
 
 impl config::Policy {
-    fn looks_at_path(&self) -> bool {
+    fn depends_on_path(&self) -> bool {
         let limits = self.rate_limits.iter().map(|limit| &limit.when);
         let mirrors = self.mirror.iter().map(|mirror| &mirror.when);
         limits.chain(mirrors).flatten().any(|when| when.prefix.is_some())
     }
 }
 
-fn requirements(auth: Vec<config::policy::Requirement>) -> Result<Vec<Requirement>, Unfit> {
-    let ready =
-        |(at, requirement)| Requirement::try_from(requirement).map_err(|fault| Unfit::Auth(at, fault));
+fn requirements(auth: Vec<config::Requirement>) -> Result<Vec<AuthRequirement>, PolicyError> {
+    let ready = |(at, requirement)| {
+        AuthRequirement::try_from(requirement).map_err(|error| PolicyError::Auth(at, error))
+    };
     auth.into_iter().enumerate().map(ready).collect()
 }
 
-fn withheld(auth: &[Requirement]) -> Withheld {
-    let mut all = Withheld::default();
-    for Withheld { headers, parameters } in auth.iter().map(Requirement::withheld) {
+fn protected(auth: &[AuthRequirement]) -> ProtectedFields {
+    let mut all = ProtectedFields::default();
+    for ProtectedFields { headers, parameters } in auth.iter().map(AuthRequirement::protected) {
         all.headers.extend(headers.iter().cloned());
         all.parameters.extend(parameters.iter().cloned());
     }
     all
 }
 
-fn asks(
-    auth: &[Requirement],
-    limits: &[Limit],
+fn checks(
+    auth: &[AuthRequirement],
+    limits: &[PolicyLimit],
     concurrency: Option<&Concurrency>,
-) -> impl Iterator<Item = (Stage, Part)> {
-    let auth = (0..auth.len()).map(|at| (Stage::Auth, Part::Auth(at)));
+) -> impl Iterator<Item = (Stage, PolicyPart)> {
+    let auth = (0..auth.len()).map(|at| (Stage::Auth, PolicyPart::Auth(at)));
     let limits = limits.iter().enumerate();
-    let limits = limits.map(|(at, limit)| (limit.stage(), Part::RateLimit(at)));
-    let places = concurrency.map(|_| (Stage::Concurrency, Part::Concurrency));
-    auth.chain(limits).chain(places)
+    let limits = limits.map(|(at, limit)| (limit.stage(), PolicyPart::RateLimit(at)));
+    let concurrency = concurrency.map(|_| (Stage::Concurrency, PolicyPart::Concurrency));
+    auth.chain(limits).chain(concurrency)
 }
 
 /// Prepares limits. Limits of one policy that count the same requests in the same way are numbered in order. So a
 /// counter survives all edits except those of what it counts.
-fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Limit>, Unfit> {
+fn limits(source: &str, limits: Vec<config::RateLimit>) -> Result<Vec<PolicyLimit>, PolicyError> {
     let mut seen: Vec<u64> = Vec::new();
     let named = limits.into_iter().enumerate();
     let named = named.map(|(at, limit)| {
-        let config::policy::RateLimit {
+        let config::RateLimit {
             when,
             dry_run,
             status,
@@ -163,15 +178,15 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
             global,
         } = limit;
         let counted = match (local, global) {
-            (Some(local), None) => Counted::Here(local),
-            (None, Some(global)) => Counted::ByService(global),
-            _ => return Err(Unfit::Limit(at)),
+            (Some(local), None) => Counted::Local(local),
+            (None, Some(global)) => Counted::Global(global),
+            _ => return Err(PolicyError::Limit(at)),
         };
-        let what = hash(&what(when.as_ref(), counted.key()));
-        let order = 1 + seen.iter().filter(|seen| **seen == what).count();
-        seen.push(what);
-        Ok(Limit {
-            id: format!("{source} {what:016x} {order}"),
+        let identity = hash(&identity(when.as_ref(), counted.key()));
+        let order = 1 + seen.iter().filter(|seen| **seen == identity).count();
+        seen.push(identity);
+        Ok(PolicyLimit {
+            id: format!("{source} {identity:016x} {order}"),
             when,
             dry_run,
             status,
@@ -184,7 +199,7 @@ fn limits(source: &str, limits: Vec<config::policy::RateLimit>) -> Result<Vec<Li
 /// The bytes that identify what a limit counts. Releases of the filter that differ in them hand out fresh buckets, so
 /// they are encoded by names and numbers, without a hash of Rust's. The order of methods and headers makes no
 /// difference.
-fn what(when: Option<&When>, key: &[KeyPart]) -> Vec<u8> {
+fn identity(when: Option<&When>, key: &[KeyPart]) -> Vec<u8> {
     let no_condition = When::default();
     let When {
         methods,
@@ -243,15 +258,27 @@ struct CountedPart {
     name: String,
 }
 
-// === impl Limit ===
+// === impl Stage ===
 
-impl Limit {
+impl Stage {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Limits,
+        Self::Auth,
+        Self::LimitsByClaim,
+        Self::GlobalLimits,
+        Self::Concurrency,
+    ];
+}
+
+// === impl PolicyLimit ===
+
+impl PolicyLimit {
     /// The stage of the limit. A limit by claim waits for tokens to be verified.
     fn stage(&self) -> Stage {
         match &self.counted {
-            Counted::ByService(_) => Stage::LimitsByService,
-            Counted::Here(local) if local.key.iter().any(KeyPart::is_claim) => Stage::LimitsByClaim,
-            Counted::Here(_) => Stage::Limits,
+            Counted::Global(_) => Stage::GlobalLimits,
+            Counted::Local(local) if local.key.iter().any(KeyPart::is_claim) => Stage::LimitsByClaim,
+            Counted::Local(_) => Stage::Limits,
         }
     }
 }
@@ -261,8 +288,8 @@ impl Limit {
 impl Counted {
     fn key(&self) -> &[KeyPart] {
         match self {
-            Self::Here(local) => &local.key,
-            Self::ByService(_) => &[],
+            Self::Local(local) => &local.key,
+            Self::Global(_) => &[],
         }
     }
 }

@@ -1,17 +1,12 @@
 //! The proxy that the filter runs in, as the flow of a request needs it.
 
-use crate::{
-    call::Call,
-    enforce::{edit::Edit, refusal::Response},
-    host::Host,
-    request::Headers,
-};
+use crate::{call::Call, edit::Edit, host::Host, local_reply::LocalReply, request::RequestHeaderMap};
 use std::time::Duration;
 
 /// The proxy, for one request: what does not change meanwhile is fetched once.
 ///
 /// Calls apply to the stream or the plugin that the proxy has called last, or that was selected since.
-pub trait Proxy: Host + Headers + Default {
+pub trait Proxy: Host + RequestHeaderMap + Default {
     /// Selects a stream or a plugin, and returns true if it still exists.
     fn select(&self, context: u32) -> bool;
 
@@ -29,7 +24,7 @@ pub trait Proxy: Host + Headers + Default {
     fn set_filter_state(&self, name: &str, value: &str);
 
     /// Answers the request instead of the upstream.
-    fn respond(&self, response: &Response);
+    fn respond(&self, reply: &LocalReply);
 
     /// Continues a request that was paused.
     fn resume_request(&self);

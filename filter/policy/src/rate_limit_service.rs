@@ -12,13 +12,13 @@ use std::time::Duration;
 /// A descriptor of a request: keys and values of the service's configuration.
 pub type Descriptor = Vec<(String, String)>;
 
-/// The verdict of the service.
+/// The decision of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judgement {
+pub struct RateLimitDecision {
     /// True if the request is over the limit.
     pub is_over: bool,
     /// The quota of the limit with the least remaining, if the service reports it.
-    pub quota: Option<Quota>,
+    pub quota: Option<ServiceQuota>,
     /// Headers that the service adds for the upstream and for the client.
     pub headers: Headers,
     /// The body for a client that is over the limit; empty if there is none.
@@ -27,7 +27,7 @@ pub struct Judgement {
 
 /// The state of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct ServiceQuota {
     /// Requests in a unit of time.
     pub limit: u32,
     pub remaining: u32,
@@ -48,12 +48,12 @@ struct RateLimitRequest {
 #[derive(Clone, PartialEq, Message)]
 struct RateLimitDescriptor {
     #[prost(message, repeated, tag = "1")]
-    entries: Vec<Entry>,
+    entries: Vec<RateLimitEntry>,
 }
 
 /// `envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry`.
 #[derive(Clone, PartialEq, Message)]
-struct Entry {
+struct RateLimitEntry {
     #[prost(string, tag = "1")]
     key: String,
     #[prost(string, tag = "2")]
@@ -81,7 +81,7 @@ pub(crate) struct RateLimitResponse {
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct DescriptorStatus {
     #[prost(message, optional, tag = "2")]
-    pub(crate) current_limit: Option<RateLimit>,
+    pub(crate) current_limit: Option<CurrentLimit>,
     #[prost(uint64, tag = "3")]
     pub(crate) limit_remaining: u64,
     #[prost(message, optional, tag = "4")]
@@ -90,7 +90,7 @@ pub(crate) struct DescriptorStatus {
 
 /// `envoy.service.ratelimit.v3.RateLimitResponse.RateLimit`.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct RateLimit {
+pub(crate) struct CurrentLimit {
     #[prost(uint64, tag = "1")]
     pub(crate) requests_per_unit: u64,
 }
@@ -108,7 +108,7 @@ const OVER_LIMIT: u64 = 2;
 
 /// The callout for these descriptors; `None` if there are none.
 #[must_use]
-pub fn ask(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
+pub fn call(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
     let GlobalLimit {
         cluster,
         domain,
@@ -116,7 +116,7 @@ pub fn ask(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
         timeout_ms,
         on_failure: _,
     } = limit;
-    let entry = |(key, value): &(String, String)| Entry {
+    let entry = |(key, value): &(String, String)| RateLimitEntry {
         key: key.clone(),
         value: value.clone(),
     };
@@ -138,11 +138,11 @@ pub fn ask(limit: &GlobalLimit, descriptors: &[Descriptor]) -> Option<Call> {
     })
 }
 
-/// Reads a reply; `None` if it neither allows nor limits the request.
+/// Parses a reply; `None` if it neither allows nor limits the request.
 #[must_use]
-pub fn read(reply: &Reply) -> Option<Judgement> {
+pub fn parse_reply(reply: &Reply) -> Option<RateLimitDecision> {
     match reply {
-        Reply::Grpc { body } => RateLimitResponse::decode(body.as_slice()).ok()?.judge(),
+        Reply::Grpc { body } => RateLimitResponse::decode(body.as_slice()).ok()?.into_decision(),
         Reply::Http { .. } | Reply::Failed => None,
     }
 }
@@ -150,7 +150,7 @@ pub fn read(reply: &Reply) -> Option<Judgement> {
 // === impl RateLimitResponse ===
 
 impl RateLimitResponse {
-    fn judge(self) -> Option<Judgement> {
+    fn into_decision(self) -> Option<RateLimitDecision> {
         let Self {
             overall_code,
             statuses,
@@ -159,15 +159,17 @@ impl RateLimitResponse {
             raw_body,
         } = self;
         let quotas = statuses.into_iter().filter_map(DescriptorStatus::quota);
-        [OK, OVER_LIMIT].contains(&overall_code).then(|| Judgement {
-            is_over: overall_code == OVER_LIMIT,
-            quota: quotas.min_by_key(|quota| quota.remaining),
-            headers: Headers {
-                request: added(request_headers_to_add),
-                response: added(response_headers_to_add),
-            },
-            body: raw_body,
-        })
+        [OK, OVER_LIMIT]
+            .contains(&overall_code)
+            .then(|| RateLimitDecision {
+                is_over: overall_code == OVER_LIMIT,
+                quota: quotas.min_by_key(|quota| quota.remaining),
+                headers: Headers {
+                    request: added(request_headers_to_add),
+                    response: added(response_headers_to_add),
+                },
+                body: raw_body,
+            })
     }
 }
 
@@ -175,14 +177,14 @@ impl RateLimitResponse {
 
 impl DescriptorStatus {
     /// The quota; `None` if no limit applies to the descriptor.
-    fn quota(self) -> Option<Quota> {
+    fn quota(self) -> Option<ServiceQuota> {
         let Self {
             current_limit,
             limit_remaining,
             duration_until_reset,
         } = self;
         let reset = duration_until_reset.map_or(0, |duration| duration.seconds);
-        Some(Quota {
+        Some(ServiceQuota {
             limit: saturated(current_limit?.requests_per_unit),
             remaining: saturated(limit_remaining),
             reset: Duration::from_secs(saturated(reset).into()),

@@ -5,11 +5,11 @@
 pub struct Request<'a> {
     /// The Envoy route that the request is on, which is the key of its switch.
     pub route_name: &'a str,
-    pub headers: &'a dyn Headers,
+    pub headers: &'a dyn RequestHeaderMap,
 }
 
 /// The headers of a request. Getting them is expensive, and most decisions do without.
-pub trait Headers {
+pub trait RequestHeaderMap {
     /// The request target, `:path`.
     fn target(&self) -> &[u8];
 

@@ -1,9 +1,9 @@
 //! Random numbers for shares and weights, not for secrets.
 
-use crate::decide::Choice;
+use crate::switch::BranchChoice;
 
-/// A source of chance, which is told the branches chosen. The filter uses random numbers, and ignores the choices; a
-/// tool that explains a decision sets the outcome itself.
+/// A source of chance, which also observes the branches chosen. The filter uses random numbers, and ignores the
+/// choices; a tool that explains a decision sets the outcome itself.
 pub trait Chance {
     /// Returns a number below `bound`; 0 if `bound` is 0.
     fn below(&mut self, bound: u64) -> u64;
@@ -14,7 +14,7 @@ pub trait Chance {
     }
 
     /// Reports the branch that the switch of that key has chosen.
-    fn chose(&mut self, _key: &str, _branch: &str, _choice: Choice) {}
+    fn chose(&mut self, _key: &str, _branch: &str, _choice: BranchChoice) {}
 }
 
 /// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>. The host seeds it: the target has no randomness of its own.
@@ -52,7 +52,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn draws_are_below_the_bound_and_even() {
+    fn draws_are_below_the_bound_and_uniform() {
         let mut rng = Rng::new(7);
         let mut seen = [0_u32; 10];
         for _ in 0..10_000 {

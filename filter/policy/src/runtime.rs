@@ -12,16 +12,21 @@ mod request_context;
 mod response_edits;
 
 use crate::{
-    auth::{Answer, Verification, Work},
+    auth::{Completion, Verification, Work},
     call::Reply,
-    decide::{Decision, Levels, decide},
-    enforce::{Enforcement, Step, Worker, refusal::Response},
-    places::{self, Place},
+    concurrency::{Permit, workers::HEARTBEAT_INTERVAL},
+    decide::{Decision, decide},
+    enforce::{
+        Enforcement,
+        context::{NextAction, WorkerState},
+    },
+    local_reply::LocalReply,
     proxy::{Proxy, Token},
     request::Request,
     rng::Rng,
     sample::Sample,
-    store::{Cache, Store, Unusable},
+    scope::PolicyScopes,
+    store::{SectionCache, Store, StoreError},
 };
 use metrics::Metrics;
 use request_context::{ROUTE_STATE, RequestContext, RouteDecision};
@@ -44,11 +49,11 @@ pub struct Runtime<P> {
     plugins: BTreeMap<u32, Plugin>,
     /// `None` until configured, like `worker`.
     rng: Option<Rng>,
-    worker: Option<Worker>,
+    worker: Option<WorkerState>,
     metrics: Metrics,
     /// The live streams that have state.
     streams: BTreeMap<u32, Box<Stream<P>>>,
-    /// The number of streams that hold places.
+    /// The number of streams that hold permits.
     holders: usize,
     /// The stream that waits for each callout.
     calls: BTreeMap<Token, u32>,
@@ -56,8 +61,8 @@ pub struct Runtime<P> {
     works: BTreeMap<u32, Work>,
     /// Finished work whose stream has yet to resume.
     finished: VecDeque<(u32, Verification)>,
-    /// The time of the last tick of places.
-    looked_after: Duration,
+    /// The time of the last heartbeat.
+    last_heartbeat: Duration,
 }
 
 /// The instruction to the proxy for a request.
@@ -74,7 +79,7 @@ struct Stream<P> {
     waiting: Option<RequestContext<P>>,
     call: Option<Token>,
     edits: Option<ResponseEdits>,
-    places: Vec<Place>,
+    permits: Vec<Permit>,
 }
 
 /// A plugin with one of its configurations.
@@ -82,7 +87,7 @@ struct Plugin {
     root_id: Vec<u8>,
     store: Store,
     /// Decoded sections of this and earlier configurations.
-    cache: Rc<RefCell<Cache>>,
+    cache: Rc<RefCell<SectionCache>>,
 }
 
 // === impl Runtime ===
@@ -97,7 +102,7 @@ impl<P: Proxy> Runtime<P> {
         plugin: u32,
         root_id: Vec<u8>,
         configuration: Vec<u8>,
-    ) -> Result<(), Unusable> {
+    ) -> Result<(), StoreError> {
         let known = self.plugins.values().find(|plugin| plugin.root_id == root_id);
         let cache = known.map_or_else(Rc::default, |known| Rc::clone(&known.cache));
         let store = Store::new(configuration, Rc::clone(&cache))?;
@@ -117,7 +122,7 @@ impl<P: Proxy> Runtime<P> {
     pub fn on_request_headers(&mut self, stream: u32, plugin: u32) -> Flow {
         let proxy = P::default();
         let Some(plugin) = self.plugins.get(&plugin) else {
-            proxy.respond(&Response::empty(503));
+            proxy.respond(&LocalReply::empty(503));
             return Flow::Pause;
         };
         let mut route_name = proxy.route_name();
@@ -132,19 +137,19 @@ impl<P: Proxy> Runtime<P> {
         let rng = self.rng.get_or_insert_with(|| Rng::new(clock(&proxy)));
         let Decision {
             trail,
-            levels,
+            scopes,
             outcome,
         } = decide(&plugin.store, request, rng);
         request_context::log(&proxy, &trail);
         let exposed = plugin.store.expose_branch().then(|| trail.branches.clone());
         let decision = RouteDecision { outcome, exposed };
         // A decision that failed early does not know all of its policies.
-        let levels = if decision.is_fault() {
-            Levels::new()
+        let scopes = if decision.is_fault() {
+            PolicyScopes::new()
         } else {
-            levels
+            scopes
         };
-        let enforcement = Enforcement::new(levels, decision.own()).of(sample);
+        let enforcement = Enforcement::new(scopes, decision.overrides()).of(sample);
         self.advance(RequestContext {
             stream,
             route_name,
@@ -169,19 +174,19 @@ impl<P: Proxy> Runtime<P> {
     /// Resumes the request that waits for a reply. A reply to a stream that has ended is ignored.
     pub fn on_reply(&mut self, token: Token, reply: Reply) {
         if let Some(stream) = self.calls.remove(&token) {
-            self.resume(stream, Answer::Reply(reply));
+            self.resume(stream, Completion::Reply(reply));
         }
     }
 
     /// Does a slice of the pending work, and sets the tick period that the rest needs.
     pub fn on_tick(&mut self) {
         let proxy = P::default();
-        self.look_after_places(&proxy);
+        self.send_heartbeat(&proxy);
         let end = proxy.now() + WORK_SLICE;
         let is_over = || proxy.now() >= end;
         self.work(is_over);
         while let Some((stream, outcome)) = self.finished.pop_front() {
-            self.resume(stream, Answer::Work(outcome));
+            self.resume(stream, Completion::Work(outcome));
             if is_over() {
                 break;
             }
@@ -201,9 +206,9 @@ impl<P: Proxy> Runtime<P> {
         if let Some(call) = ended.call {
             self.calls.remove(&call);
         }
-        self.holders -= usize::from(!ended.places.is_empty());
-        for place in ended.places {
-            places::leave(&P::default(), place);
+        self.holders -= usize::from(!ended.permits.is_empty());
+        for permit in ended.permits {
+            permit.release(&P::default());
         }
     }
 
@@ -221,19 +226,21 @@ impl<P: Proxy> Runtime<P> {
     /// Advances a request until it waits or ends. Its stream must be selected.
     fn advance(&mut self, mut context: RequestContext<P>) -> Flow {
         loop {
-            let worker = self.worker.get_or_insert_with(|| Worker::new(&context.proxy));
+            let worker = self
+                .worker
+                .get_or_insert_with(|| WorkerState::new(&context.proxy));
             match context.step(worker, &mut self.metrics) {
-                Step::Done => return self.finish(context),
-                Step::Refuse(refusal) => return context.refuse(refusal),
-                Step::Answer(response) => return context.respond(response),
-                Step::Call(call) => match context.proxy.call(&call) {
+                NextAction::Done => return self.finish(context),
+                NextAction::Refuse(refusal) => return context.refuse(refusal),
+                NextAction::LocalReply(response) => return context.respond(response),
+                NextAction::Call(call) => match context.proxy.call(&call) {
                     Some(token) => {
                         self.calls.insert(token, context.stream);
                         return self.wait(context, Some(token));
                     }
-                    None => context.enforcement.answer(Answer::Reply(Reply::Failed)),
+                    None => context.enforcement.complete(Completion::Reply(Reply::Failed)),
                 },
-                Step::Work(work) => {
+                NextAction::Work(work) => {
                     self.works.insert(context.stream, work);
                     context.proxy.set_tick_period(WORK_PERIOD);
                     return self.wait(context, None);
@@ -250,7 +257,7 @@ impl<P: Proxy> Runtime<P> {
     }
 
     /// Resumes a request that has waited, unless its stream has ended since.
-    fn resume(&mut self, stream: u32, answer: Answer) {
+    fn resume(&mut self, stream: u32, completion: Completion) {
         let waiting = self.streams.get_mut(&stream).and_then(|stream| {
             stream.call = None;
             stream.waiting.take()
@@ -258,7 +265,7 @@ impl<P: Proxy> Runtime<P> {
         let Some(mut context) = waiting.filter(|context| context.proxy.select(stream)) else {
             return;
         };
-        context.enforcement.answer(answer);
+        context.enforcement.complete(completion);
         if self.advance(context) == Flow::Continue {
             P::default().resume_request();
         }
@@ -267,9 +274,9 @@ impl<P: Proxy> Runtime<P> {
     /// Forwards or refuses a request that has met its policies, and keeps what its response and its end need.
     fn finish(&mut self, mut context: RequestContext<P>) -> Flow {
         let stream = context.stream;
-        let places = context.enforcement.take_places();
-        if !places.is_empty() {
-            self.hold(stream, places);
+        let permits = context.enforcement.take_permits();
+        if !permits.is_empty() {
+            self.hold(stream, permits);
         }
         let Some(edits) = context.route() else {
             return Flow::Pause;
@@ -280,13 +287,13 @@ impl<P: Proxy> Runtime<P> {
         Flow::Continue
     }
 
-    /// Keeps the places that a stream holds until it ends.
-    fn hold(&mut self, stream: u32, places: Vec<Place>) {
+    /// Keeps the permits that a stream holds until it ends.
+    fn hold(&mut self, stream: u32, permits: Vec<Permit>) {
         let is_first = self.holders == 0;
         self.holders += 1;
-        self.stream(stream).places = places;
+        self.stream(stream).permits = permits;
         if is_first && !self.has_work() {
-            P::default().set_tick_period(places::TICK);
+            P::default().set_tick_period(HEARTBEAT_INTERVAL);
         }
     }
 
@@ -297,7 +304,7 @@ impl<P: Proxy> Runtime<P> {
     /// Verifies passwords until `is_over`, and collects the streams that can resume.
     fn work(&mut self, is_over: impl Fn() -> bool) {
         let worker = self.worker.as_mut();
-        if self.works.is_empty() || !worker.is_some_and(|worker| worker.memory.verify(is_over)) {
+        if self.works.is_empty() || !worker.is_some_and(|worker| worker.auth_cache.verify(is_over)) {
             return;
         }
         let finished = &mut self.finished;
@@ -317,17 +324,17 @@ impl<P: Proxy> Runtime<P> {
         match (self.has_work(), self.holders) {
             (true, _) => WORK_PERIOD,
             (false, 0) => Duration::ZERO,
-            (false, _) => places::TICK,
+            (false, _) => HEARTBEAT_INTERVAL,
         }
     }
 
-    /// Shows other workers that this one lives, while its streams hold places.
-    fn look_after_places(&mut self, proxy: &P) {
+    /// Shows other workers that this one lives, while its streams hold permits.
+    fn send_heartbeat(&mut self, proxy: &P) {
         let now = proxy.now();
-        let is_due = self.holders > 0 && now >= self.looked_after + places::TICK;
+        let is_due = self.holders > 0 && now >= self.last_heartbeat + HEARTBEAT_INTERVAL;
         if let Some(worker) = self.worker.as_mut().filter(|_| is_due) {
-            self.looked_after = now;
-            worker.places.tick(proxy);
+            self.last_heartbeat = now;
+            worker.concurrency_limiter.heartbeat(proxy);
         }
     }
 }
@@ -344,7 +351,7 @@ impl<P> Default for Runtime<P> {
             calls: BTreeMap::new(),
             works: BTreeMap::new(),
             finished: VecDeque::new(),
-            looked_after: Duration::ZERO,
+            last_heartbeat: Duration::ZERO,
         }
     }
 }
@@ -357,7 +364,7 @@ impl<P> Default for Stream<P> {
             waiting: None,
             call: None,
             edits: None,
-            places: Vec::new(),
+            permits: Vec::new(),
         }
     }
 }

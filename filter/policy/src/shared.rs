@@ -1,6 +1,6 @@
 //! Values that all workers of a proxy share, and change one at a time.
 
-use crate::host::{Host, Shared};
+use crate::host::{Host, SharedValue};
 use siphasher::sip::SipHasher13;
 use std::cell::OnceCell;
 
@@ -17,7 +17,7 @@ const SECRET: &str = "hash secret";
 /// SipHash (<https://www.aumasson.jp/siphash/siphash.pdf>), with a secret that the first worker draws and all share:
 /// without one, clients could compute keys that collide with another client's.
 #[derive(Debug, Default)]
-pub(crate) struct Hashes {
+pub(crate) struct KeyHasher {
     secret: OnceCell<[u64; 2]>,
 }
 
@@ -31,16 +31,18 @@ pub(crate) fn update<T>(
 ) -> Option<T> {
     (0..tries).find_map(|_| {
         let shared = host.shared(name);
-        let version = shared.as_ref().map_or(ABSENT, |Shared { version, .. }| *version);
-        let (value, said) = change(shared.as_ref().map(|Shared { value, .. }| value.as_slice()));
+        let version = shared
+            .as_ref()
+            .map_or(ABSENT, |SharedValue { version, .. }| *version);
+        let (value, said) = change(shared.as_ref().map(|SharedValue { value, .. }| value.as_slice()));
         let is_done = value.is_none_or(|value| host.set_shared(name, &value, Some(version)));
         is_done.then_some(said)
     })
 }
 
-// === impl Hashes ===
+// === impl KeyHasher ===
 
-impl Hashes {
+impl KeyHasher {
     /// Hashes a key; `None` if the workers could not agree on a secret.
     pub(crate) fn hash(&self, host: &dyn Host, key: &[u8]) -> Option<u64> {
         let [k0, k1] = match self.secret.get() {
@@ -79,29 +81,29 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn workers_of_one_proxy_hash_alike_and_those_of_others_do_not() {
+    fn workers_of_one_proxy_share_a_hash_secret() {
         let (proxy, other) = (Fake::default(), Fake::seeded(2));
-        let (first, second) = (Hashes::default(), Hashes::default());
+        let (first, second) = (KeyHasher::default(), KeyHasher::default());
         let hash = first.hash(&proxy, b"key").unwrap();
         assert_eq!(second.hash(&proxy, b"key"), Some(hash));
         assert_ne!(first.hash(&proxy, b"kez"), Some(hash));
-        assert_ne!(Hashes::default().hash(&other, b"key"), Some(hash));
+        assert_ne!(KeyHasher::default().hash(&other, b"key"), Some(hash));
         assert_eq!(proxy.gets(SECRET), 2, "each asks once");
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_secret_that_is_none_is_drawn_anew() {
+    fn malformed_secret_is_replaced() {
         let proxy = Fake::default();
         proxy.put(SECRET, b"short");
-        let hash = Hashes::default().hash(&proxy, b"key").unwrap();
-        assert_eq!(Hashes::default().hash(&proxy, b"key"), Some(hash));
+        let hash = KeyHasher::default().hash(&proxy, b"key").unwrap();
+        assert_eq!(KeyHasher::default().hash(&proxy, b"key"), Some(hash));
         let proxy = Fake::default();
         proxy.refuse_sets(usize::MAX);
-        assert_eq!(Hashes::default().hash(&proxy, b"key"), None);
+        assert_eq!(KeyHasher::default().hash(&proxy, b"key"), None);
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_change_is_made_to_what_is_there_in_the_end() {
+    fn update_retries_with_the_latest_value() {
         let proxy = Fake::default();
         let mut others = 3;
         let seen = update(&proxy, "n", TRIES, |value| {
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn two_that_find_nothing_do_not_both_set_it() {
+    fn concurrent_creation_succeeds_once() {
         let proxy = Fake::default();
         let mut tries = 0;
         update(&proxy, "n", TRIES, |value| {
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_change_is_tried_so_often_and_no_more() {
+    fn update_stops_after_its_tries() {
         let proxy = Fake::default();
         let mut tries = 0;
         let mut change = |_: Option<&[u8]>| {

@@ -2,10 +2,10 @@
 
 use crate::{
     config::{self, Config, PlainRoute},
-    decide::Own,
-    packed::{self, Malformed, Packed},
-    policy::{Policy, Unfit},
-    switch::{Switch, UnknownBranch},
+    packed::{self, Packed, PackedError},
+    policy::{PolicyError, PreparedPolicy},
+    route::RouteOverrides,
+    switch::{PreparedSwitch, UnknownBranchError},
 };
 use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
 
@@ -17,33 +17,34 @@ const SWEPT_PER_DECODE: usize = 2;
 #[derive(Debug)]
 pub struct Store {
     expose_branch: bool,
-    sections: Sections,
-    cache: Rc<RefCell<Cache>>,
-    /// Points that requests have reached since it was loaded.
-    points: RefCell<BTreeMap<String, Rc<Point>>>,
+    sections: SectionSource,
+    cache: Rc<RefCell<SectionCache>>,
+    /// Routes that requests have reached since it was loaded.
+    resolved_routes: RefCell<BTreeMap<String, Rc<ResolvedRoute>>>,
 }
 
 /// A switch or a plain route that a request can reach, with its policies from the same configuration.
 #[derive(Clone, Debug)]
-pub struct Point {
+pub struct ResolvedRoute {
     /// The policies, the outermost first.
-    pub policies: Vec<Rc<Policy>>,
-    pub kind: Kind,
+    pub policies: Vec<Rc<PreparedPolicy>>,
+    pub kind: RouteKind,
 }
 
+/// The kind of a route.
 #[derive(Clone, Debug)]
-pub enum Kind {
-    Switch(Rc<Switch>),
-    Plain(Own),
+pub enum RouteKind {
+    Switch(Rc<PreparedSwitch>),
+    Plain(RouteOverrides),
 }
 
 #[derive(Debug)]
-enum Sections {
+enum SectionSource {
     /// The JSON form, checked as a whole.
     Parsed {
-        switches: BTreeMap<String, Rc<Switch>>,
+        switches: BTreeMap<String, Rc<PreparedSwitch>>,
         routes: BTreeMap<String, Rc<PlainRoute>>,
-        policies: BTreeMap<String, Rc<Policy>>,
+        policies: BTreeMap<String, Rc<PreparedPolicy>>,
     },
     /// Control's packed form, decoded section by section when a request first needs it.
     Packed(Packed),
@@ -51,10 +52,10 @@ enum Sections {
 
 /// Decoded sections, kept from one configuration to the next: unchanged ones are not decoded again.
 #[derive(Debug, Default)]
-pub struct Cache {
-    switches: Decoded<Switch>,
+pub struct SectionCache {
+    switches: Decoded<PreparedSwitch>,
     routes: Decoded<PlainRoute>,
-    policies: Decoded<Policy>,
+    policies: Decoded<PreparedPolicy>,
 }
 
 /// Sections of a kind, by key, with the hash of what each was decoded from.
@@ -63,30 +64,30 @@ pub struct Cache {
 /// thousands.
 #[derive(Debug)]
 struct Decoded<T> {
-    sections: BTreeMap<String, (u64, Outcome<T>)>,
+    sections: BTreeMap<String, (u64, DecodeResult<T>)>,
     /// The key at which the last sweep stopped.
     swept: String,
 }
 
 /// The result of decoding a section; a failure is not tried again.
-type Outcome<T> = Result<Rc<T>, Unusable>;
+type DecodeResult<T> = Result<Rc<T>, StoreError>;
 
 /// A type that sections are decoded to.
-trait Ready: Sized {
-    fn decode(json: &[u8]) -> Result<Self, Unusable>;
+trait DecodeSection: Sized {
+    fn decode(json: &[u8]) -> Result<Self, StoreError>;
 }
 
 /// The reason that a configuration, or one section of it, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum StoreError {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(transparent)]
-    Packed(#[from] Malformed),
+    Packed(#[from] PackedError),
     #[error(transparent)]
-    Branch(#[from] UnknownBranch),
+    Branch(#[from] UnknownBranchError),
     #[error(transparent)]
-    Policy(#[from] Unfit),
+    Policy(#[from] PolicyError),
 }
 
 // === impl Store ===
@@ -97,16 +98,16 @@ impl Store {
     ///
     /// # Errors
     /// The first error of the JSON, with its path; or the bytes are neither JSON nor a whole packed configuration.
-    pub fn new(bytes: Vec<u8>, cache: Rc<RefCell<Cache>>) -> Result<Self, Unusable> {
+    pub fn new(bytes: Vec<u8>, cache: Rc<RefCell<SectionCache>>) -> Result<Self, StoreError> {
         if bytes.trim_ascii_start().starts_with(b"{") {
             return Self::from_config(Config::from_json(&bytes)?, cache);
         }
         let packed = Packed::new(bytes)?;
         Ok(Self {
             expose_branch: packed.flags().expose_branch,
-            sections: Sections::Packed(packed),
+            sections: SectionSource::Packed(packed),
             cache,
-            points: RefCell::default(),
+            resolved_routes: RefCell::default(),
         })
     }
 
@@ -116,27 +117,33 @@ impl Store {
         self.expose_branch
     }
 
-    /// The point of a key, built by `find` for the first request and kept for the ones after it.
+    /// The route of a key, resolved by `resolve` for the first request and kept for the ones after it.
     ///
     /// # Errors
-    /// The error of `find`, which the next request calls again.
-    pub fn point<E>(&self, key: &str, find: impl FnOnce() -> Result<Point, E>) -> Result<Rc<Point>, E> {
-        if let Some(point) = self.points.borrow().get(key) {
-            return Ok(Rc::clone(point));
+    /// The error of `resolve`, which the next request calls again.
+    pub fn resolved_route<E>(
+        &self,
+        key: &str,
+        resolve: impl FnOnce() -> Result<ResolvedRoute, E>,
+    ) -> Result<Rc<ResolvedRoute>, E> {
+        if let Some(route) = self.resolved_routes.borrow().get(key) {
+            return Ok(Rc::clone(route));
         }
-        let point = Rc::new(find()?);
-        self.points.borrow_mut().insert(key.to_owned(), Rc::clone(&point));
-        Ok(point)
+        let route = Rc::new(resolve()?);
+        self.resolved_routes
+            .borrow_mut()
+            .insert(key.to_owned(), Rc::clone(&route));
+        Ok(route)
     }
 
     /// The switch of that key, if there is one.
     ///
     /// # Errors
     /// The section is not one that control sends.
-    pub fn switch(&self, key: &str) -> Result<Option<Rc<Switch>>, Unusable> {
+    pub fn switch(&self, key: &str) -> Result<Option<Rc<PreparedSwitch>>, StoreError> {
         match &self.sections {
-            Sections::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
-            Sections::Packed(packed) => self.cache.borrow_mut().switches.find(packed, key),
+            SectionSource::Parsed { switches, .. } => Ok(switches.get(key).cloned()),
+            SectionSource::Packed(packed) => self.cache.borrow_mut().switches.find(packed, key),
         }
     }
 
@@ -144,10 +151,10 @@ impl Store {
     ///
     /// # Errors
     /// The section is not one that control sends.
-    pub fn route(&self, name: &str) -> Result<Option<Rc<PlainRoute>>, Unusable> {
+    pub fn route(&self, name: &str) -> Result<Option<Rc<PlainRoute>>, StoreError> {
         match &self.sections {
-            Sections::Parsed { routes, .. } => Ok(routes.get(name).cloned()),
-            Sections::Packed(packed) => {
+            SectionSource::Parsed { routes, .. } => Ok(routes.get(name).cloned()),
+            SectionSource::Packed(packed) => {
                 let key = packed::route_key(name);
                 self.cache.borrow_mut().routes.find(packed, &key)
             }
@@ -158,69 +165,69 @@ impl Store {
     ///
     /// # Errors
     /// The section is not one that control sends.
-    pub fn policy(&self, key: &str) -> Result<Option<Rc<Policy>>, Unusable> {
+    pub fn policy(&self, key: &str) -> Result<Option<Rc<PreparedPolicy>>, StoreError> {
         match &self.sections {
-            Sections::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
-            Sections::Packed(packed) => {
+            SectionSource::Parsed { policies, .. } => Ok(policies.get(key).cloned()),
+            SectionSource::Packed(packed) => {
                 let key = packed::policy_key(key);
                 self.cache.borrow_mut().policies.find(packed, &key)
             }
         }
     }
 
-    fn from_config(config: Config, cache: Rc<RefCell<Cache>>) -> Result<Self, Unusable> {
+    fn from_config(config: Config, cache: Rc<RefCell<SectionCache>>) -> Result<Self, StoreError> {
         let Config {
             expose_branch,
             switches,
             routes,
             policies,
         } = config;
-        let sections = Sections::Parsed {
-            switches: ready(switches, |switch| Ok(Switch::try_from(switch)?))?,
-            routes: ready(routes, Ok)?,
-            policies: ready(policies, |policy| Ok(Policy::try_from(policy)?))?,
+        let sections = SectionSource::Parsed {
+            switches: prepared(switches, |switch| Ok(PreparedSwitch::try_from(switch)?))?,
+            routes: prepared(routes, Ok)?,
+            policies: prepared(policies, |policy| Ok(PreparedPolicy::try_from(policy)?))?,
         };
         Ok(Self {
             expose_branch,
             sections,
             cache,
-            points: RefCell::default(),
+            resolved_routes: RefCell::default(),
         })
     }
 }
 
-fn ready<F, T>(
+fn prepared<F, T>(
     map: BTreeMap<String, F>,
-    make: impl Fn(F) -> Result<T, Unusable>,
-) -> Result<BTreeMap<String, Rc<T>>, Unusable> {
-    let ready = |(key, value)| Ok((key, Rc::new(make(value)?)));
-    map.into_iter().map(ready).collect()
+    make: impl Fn(F) -> Result<T, StoreError>,
+) -> Result<BTreeMap<String, Rc<T>>, StoreError> {
+    let prepare = |(key, value)| Ok((key, Rc::new(make(value)?)));
+    map.into_iter().map(prepare).collect()
 }
 
-// === impl Ready ===
+// === impl DecodeSection ===
 
-impl Ready for Switch {
-    fn decode(json: &[u8]) -> Result<Self, Unusable> {
+impl DecodeSection for PreparedSwitch {
+    fn decode(json: &[u8]) -> Result<Self, StoreError> {
         Ok(Self::try_from(config::Switch::from_json(json)?)?)
     }
 }
 
-impl Ready for PlainRoute {
-    fn decode(json: &[u8]) -> Result<Self, Unusable> {
+impl DecodeSection for PlainRoute {
+    fn decode(json: &[u8]) -> Result<Self, StoreError> {
         Ok(Self::from_json(json)?)
     }
 }
 
-impl Ready for Policy {
-    fn decode(json: &[u8]) -> Result<Self, Unusable> {
+impl DecodeSection for PreparedPolicy {
+    fn decode(json: &[u8]) -> Result<Self, StoreError> {
         Ok(Self::try_from(config::Policy::from_json(json)?)?)
     }
 }
 
 // === impl Decoded ===
 
-impl<T: Ready> Decoded<T> {
-    fn find(&mut self, packed: &Packed, key: &str) -> Result<Option<Rc<T>>, Unusable> {
+impl<T: DecodeSection> Decoded<T> {
+    fn find(&mut self, packed: &Packed, key: &str) -> Result<Option<Rc<T>>, StoreError> {
         let Some(section) = packed.find(key) else {
             return Ok(None);
         };

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 /// A [`config::Switch`] in the form that requests use.
 #[derive(Clone, Debug)]
-pub struct Switch {
+pub struct PreparedSwitch {
     pub root: String,
     pub prefix: String,
     /// The same as `prefix` if nothing is rewritten.
@@ -16,9 +16,9 @@ pub struct Switch {
     pub active: Rc<Branch>,
     pub standby: Vec<Rc<Branch>>,
     /// `None` if its branch is the active one.
-    pub preview: Option<Preview>,
+    pub preview: Option<PreparedPreview>,
     /// `None` if its branch is the active one.
-    pub canary: Option<Canary>,
+    pub canary: Option<PreparedCanary>,
     pub sticky: Option<Sticky>,
     /// Keys of policies, the outermost first.
     pub policies: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Switch {
 
 /// A preview: requests with this header go to a branch that is not active.
 #[derive(Clone, Debug)]
-pub struct Preview {
+pub struct PreparedPreview {
     pub header: String,
     pub value: String,
     pub branch: Rc<Branch>,
@@ -34,7 +34,7 @@ pub struct Preview {
 
 /// A canary: a share of new sessions goes to a branch that is not active.
 #[derive(Clone, Debug)]
-pub struct Canary {
+pub struct PreparedCanary {
     /// 1 to 100.
     pub percent: u8,
     pub branch: Rc<Branch>,
@@ -51,27 +51,38 @@ pub struct Branch {
     depth: usize,
 }
 
+/// The rule that chose a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BranchChoice {
+    /// A preview, for this request alone.
+    Preview,
+    /// The session of the request.
+    Session,
+    /// The default for new sessions: the canary for a share of them, else the active branch.
+    New,
+}
+
 /// The branch of a preview or a canary; `None` if it is the active one, or there is none.
-type Chosen = Result<Option<Rc<Branch>>, UnknownBranch>;
+type ChosenBranch = Result<Option<Rc<Branch>>, UnknownBranchError>;
 
 /// The error of a switch that names a branch that it does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no branch of the switch")]
-pub struct UnknownBranch(String);
+pub struct UnknownBranchError(String);
 
-// === impl Switch ===
+// === impl PreparedSwitch ===
 
-impl Switch {
+impl PreparedSwitch {
     /// Every branch that traffic may be sent to, the active one first.
     pub fn branches(&self) -> impl Iterator<Item = &Rc<Branch>> {
         std::iter::once(&self.active).chain(&self.standby)
     }
 }
 
-impl TryFrom<config::Switch> for Switch {
-    type Error = UnknownBranch;
+impl TryFrom<config::Switch> for PreparedSwitch {
+    type Error = UnknownBranchError;
 
-    fn try_from(switch: config::Switch) -> Result<Self, UnknownBranch> {
+    fn try_from(switch: config::Switch) -> Result<Self, UnknownBranchError> {
         let config::Switch {
             root,
             prefix,
@@ -106,11 +117,11 @@ impl TryFrom<config::Switch> for Switch {
             mount: mount.unwrap_or_else(|| prefix.clone()),
             prefix,
             preview: preview
-                .map(|preview| Preview::new(preview, chosen))
+                .map(|preview| PreparedPreview::new(preview, chosen))
                 .transpose()?
                 .flatten(),
             canary: canary
-                .map(|canary| Canary::new(canary, chosen))
+                .map(|canary| PreparedCanary::new(canary, chosen))
                 .transpose()?
                 .flatten(),
             active,
@@ -121,14 +132,14 @@ impl TryFrom<config::Switch> for Switch {
     }
 }
 
-// === impl Preview ===
+// === impl PreparedPreview ===
 
-impl Preview {
+impl PreparedPreview {
     /// Returns `None` if it has no effect.
     fn new(
         preview: config::Preview,
-        chosen: impl Fn(Option<String>) -> Chosen,
-    ) -> Result<Option<Self>, UnknownBranch> {
+        chosen: impl Fn(Option<String>) -> ChosenBranch,
+    ) -> Result<Option<Self>, UnknownBranchError> {
         let config::Preview {
             header,
             value,
@@ -143,14 +154,14 @@ impl Preview {
     }
 }
 
-// === impl Canary ===
+// === impl PreparedCanary ===
 
-impl Canary {
+impl PreparedCanary {
     /// Returns `None` if it has no effect.
     fn new(
         canary: config::Canary,
-        chosen: impl Fn(Option<String>) -> Chosen,
-    ) -> Result<Option<Self>, UnknownBranch> {
+        chosen: impl Fn(Option<String>) -> ChosenBranch,
+    ) -> Result<Option<Self>, UnknownBranchError> {
         let config::Canary { percent, branch } = canary;
         let branch = chosen(branch)?.filter(|_| percent > 0);
         Ok(branch.map(|branch| Self { percent, branch }))
@@ -196,6 +207,6 @@ impl Branch {
     }
 }
 
-fn branch(branches: &BTreeMap<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranch> {
-    branches.get(&name).cloned().ok_or(UnknownBranch(name))
+fn branch(branches: &BTreeMap<String, Rc<Branch>>, name: String) -> Result<Rc<Branch>, UnknownBranchError> {
+    branches.get(&name).cloned().ok_or(UnknownBranchError(name))
 }

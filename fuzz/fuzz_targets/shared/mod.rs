@@ -2,13 +2,17 @@
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, time::Duration};
 use switchyard_policy::{
-    auth::{Answer, Verification},
+    auth::{Completion, Verification},
     call::{Call, Reply},
     config::policy::Algorithm,
-    decide::{Levels, Own},
-    enforce::{Around, Enforcement, Step, Worker},
-    host::{Host, Shared},
-    request::{Headers, Request},
+    enforce::{
+        Enforcement,
+        context::{NextAction, PolicyContext, WorkerState},
+    },
+    host::{Host, SharedValue},
+    request::{Request, RequestHeaderMap},
+    route::RouteOverrides,
+    scope::PolicyScopes,
 };
 
 /// The number of slices in which a password is verified; a complete verification may take years.
@@ -22,7 +26,7 @@ pub struct Client {
 
 /// A proxy whose shared values only this request changes.
 pub struct Proxy {
-    values: RefCell<BTreeMap<String, Shared>>,
+    values: RefCell<BTreeMap<String, SharedValue>>,
     /// Accepts every signature if true, and none otherwise.
     believes: bool,
 }
@@ -37,7 +41,7 @@ pub enum End {
 
 // === impl Client ===
 
-impl Headers for Client {
+impl RequestHeaderMap for Client {
     fn target(&self) -> &[u8] {
         &self.target
     }
@@ -67,7 +71,7 @@ impl Host for Proxy {
         Some([192, 0, 2, 1].into())
     }
 
-    fn shared(&self, key: &str) -> Option<Shared> {
+    fn shared(&self, key: &str) -> Option<SharedValue> {
         self.values.borrow().get(key).cloned()
     }
 
@@ -82,7 +86,7 @@ impl Host for Proxy {
         if !is_late {
             let version = there.unwrap_or(0) + 1;
             let value = value.to_vec();
-            values.insert(key.to_owned(), Shared { value, version });
+            values.insert(key.to_owned(), SharedValue { value, version });
         }
         !is_late
     }
@@ -94,41 +98,41 @@ impl Host for Proxy {
 
 /// Enforces the policies on a request and applies their edits.
 pub fn meet(
-    (levels, own): (Levels, Own),
+    (scopes, overrides): (PolicyScopes, RouteOverrides),
     request: Request<'_>,
     proxy: &Proxy,
     mut reply: impl FnMut(&Call) -> Reply,
 ) -> End {
-    let mut worker = Worker::new(proxy);
-    let mut enforcement = Enforcement::new(levels, own);
+    let mut worker = WorkerState::new(proxy);
+    let mut enforcement = Enforcement::new(scopes, overrides);
     loop {
-        let step = enforcement.advance(&mut Around {
+        let action = enforcement.advance(&mut PolicyContext {
             request,
             host: proxy,
             worker: &mut worker,
-            witness: &mut (),
+            observer: &mut (),
         });
-        match step {
-            Step::Call(call) => enforcement.answer(Answer::Reply(reply(&call))),
-            Step::Work(work) => {
+        match action {
+            NextAction::Call(call) => enforcement.complete(Completion::Reply(reply(&call))),
+            NextAction::Work(work) => {
                 let mut slices = 0..SLICES;
-                let _is_done = worker.memory.verify(|| slices.next().is_none());
+                let _is_done = worker.auth_cache.verify(|| slices.next().is_none());
                 let believed = if proxy.believes {
                     Verification::Right
                 } else {
                     Verification::Wrong
                 };
-                enforcement.answer(Answer::Work(work.outcome().unwrap_or(believed)));
+                enforcement.complete(Completion::Work(work.outcome().unwrap_or(believed)));
             }
-            Step::Refuse(refusal) => {
-                refusal.response(request).edit(&enforcement.answer_edits());
+            NextAction::Refuse(refusal) => {
+                refusal.response(request).edit(&enforcement.response_edits());
                 return End::Refused;
             }
-            Step::Answer(mut response) => {
-                response.edit(&enforcement.answer_edits());
+            NextAction::LocalReply(mut reply) => {
+                reply.edit(&enforcement.response_edits());
                 return End::Answered;
             }
-            Step::Done => break,
+            NextAction::Done => break,
         }
     }
     let mut headers = request.headers.all().to_vec();
@@ -136,8 +140,8 @@ pub fn meet(
         edit.apply(&mut headers);
     }
     let _target = enforcement.target(request);
-    for place in enforcement.take_places() {
-        switchyard_policy::places::leave(proxy, place);
+    for permit in enforcement.take_permits() {
+        permit.release(proxy);
     }
     End::SentOn
 }

@@ -9,7 +9,7 @@ use base64::{
 use serde::Deserialize;
 use serde_json::Value;
 use switchyard_policy::{
-    auth::{KeyFault, check_key},
+    auth::{KeyError, check_key},
     config::policy::{Algorithm, Key},
 };
 
@@ -59,7 +59,7 @@ pub(super) enum Unusable {
     #[error("has a member {0:?} that is missing, or no such number")]
     Number(&'static str),
     #[error("cannot be used by the filter: {0}")]
-    Filter(KeyFault),
+    Filter(KeyError),
 }
 
 /// The first member of a key that only who signs with it may know.

@@ -2,7 +2,7 @@
 
 use super::{Changed, proxy::Headers};
 use std::collections::{BTreeMap, BTreeSet};
-use switchyard_policy::enforce::edit::Edit;
+use switchyard_policy::edit::Edit;
 
 /// What names of headers begin with that no upstream is to see; and of those that are no headers.
 const STEERING: [&str; 3] = [":", "x-envoy-", "x-switchyard-mirror-"];

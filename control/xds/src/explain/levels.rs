@@ -11,13 +11,11 @@ use switchyard_core::{
 };
 use switchyard_policy::{
     config::policy::{Check, Policy, When},
-    decide::{Level, Own},
-    enforce::{
-        changes::inherited,
-        refusal,
-        witness::{self, Said},
-    },
+    enforce::{changes::inherited, refusal::PolicyRefusal},
+    observer::{self, PolicyPart},
     request::Request,
+    route::RouteOverrides,
+    scope::PolicyScope,
 };
 
 /// What Envoy gives an answer where nobody says it.
@@ -26,10 +24,10 @@ const DEFAULT_TIMEOUT: &str = "15s";
 /// The levels of a request, the outermost first, and what they said.
 pub(super) struct Levels<'a, 'r> {
     pub(super) case: Case<'a>,
-    pub(super) levels: &'r [Level],
+    pub(super) levels: &'r [PolicyScope],
     pub(super) notes: &'r Notes,
     /// What the route says itself that it ends at.
-    pub(super) own: Own,
+    pub(super) overrides: RouteOverrides,
     pub(super) request: Request<'r>,
     /// Whether it is sent on.
     pub(super) forwards: bool,
@@ -87,7 +85,7 @@ impl Levels<'_, '_> {
         }
     }
 
-    fn edits(&self, at: usize, level: &Level) -> Says {
+    fn edits(&self, at: usize, level: &PolicyScope) -> Says {
         // What is said of answers is said of refusals, too.
         if self.forwards || at < self.heard && !level.policy.headers.response.is_empty() {
             Says::Applies
@@ -98,39 +96,41 @@ impl Levels<'_, '_> {
 
     fn asked(
         &self,
-        (at, level): (usize, &Level),
+        (at, level): (usize, &PolicyScope),
         policy: &Policy,
-        part: witness::Part,
+        part: PolicyPart,
     ) -> (Says, Option<String>) {
         let source = level.policy.source.as_str();
         let said = self.notes.said(source, part);
         let says = match (part, said) {
-            (_, Some(Said::Refused(why))) => return (Says::Refuses, Some(why.to_owned())),
-            (_, Some(Said::WouldRefuse(why))) => return (Says::WouldRefuse, Some(why.to_owned())),
-            (witness::Part::Cors, _) => match inherited(self.levels, |policy| policy.cors.clone()) {
+            (_, Some(observer::Outcome::Refused(why))) => return (Says::Refuses, Some(why.to_owned())),
+            (_, Some(observer::Outcome::WouldRefuse(why))) => {
+                return (Says::WouldRefuse, Some(why.to_owned()));
+            }
+            (PolicyPart::Cors, _) => match inherited(self.levels, |policy| policy.cors.clone()) {
                 Some((innermost, _)) if innermost == at => Says::Applies,
                 _ => Says::Overruled,
             },
             _ if !self.is_for(level, when(policy, part)) => Says::IsForOthers,
-            (witness::Part::Mirror(_), _) if self.forwards => Says::Applies,
-            (witness::Part::Mirror(_), _) | (_, None) => Says::NotReached,
+            (PolicyPart::Mirror(_), _) if self.forwards => Says::Applies,
+            (PolicyPart::Mirror(_), _) | (_, None) => Says::NotReached,
             _ if self.notes.asked(source, part).is_some() => Says::Asks,
-            (witness::Part::RateLimit(_) | witness::Part::Concurrency, _) => Says::Counts,
-            (witness::Part::Auth(_), _) => Says::Passes,
+            (PolicyPart::RateLimit(_) | PolicyPart::Concurrency, _) => Says::Counts,
+            (PolicyPart::Auth(_), _) => Says::Passes,
         };
         (says, None)
     }
 
-    fn is_for(&self, level: &Level, when: Option<&When>) -> bool {
+    fn is_for(&self, level: &PolicyScope, when: Option<&When>) -> bool {
         when.is_none_or(|when| when.applies(self.request, level.path.as_deref()))
     }
 
     /// What was taken to be so when a part was asked.
-    fn assumed(&self, source: &str, policy: &Policy, part: witness::Part) -> Option<String> {
+    fn assumed(&self, source: &str, policy: &Policy, part: PolicyPart) -> Option<String> {
         if let Some(service) = self.notes.asked(source, part) {
             return Some(format!("{source} {part}: {service} says yes"));
         }
-        let witness::Part::Auth(at) = part else {
+        let PolicyPart::Auth(at) = part else {
             return None;
         };
         let requirement = policy.auth.get(at)?;
@@ -144,7 +144,7 @@ impl Levels<'_, '_> {
         })
     }
 
-    fn mirrors(&self, level: &Level, key: &PolicyKey, policy: &Policy) -> Vec<Mirror> {
+    fn mirrors(&self, level: &PolicyScope, key: &PolicyKey, policy: &Policy) -> Vec<Mirror> {
         let mirrors = policy.mirror.iter().enumerate();
         let copies = mirrors.filter(|(_, mirror)| self.is_for(level, mirror.when.as_ref()));
         copies
@@ -161,12 +161,12 @@ impl Levels<'_, '_> {
     }
 
     /// What a policy keeps the request by.
-    pub(super) fn refusal(&self, refusal: &refusal::Refusal) -> Outcome {
-        let (level, part) = refusal.by.rsplit_once(' ').unwrap_or((&refusal.by, ""));
+    pub(super) fn refusal(&self, refusal: &PolicyRefusal) -> Outcome {
+        let (level, part) = refusal.policy.rsplit_once(' ').unwrap_or((&refusal.policy, ""));
         let place = self.written(level).map(|(key, _)| self.place(key, part));
         Outcome::Refuse {
             status: refusal.status,
-            why: refusal.why.clone(),
+            why: refusal.details.clone(),
             level: level.to_owned(),
             part: part.to_owned(),
             place: place.unwrap_or_default(),
@@ -180,7 +180,7 @@ impl Levels<'_, '_> {
         (owner, prefix): (&Name, &str),
         template: Option<&Template>,
     ) -> Setting {
-        if self.own.timeout
+        if self.overrides.timeout
             && let Some(template) = template
         {
             return self.case.timeout_of(host, (owner, prefix), template);
@@ -197,7 +197,7 @@ impl Levels<'_, '_> {
         (owner, prefix): (&Name, &str),
         template: Option<&Template>,
     ) -> Option<Setting> {
-        if self.own.retry
+        if self.overrides.retry
             && let Some(template) = template
         {
             return self.case.retry_of(host, (owner, prefix), template);
@@ -225,11 +225,11 @@ fn handed_down(said: Option<&Setting>, place: &Place) -> Says {
     }
 }
 
-fn when(policy: &Policy, part: witness::Part) -> Option<&When> {
+fn when(policy: &Policy, part: PolicyPart) -> Option<&When> {
     match part {
-        witness::Part::RateLimit(at) => policy.rate_limits.get(at)?.when.as_ref(),
-        witness::Part::Mirror(at) => policy.mirror.get(at)?.when.as_ref(),
-        witness::Part::Cors | witness::Part::Auth(_) | witness::Part::Concurrency => None,
+        PolicyPart::RateLimit(at) => policy.rate_limits.get(at)?.when.as_ref(),
+        PolicyPart::Mirror(at) => policy.mirror.get(at)?.when.as_ref(),
+        PolicyPart::Cors | PolicyPart::Auth(_) | PolicyPart::Concurrency => None,
     }
 }
 

@@ -16,16 +16,20 @@ use switchyard_core::{
     table::{self, HostRoute, SwitchKey, Target},
 };
 use switchyard_policy::{
-    auth::Answer,
+    auth::Completion,
     call::Reply,
-    decide::{self, Decision, Forward, Level, Refusal, decide_with},
+    decide::{Decision, Forward, RouteError, decide_with},
     enforce::{
-        Around, Enforcement, Step, Worker,
-        refusal::{self, Response},
+        Enforcement,
+        context::{NextAction, PolicyContext, WorkerState},
+        refusal::PolicyRefusal,
     },
+    local_reply::LocalReply,
     names,
     request::Request,
+    scope::PolicyScope,
     store::Store,
+    switch::BranchChoice,
 };
 
 /// A request on a route that the filter is on for.
@@ -39,8 +43,8 @@ pub(super) struct Passage<'a, 'p> {
 /// What the policies of all levels come to.
 enum Met {
     Done,
-    Refused(refusal::Refusal),
-    Answered(Response),
+    Refused(PolicyRefusal),
+    Answered(LocalReply),
 }
 
 /// The route that a request ends at.
@@ -85,12 +89,12 @@ impl<'a, 'p> Passage<'a, 'p> {
         explanation.assumed = unmet(&self.case.request.canaries, &explanation.chain);
         let Decision {
             trail: _,
-            levels,
+            scopes: levels,
             outcome,
         } = decision;
         let mut notes = Notes::default();
         // Where it is not known what there is to meet, nothing is.
-        let is_fault = outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end());
+        let is_fault = outcome.as_ref().is_err_and(|error| !error.has_all_policies());
         let met = (!is_fault).then(|| self.meet(&levels, &outcome, &mut notes));
         if let Some((enforcement, met)) = &met {
             explanation.answer = self.answer(enforcement, met, &outcome);
@@ -99,12 +103,15 @@ impl<'a, 'p> Passage<'a, 'p> {
             case: self.case,
             levels: &levels,
             notes: &notes,
-            own: outcome.as_ref().map(|forward| forward.own).unwrap_or_default(),
+            overrides: outcome
+                .as_ref()
+                .map(|forward| forward.overrides)
+                .unwrap_or_default(),
             request: self.request(),
             forwards: false,
             heard: met
                 .as_ref()
-                .map_or(0, |(enforcement, _)| enforcement.heard().len()),
+                .map_or(0, |(enforcement, _)| enforcement.responding_scopes().len()),
         };
         if let (Ok(_), Some(host), Some(end)) = (&outcome, self.case.host, &end) {
             let template = self.template(end);
@@ -113,7 +120,7 @@ impl<'a, 'p> Passage<'a, 'p> {
         }
         explanation.outcome = match (met, outcome) {
             (Some((_, Met::Refused(refusal))), _) => told.refusal(&refusal),
-            (Some((_, Met::Answered(Response { status, .. }))), _) => Outcome::Preflight { status },
+            (Some((_, Met::Answered(LocalReply { status, .. }))), _) => Outcome::Preflight { status },
             (_, Err(refusal)) => self.stopped(&refusal, end.as_ref()),
             (Some((enforcement, Met::Done)), Ok(forward)) => self.arrive(forward, &enforcement, end.as_ref()),
             (None, Ok(_)) => respond(503, "the policies are not known"),
@@ -174,44 +181,47 @@ impl<'a, 'p> Passage<'a, 'p> {
 
     fn meet(
         &self,
-        levels: &[Level],
-        outcome: &Result<Forward, Refusal>,
+        levels: &[PolicyScope],
+        outcome: &Result<Forward, RouteError>,
         notes: &mut Notes,
     ) -> (Enforcement, Met) {
-        let own = outcome.as_ref().map(|forward| forward.own).unwrap_or_default();
+        let overrides = outcome
+            .as_ref()
+            .map(|forward| forward.overrides)
+            .unwrap_or_default();
         let stand = Stand::new(self.case.around, self.case.client_ip);
-        let mut worker = Worker::new(&stand);
-        let mut enforcement = Enforcement::new(levels.into(), own);
+        let mut worker = WorkerState::new(&stand);
+        let mut enforcement = Enforcement::new(levels.into(), overrides);
         loop {
-            let step = enforcement.advance(&mut Around {
+            let step = enforcement.advance(&mut PolicyContext {
                 request: self.request(),
                 host: &stand,
                 worker: &mut worker,
-                witness: notes,
+                observer: notes,
             });
             match step {
-                Step::Done => return (enforcement, Met::Done),
-                Step::Refuse(refusal) => return (enforcement, Met::Refused(refusal)),
-                Step::Answer(response) => return (enforcement, Met::Answered(response)),
-                Step::Call(call) => {
+                NextAction::Done => return (enforcement, Met::Done),
+                NextAction::Refuse(refusal) => return (enforcement, Met::Refused(refusal)),
+                NextAction::LocalReply(response) => return (enforcement, Met::Answered(response)),
+                NextAction::Call(call) => {
                     notes.asking(&call.cluster);
-                    enforcement.answer(Answer::Reply(yes(&call)));
+                    enforcement.complete(Completion::Reply(yes(&call)));
                 }
-                Step::Work(work) => {
-                    let _is_done = worker.memory.verify(|| false);
-                    let failed = Answer::Reply(Reply::Failed);
-                    enforcement.answer(work.outcome().map_or(failed, Answer::Work));
+                NextAction::Work(work) => {
+                    let _is_done = worker.auth_cache.verify(|| false);
+                    let failed = Completion::Reply(Reply::Failed);
+                    enforcement.complete(work.outcome().map_or(failed, Completion::Work));
                 }
             }
         }
     }
 
     /// What the answer says for policies, and for sessions that start.
-    fn answer(&self, enforcement: &Enforcement, met: &Met, outcome: &Result<Forward, Refusal>) -> Changed {
-        let edits = enforcement.answer_edits();
+    fn answer(&self, enforcement: &Enforcement, met: &Met, outcome: &Result<Forward, RouteError>) -> Changed {
+        let edits = enforcement.response_edits();
         match (met, outcome) {
             (Met::Refused(refusal), _) => {
-                let Response { headers, .. } = refusal.clone().response(self.request());
+                let LocalReply { headers, .. } = refusal.clone().response(self.request());
                 changes::of_answer(Some(&headers), 0, &edits)
             }
             (Met::Answered(response), _) => changes::of_answer(Some(&response.headers), 0, &edits),
@@ -228,8 +238,8 @@ impl<'a, 'p> Passage<'a, 'p> {
             path,
             set_cookies: _,
             mapping: _,
-            stays,
-            own: _,
+            is_plain,
+            overrides: _,
         } = forward;
         let mut headers = self.headers.clone();
         if let Some(target) = enforcement.target(self.request()) {
@@ -239,7 +249,7 @@ impl<'a, 'p> Passage<'a, 'p> {
             edit.apply(&mut headers.0);
         }
         let changed = changes::of_request(&self.headers, &headers);
-        if !stays {
+        if !is_plain {
             headers.remove(names::CLUSTER);
             headers
                 .0
@@ -267,13 +277,13 @@ impl<'a, 'p> Passage<'a, 'p> {
     }
 
     /// It is sent nowhere.
-    fn stopped(&self, refusal: &Refusal, end: Option<&End<'a>>) -> Outcome {
+    fn stopped(&self, refusal: &RouteError, end: Option<&End<'a>>) -> Outcome {
         let why = match (refusal, end) {
-            (Refusal::NoRoute, Some(End { owner, .. })) => format!("no route of {owner} takes the path"),
+            (RouteError::NoRoute, Some(End { owner, .. })) => format!("no route of {owner} takes the path"),
             _ => refusal.to_string(),
         };
         let mut faults = Vec::new();
-        if let (Refusal::Unavailable(_), Some(End { owner, prefix, .. })) = (refusal, end)
+        if let (RouteError::Unavailable(_), Some(End { owner, prefix, .. })) = (refusal, end)
             && let Some(field) = self.case.host_snapshot.field(owner, Some(prefix))
         {
             faults = self.case.faults_of(owner, &field);
@@ -320,12 +330,12 @@ fn without_effect(switch: &table::Switch) -> Vec<String> {
     idle.map(|(field, _)| field.to_owned()).collect()
 }
 
-fn chosen(switch: &table::Switch, branch: &Name, choice: decide::Choice) -> Chosen {
+fn chosen(switch: &table::Switch, branch: &Name, choice: BranchChoice) -> Chosen {
     let by = match choice {
-        decide::Choice::Preview => Choice::Preview,
-        decide::Choice::Session => Choice::Session,
-        decide::Choice::New if *branch == switch.active => Choice::Active,
-        decide::Choice::New => Choice::Canary,
+        BranchChoice::Preview => Choice::Preview,
+        BranchChoice::Session => Choice::Session,
+        BranchChoice::New if *branch == switch.active => Choice::Active,
+        BranchChoice::New => Choice::Canary,
     };
     let name = match by {
         Choice::Preview => switch.preview.as_ref().map(|preview| preview.header.to_string()),

@@ -220,7 +220,7 @@ impl Headers {
     }
 }
 
-impl switchyard_policy::request::Headers for Headers {
+impl switchyard_policy::request::RequestHeaderMap for Headers {
     fn target(&self) -> &[u8] {
         self.target().as_bytes()
     }

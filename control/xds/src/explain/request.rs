@@ -2,7 +2,7 @@
 
 use super::proxy::Headers;
 use std::{collections::BTreeSet, fmt, net::IpAddr};
-use switchyard_policy::config::value::is_token;
+use switchyard_policy::header::is_token;
 
 /// The form of a URL, for whoever is told that one is wrong.
 const FORM: &str = "HOST/PATH or https://HOST/PATH, such as www.example.com/cart";

@@ -10,10 +10,10 @@ use std::{
 use switchyard_policy::{
     call::{Call, Message, Reply},
     config::policy::Algorithm,
-    decide::Choice,
-    enforce::witness::{Part, Said, Witness},
-    host::{Host, Shared},
+    host::{Host, SharedValue},
+    observer::{Outcome, PolicyObserver, PolicyPart},
     rng::Chance,
+    switch::BranchChoice,
 };
 
 /// `RateLimitResponse` whose code is OK.
@@ -25,22 +25,22 @@ const ALLOWED: [u8; 2] = [0x0a, 0x00];
 pub(super) struct Stand<'a> {
     around: &'a dyn Surroundings,
     client_ip: IpAddr,
-    shared: RefCell<BTreeMap<String, Shared>>,
+    shared: RefCell<BTreeMap<String, SharedValue>>,
     drawn: Cell<u64>,
 }
 
 /// How chance turns out, and the branches that were taken: the switch's key, the branch, and what chose it.
 pub(super) struct Guide<'a> {
     pub(super) canaries: &'a Canaries,
-    pub(super) taken: Vec<(String, String, Choice)>,
+    pub(super) taken: Vec<(String, String, BranchChoice)>,
 }
 
 /// What policies said, by level and part.
 #[derive(Default)]
 pub(super) struct Notes {
-    said: BTreeMap<(String, Part), Said>,
+    said: BTreeMap<(String, PolicyPart), Outcome>,
     /// What was not known, but taken to be yes.
-    assumed: BTreeMap<(String, Part), String>,
+    assumed: BTreeMap<(String, PolicyPart), String>,
     /// The service that has been asked, of which it is not yet told who asked.
     pending: Option<String>,
 }
@@ -84,7 +84,7 @@ impl Host for Stand<'_> {
         Some(self.client_ip)
     }
 
-    fn shared(&self, key: &str) -> Option<Shared> {
+    fn shared(&self, key: &str) -> Option<SharedValue> {
         self.shared.borrow().get(key).cloned()
     }
 
@@ -101,7 +101,7 @@ impl Host for Stand<'_> {
         if version.is_some() && there.is_some() && version != there {
             return false;
         }
-        let value = Shared {
+        let value = SharedValue {
             value: value.to_vec(),
             version: there.unwrap_or_default() + 1,
         };
@@ -127,7 +127,7 @@ impl Chance for Guide<'_> {
         percent >= 100 || percent > 0 && self.canaries.have(branch)
     }
 
-    fn chose(&mut self, key: &str, branch: &str, choice: Choice) {
+    fn chose(&mut self, key: &str, branch: &str, choice: BranchChoice) {
         self.taken.push((key.to_owned(), branch.to_owned(), choice));
     }
 }
@@ -140,18 +140,18 @@ impl Notes {
         self.pending = Some(super::words::service_port(cluster));
     }
 
-    pub(super) fn said(&self, level: &str, part: Part) -> Option<Said> {
+    pub(super) fn said(&self, level: &str, part: PolicyPart) -> Option<Outcome> {
         self.said.get(&(level.to_owned(), part)).copied()
     }
 
     /// The service that was asked.
-    pub(super) fn asked(&self, level: &str, part: Part) -> Option<&str> {
+    pub(super) fn asked(&self, level: &str, part: PolicyPart) -> Option<&str> {
         self.assumed.get(&(level.to_owned(), part)).map(String::as_str)
     }
 }
 
-impl Witness for Notes {
-    fn saw(&mut self, source: &str, part: Part, said: Said) {
+impl PolicyObserver for Notes {
+    fn record(&mut self, source: &str, part: PolicyPart, said: Outcome) {
         if let Some(service) = self.pending.take() {
             self.assumed.insert((source.to_owned(), part), service);
         }
@@ -159,5 +159,5 @@ impl Witness for Notes {
         self.said.insert((source.to_owned(), part), said);
     }
 
-    fn let_through(&mut self, _source: &str) {}
+    fn record_allowed(&mut self, _source: &str) {}
 }

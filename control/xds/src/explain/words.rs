@@ -7,7 +7,7 @@ use switchyard_policy::{
         GlobalLimit, Header, HeaderEdits, Headers, Ip, Jwt, KeyPart, LocalLimit, Mirror, OnFailure, Policy,
         PrefixLengths, RateLimit, Requirement, Retry, When,
     },
-    enforce::witness::Part,
+    observer::PolicyPart,
 };
 
 /// Units that limits are written in, by their seconds.
@@ -23,7 +23,7 @@ pub(super) struct Described {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One that is asked, or does something with requests of its own.
-    Asked(Part),
+    Asked(PolicyPart),
     Headers,
     Timeout,
     Retry,
@@ -47,18 +47,18 @@ pub(super) fn parts(policy: &Policy) -> Vec<Described> {
         what,
     };
     let mut parts = Vec::new();
-    parts.extend(cors.iter().map(|cors| asked(Part::Cors, of_cors(cors))));
+    parts.extend(cors.iter().map(|cors| asked(PolicyPart::Cors, of_cors(cors))));
     let auth = auth.iter().enumerate();
-    parts.extend(auth.map(|(at, requirement)| asked(Part::Auth(at), requirement_words(requirement))));
+    parts.extend(auth.map(|(at, requirement)| asked(PolicyPart::Auth(at), requirement_words(requirement))));
     let limits = rate_limits.iter().enumerate();
-    parts.extend(limits.map(|(at, limit)| asked(Part::RateLimit(at), of_limit(limit))));
+    parts.extend(limits.map(|(at, limit)| asked(PolicyPart::RateLimit(at), of_limit(limit))));
     parts.extend(
         concurrency
             .iter()
-            .map(|limit| asked(Part::Concurrency, of_concurrency(limit))),
+            .map(|limit| asked(PolicyPart::Concurrency, of_concurrency(limit))),
     );
     let mirrors = mirror.iter().enumerate();
-    parts.extend(mirrors.map(|(at, mirror)| asked(Part::Mirror(at), of_mirror(mirror))));
+    parts.extend(mirrors.map(|(at, mirror)| asked(PolicyPart::Mirror(at), of_mirror(mirror))));
     parts.extend(headers.iter().map(|headers| Described {
         part: Kind::Headers,
         what: of_headers(headers),

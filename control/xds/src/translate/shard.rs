@@ -30,7 +30,7 @@ impl Shard {
     /// That of a section, by its key: all start with their host, once what tells them apart is left out
     /// ([`switchyard_core::table::SwitchKey`], [`switchyard_core::table::PolicyKey`]).
     pub(crate) fn of_section(key: &str) -> Self {
-        let name = packed::Named::of(key).name();
+        let name = packed::SectionKey::parse(key).name();
         let name = name.strip_prefix("http://").unwrap_or(name);
         let fqdn = name.split(['/', ' ']).next();
         Self::of_host(fqdn.unwrap_or_default())

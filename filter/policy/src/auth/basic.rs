@@ -1,9 +1,13 @@
 //! HTTP basic authentication (RFC 7617).
 
 use super::{
-    Failure, Fault, Pass, Reason, Request, Scheme, Step, fields,
-    hash::Hash,
-    passwords::{Claim, Finding, Verification},
+    check::{AuthRequest, CheckOutcome},
+    error::RequirementError,
+    failure::{AuthFailure, FailureReason},
+    fields,
+    hash::PasswordHash,
+    identity::{Pass, Scheme},
+    passwords::{LoginAttempt, PasswordLookup, running::Verification},
 };
 use crate::{config::policy, header};
 use base64ct::{Base64, Encoding};
@@ -14,68 +18,72 @@ const MAX_CREDENTIALS: usize = 512;
 const BUSY_FOR_SECONDS: u32 = 5;
 
 /// Passes clients that have one of these names and its password.
-pub(super) struct Basic {
+pub(super) struct BasicAuth {
     challenge: String,
     /// Users, sorted by name.
-    users: Vec<(String, Hash)>,
+    users: Vec<(String, PasswordHash)>,
 }
 
 /// The credentials of a client.
-struct Credentials {
+struct BasicCredentials {
     name: String,
     password: Vec<u8>,
 }
 
-// === impl Basic ===
+// === impl BasicAuth ===
 
-impl Basic {
-    pub(super) fn check(&self, request: Request<'_>) -> Step {
-        match Credentials::of(request) {
+impl BasicAuth {
+    pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
+        match BasicCredentials::of(request) {
             Ok(credentials) => self.verify(&credentials, request),
             Err(reason) => self.refuse(reason),
         }
     }
 
     /// Resumes when the password of the request was verified, or displaced from the queue.
-    pub(super) fn resume(&self, verification: Verification, request: Request<'_>) -> Step {
-        let credentials = match Credentials::of(request) {
+    pub(super) fn resume(&self, verification: Verification, request: AuthRequest<'_>) -> CheckOutcome {
+        let credentials = match BasicCredentials::of(request) {
             Ok(credentials) => credentials,
             Err(reason) => return self.refuse(reason),
         };
-        match (verification, self.claim(&credentials, request)) {
-            (Verification::Right, Some(claim)) => {
-                let passwords = &request.memory.passwords;
-                passwords.note_login(claim, request.host.client_ip(), request.host.now());
-                Step::Pass(Pass::of(Scheme::Basic, claim.name))
+        match (verification, self.attempt(&credentials, request)) {
+            (Verification::Right, Some(attempt)) => {
+                let passwords = &request.cache.passwords;
+                passwords.note_login(attempt, request.host.client_ip(), request.host.now());
+                CheckOutcome::Pass(Pass::of(Scheme::Basic, attempt.name))
             }
             (Verification::Displaced, _) => busy(),
-            (Verification::Wrong, _) | (Verification::Right, None) => self.refuse(Reason::Password),
+            (Verification::Wrong, _) | (Verification::Right, None) => self.refuse(FailureReason::Password),
         }
     }
 
-    fn verify(&self, credentials: &Credentials, request: Request<'_>) -> Step {
-        let Some(claim) = self.claim(credentials, request) else {
-            return self.refuse(Reason::Password);
+    fn verify(&self, credentials: &BasicCredentials, request: AuthRequest<'_>) -> CheckOutcome {
+        let Some(attempt) = self.attempt(credentials, request) else {
+            return self.refuse(FailureReason::Password);
         };
         let client = || request.host.client_ip();
-        match request.memory.passwords.find(claim, client, request.host.now()) {
-            Finding::Right => Step::Pass(Pass::of(Scheme::Basic, claim.name)),
-            Finding::Wrong => self.refuse(Reason::Password),
-            Finding::Open(work) => Step::Work(work),
-            Finding::Busy => busy(),
+        match request.cache.passwords.find(attempt, client, request.host.now()) {
+            PasswordLookup::Right => CheckOutcome::Pass(Pass::of(Scheme::Basic, attempt.name)),
+            PasswordLookup::Wrong => self.refuse(FailureReason::Password),
+            PasswordLookup::Pending(work) => CheckOutcome::Work(work),
+            PasswordLookup::Busy => busy(),
         }
     }
 
     /// Pairs the credentials with a hash to verify. An unknown name gets the hash of a known one, always the same one,
     /// so that it takes as long as a known name may take. `None` if there are no names at all.
-    fn claim<'a>(&'a self, credentials: &'a Credentials, request: Request<'_>) -> Option<Claim<'a>> {
-        let Credentials { name, password } = credentials;
+    fn attempt<'a>(
+        &'a self,
+        credentials: &'a BasicCredentials,
+        request: AuthRequest<'_>,
+    ) -> Option<LoginAttempt<'a>> {
+        let BasicCredentials { name, password } = credentials;
         let known = self.users.binary_search_by(|(user, _)| user.as_str().cmp(name));
         let count = u64::try_from(self.users.len()).unwrap_or(u64::MAX);
-        let number = request.memory.passwords.number_of(name).checked_rem(count)?;
+        let number = request.cache.passwords.number_of(name).checked_rem(count)?;
         let any = usize::try_from(number).unwrap_or_default();
         let (_, hash) = self.users.get(known.unwrap_or(any))?;
-        Some(Claim {
+        Some(LoginAttempt {
             hash,
             is_known: known.is_ok(),
             name,
@@ -83,26 +91,26 @@ impl Basic {
         })
     }
 
-    fn refuse(&self, reason: Reason) -> Step {
-        Step::Fail(Failure::challenge(reason, self.challenge.clone()))
+    fn refuse(&self, reason: FailureReason) -> CheckOutcome {
+        CheckOutcome::Fail(AuthFailure::challenge(reason, self.challenge.clone()))
     }
 }
 
-fn busy() -> Step {
-    Step::Fail(Failure::too_many(Reason::Busy, BUSY_FOR_SECONDS))
+fn busy() -> CheckOutcome {
+    CheckOutcome::Fail(AuthFailure::too_many(FailureReason::Busy, BUSY_FOR_SECONDS))
 }
 
-impl TryFrom<policy::Basic> for Basic {
-    type Error = Fault;
+impl TryFrom<policy::Basic> for BasicAuth {
+    type Error = RequirementError;
 
-    fn try_from(basic: policy::Basic) -> Result<Self, Fault> {
+    fn try_from(basic: policy::Basic) -> Result<Self, RequirementError> {
         let policy::Basic { realm, users } = basic;
         fields::check_text("basic.realm", &realm)?;
         let users = users.into_iter().map(|(name, hash)| {
             fields::check_text("basic.users", &name)?;
             match hash.parse() {
                 Ok(hash) => Ok((name, hash)),
-                Err(fault) => Err(Fault::Hash { name, fault }),
+                Err(error) => Err(RequirementError::Hash { name, error }),
             }
         });
         let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
@@ -115,10 +123,10 @@ impl TryFrom<policy::Basic> for Basic {
 
 // === impl Credentials ===
 
-impl Credentials {
-    fn of(request: Request<'_>) -> Result<Self, Reason> {
-        let encoded = fields::credentials(request.headers, "basic").ok_or(Reason::Missing)?;
-        Self::decode(encoded).ok_or(Reason::Malformed)
+impl BasicCredentials {
+    fn of(request: AuthRequest<'_>) -> Result<Self, FailureReason> {
+        let encoded = fields::credentials(request.headers, "basic").ok_or(FailureReason::Missing)?;
+        Self::decode(encoded).ok_or(FailureReason::Malformed)
     }
 
     /// Decodes credentials. A password with a NUL is rejected: no hash covers what follows it.

@@ -1,20 +1,28 @@
 //! External authorization services.
 
+mod decision;
 mod grpc;
 mod http;
-mod told;
+mod service_headers;
 
-use super::{Failure, Fault, Pass, Reason, Refusal, Request, Response, Step, fields};
+use super::{
+    check::{AuthRequest, CheckOutcome},
+    error::RequirementError,
+    failure::{AuthFailure, FailureReason, FailureResponse},
+    fields,
+    identity::Pass,
+};
 use crate::{
     call::{Call, Message, Reply},
     config::policy::{self, ExternalProtocol, OnFailure},
     header::Use,
 };
+use decision::ServiceDecision;
+use service_headers::ServiceHeaders;
 use std::time::Duration;
-use told::Told;
 
 /// Passes requests that a service allows explicitly.
-pub(super) struct External {
+pub(super) struct ExternalAuthz {
     cluster: String,
     protocol: ExternalProtocol,
     path: String,
@@ -26,39 +34,26 @@ pub(super) struct External {
     response_headers: Vec<String>,
 }
 
-/// The decision of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
-    /// The request is allowed, with these edits.
-    Yes(policy::Headers),
-    /// The request is denied, with this response.
-    No(Response),
-    /// The service, or a hop on the way to it, has failed.
-    Nothing,
-    /// A response that is none of those.
-    Nonsense,
-}
+// === impl ExternalAuthz ===
 
-// === impl External ===
-
-impl External {
-    pub(super) fn check(&self, request: Request<'_>) -> Step {
-        let told = Told::of(request);
-        let request = Request {
-            headers: &told,
+impl ExternalAuthz {
+    pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
+        let headers = ServiceHeaders::of(request);
+        let request = AuthRequest {
+            headers: &headers,
             ..request
         };
         let message = match self.protocol {
             ExternalProtocol::Http => Message::Http {
-                headers: http::ask(&self.path, &self.request_headers, request),
+                headers: http::request_headers(&self.path, &self.request_headers, request),
             },
             ExternalProtocol::Grpc => Message::Grpc {
                 service: "envoy.service.auth.v3.Authorization",
                 method: "Check",
-                body: grpc::ask(&self.request_headers, request),
+                body: grpc::check_request(&self.request_headers, request),
             },
         };
-        Step::Ask(Call {
+        CheckOutcome::Call(Call {
             cluster: self.cluster.clone(),
             timeout: self.timeout,
             message,
@@ -66,30 +61,33 @@ impl External {
     }
 
     /// Resumes when the service has replied or failed.
-    pub(super) fn resume(&self, reply: Reply, request: Request<'_>) -> Step {
-        let said = match reply {
+    pub(super) fn resume(&self, reply: Reply, request: AuthRequest<'_>) -> CheckOutcome {
+        let decision = match reply {
             Reply::Http {
                 status,
                 headers,
                 body,
-            } => http::read(status, headers, body, &self.response_headers),
-            Reply::Grpc { body } => {
-                grpc::read(&body, &self.response_headers, request).unwrap_or(Said::Nonsense)
-            }
-            Reply::Failed => Said::Nothing,
+            } => http::parse_response(status, headers, body, &self.response_headers),
+            Reply::Grpc { body } => grpc::parse_response(&body, &self.response_headers, request)
+                .unwrap_or(ServiceDecision::Invalid),
+            Reply::Failed => ServiceDecision::NoResponse,
         };
-        match (said, self.on_failure) {
-            (Said::Yes(headers), _) => Step::Pass(Pass {
+        match (decision, self.on_failure) {
+            (ServiceDecision::Allowed(headers), _) => CheckOutcome::Pass(Pass {
                 identity: None,
                 headers,
             }),
-            (Said::No(response), _) => Step::Fail(Failure {
-                reason: Reason::Denied(response.status),
-                refusal: Refusal::Response(response),
+            (ServiceDecision::Denied(response), _) => CheckOutcome::Fail(AuthFailure {
+                reason: FailureReason::Denied(response.status),
+                response: FailureResponse::Response(response),
             }),
-            (Said::Nothing, OnFailure::Allow) => Step::Pass(Pass::default()),
-            (Said::Nothing, OnFailure::Deny) => Step::Fail(Failure::unavailable(Reason::NoAnswer, None)),
-            (Said::Nonsense, _) => Step::Fail(Failure::unavailable(Reason::Nonsense, None)),
+            (ServiceDecision::NoResponse, OnFailure::Allow) => CheckOutcome::Pass(Pass::default()),
+            (ServiceDecision::NoResponse, OnFailure::Deny) => {
+                CheckOutcome::Fail(AuthFailure::unavailable(FailureReason::NoAnswer, None))
+            }
+            (ServiceDecision::Invalid, _) => {
+                CheckOutcome::Fail(AuthFailure::unavailable(FailureReason::InvalidResponse, None))
+            }
         }
     }
 
@@ -109,10 +107,10 @@ impl External {
     }
 }
 
-impl TryFrom<policy::External> for External {
-    type Error = Fault;
+impl TryFrom<policy::External> for ExternalAuthz {
+    type Error = RequirementError;
 
-    fn try_from(external: policy::External) -> Result<Self, Fault> {
+    fn try_from(external: policy::External) -> Result<Self, RequirementError> {
         let policy::External {
             cluster,
             protocol,

@@ -1,18 +1,18 @@
 //! Failed checks, and the responses to their clients.
 
-use super::TokenFault;
+use super::jwt::error::TokenError;
 
 /// The failure of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct AuthFailure {
     /// The reason, for logs and metrics but not for clients.
-    pub reason: Reason,
-    pub refusal: Refusal,
+    pub reason: FailureReason,
+    pub response: FailureResponse,
 }
 
 /// The reason that a check failed. It contains no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum FailureReason {
     #[error("no credentials")]
     Missing,
     #[error("{0:?} is there more than once")]
@@ -24,7 +24,7 @@ pub enum Reason {
     #[error("too many passwords wait to be verified")]
     Busy,
     #[error("the token is refused: {0}")]
-    Token(TokenFault),
+    Token(TokenError),
     #[error("the keys that tokens are signed with are too old to be trusted")]
     KeysExpired,
     #[error("unknown key")]
@@ -34,14 +34,14 @@ pub enum Reason {
     #[error("the external service does not answer, or cannot")]
     NoAnswer,
     #[error("the external service answers what is neither yes nor no")]
-    Nonsense,
+    InvalidResponse,
     #[error("the address is not allowed")]
     Address,
 }
 
 /// The response to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum FailureResponse {
     /// 400: the request is ambiguous.
     Ambiguous,
     /// 401, with these values of `WWW-Authenticate`.
@@ -53,12 +53,12 @@ pub enum Refusal {
     /// 503: the check cannot be decided at the moment; the client may retry after so many seconds.
     Unavailable { retry_after: Option<u32> },
     /// The response of an external service.
-    Response(Response),
+    Response(ServiceResponse),
 }
 
-/// A complete response.
+/// The response of an external service, for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct ServiceResponse {
     /// 200 to 599.
     pub status: u16,
     /// Names in lower case.
@@ -66,49 +66,49 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-// === impl Failure ===
+// === impl AuthFailure ===
 
-impl Failure {
+impl AuthFailure {
     pub(super) fn repeated(what: &str) -> Self {
         Self {
-            reason: Reason::Repeated(what.to_owned()),
-            refusal: Refusal::Ambiguous,
+            reason: FailureReason::Repeated(what.to_owned()),
+            response: FailureResponse::Ambiguous,
         }
     }
 
     /// A 401 without a challenge, for schemes that have none.
-    pub(super) fn unauthorized(reason: Reason) -> Self {
+    pub(super) fn unauthorized(reason: FailureReason) -> Self {
         Self {
             reason,
-            refusal: Refusal::Unauthorized(Vec::new()),
+            response: FailureResponse::Unauthorized(Vec::new()),
         }
     }
 
-    pub(super) fn challenge(reason: Reason, challenge: String) -> Self {
+    pub(super) fn challenge(reason: FailureReason, challenge: String) -> Self {
         Self {
             reason,
-            refusal: Refusal::Unauthorized(vec![challenge]),
+            response: FailureResponse::Unauthorized(vec![challenge]),
         }
     }
 
-    pub(super) fn forbidden(reason: Reason) -> Self {
+    pub(super) fn forbidden(reason: FailureReason) -> Self {
         Self {
             reason,
-            refusal: Refusal::Forbidden,
+            response: FailureResponse::Forbidden,
         }
     }
 
-    pub(super) fn too_many(reason: Reason, retry_after: u32) -> Self {
+    pub(super) fn too_many(reason: FailureReason, retry_after: u32) -> Self {
         Self {
             reason,
-            refusal: Refusal::TooMany { retry_after },
+            response: FailureResponse::TooMany { retry_after },
         }
     }
 
-    pub(super) fn unavailable(reason: Reason, retry_after: Option<u32>) -> Self {
+    pub(super) fn unavailable(reason: FailureReason, retry_after: Option<u32>) -> Self {
         Self {
             reason,
-            refusal: Refusal::Unavailable { retry_after },
+            response: FailureResponse::Unavailable { retry_after },
         }
     }
 
@@ -120,8 +120,8 @@ impl Failure {
         } else {
             (self, other)
         };
-        if let (Refusal::Unauthorized(challenges), Refusal::Unauthorized(more)) =
-            (&mut better.refusal, lesser.refusal)
+        if let (FailureResponse::Unauthorized(challenges), FailureResponse::Unauthorized(more)) =
+            (&mut better.response, lesser.response)
         {
             let more: Vec<_> = more
                 .into_iter()
@@ -133,13 +133,13 @@ impl Failure {
     }
 
     fn rank(&self) -> (u8, bool) {
-        (self.refusal.rank(), self.reason != Reason::Missing)
+        (self.response.rank(), self.reason != FailureReason::Missing)
     }
 }
 
-// === impl Response ===
+// === impl ServiceResponse ===
 
-impl Response {
+impl ServiceResponse {
     pub(super) fn plain(status: u16) -> Self {
         Self {
             status,
@@ -149,9 +149,9 @@ impl Response {
     }
 }
 
-// === impl Reason ===
+// === impl FailureReason ===
 
-impl Reason {
+impl FailureReason {
     /// The label in metrics, one of a few.
     #[must_use]
     pub fn label(&self) -> &'static str {
@@ -166,15 +166,15 @@ impl Reason {
             Self::UnknownKey => "key",
             Self::Denied(_) => "denied",
             Self::NoAnswer => "unanswered",
-            Self::Nonsense => "nonsense",
+            Self::InvalidResponse => "nonsense",
             Self::Address => "address",
         }
     }
 }
 
-// === impl Refusal ===
+// === impl FailureResponse ===
 
-impl Refusal {
+impl FailureResponse {
     /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {

@@ -1,6 +1,11 @@
 //! Checks of client addresses.
 
-use super::{Failure, Fault, Pass, Reason, Request, Step};
+use super::{
+    check::{AuthRequest, CheckOutcome},
+    error::RequirementError,
+    failure::{AuthFailure, FailureReason},
+    identity::Pass,
+};
 use crate::config::policy;
 use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
@@ -10,26 +15,26 @@ const MAPPED_LEN: u8 = 96;
 
 /// Allowed and denied networks, of which the denied ones take precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ip {
+pub(super) struct IpFilter {
     /// Allowed networks; if empty, all that are not denied.
     allow: Vec<IpNet>,
     deny: Vec<IpNet>,
 }
 
-// === impl Ip ===
+// === impl IpFilter ===
 
-impl Ip {
+impl IpFilter {
     /// Checks the client's address. A client without an address fails: it is in no allowed network, and could be in a
     /// denied one.
-    pub(super) fn check(&self, request: Request<'_>) -> Step {
+    pub(super) fn check(&self, request: AuthRequest<'_>) -> CheckOutcome {
         let is_allowed = request
             .host
             .client_ip()
             .is_some_and(|address| self.allows(address));
         if is_allowed {
-            Step::Pass(Pass::default())
+            CheckOutcome::Pass(Pass::default())
         } else {
-            Step::Fail(Failure::forbidden(Reason::Address))
+            CheckOutcome::Fail(AuthFailure::forbidden(FailureReason::Address))
         }
     }
 
@@ -41,13 +46,13 @@ impl Ip {
     }
 }
 
-impl TryFrom<policy::Ip> for Ip {
-    type Error = Fault;
+impl TryFrom<policy::Ip> for IpFilter {
+    type Error = RequirementError;
 
-    fn try_from(ip: policy::Ip) -> Result<Self, Fault> {
+    fn try_from(ip: policy::Ip) -> Result<Self, RequirementError> {
         let policy::Ip { allow, deny } = ip;
         if allow.is_empty() && deny.is_empty() {
-            return Err(Fault::NoRange);
+            return Err(RequirementError::NoRange);
         }
         Ok(Self {
             allow: ranges("allow", allow)?,
@@ -56,8 +61,8 @@ impl TryFrom<policy::Ip> for Ip {
     }
 }
 
-fn ranges(list: &'static str, texts: Vec<String>) -> Result<Vec<IpNet>, Fault> {
-    let range = |(at, text): (usize, String)| parse(&text).ok_or(Fault::Cidr { list, at, text });
+fn ranges(list: &'static str, texts: Vec<String>) -> Result<Vec<IpNet>, RequirementError> {
+    let range = |(at, text): (usize, String)| parse(&text).ok_or(RequirementError::Cidr { list, at, text });
     texts.into_iter().enumerate().map(range).collect()
 }
 

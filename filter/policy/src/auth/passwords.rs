@@ -1,21 +1,23 @@
 //! Passwords that are being verified, and the results of earlier ones.
 //!
 //! ```text
-//! claim, client -> remembered? -> Right | Wrong
-//!                  fast?       -> Right | Wrong
-//!                  place?      -> Open(Work) -> verify, slice by slice -> Verification
-//!                  none        -> Busy
+//! attempt, client -> cached? -> Right | Wrong
+//!                    fast?   -> Right | Wrong
+//!                    room?   -> Pending(Work) -> verify, slice by slice -> Verification
+//!                    no room -> Busy
 //! ```
 
 pub(super) mod queue;
+pub(super) mod running;
 
 use super::{
     digest::{Digest, digest},
-    hash::{Hash, Task},
-    memory::Cache,
+    generational_cache::GenerationalCache,
+    hash::PasswordHash,
 };
 use crate::network;
-use queue::{Origin, Queue};
+use queue::{AttemptOrigin, Queue};
+use running::{Running, Verification};
 use std::{
     cell::{Cell, RefCell},
     net::IpAddr,
@@ -38,46 +40,37 @@ const FAMILIAR_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A worker's results of passwords, by keyed digests, and its queue.
 pub(super) struct Passwords {
     key: Digest,
-    right: RefCell<Cache<Digest, ()>>,
-    wrong: RefCell<Cache<Digest, ()>>,
+    right: RefCell<GenerationalCache<Digest, ()>>,
+    wrong: RefCell<GenerationalCache<Digest, ()>>,
     /// Names, with the networks of their logins.
-    familiar: RefCell<Cache<Digest, ()>>,
+    familiar: RefCell<GenerationalCache<Digest, ()>>,
     /// The number of recent wrong passwords, by client.
-    failures: RefCell<Cache<Option<IpAddr>, u32>>,
+    failures: RefCell<GenerationalCache<Option<IpAddr>, u32>>,
     queue: RefCell<Queue>,
     /// True if something in the queue has finished since the last call of `verify`.
-    has_news: Cell<bool>,
+    has_results: Cell<bool>,
 }
 
-/// Credentials to verify.
+/// A login attempt: credentials to verify.
 #[derive(Clone, Copy, Hash)]
-pub(super) struct Claim<'a> {
+pub(super) struct LoginAttempt<'a> {
     /// The hash to verify the password against.
-    pub(super) hash: &'a Hash,
+    pub(super) hash: &'a PasswordHash,
     /// True if the hash belongs to the name. If not, verifying takes as long, and fails.
     pub(super) is_known: bool,
     pub(super) name: &'a str,
     pub(super) password: &'a [u8],
 }
 
-/// The result for a claim so far.
+/// The result of a login attempt so far.
 #[derive(Debug)]
-pub(super) enum Finding {
+pub(super) enum PasswordLookup {
     Right,
     Wrong,
     /// The password is being verified.
-    Open(Work),
+    Pending(Work),
     /// The password is not verified, and there is no place in the queue.
     Busy,
-}
-
-/// The result of a password that a request waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
-    Right,
-    Wrong,
-    /// Its place in the queue went to another.
-    Displaced,
 }
 
 /// A password that is being verified. It takes many slices, during which the request waits; requests with the same
@@ -88,26 +81,18 @@ pub struct Work {
     running: Rc<RefCell<Running>>,
 }
 
-struct Running {
-    task: Task,
-    is_known: bool,
-    since: Duration,
-    has_begun: bool,
-    outcome: Option<Verification>,
-}
-
 // === impl Passwords ===
 
 impl Passwords {
     pub(super) fn new(key: Digest) -> Self {
         Self {
             key,
-            right: RefCell::new(Cache::new(MAX_REMEMBERED)),
-            wrong: RefCell::new(Cache::new(MAX_REMEMBERED)),
-            familiar: RefCell::new(Cache::new(MAX_REMEMBERED)),
-            failures: RefCell::new(Cache::new(MAX_REMEMBERED)),
+            right: RefCell::new(GenerationalCache::new(MAX_REMEMBERED)),
+            wrong: RefCell::new(GenerationalCache::new(MAX_REMEMBERED)),
+            familiar: RefCell::new(GenerationalCache::new(MAX_REMEMBERED)),
+            failures: RefCell::new(GenerationalCache::new(MAX_REMEMBERED)),
             queue: RefCell::default(),
-            has_news: Cell::default(),
+            has_results: Cell::default(),
         }
     }
 
@@ -117,42 +102,46 @@ impl Passwords {
         digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// Returns the known result of a claim, or else takes a place in the queue. `client` is called only if it matters.
+    /// Returns the known result of an attempt, or else queues it. `client` is called only if it matters.
     pub(super) fn find(
         self: &Rc<Self>,
-        claim: Claim<'_>,
+        attempt: LoginAttempt<'_>,
         client: impl FnOnce() -> Option<IpAddr>,
         now: Duration,
-    ) -> Finding {
-        let digest = digest(&self.key, &claim);
+    ) -> PasswordLookup {
+        let digest = digest(&self.key, &attempt);
         if self.right.borrow_mut().get(&digest, now).is_some() {
-            return Finding::Right;
+            return PasswordLookup::Right;
         }
         if self.wrong.borrow_mut().get(&digest, now).is_some() {
-            return Finding::Wrong;
+            return PasswordLookup::Wrong;
         }
-        let mut task = claim.hash.task(claim.password);
+        let mut task = attempt.hash.task(attempt.password);
         if task.is_fast()
             && let Some(is_right) = task.step(|| true)
         {
-            let is_right = is_right && claim.is_known;
+            let is_right = is_right && attempt.is_known;
             self.remember(digest, is_right, now);
-            return if is_right { Finding::Right } else { Finding::Wrong };
+            return if is_right {
+                PasswordLookup::Right
+            } else {
+                PasswordLookup::Wrong
+            };
         }
-        let origin = self.origin(claim, client(), now);
-        match self.enter(digest, origin, Running::new(task, claim.is_known, now)) {
-            Some(running) => Finding::Open(Work {
+        let origin = self.origin(attempt, client(), now);
+        match self.enqueue(digest, origin, Running::new(task, attempt.is_known, now)) {
+            Some(running) => PasswordLookup::Pending(Work {
                 passwords: Rc::clone(self),
                 digest,
                 running,
             }),
-            None => Finding::Busy,
+            None => PasswordLookup::Busy,
         }
     }
 
     /// Remembers the network of a login.
-    pub(super) fn note_login(&self, claim: Claim<'_>, client: Option<IpAddr>, now: Duration) {
-        let familiar = self.familiarity(claim, client.map(network::of_client));
+    pub(super) fn note_login(&self, attempt: LoginAttempt<'_>, client: Option<IpAddr>, now: Duration) {
+        let familiar = self.familiarity(attempt, client.map(network::of_client));
         let until = now.saturating_add(FAMILIAR_FOR);
         self.familiar.borrow_mut().insert(familiar, (), 1, until);
     }
@@ -173,15 +162,15 @@ impl Passwords {
                 break;
             }
         }
-        self.has_news.take()
+        self.has_results.take()
     }
 
-    fn origin(&self, claim: Claim<'_>, client: Option<IpAddr>, now: Duration) -> Origin {
+    fn origin(&self, attempt: LoginAttempt<'_>, client: Option<IpAddr>, now: Duration) -> AttemptOrigin {
         let client = client.map(network::of_client);
-        let familiarity = self.familiarity(claim, client);
-        Origin {
+        let familiarity = self.familiarity(attempt, client);
+        AttemptOrigin {
             client,
-            name: digest(&self.key, &(claim.hash, claim.name)),
+            name: digest(&self.key, &(attempt.hash, attempt.name)),
             familiarity,
             is_familiar: self.familiar.borrow_mut().get(&familiarity, now).is_some(),
             failures: self.failures_of(client, now),
@@ -189,7 +178,11 @@ impl Passwords {
     }
 
     /// The digest of a user's name together with a client's network.
-    fn familiarity(&self, Claim { hash, name, .. }: Claim<'_>, client: Option<IpAddr>) -> Digest {
+    fn familiarity(
+        &self,
+        LoginAttempt { hash, name, .. }: LoginAttempt<'_>,
+        client: Option<IpAddr>,
+    ) -> Digest {
         digest(&self.key, &("familiar", hash, name, client))
     }
 
@@ -197,16 +190,16 @@ impl Passwords {
         self.failures.borrow_mut().get(&client, now).unwrap_or_default()
     }
 
-    /// Joins the work on a claim that is in progress, or queues new work if there is room.
-    fn enter(&self, digest: Digest, origin: Origin, new: Running) -> Option<Rc<RefCell<Running>>> {
+    /// Joins the work on an attempt that is in progress, or queues new work if there is room.
+    fn enqueue(&self, digest: Digest, origin: AttemptOrigin, new: Running) -> Option<Rc<RefCell<Running>>> {
         let mut queue = self.queue.borrow_mut();
         if let Some(running) = queue.join(&digest, origin) {
             return Some(running);
         }
         let running = Rc::new(RefCell::new(new));
-        for displaced in queue.enter(digest, origin, Rc::clone(&running)).ok()? {
+        for displaced in queue.push(digest, origin, Rc::clone(&running)).ok()? {
             displaced.borrow_mut().outcome = Some(Verification::Displaced);
-            self.has_news.set(true);
+            self.has_results.set(true);
         }
         Some(running)
     }
@@ -224,10 +217,10 @@ impl Passwords {
             running.outcome = Some(Verification::Wrong);
             self.note_failure(origin, running.since);
         }
-        self.has_news.set(true);
+        self.has_results.set(true);
     }
 
-    fn note_failure(&self, origin: Origin, now: Duration) {
+    fn note_failure(&self, origin: AttemptOrigin, now: Duration) {
         let failures = self.failures_of(origin.client, now).saturating_add(1);
         let until = now.saturating_add(FAILED_FOR);
         self.failures
@@ -282,25 +275,5 @@ impl Drop for Work {
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Work").finish_non_exhaustive()
-    }
-}
-
-// === impl Running ===
-
-impl Running {
-    fn new(task: Task, is_known: bool, since: Duration) -> Self {
-        Self {
-            task,
-            is_known,
-            since,
-            has_begun: false,
-            outcome: None,
-        }
-    }
-
-    fn step(running: &RefCell<Self>, until: impl FnMut() -> bool) -> Option<bool> {
-        let mut running = running.borrow_mut();
-        running.has_begun = true;
-        running.task.step(until)
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::host::Shared;
+use crate::{
+    host::{Host, SharedValue},
+    request::RequestHeaderMap,
+};
 use std::{cell::Cell, net::IpAddr, time::Duration};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -37,7 +40,7 @@ impl Client {
     }
 }
 
-impl Headers for Client {
+impl RequestHeaderMap for Client {
     fn target(&self) -> &[u8] {
         fields::values(self, ":path").next().unwrap_or(b"/")
     }
@@ -78,7 +81,7 @@ impl Host for Proxy {
         self.address
     }
 
-    fn shared(&self, _key: &str) -> Option<Shared> {
+    fn shared(&self, _key: &str) -> Option<SharedValue> {
         None
     }
 
@@ -104,37 +107,41 @@ impl Host for Proxy {
 /// 2026-11-26, noon.
 pub(super) const NOW: Duration = Duration::from_secs(1_795_694_400);
 
-pub(super) fn requirement(json: &str) -> Requirement {
+pub(super) fn requirement(json: &str) -> AuthRequirement {
     parsed(json).unwrap()
 }
 
-pub(super) fn fault(json: &str) -> String {
+pub(super) fn parse_error(json: &str) -> String {
     parsed(json).err().expect(json).to_string()
 }
 
-fn parsed(json: &str) -> Result<Requirement, Fault> {
+fn parsed(json: &str) -> Result<AuthRequirement, RequirementError> {
     let requirement: policy::Requirement =
         crate::config::parse(format!(r#"{{"anyOf": [{json}]}}"#).as_bytes()).expect(json);
     requirement.try_into()
 }
 
-pub(super) fn check(requirement: &Requirement, headers: &[(&str, &str)]) -> Verdict {
+pub(super) fn check(requirement: &AuthRequirement, headers: &[(&str, &str)]) -> AuthOutcome {
     check_at(requirement, headers, "")
 }
 
-pub(super) fn check_at(requirement: &Requirement, headers: &[(&str, &str)], address: &str) -> Verdict {
-    requirement.check(Request {
+pub(super) fn check_at(
+    requirement: &AuthRequirement,
+    headers: &[(&str, &str)],
+    address: &str,
+) -> AuthOutcome {
+    requirement.check(AuthRequest {
         headers: &Client::new(headers),
         host: &Proxy::with_client_at(address),
-        memory: &Memory::new(b"a test"),
-        levels: &[],
+        cache: &AuthCache::new(b"a test"),
+        protected: &[],
     })
 }
 
 /// The identity that passes, or the status and the reason of the failure.
-pub(super) fn told(verdict: Verdict) -> Result<String, String> {
-    match verdict {
-        Verdict::Pass(Pass { identity, .. }) => Ok(identity.map_or_else(String::new, |identity| {
+pub(super) fn summary(outcome: AuthOutcome) -> Result<String, String> {
+    match outcome {
+        AuthOutcome::Pass(Pass { identity, .. }) => Ok(identity.map_or_else(String::new, |identity| {
             let Identity {
                 scheme,
                 name,
@@ -142,8 +149,8 @@ pub(super) fn told(verdict: Verdict) -> Result<String, String> {
             } = identity;
             format!("{} {}", scheme.as_str(), name.unwrap_or_default())
         })),
-        Verdict::Fail(Failure { reason, refusal }) => Err(format!("{} {reason}", refusal.status())),
-        Verdict::Ask(..) | Verdict::Work(..) => Err("waits".to_owned()),
+        AuthOutcome::Fail(AuthFailure { reason, response }) => Err(format!("{} {reason}", response.status())),
+        AuthOutcome::Call(..) | AuthOutcome::Work(..) => Err("waits".to_owned()),
     }
 }
 
@@ -151,23 +158,23 @@ const KEY_OR_OFFICE: &str = r#"{"apiKey": {"header": "x-api-key", "query": "key"
     {"ip": {"allow": ["10.0.0.0/8"]}}"#;
 
 #[wasm_bindgen_test(unsupported = test)]
-fn any_check_that_is_passed_will_do() {
+fn any_passing_check_satisfies_requirement() {
     let requirement = requirement(KEY_OR_OFFICE);
     for (address, want) in [
         ("10.1.2.3", Ok(String::new())),
         ("11.1.2.3", Err("401 no credentials".to_owned())),
     ] {
-        let verdict = check_at(&requirement, &[], address);
-        assert_eq!(told(verdict), want, "{address}");
+        let outcome = check_at(&requirement, &[], address);
+        assert_eq!(summary(outcome), want, "{address}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_answer_is_the_one_that_helps_most() {
+fn most_helpful_failure_is_returned() {
     let requirement = requirement(KEY_OR_OFFICE);
     for (key, want) in [("", "401 no credentials"), ("wrong", "401 unknown key")] {
         assert_eq!(
-            told(check(&requirement, &[("x-api-key", key)])),
+            summary(check(&requirement, &[("x-api-key", key)])),
             Err(want.to_owned())
         );
     }
@@ -175,45 +182,45 @@ fn the_answer_is_the_one_that_helps_most() {
 
 /// They are refused even if another check would pass.
 #[wasm_bindgen_test(unsupported = test)]
-fn credentials_that_are_there_twice_are_refused() {
+fn repeated_credentials_are_refused() {
     let requirement = requirement(KEY_OR_OFFICE);
     let headers = [("x-api-key", "a"), ("x-api-key", "a")];
-    let verdict = check_at(&requirement, &headers, "10.1.2.3");
+    let outcome = check_at(&requirement, &headers, "10.1.2.3");
     assert_eq!(
-        told(verdict),
+        summary(outcome),
         Err(r#"400 "x-api-key" is there more than once"#.to_owned())
     );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_client_may_not_say_is_withheld_whichever_check_it_passes() {
-    let Withheld { headers, parameters } = requirement(KEY_OR_OFFICE).withheld().clone();
+fn fields_are_protected_whichever_check_passes() {
+    let ProtectedFields { headers, parameters } = requirement(KEY_OR_OFFICE).protected().clone();
     assert_eq!(headers, ["x-api-key".to_owned()].into());
     assert_eq!(parameters, ["key".to_owned()].into());
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_requirement_without_a_check_would_let_everybody_in() {
-    assert_eq!(fault(""), "anyOf: there is no check in it");
+fn requirement_without_check_is_refused() {
+    assert_eq!(parse_error(""), "anyOf: there is no check in it");
 }
 
 /// The labels that refusals are counted by are all in the documentation.
 #[wasm_bindgen_test(unsupported = test)]
-fn the_page_on_metrics_has_every_reason() {
+fn metrics_page_documents_every_reason() {
     let page = include_str!("../../../../docs/metrics.md");
     for reason in [
-        Reason::Missing,
-        Reason::Repeated("authorization".to_owned()),
-        Reason::Malformed,
-        Reason::Password,
-        Reason::Busy,
-        Reason::Token(TokenFault::Signature),
-        Reason::KeysExpired,
-        Reason::UnknownKey,
-        Reason::Denied(403),
-        Reason::NoAnswer,
-        Reason::Nonsense,
-        Reason::Address,
+        FailureReason::Missing,
+        FailureReason::Repeated("authorization".to_owned()),
+        FailureReason::Malformed,
+        FailureReason::Password,
+        FailureReason::Busy,
+        FailureReason::Token(TokenError::Signature),
+        FailureReason::KeysExpired,
+        FailureReason::UnknownKey,
+        FailureReason::Denied(403),
+        FailureReason::NoAnswer,
+        FailureReason::InvalidResponse,
+        FailureReason::Address,
     ] {
         let counter = format!("`denied_{}`", reason.label());
         assert!(page.contains(&counter), "{counter}");

@@ -1,6 +1,6 @@
 //! Checks of single values. Control makes them at the fields that users write, with the same errors.
 
-use crate::header::{Use, permits};
+use crate::header::{Use, is_token, permits};
 
 /// The least and the most that a number may be.
 pub type Range = (i64, i64);
@@ -105,12 +105,6 @@ pub fn check_header(name: &str, uses: &[Use]) -> Result<(), ValueError> {
         Use::Trust => ValueError::HeaderReplaced,
     };
     Err(error(name.to_owned()))
-}
-
-#[must_use]
-pub fn is_token(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_part)
 }
 
 fn ensure(holds: bool, error: impl FnOnce() -> ValueError) -> Result<(), ValueError> {

@@ -2,6 +2,7 @@ mod chance;
 mod policies;
 
 use super::*;
+use crate::request::RequestHeaderMap;
 use std::collections::BTreeMap;
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -38,7 +39,7 @@ fn leaf(prefix: &str, route: &str) -> String {
 /// A path, and the other headers.
 struct Client(Vec<u8>, Vec<(String, Vec<u8>)>);
 
-impl Headers for Client {
+impl RequestHeaderMap for Client {
     fn target(&self) -> &[u8] {
         &self.0
     }
@@ -66,7 +67,7 @@ fn forward(store: &Store, path: &str, headers: &[(&str, &str)]) -> Forward {
     ask(store, path, headers).outcome.unwrap()
 }
 
-fn refusal(store: &Store, path: &str) -> Refusal {
+fn refusal(store: &Store, path: &str) -> RouteError {
     ask(store, path, &[]).outcome.unwrap_err()
 }
 
@@ -83,10 +84,10 @@ fn count(store: &Store, times: usize) -> BTreeMap<String, usize> {
 
 /// Getting headers is expensive.
 #[wasm_bindgen_test(unsupported = test)]
-fn headers_that_decide_nothing_are_not_asked_for() {
+fn unneeded_headers_are_not_fetched() {
     struct Silent;
 
-    impl Headers for Silent {
+    impl RequestHeaderMap for Silent {
         fn target(&self) -> &[u8] {
             panic!("asked for the path")
         }
@@ -104,13 +105,13 @@ fn headers_that_decide_nothing_are_not_asked_for() {
         headers: &Silent,
     };
     let decision = decide(&store, request, &mut Rng::new(1));
-    assert!(decision.levels.is_empty());
+    assert!(decision.scopes.is_empty());
     assert_eq!(decision.outcome.unwrap().route.as_deref(), Some("there"));
     assert_eq!(decision.trail.branches, "b, c");
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_active_branch_gets_the_request() {
+fn active_branch_receives_requests() {
     let store = store(&[("s", SHOP)]);
     let got = ask(&store, "/shop/cart?x=/shop/y", &[]);
     let trail = Trail {
@@ -123,22 +124,22 @@ fn the_active_branch_gets_the_request() {
         cluster: Some("blue".to_owned()),
         path: Some("/cart".to_owned()),
         set_cookies: Vec::new(),
-        mapping: Some(Mapping::identity().then("/shop", "/")),
-        stays: false,
-        own: Own::default(),
+        mapping: Some(PathMapping::identity().then("/shop", "/")),
+        is_plain: false,
+        overrides: RouteOverrides::default(),
     };
     assert_eq!(
         got,
         Decision {
             trail,
-            levels: Levels::new(),
+            scopes: PolicyScopes::new(),
             outcome: Ok(forward)
         }
     );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_longest_prefix_by_whole_segments_wins() {
+fn longest_prefix_by_whole_segments_wins() {
     let routes = [leaf("/", "root"), leaf("/a", "a"), leaf("/a/b/c", "abc")].join(",");
     let store = branch(&routes);
     for (path, want) in [
@@ -214,49 +215,49 @@ fn rewrites_compose_down_the_delegation() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_served_is_refused() {
+fn unservable_requests_are_refused() {
     let routes = [
         leaf("/ok", "ok"),
         r#"{"prefix": "/bad", "unavailable": "service is missing"}"#.to_owned(),
     ];
     let store = branch(&routes.join(","));
     for (path, want) in [
-        ("/", Refusal::NoRoute),
-        ("/okay", Refusal::NoRoute),
-        ("*", Refusal::NoRoute),
-        ("", Refusal::NoRoute),
-        ("/bad/x", Refusal::Unavailable("service is missing".to_owned())),
-        ("/ok/../bad", Refusal::BadPath),
-        ("/ok/%2E%2e%2fbad", Refusal::BadPath),
+        ("/", RouteError::NoRoute),
+        ("/okay", RouteError::NoRoute),
+        ("*", RouteError::NoRoute),
+        ("", RouteError::NoRoute),
+        ("/bad/x", RouteError::Unavailable("service is missing".to_owned())),
+        ("/ok/../bad", RouteError::BadPath),
+        ("/ok/%2E%2e%2fbad", RouteError::BadPath),
     ] {
         assert_eq!(refusal(&store, path), want, "{path}");
     }
     // The branch, mounted at `/`, would take it.
     let mounted = self::store(&[("s", SHOP)]);
-    assert_eq!(refusal(&mounted, "/shopping"), Refusal::NoRoute);
+    assert_eq!(refusal(&mounted, "/shopping"), RouteError::NoRoute);
     let unknown = Request {
         route_name: "t",
         headers: &Client(vec![], vec![]),
     };
     let refused = decide(&store, unknown, &mut Rng::new(1)).outcome.unwrap_err();
-    assert_eq!(refused, Refusal::NoSwitch("t".to_owned()));
+    assert_eq!(refused, RouteError::NoSwitch("t".to_owned()));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn statuses_are_the_ones_that_envoy_would_give() {
+fn errors_have_the_statuses_of_envoy() {
     for (refusal, want) in [
-        (Refusal::BadPath, 400),
-        (Refusal::NoRoute, 404),
-        (Refusal::Unavailable(String::new()), 503),
-        (Refusal::NoSwitch(String::new()), 503),
-        (Refusal::TooDeep, 503),
+        (RouteError::BadPath, 400),
+        (RouteError::NoRoute, 404),
+        (RouteError::Unavailable(String::new()), 503),
+        (RouteError::NoSwitch(String::new()), 503),
+        (RouteError::TooDeep, 503),
     ] {
         assert_eq!(refusal.status(), want, "{refusal:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_circle_that_was_sent_packed_ends() {
+fn packed_switch_cycle_ends() {
     let json = format!(
         "{{{}}}",
         one_branch("/", "b", r#"{"prefix": "/", "switch": "s"}"#)
@@ -264,11 +265,11 @@ fn a_circle_that_was_sent_packed_ends() {
     let bucket = crate::packed::encode_bucket([("s", json.as_bytes())]).unwrap();
     let bytes = crate::packed::assemble(crate::packed::Flags::default(), &[bucket]).unwrap();
     let store = Store::new(bytes, Rc::default()).unwrap();
-    assert_eq!(refusal(&store, "/x"), Refusal::TooDeep);
+    assert_eq!(refusal(&store, "/x"), RouteError::TooDeep);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_preview_goes_to_its_branch_and_starts_no_session() {
+fn preview_header_selects_branch_without_session() {
     let store = store(&[(
         "s",
         &format!(
@@ -309,7 +310,7 @@ fn choosing(active: &str, standby: &str, branches: [&str; 2]) -> Store {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_preview_and_a_canary_have_no_effect_once_their_branch_is_active() {
+fn preview_and_canary_of_active_branch_have_no_effect() {
     for (active, standby, branches, want) in [
         ("blue", r#"["green"]"#, ["", ""], ["green", "green"]),
         // The edit of one word.
@@ -333,11 +334,11 @@ fn a_preview_and_a_canary_have_no_effect_once_their_branch_is_active() {
         assert_eq!(got, want.map(Some), "{active} {standby} {branches:?}");
         // A preview or a canary without effect does not end a session.
         let cookie = format!("c={}", session::token(active));
-        let stays = asked(&[("cookie", &cookie), ("x-preview", "yes")]);
+        let is_plain = asked(&[("cookie", &cookie), ("x-preview", "yes")]);
         let previews = want[0] != active && (branches[0].is_empty() || branches[0] != active);
         let want = if previews { want[0] } else { active };
         assert_eq!(
-            stays.cluster.as_deref(),
+            is_plain.cluster.as_deref(),
             Some(want),
             "{active} {standby} {branches:?}"
         );
@@ -345,7 +346,7 @@ fn a_preview_and_a_canary_have_no_effect_once_their_branch_is_active() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_session_stays_on_its_branch() {
+fn session_stays_on_its_branch() {
     let store = store(&[("s", &format!(r#"{SHOP}, "sticky": {{"cookie": "c"}}"#))]);
     let (blue, green) = (session::token("default/blue"), session::token("default/green"));
     for (cookies, want, starts) in [
@@ -368,7 +369,7 @@ fn a_session_stays_on_its_branch() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_new_session_is_told_by_a_cookie_of_the_prefix_that_the_client_sees() {
+fn session_cookie_has_the_visible_prefix() {
     let below = format!(
         r#"{}, "sticky": {{"cookie": "c", "ttlSeconds": 60}}"#,
         one_branch("/cart", "x/y", &leaf("/cart", "r"))
@@ -387,7 +388,7 @@ fn a_new_session_is_told_by_a_cookie_of_the_prefix_that_the_client_sees() {
 
 /// An attribute of a cookie ends at a semicolon.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_prefix_with_a_semicolon_is_not_told_to_clients() {
+fn prefix_with_semicolon_is_not_in_cookie() {
     let switch = one_branch("/a;b", "x", &leaf("/a;b", "r"));
     let store = store(&[("s", &format!(r#"{switch}, "sticky": {{"cookie": "c"}}"#))]);
     let Forward { set_cookies, .. } = forward(&store, "/a;b", &[]);
@@ -399,7 +400,7 @@ fn a_prefix_with_a_semicolon_is_not_told_to_clients() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_canary_gets_its_share_of_new_sessions() {
+fn canary_gets_its_share_of_new_sessions() {
     for (percent, want) in [
         (0, 0..=0),
         (1, 60..=140),
@@ -413,7 +414,7 @@ fn a_canary_gets_its_share_of_new_sessions() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn clusters_get_their_weights() {
+fn clusters_are_chosen_by_weight() {
     let clusters = r#"[{"name": "a"}, {"name": "none", "weight": 0}, {"name": "b", "weight": 3}]"#;
     let routes = format!(r#"{{"prefix": "/", "leaf": {{"route": "r", "clusters": {clusters}}}}}"#);
     let counts = count(&branch(&routes), 10_000);
@@ -446,7 +447,7 @@ mod properties {
 
     proptest! {
         #[test]
-        fn the_longest_prefix_is_the_one_that_a_slow_reading_finds(
+        fn longest_prefix_matches_a_linear_search(
             prefixes in prop::collection::btree_set(path_of("[ab]{1,2}"), 0..12),
             paths in prop::collection::vec(path_of("[ab]{0,2}"), 1..20),
         ) {
@@ -459,7 +460,7 @@ mod properties {
         }
 
         #[test]
-        fn no_request_does_harm(
+        fn arbitrary_requests_do_not_panic(
             path: Vec<u8>,
             headers: Vec<(String, Vec<u8>)>,
             cookie: Vec<u8>,

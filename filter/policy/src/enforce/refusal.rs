@@ -1,27 +1,32 @@
 //! Responses to clients whose request a policy refuses.
 
-use super::{edit::Edit, witness::Part};
-use crate::{auth, policy::Policy, request::Request};
+use crate::{
+    auth::{FailureResponse, ServiceResponse},
+    local_reply::LocalReply,
+    observer::PolicyPart,
+    policy::PreparedPolicy,
+    request::Request,
+};
 use std::fmt::Display;
 
 /// The refusal of a request by a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PolicyRefusal {
     /// The HTTP status.
     pub status: u16,
-    pub reason: Reason,
-    /// The policy, and the part of it. For the log only, like `why`.
-    pub by: String,
-    pub why: String,
+    pub code: RefusalCode,
+    /// The policy, and the part of it. For the log only, like the details.
+    pub policy: String,
+    pub details: String,
     /// Headers beside those of every refusal.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The body; if `None`, the message of the reason.
+    /// The body; if `None`, the message of the code.
     pub body: Option<Vec<u8>>,
 }
 
-/// The reason that clients are told. The names are gRPC's.
+/// The code that clients get. The names are gRPC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
+pub enum RefusalCode {
     /// The client is not authenticated.
     Unauthenticated,
     /// The client is not allowed.
@@ -34,20 +39,9 @@ pub enum Reason {
     InvalidArgument,
 }
 
-/// A local response of the filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    pub status: u16,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Vec<u8>,
-    /// The status for a gRPC client, which gets the body as its message. `None` for other clients; the proxy derives one
-    /// from the HTTP status if the client is of gRPC nevertheless.
-    pub grpc_status: Option<u32>,
-}
+// === impl RefusalCode ===
 
-// === impl Reason ===
-
-impl Reason {
+impl RefusalCode {
     /// The name for logs, metrics and programs.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -106,42 +100,46 @@ impl Reason {
     }
 }
 
-// === impl Refusal ===
+// === impl PolicyRefusal ===
 
-impl Refusal {
-    pub(super) fn new(reason: Reason, by: (&Policy, Part), why: impl Display) -> Self {
-        let (policy, part) = by;
+impl PolicyRefusal {
+    pub(super) fn new(code: RefusalCode, part: (&PreparedPolicy, PolicyPart), details: impl Display) -> Self {
+        let (policy, part) = part;
         Self {
-            status: reason.status(),
-            reason,
-            by: format!("{} {part}", policy.source),
-            why: why.to_string(),
+            status: code.status(),
+            code,
+            policy: format!("{} {part}", policy.source),
+            details: details.to_string(),
             headers: Vec::new(),
             body: None,
         }
     }
 
-    /// Converts the refusal of a check.
-    pub(super) fn of_auth(refusal: auth::Refusal, by: (&Policy, Part), why: impl Display) -> Self {
-        match refusal {
-            auth::Refusal::Ambiguous => Self::new(Reason::InvalidArgument, by, why),
-            auth::Refusal::Forbidden => Self::new(Reason::PermissionDenied, by, why),
-            auth::Refusal::Unauthorized(challenges) => {
+    /// Converts the response of a failed check.
+    pub(super) fn of_auth(
+        response: FailureResponse,
+        part: (&PreparedPolicy, PolicyPart),
+        details: impl Display,
+    ) -> Self {
+        match response {
+            FailureResponse::Ambiguous => Self::new(RefusalCode::InvalidArgument, part, details),
+            FailureResponse::Forbidden => Self::new(RefusalCode::PermissionDenied, part, details),
+            FailureResponse::Unauthorized(challenges) => {
                 let challenges = challenges.into_iter();
                 let header = |value: String| ("www-authenticate".to_owned(), value.into_bytes());
                 Self {
                     headers: challenges.map(header).collect(),
-                    ..Self::new(Reason::Unauthenticated, by, why)
+                    ..Self::new(RefusalCode::Unauthenticated, part, details)
                 }
             }
-            auth::Refusal::TooMany { retry_after } => {
-                Self::new(Reason::ResourceExhausted, by, why).retry_after(Some(retry_after.into()))
+            FailureResponse::TooMany { retry_after } => {
+                Self::new(RefusalCode::ResourceExhausted, part, details).retry_after(Some(retry_after.into()))
             }
-            auth::Refusal::Unavailable { retry_after } => {
-                let refusal = Self::new(Reason::Unavailable, by, why);
+            FailureResponse::Unavailable { retry_after } => {
+                let refusal = Self::new(RefusalCode::Unavailable, part, details);
                 refusal.retry_after(retry_after.map(u64::from))
             }
-            auth::Refusal::Response(auth::Response {
+            FailureResponse::Response(ServiceResponse {
                 status,
                 headers,
                 body,
@@ -149,7 +147,7 @@ impl Refusal {
                 status,
                 headers,
                 body: Some(body),
-                ..Self::new(Reason::of_status(status), by, why)
+                ..Self::new(RefusalCode::of_status(status), part, details)
             },
         }
     }
@@ -163,70 +161,44 @@ impl Refusal {
     }
 
     /// Sets the body, unless it is empty.
-    pub(super) fn saying(mut self, body: Vec<u8>) -> Self {
+    pub(super) fn with_body(mut self, body: Vec<u8>) -> Self {
         self.body = Some(body).filter(|body| !body.is_empty());
         self
     }
 
     /// The response to the request.
     #[must_use]
-    pub fn response(self, request: Request<'_>) -> Response {
+    pub fn response(self, request: Request<'_>) -> LocalReply {
         let Self {
             status,
-            reason,
-            by: _,
-            why: _,
+            code,
+            policy: _,
+            details: _,
             mut headers,
             body,
         } = self;
         let body = body.unwrap_or_else(|| {
-            let (media_type, body) = body_of(status, reason, request);
+            let (media_type, body) = body_of(status, code, request);
             headers.push(("content-type".to_owned(), media_type.into()));
             body.into_bytes()
         });
-        Response {
+        LocalReply {
             status,
             headers,
             body,
-            grpc_status: request.is_grpc().then(|| reason.grpc_status()),
-        }
-    }
-}
-
-// === impl Response ===
-
-impl Response {
-    #[must_use]
-    pub fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-            grpc_status: None,
-        }
-    }
-
-    #[must_use]
-    pub fn with(mut self, name: &str, value: &[u8]) -> Self {
-        self.headers.push((name.to_owned(), value.to_vec()));
-        self
-    }
-
-    pub fn edit(&mut self, edits: &[Edit<'_>]) {
-        for edit in edits {
-            edit.apply(&mut self.headers);
+            grpc_status: request.is_grpc().then(|| code.grpc_status()),
         }
     }
 }
 
 /// The media type and the body. For a gRPC client Envoy makes the body the message of the status.
-fn body_of(status: u16, reason: Reason, request: Request<'_>) -> (&'static str, String) {
-    let message = reason.message();
+fn body_of(status: u16, code: RefusalCode, request: Request<'_>) -> (&'static str, String) {
+    let message = code.message();
     if request.is_grpc() {
         ("text/plain", message.to_owned())
     } else if prefers_json(request) {
         // None of these texts needs an escape.
-        let error = reason.name();
+        let error = code.name();
         let body = format!(r#"{{"error":"{error}","message":"{message}","status":{status}}}"#);
         ("application/json", format!("{body}\n"))
     } else {

@@ -1,43 +1,48 @@
 mod by_service;
 mod changes;
 mod order;
-mod told;
+mod service_requests;
 
 use super::*;
 use crate::{
     config,
-    host::{Shared, fake::Fake},
-    request::Headers,
+    enforce::{
+        context::WorkerState,
+        refusal::{PolicyRefusal, RefusalCode},
+    },
+    host::{Host, SharedValue, fake::Fake},
+    observer::{Outcome, PolicyObserver, PolicyPart},
+    request::RequestHeaderMap,
 };
 use std::{net::IpAddr, rc::Rc, time::Duration};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A proxy, and a client of it.
-pub(super) struct Proxy {
-    pub(super) fake: Fake,
-    pub(super) client_ip: Option<IpAddr>,
+pub(crate) struct Proxy {
+    pub(crate) fake: Fake,
+    pub(crate) client_ip: Option<IpAddr>,
 }
 
 /// The headers of a request.
-pub(super) struct Client(pub(super) Vec<(String, Vec<u8>)>);
+pub(crate) struct Client(pub(crate) Vec<(String, Vec<u8>)>);
 
 /// An observer that records the outcomes.
 #[derive(Default)]
-pub(super) struct Notes(pub(super) Vec<String>);
+pub(crate) struct RecordingObserver(pub(crate) Vec<String>);
 
-/// A proxy with one worker, and requests that meet the same levels in it.
-pub(super) struct Scene {
-    pub(super) proxy: Proxy,
-    pub(super) worker: Worker,
-    pub(super) notes: Notes,
-    levels: Vec<Level>,
+/// A proxy with one worker, and requests that meet the same scopes in it.
+pub(crate) struct PolicyFixture {
+    pub(crate) proxy: Proxy,
+    pub(crate) worker: WorkerState,
+    pub(crate) observer: RecordingObserver,
+    scopes: Vec<PolicyScope>,
 }
 
 /// A request that was advanced as far as it comes without waiting.
-pub(super) struct Arrived {
-    pub(super) step: Step,
-    pub(super) enforcement: Enforcement,
-    pub(super) client: Client,
+pub(crate) struct AdvancedRequest {
+    pub(crate) action: NextAction,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) client: Client,
 }
 
 // === impl Proxy ===
@@ -60,7 +65,7 @@ impl Host for Proxy {
         self.client_ip
     }
 
-    fn shared(&self, key: &str) -> Option<Shared> {
+    fn shared(&self, key: &str) -> Option<SharedValue> {
         self.fake.shared(key)
     }
 
@@ -81,7 +86,7 @@ impl Host for Proxy {
 
 impl Client {
     /// A GET of `/`, unless the headers say otherwise.
-    pub(super) fn new(headers: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(headers: &[(&str, &str)]) -> Self {
         let others = [(":method", "GET"), (":path", "/"), (":authority", "bar.com")];
         let others = others
             .iter()
@@ -94,7 +99,7 @@ impl Client {
         )
     }
 
-    pub(super) fn request(&self) -> Request<'_> {
+    pub(crate) fn request(&self) -> Request<'_> {
         Request {
             route_name: "s",
             headers: self,
@@ -102,7 +107,7 @@ impl Client {
     }
 }
 
-impl Headers for Client {
+impl RequestHeaderMap for Client {
     fn target(&self) -> &[u8] {
         let path = self.0.iter().find(|(name, _)| name == ":path");
         path.map_or(b"/", |(_, value)| value)
@@ -113,114 +118,122 @@ impl Headers for Client {
     }
 }
 
-// === impl Notes ===
+// === impl RecordingObserver ===
 
-impl Witness for Notes {
-    fn saw(&mut self, source: &str, part: Part, said: Said) {
-        self.0.push(format!("{source} {part}: {said:?}"));
+impl PolicyObserver for RecordingObserver {
+    fn record(&mut self, source: &str, part: PolicyPart, outcome: Outcome) {
+        self.0.push(format!("{source} {part}: {outcome:?}"));
     }
 
-    fn let_through(&mut self, source: &str) {
+    fn record_allowed(&mut self, source: &str) {
         self.0.push(format!("{source}: through"));
     }
 }
 
-// === impl Scene ===
+// === impl PolicyFixture ===
 
-impl Scene {
-    /// A scene with levels of these fields, the outermost first. Their sources are `0`, `1` and so on.
-    pub(super) fn new(levels: &[&str]) -> Self {
+impl PolicyFixture {
+    /// A fixture with scopes of these fields, the outermost first. Their sources are `0`, `1` and so on.
+    pub(crate) fn new(scopes: &[&str]) -> Self {
         Self {
             proxy: Proxy::default(),
-            worker: Worker::new(&Proxy::default()),
-            notes: Notes::default(),
-            levels: levels
+            worker: WorkerState::new(&Proxy::default()),
+            observer: RecordingObserver::default(),
+            scopes: scopes
                 .iter()
                 .enumerate()
-                .map(|(at, fields)| level(&at.to_string(), fields))
+                .map(|(at, fields)| scope(&at.to_string(), fields))
                 .collect(),
         }
     }
 
-    pub(super) fn ask(&mut self, headers: &[(&str, &str)]) -> Arrived {
-        self.ask_with(headers, Own::default())
+    pub(crate) fn send(&mut self, headers: &[(&str, &str)]) -> AdvancedRequest {
+        self.send_with(headers, RouteOverrides::default())
     }
 
-    pub(super) fn ask_with(&mut self, headers: &[(&str, &str)], own: Own) -> Arrived {
+    pub(crate) fn send_with(
+        &mut self,
+        headers: &[(&str, &str)],
+        overrides: RouteOverrides,
+    ) -> AdvancedRequest {
         let client = Client::new(headers);
         let path = client.request().path().map(str::to_owned);
-        let levels = self.levels.iter().map(|level| Level {
-            path: path.clone().filter(|_| level.policy.looks_at_path()),
-            policy: Rc::clone(&level.policy),
+        let scopes = self.scopes.iter().map(|scope| PolicyScope {
+            path: path.clone().filter(|_| scope.policy.depends_on_path()),
+            policy: Rc::clone(&scope.policy),
         });
-        let mut enforcement = Enforcement::new(levels.collect(), own);
-        let step = enforcement.advance(&mut Around {
+        let mut enforcement = Enforcement::new(scopes.collect(), overrides);
+        let action = enforcement.advance(&mut PolicyContext {
             request: client.request(),
             host: &self.proxy,
             worker: &mut self.worker,
-            witness: &mut self.notes,
+            observer: &mut self.observer,
         });
-        Arrived {
-            step,
+        AdvancedRequest {
+            action,
             enforcement,
             client,
         }
     }
 
-    /// Advances the request with the answer of a service.
-    pub(super) fn answer(&mut self, mut arrived: Arrived, answer: Answer) -> Arrived {
-        arrived.enforcement.answer(answer);
-        arrived.step = arrived.enforcement.advance(&mut Around {
-            request: arrived.client.request(),
+    /// Advances the request with the result that it waited for.
+    pub(crate) fn complete(
+        &mut self,
+        mut advanced: AdvancedRequest,
+        completion: Completion,
+    ) -> AdvancedRequest {
+        advanced.enforcement.complete(completion);
+        advanced.action = advanced.enforcement.advance(&mut PolicyContext {
+            request: advanced.client.request(),
             host: &self.proxy,
             worker: &mut self.worker,
-            witness: &mut self.notes,
+            observer: &mut self.observer,
         });
-        arrived
+        advanced
     }
 
     /// The status of the refusal; 0 if there is none.
-    pub(super) fn status(&mut self, headers: &[(&str, &str)]) -> u16 {
-        match self.ask(headers).step {
-            Step::Refuse(refusal) => refusal.status,
+    pub(crate) fn status(&mut self, headers: &[(&str, &str)]) -> u16 {
+        match self.send(headers).action {
+            NextAction::Refuse(refusal) => refusal.status,
             _ => 0,
         }
     }
 }
 
-// === impl Arrived ===
+// === impl AdvancedRequest ===
 
-impl Arrived {
-    pub(super) fn refusal(self) -> Refusal {
-        match self.step {
-            Step::Refuse(refusal) => refusal,
+impl AdvancedRequest {
+    pub(crate) fn refusal(self) -> PolicyRefusal {
+        match self.action {
+            NextAction::Refuse(refusal) => refusal,
             other => panic!("{other:?}"),
         }
     }
 }
 
-fn level(source: &str, fields: &str) -> Level {
+fn scope(source: &str, fields: &str) -> PolicyScope {
     let comma = if fields.is_empty() { "" } else { "," };
     let json = format!(r#"{{"source": {source:?}{comma} {fields}}}"#);
     let policy = config::Policy::from_json(json.as_bytes()).expect(&json);
     policy.check().expect(&json);
-    Level {
+    PolicyScope {
         policy: Rc::new(policy.try_into().expect(&json)),
         path: None,
     }
 }
 
-pub(super) fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap()
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_limit_refuses_what_is_too_much_and_says_when_to_come_again() {
+fn rate_limit_refuses_with_retry_after() {
     let limit = r#""rateLimits": [{"local": {"requests": 60, "perSeconds": 60, "burst": 2}}]"#;
-    let mut scene = Scene::new(&[limit]);
-    assert_eq!([(); 3].map(|()| scene.status(&[])), [0, 0, 429]);
-    let refused = scene.ask(&[]);
-    let told: Vec<_> = refused.enforcement.answer_edits();
+    let mut fixture = PolicyFixture::new(&[limit]);
+    assert_eq!([(); 3].map(|()| fixture.status(&[])), [0, 0, 429]);
+    let refused = fixture.send(&[]);
+    let told: Vec<_> = refused.enforcement.response_edits();
     let want = [
         Edit::Set("ratelimit-limit", b"2"),
         Edit::Set("ratelimit-remaining", b"0"),
@@ -228,11 +241,11 @@ fn a_limit_refuses_what_is_too_much_and_says_when_to_come_again() {
     ];
     assert_eq!(told, want);
     let refusal = refused.refusal();
-    assert_eq!(refusal.by, "0 rateLimits[0]");
-    assert_eq!(refusal.reason, Reason::ResourceExhausted);
+    assert_eq!(refusal.policy, "0 rateLimits[0]");
+    assert_eq!(refusal.code, RefusalCode::ResourceExhausted);
     assert_eq!(refusal.headers, [("retry-after".to_owned(), b"1".to_vec())]);
-    scene.proxy.fake.pass(Duration::from_secs(1));
-    assert_eq!([(); 2].map(|()| scene.status(&[])), [0, 429]);
+    fixture.proxy.fake.pass(Duration::from_secs(1));
+    assert_eq!([(); 2].map(|()| fixture.status(&[])), [0, 429]);
     let want = [
         "0 rateLimits[0]: Passed",
         "0: through",
@@ -240,14 +253,14 @@ fn a_limit_refuses_what_is_too_much_and_says_when_to_come_again() {
         "0: through",
         "0 rateLimits[0]: Refused(\"limited\")",
     ];
-    assert_eq!(scene.notes.0.get(..5).unwrap(), want);
+    assert_eq!(fixture.observer.0.get(..5).unwrap(), want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_limit_counts_what_it_is_for_and_by_its_key() {
+fn rate_limit_counts_matching_requests_by_key() {
     let limit = r#""rateLimits": [{"match": {"methods": ["POST"], "prefix": "/a"}, "status": 503,
         "local": {"requests": 1, "perSeconds": 60, "burst": 1, "key": [{"header": "x-a"}]}}]"#;
-    let mut scene = Scene::new(&[limit]);
+    let mut fixture = PolicyFixture::new(&[limit]);
     let post = (":method", "POST");
     for (headers, want) in [
         (&[(":path", "/a")][..], 0),
@@ -258,21 +271,21 @@ fn a_limit_counts_what_it_is_for_and_by_its_key() {
         (&[post, (":path", "/a"), ("x-a", "")], 0),
         (&[post, (":path", "/a"), ("x-a", "1")], 503),
     ] {
-        assert_eq!(scene.status(headers), want, "{headers:?}");
+        assert_eq!(fixture.status(headers), want, "{headers:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_limit_that_is_tried_out_refuses_nothing() {
+fn dry_run_limit_refuses_nothing() {
     let limit = r#""rateLimits": [{"dryRun": true, "local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
-    let mut scene = Scene::new(&[limit]);
-    let arrived = [scene.ask(&[]), scene.ask(&[])];
-    for Arrived {
-        step, enforcement, ..
-    } in arrived
+    let mut fixture = PolicyFixture::new(&[limit]);
+    let advanced = [fixture.send(&[]), fixture.send(&[])];
+    for AdvancedRequest {
+        action, enforcement, ..
+    } in advanced
     {
-        assert!(step.is_done());
-        assert_eq!(enforcement.answer_edits(), []);
+        assert!(action.is_done());
+        assert_eq!(enforcement.response_edits(), []);
     }
     let want = [
         "0 rateLimits[0]: Passed",
@@ -280,83 +293,86 @@ fn a_limit_that_is_tried_out_refuses_nothing() {
         "0 rateLimits[0]: WouldRefuse(\"limited\")",
         "0: through",
     ];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn answers_tell_of_the_limit_that_leaves_the_least() {
+fn quota_headers_report_least_remaining() {
     let limits = r#""rateLimits": [
         {"local": {"requests": 1, "perSeconds": 60, "burst": 9}},
         {"local": {"requests": 1, "perSeconds": 60, "burst": 5, "key": ["method"]}},
         {"local": {"requests": 1, "perSeconds": 60, "burst": 7}}
     ]"#;
-    let arrived = Scene::new(&[limits]).ask(&[]);
-    let edits = arrived.enforcement.answer_edits();
+    let advanced = PolicyFixture::new(&[limits]).send(&[]);
+    let edits = advanced.enforcement.response_edits();
     assert_eq!(edits.get(1), Some(&Edit::Set("ratelimit-remaining", b"4")));
 }
 
 /// A counter is identified by what it counts, not by the position of the limit in the list.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_counter_outlives_every_edit_of_other_limits() {
+fn counter_survives_edits_of_other_limits() {
     let limit = |burst: u32| {
         format!(r#"{{"local": {{"requests": 1, "perSeconds": 60, "burst": {burst}, "key": ["path"]}}}}"#)
     };
     let other = r#"{"local": {"requests": 1, "perSeconds": 60, "burst": 100}}"#;
-    let mut scene = Scene::new(&[&format!(r#""rateLimits": [{}]"#, limit(2))]);
-    assert_eq!([(); 3].map(|()| scene.status(&[])), [0, 0, 429]);
+    let mut fixture = PolicyFixture::new(&[&format!(r#""rateLimits": [{}]"#, limit(2))]);
+    assert_eq!([(); 3].map(|()| fixture.status(&[])), [0, 0, 429]);
     for limits in [
         format!("{other}, {}", limit(2)),
         format!("{}, {other}", limit(1)),
         format!("{}, {}", limit(2), limit(100)),
     ] {
         let fields = format!(r#""rateLimits": [{limits}]"#);
-        scene.levels = vec![level("0", &fields)];
-        assert_eq!(scene.status(&[]), 429, "{limits}");
+        fixture.scopes = vec![scope("0", &fields)];
+        assert_eq!(fixture.status(&[]), 429, "{limits}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn requests_under_way_have_places_until_they_leave() {
-    let mut scene = Scene::new(&[r#""concurrency": {"max": 1}"#]);
-    let mut first = scene.ask(&[]);
-    assert!(first.step.is_done());
-    let refusal = scene.ask(&[]).refusal();
-    assert_eq!((refusal.status, refusal.reason), (503, Reason::Unavailable));
-    assert_eq!(refusal.by, "0 concurrency");
+fn requests_in_flight_hold_permits() {
+    let mut fixture = PolicyFixture::new(&[r#""concurrency": {"max": 1}"#]);
+    let mut first = fixture.send(&[]);
+    assert!(first.action.is_done());
+    let refusal = fixture.send(&[]).refusal();
+    assert_eq!((refusal.status, refusal.code), (503, RefusalCode::Unavailable));
+    assert_eq!(refusal.policy, "0 concurrency");
     assert_eq!(refusal.headers, [("retry-after".to_owned(), b"1".to_vec())]);
-    for place in first.enforcement.take_places() {
-        places::leave(&scene.proxy, place);
+    for permit in first.enforcement.take_permits() {
+        permit.release(&fixture.proxy);
     }
-    assert_eq!(scene.status(&[]), 0);
+    assert_eq!(fixture.status(&[]), 0);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_request_that_is_refused_further_in_gives_its_place_back() {
-    let mut scene = Scene::new(&[r#""concurrency": {"max": 2}"#, r#""concurrency": {"max": 1}"#]);
-    let mut first = scene.ask(&[]);
+fn refused_request_releases_its_permits() {
+    let mut fixture = PolicyFixture::new(&[r#""concurrency": {"max": 2}"#, r#""concurrency": {"max": 1}"#]);
+    let mut first = fixture.send(&[]);
     for _ in 0..3 {
-        assert_eq!(scene.ask(&[]).refusal().by, "1 concurrency");
+        assert_eq!(fixture.send(&[]).refusal().policy, "1 concurrency");
     }
-    for place in first.enforcement.take_places() {
-        places::leave(&scene.proxy, place);
+    for permit in first.enforcement.take_permits() {
+        permit.release(&fixture.proxy);
     }
-    assert_eq!(scene.status(&[]), 0);
+    assert_eq!(fixture.status(&[]), 0);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_requirement_that_is_not_met_is_a_refusal() {
+fn unmet_requirement_is_refused() {
     let auth = r#""auth": [
         {"anyOf": [{"ip": {"allow": ["192.0.2.0/24"]}}]},
         {"anyOf": [{"apiKey": {"header": "x-api-key", "keys": {}}}]}
     ]"#;
-    let mut scene = Scene::new(&[auth]);
-    let refusal = scene.ask(&[]).refusal();
-    assert_eq!((refusal.status, refusal.by.as_str()), (401, "0 auth[1]"));
-    assert_eq!(refusal.why, "no credentials");
-    let refusal = scene.ask(&[("x-api-key", "a"), ("x-api-key", "b")]).refusal();
-    assert_eq!((refusal.status, refusal.reason), (400, Reason::InvalidArgument));
-    scene.proxy.client_ip = Some([198, 51, 100, 1].into());
-    let refusal = scene.ask(&[]).refusal();
-    assert_eq!((refusal.status, refusal.by.as_str()), (403, "0 auth[0]"));
-    assert_eq!(refusal.reason, Reason::PermissionDenied);
+    let mut fixture = PolicyFixture::new(&[auth]);
+    let refusal = fixture.send(&[]).refusal();
+    assert_eq!((refusal.status, refusal.policy.as_str()), (401, "0 auth[1]"));
+    assert_eq!(refusal.details, "no credentials");
+    let refusal = fixture.send(&[("x-api-key", "a"), ("x-api-key", "b")]).refusal();
+    assert_eq!(
+        (refusal.status, refusal.code),
+        (400, RefusalCode::InvalidArgument)
+    );
+    fixture.proxy.client_ip = Some([198, 51, 100, 1].into());
+    let refusal = fixture.send(&[]).refusal();
+    assert_eq!((refusal.status, refusal.policy.as_str()), (403, "0 auth[0]"));
+    assert_eq!(refusal.code, RefusalCode::PermissionDenied);
 }

@@ -1,6 +1,6 @@
 //! A proxy for tests, whose workers may be threads.
 
-use super::{Host, Shared};
+use super::{Host, SharedValue};
 use crate::{
     config::policy::Algorithm,
     rng::{Chance, Rng},
@@ -19,7 +19,7 @@ pub(crate) struct Fake(Mutex<State>);
 #[derive(Debug)]
 struct State {
     now: Duration,
-    values: BTreeMap<String, Shared>,
+    values: BTreeMap<String, SharedValue>,
     gets: BTreeMap<String, usize>,
     version: u32,
     /// The number of sets that still fail, as if other workers were faster.
@@ -92,7 +92,7 @@ impl Host for Fake {
         None
     }
 
-    fn shared(&self, key: &str) -> Option<Shared> {
+    fn shared(&self, key: &str) -> Option<SharedValue> {
         let mut state = self.state();
         *state.gets.entry(key.to_owned()).or_default() += 1;
         state.values.get(key).cloned()
@@ -126,7 +126,7 @@ impl Host for Fake {
 impl State {
     fn put(&mut self, key: &str, value: &[u8]) {
         self.version += 1;
-        let shared = Shared {
+        let shared = SharedValue {
             value: value.to_vec(),
             version: self.version,
         };

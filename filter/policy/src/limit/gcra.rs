@@ -4,7 +4,6 @@
 //! an interval, and is admitted if it is then no farther away than an empty bucket takes to fill. A bucket that was
 //! never used is full since 1970.
 
-use super::Quota;
 use crate::config::policy::LocalLimit;
 
 const SECOND: u64 = 1_000_000_000;
@@ -21,6 +20,17 @@ pub struct Gcra {
     interval: u64,
     /// The time in which an empty bucket fills, at most [`LONGEST`].
     window: u64,
+}
+
+/// The state of a bucket, for the `RateLimit-*` headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests that may come at once when the bucket is full.
+    pub limit: u32,
+    /// Requests that may come at once now.
+    pub remaining: u32,
+    /// Seconds until the bucket is full.
+    pub reset: u64,
 }
 
 /// Converts nanoseconds to seconds, rounded up.

@@ -18,22 +18,22 @@ const CLOCK_SLACK: u64 = 1_000_000_000;
 
 /// Buckets of one limit. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Set {
+pub struct BucketSet {
     /// The time in which an empty bucket fills, by the limit as it was when the buckets were last used.
     window: u64,
-    buckets: Vec<Bucket>,
+    buckets: Vec<TokenBucket>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bucket {
+struct TokenBucket {
     /// The hash of its key.
     hash: u64,
     full_at: u64,
 }
 
-// === impl Set ===
+// === impl BucketSet ===
 
-impl Set {
+impl BucketSet {
     #[must_use]
     pub fn new(window: u64) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Set {
         let is_sound = buckets.len() <= BUCKETS;
         is_sound.then(|| Self {
             window: u64::from_le_bytes(*window),
-            buckets: buckets.iter().map(Bucket::from_words).collect(),
+            buckets: buckets.iter().map(TokenBucket::from_words).collect(),
         })
     }
 
@@ -76,7 +76,7 @@ impl Set {
     pub fn adjust(&mut self, window: u64, now: u64) -> bool {
         let old = std::mem::replace(&mut self.window, window);
         let is_past =
-            |bucket: &Bucket| bucket.full_at.saturating_sub(now) > window.saturating_add(CLOCK_SLACK);
+            |bucket: &TokenBucket| bucket.full_at.saturating_sub(now) > window.saturating_add(CLOCK_SLACK);
         if old == window && !self.buckets.iter().any(is_past) {
             return false;
         }
@@ -99,15 +99,15 @@ impl Set {
     pub fn put(&mut self, hash: u64, full_at: u64, now: u64) -> bool {
         self.buckets
             .retain(|bucket| bucket.hash != hash && bucket.full_at > now);
-        let is_crowded = self.buckets.len() >= BUCKETS;
-        if is_crowded {
-            self.give_up_fullest();
+        let has_evicted = self.buckets.len() >= BUCKETS;
+        if has_evicted {
+            self.evict_fullest();
         }
-        self.buckets.push(Bucket { hash, full_at });
-        is_crowded
+        self.buckets.push(TokenBucket { hash, full_at });
+        has_evicted
     }
 
-    fn give_up_fullest(&mut self) {
+    fn evict_fullest(&mut self) {
         let buckets = self.buckets.iter().enumerate();
         if let Some((at, _)) = buckets.min_by_key(|(_, bucket)| bucket.full_at) {
             self.buckets.swap_remove(at);
@@ -115,9 +115,9 @@ impl Set {
     }
 }
 
-// === impl Bucket ===
+// === impl TokenBucket ===
 
-impl Bucket {
+impl TokenBucket {
     fn from_words(words: &[[u8; 8]; 2]) -> Self {
         let [hash, full_at] = words.map(u64::from_le_bytes);
         Self { hash, full_at }

@@ -26,12 +26,12 @@ fn by_client(requests: u32, per_seconds: u32, burst: u32) -> LocalLimit {
 /// One worker, and its proxy.
 #[derive(Default)]
 struct Worker {
-    limits: Limits,
+    limits: RateLimiter,
     host: Fake,
 }
 
 impl Worker {
-    fn take(&self, limit: &LocalLimit) -> Taken {
+    fn take(&self, limit: &LocalLimit) -> RateLimitOutcome {
         self.limits.take(&self.host, limit, "id", b"key")
     }
 
@@ -45,8 +45,8 @@ impl Worker {
     }
 }
 
-fn is_admitted(taken: Taken) -> bool {
-    matches!(taken, Taken::Admitted { .. })
+fn is_admitted(taken: RateLimitOutcome) -> bool {
+    matches!(taken, RateLimitOutcome::Admitted { .. })
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -54,7 +54,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn answers_say_what_is_left() {
+fn outcome_reports_remaining_quota() {
     let worker = Worker::default();
     let limit = limit(5, MINUTE, 3);
     for (remaining, reset) in [(2, 12), (1, 24), (0, 36)] {
@@ -63,10 +63,13 @@ fn answers_say_what_is_left() {
             remaining,
             reset,
         };
-        let is_crowded = false;
-        assert_eq!(worker.take(&limit), Taken::Admitted { quota, is_crowded });
+        let has_evicted = false;
+        assert_eq!(
+            worker.take(&limit),
+            RateLimitOutcome::Admitted { quota, has_evicted }
+        );
     }
-    let refused = |reset, retry_after| Taken::Limited {
+    let refused = |reset, retry_after| RateLimitOutcome::Limited {
         quota: Quota {
             limit: 3,
             remaining: 0,
@@ -84,8 +87,8 @@ fn answers_say_what_is_left() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn keys_and_limits_are_counted_apart() {
-    let (host, limits) = (Fake::default(), Limits::default());
+fn keys_and_limits_are_counted_separately() {
+    let (host, limits) = (Fake::default(), RateLimiter::default());
     let limit = by_client(1, MINUTE, 1);
     for (id, key, want) in [
         ("a", "1", true),
@@ -102,8 +105,8 @@ fn keys_and_limits_are_counted_apart() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_limit_without_key_is_one_bucket() {
-    let (host, limits) = (Fake::default(), Limits::default());
+fn limit_without_key_has_one_bucket() {
+    let (host, limits) = (Fake::default(), RateLimiter::default());
     let limit = limit(2, MINUTE, 2);
     let admitted = ["1", "2", "3"].map(|key| is_admitted(limits.take(&host, &limit, "id", key.as_bytes())));
     assert_eq!(admitted, [true, true, false]);
@@ -111,15 +114,15 @@ fn a_limit_without_key_is_one_bucket() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn every_worker_finds_the_same_bucket() {
+fn workers_share_a_bucket() {
     let host = Fake::default();
     let limit = by_client(2, MINUTE, 2);
-    let admitted = [(); 3].map(|()| is_admitted(Limits::default().take(&host, &limit, "id", b"key")));
+    let admitted = [(); 3].map(|()| is_admitted(RateLimiter::default().take(&host, &limit, "id", b"key")));
     assert_eq!(admitted, [true, true, false]);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_changed_limit_hands_out_no_fresh_bucket() {
+fn changed_limit_keeps_its_used_quota() {
     let old = limit(100, MINUTE, 100);
     for new in [
         limit(50, MINUTE, 50),
@@ -139,7 +142,7 @@ fn a_changed_limit_hands_out_no_fresh_bucket() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_changed_limit_finds_buckets_as_full_as_they_were() {
+fn changed_limit_scales_its_buckets() {
     for (new, want) in [
         (limit(50, MINUTE, 50), 30),
         (limit(50, HOUR, 50), 30),
@@ -154,7 +157,7 @@ fn a_changed_limit_finds_buckets_as_full_as_they_were() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_limit_that_became_slower_fills_slower_though_all_are_refused() {
+fn slower_limit_refills_slower_while_refusing() {
     let worker = Worker::default();
     assert_eq!(worker.drain(&limit(100, 1, 100)), 100);
     let hourly = limit(10, HOUR, 10);
@@ -168,7 +171,7 @@ fn a_limit_that_became_slower_fills_slower_though_all_are_refused() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_clock_that_is_set_back_does_no_harm() {
+fn clock_set_back_recovers() {
     let worker = Worker::default();
     let limit = limit(60, MINUTE, 10);
     let now = worker.host.now();
@@ -186,7 +189,7 @@ fn a_clock_that_is_set_back_does_no_harm() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn numbers_at_the_limit_of_what_can_be_written_count() {
+fn extreme_numbers_are_counted() {
     let (worker, max) = (Worker::default(), u32::MAX);
     let daily = limit(max, DAY, max);
     for _ in 0..1_000 {
@@ -205,17 +208,25 @@ fn numbers_at_the_limit_of_what_can_be_written_count() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn memory_is_bounded_and_who_owes_most_is_remembered() {
-    let (host, limits) = (Fake::default(), Limits::default());
+fn memory_is_bounded_and_emptiest_buckets_are_kept() {
+    let (host, limits) = (Fake::default(), RateLimiter::default());
     let limit = by_client(10, MINUTE, 10);
     let take = |key: u32| limits.take(&host, &limit, "id", &key.to_le_bytes());
     for _ in 0..10 {
         assert!(is_admitted(take(0)));
     }
-    let is_crowded = |taken| matches!(taken, Taken::Admitted { is_crowded: true, .. });
+    let has_evicted = |taken| {
+        matches!(
+            taken,
+            RateLimitOutcome::Admitted {
+                has_evicted: true,
+                ..
+            }
+        )
+    };
     let room = u32::try_from(SETS * set::BUCKETS).unwrap();
-    let crowded = (1..=2 * room).filter(|key| is_crowded(take(*key))).count();
-    assert!(crowded >= room as usize, "{crowded}");
+    let evicted = (1..=2 * room).filter(|key| has_evicted(take(*key))).count();
+    assert!(evicted >= room as usize, "{evicted}");
     let sets = host
         .names()
         .into_iter()
@@ -226,25 +237,28 @@ fn memory_is_bounded_and_who_owes_most_is_remembered() {
     assert!(!is_admitted(take(0)));
     // Once they are full again, none is given up.
     host.pass(seconds(6));
-    assert!((1..=100).all(|key| !is_crowded(take(key))));
+    assert!((1..=100).all(|key| !has_evicted(take(key))));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_counted_is_not_admitted() {
+fn contended_request_is_not_admitted() {
     let worker = Worker::default();
     let limit = limit(10, MINUTE, 10);
     worker.host.refuse_sets(TRIES);
-    assert_eq!(worker.take(&limit), Taken::Contended);
+    assert_eq!(worker.take(&limit), RateLimitOutcome::Contended);
     worker.host.refuse_sets(TRIES - 1);
     assert_eq!(worker.drain(&limit), 10);
     // The workers cannot agree on a secret.
     let worker = Worker::default();
     worker.host.refuse_sets(usize::MAX);
-    assert_eq!(worker.take(&by_client(10, MINUTE, 10)), Taken::Contended);
+    assert_eq!(
+        worker.take(&by_client(10, MINUTE, 10)),
+        RateLimitOutcome::Contended
+    );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn bytes_that_are_no_set_count_for_nothing() {
+fn malformed_value_is_ignored() {
     let limit = limit(3, MINUTE, 3);
     for bytes in [&b"x"[..], b"{}", &[0; 400], &[1; 12], &[0xff; 9]] {
         let worker = Worker::default();
@@ -343,7 +357,7 @@ mod properties {
 
     proptest! {
         #[test]
-        fn never_are_more_admitted_than_an_ideal_bucket_has(limit in limits(), pauses in pauses()) {
+        fn never_admits_more_than_ideal_bucket(limit in limits(), pauses in pauses()) {
             let arrivals = arrivals(&limit, &pauses);
             let period = u128::from(limit.per_seconds) * NANOSECONDS;
             let ideal = ideally(Ideal::new(limit.requests.into(), period, limit.burst), &arrivals);
@@ -357,7 +371,7 @@ mod properties {
 
         /// The ideal bucket has the interval in whole nanoseconds; if that is exact, the limit's own numbers as well.
         #[test]
-        fn the_same_are_admitted_as_by_an_ideal_bucket(limit in limits(), pauses in pauses()) {
+        fn admits_the_same_as_ideal_bucket(limit in limits(), pauses in pauses()) {
             let arrivals = arrivals(&limit, &pauses);
             let period = u128::from(limit.per_seconds) * NANOSECONDS;
             let interval = period.div_ceil(limit.requests.into());
@@ -367,11 +381,11 @@ mod properties {
 
         /// `Retry-After` is exact: a second less would be refused.
         #[test]
-        fn who_waits_as_long_as_told_is_admitted(limit in limits(), pauses in pauses()) {
+        fn request_after_retry_after_is_admitted(limit in limits(), pauses in pauses()) {
             let worker = Worker::default();
             for now in arrivals(&limit, &pauses) {
                 worker.host.set_now(now);
-                if let Taken::Limited { retry_after, quota } = worker.take(&limit) {
+                if let RateLimitOutcome::Limited { retry_after, quota } = worker.take(&limit) {
                     prop_assert!(retry_after >= 1 && quota.remaining == 0);
                     worker.host.set_now(now + seconds(retry_after - 1));
                     prop_assert!(!worker.is_admitted(&limit) || retry_after == 1);
@@ -384,16 +398,16 @@ mod properties {
 
         /// As many requests are admitted as remain, and after `reset` the bucket is full.
         #[test]
-        fn what_is_said_to_remain_does(limit in limits(), pauses in pauses()) {
+        fn remaining_requests_are_admitted(limit in limits(), pauses in pauses()) {
             let worker = Worker::default();
             for now in arrivals(&limit, &pauses) {
                 worker.host.set_now(now);
                 let _taken = worker.take(&limit);
             }
-            if let Taken::Admitted { quota, .. } = worker.take(&limit) {
+            if let RateLimitOutcome::Admitted { quota, .. } = worker.take(&limit) {
                 prop_assert_eq!(worker.drain(&limit), quota.remaining as usize);
             }
-            if let Taken::Limited { quota, .. } = worker.take(&limit) {
+            if let RateLimitOutcome::Limited { quota, .. } = worker.take(&limit) {
                 worker.host.pass(seconds(quota.reset));
                 prop_assert_eq!(worker.drain(&limit), limit.burst as usize);
             }
@@ -422,18 +436,18 @@ mod workers {
     }
 
     /// Tries until it can be counted.
-    fn take(limits: &Limits, host: &Fake, limit: &LocalLimit, key: u32) -> Taken {
+    fn take(limits: &RateLimiter, host: &Fake, limit: &LocalLimit, key: u32) -> RateLimitOutcome {
         let take = || limits.take(host, limit, "id", &key.to_le_bytes());
         let mut tries = std::iter::repeat_with(take);
-        tries.find(|taken| *taken != Taken::Contended).unwrap()
+        tries.find(|taken| *taken != RateLimitOutcome::Contended).unwrap()
     }
 
     #[test]
-    fn admit_together_what_the_limit_says_and_no_more() {
+    fn workers_together_admit_exactly_the_limit() {
         for limit in [limit(1_000, DAY, 1_000), by_client(1_000, DAY, 1_000)] {
             let (host, admitted) = (Fake::default(), AtomicUsize::new(0));
             at_once(|| {
-                let limits = Limits::default();
+                let limits = RateLimiter::default();
                 for _ in 0..1_000 {
                     if is_admitted(take(&limits, &host, &limit, 0)) {
                         admitted.fetch_add(1, Ordering::Relaxed);
@@ -445,12 +459,12 @@ mod workers {
     }
 
     #[test]
-    fn do_not_lose_one_anothers_buckets() {
+    fn workers_do_not_lose_buckets_of_others() {
         let host = Fake::default();
         let limit = by_client(10, DAY, 10);
         let admitted: Vec<_> = (0..500).map(|_| AtomicUsize::new(0)).collect();
         at_once(|| {
-            let limits = Limits::default();
+            let limits = RateLimiter::default();
             for (key, admitted) in (0..).zip(&admitted) {
                 for _ in 0..5 {
                     if is_admitted(take(&limits, &host, &limit, key)) {
@@ -463,12 +477,12 @@ mod workers {
     }
 
     #[test]
-    fn admit_no_more_than_the_limit_says_while_the_clock_runs() {
+    fn workers_never_exceed_limit_while_time_passes() {
         let (host, admitted) = (Fake::default(), AtomicUsize::new(0));
         let limit = limit(10_000, 1, 50);
         let (started, from) = (Instant::now(), host.now());
         at_once(|| {
-            let limits = Limits::default();
+            let limits = RateLimiter::default();
             for _ in 0..20_000 {
                 // A late worker sets the clock back a little.
                 host.set_now(from + started.elapsed());

@@ -19,7 +19,7 @@ fn numbered(count: usize) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn every_section_is_found_and_no_other() {
+fn exactly_the_packed_sections_are_found() {
     for count in [0, 1, 8, 9, 1000] {
         let sections = numbered(count);
         let packed = Packed::new(pack(Flags::default(), &sections)).unwrap();
@@ -36,7 +36,7 @@ fn every_section_is_found_and_no_other() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn flags_cross() {
+fn flags_round_trip() {
     for expose_branch in [false, true] {
         let flags = Flags { expose_branch };
         assert_eq!(Packed::new(pack(flags, &BTreeMap::new())).unwrap().flags(), flags);
@@ -45,7 +45,7 @@ fn flags_cross() {
 
 /// Control and filter may be of different releases: each has to find what the other wrote.
 #[wasm_bindgen_test(unsupported = test)]
-fn the_bytes_are_what_they_always_were() {
+fn encoding_is_stable() {
     assert_eq!(hash(b""), 0xefd0_1f60_ba99_2926);
     assert_eq!(hash(b"a.com/"), 0xb89f_0fc5_d710_5753);
     let sections = BTreeMap::from([("k".to_owned(), b"{}".to_vec())]);
@@ -56,7 +56,7 @@ fn the_bytes_are_what_they_always_were() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn buckets_are_a_power_of_two_and_hold_eight_or_so() {
+fn bucket_count_is_a_power_of_two() {
     for (sections, want) in [(0, 1), (1, 1), (8, 1), (9, 2), (10_000, 2048)] {
         assert_eq!(bucket_count(sections), want, "{sections}");
     }
@@ -69,7 +69,7 @@ fn buckets_are_a_power_of_two_and_hold_eight_or_so() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_not_packed_is_refused() {
+fn malformed_bytes_are_rejected() {
     let good = pack(Flags::default(), &numbered(20));
     let with = |at: usize, byte: u8| {
         let mut bytes = good.clone();
@@ -77,31 +77,31 @@ fn what_is_not_packed_is_refused() {
         bytes
     };
     for (bytes, want) in [
-        (Vec::new(), Malformed::Magic),
-        (b"SWYD".to_vec(), Malformed::Magic),
-        (with(0, b'{'), Malformed::Magic),
-        (with(4, 2), Malformed::Version(2)),
-        (with(5, 2), Malformed::Flags),
-        (with(8, 3), Malformed::Length),
-        (with(11, 0x80), Malformed::Length),
+        (Vec::new(), PackedError::Magic),
+        (b"SWYD".to_vec(), PackedError::Magic),
+        (with(0, b'{'), PackedError::Magic),
+        (with(4, 2), PackedError::Version(2)),
+        (with(5, 2), PackedError::Flags),
+        (with(8, 3), PackedError::Length),
+        (with(11, 0x80), PackedError::Length),
         (
             good.iter().copied().take(good.len() - 1).collect(),
-            Malformed::Length,
+            PackedError::Length,
         ),
-        (good.iter().copied().chain([0]).collect(), Malformed::Length),
-        (b"SWYD\x01\0\0\0\0\0\0\0".to_vec(), Malformed::Length),
+        (good.iter().copied().chain([0]).collect(), PackedError::Length),
+        (b"SWYD\x01\0\0\0\0\0\0\0".to_vec(), PackedError::Length),
     ] {
         assert_eq!(Packed::new(bytes).err(), Some(want), "{want}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_packed_is_refused() {
+fn unpackable_sections_are_rejected() {
     for count in [0, 3] {
         let buckets = vec![Vec::new(); count];
         assert_eq!(
             assemble(Flags::default(), &buckets),
-            Err(Unpackable::Buckets(count))
+            Err(PackError::Buckets(count))
         );
     }
 }
@@ -113,7 +113,7 @@ mod properties {
 
     proptest! {
         #[test]
-        fn any_map_reads_back(sections: BTreeMap<String, Vec<u8>>, expose_branch: bool, other: String) {
+        fn arbitrary_sections_round_trip(sections: BTreeMap<String, Vec<u8>>, expose_branch: bool, other: String) {
             let packed = Packed::new(pack(Flags { expose_branch }, &sections)).unwrap();
             for key in sections.keys().chain([&other]) {
                 prop_assert_eq!(packed.find(key).map(|section| section.json.to_vec()), sections.get(key).cloned());
@@ -121,7 +121,7 @@ mod properties {
         }
 
         #[test]
-        fn damaged_bytes_do_no_harm(at in 0_usize..400, byte: u8, key in "host-[0-9]{1,2}.com/") {
+        fn damaged_bytes_do_not_panic(at in 0_usize..400, byte: u8, key in "host-[0-9]{1,2}.com/") {
             let mut bytes = pack(Flags::default(), &numbered(20));
             if let Some(damaged) = bytes.get_mut(at) {
                 *damaged = byte;
@@ -134,7 +134,7 @@ mod properties {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn kinds_of_sections_share_no_key() {
+fn section_kinds_have_distinct_keys() {
     let sections: Vec<_> = [
         ("a.com/".to_owned(), "switch"),
         (route_key("a.com/"), "route"),
@@ -147,11 +147,11 @@ fn kinds_of_sections_share_no_key() {
     for (key, json) in &sections {
         assert_eq!(packed.find(key).unwrap().json, json.as_bytes(), "{key}");
     }
-    let kinds = sections.iter().map(|(key, _)| Named::of(key));
+    let kinds = sections.iter().map(|(key, _)| SectionKey::parse(key));
     let wanted = [
-        Named::Switch("a.com/"),
-        Named::Route("a.com/"),
-        Named::Policy("a.com/"),
+        SectionKey::Switch("a.com/"),
+        SectionKey::Route("a.com/"),
+        SectionKey::Policy("a.com/"),
     ];
     assert!(kinds.eq(wanted));
 }

@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 fn ids(limits: &str) -> Vec<String> {
     let json = format!(r#"{{"source": "a/b virtualhost", "rateLimits": [{limits}]}}"#);
     let policy = config::Policy::from_json(json.as_bytes()).unwrap();
-    let limits = Policy::try_from(policy).unwrap().limits;
+    let limits = PreparedPolicy::try_from(policy).unwrap().limits;
     limits.into_iter().map(|limit| limit.id).collect()
 }
 
@@ -19,7 +19,7 @@ fn id(when: &str, key: &str) -> String {
 /// The IDs are the same in every release; else an upgrade of the filter hands out fresh buckets. The numbers are
 /// computed elsewhere.
 #[wasm_bindgen_test(unsupported = test)]
-fn counters_go_by_what_no_release_changes() {
+fn counter_ids_are_stable_across_releases() {
     let all = r#""clientIP", {"header": "x-a"}, {"cookie": "c"}, {"claim": "sub"}, "path", "method""#;
     let when = r#""methods": ["GET", "POST"], "prefix": "/shop", "headers": [{"name": "x-a"}, {"name": "x-b", "value": "1"}]"#;
     for (when, key, want) in [
@@ -33,7 +33,7 @@ fn counters_go_by_what_no_release_changes() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_edit_that_changes_nothing_of_what_is_counted_keeps_the_counter() {
+fn unrelated_edit_keeps_counter() {
     let before = ids(r#"{"local": {"requests": 100, "perSeconds": 60, "burst": 100, "key": ["path"]}}"#);
     for after in [
         r#"{"local": {"requests": 50, "perSeconds": 60, "burst": 50, "key": ["path"]}}"#,
@@ -56,7 +56,7 @@ fn an_edit_that_changes_nothing_of_what_is_counted_keeps_the_counter() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_counted_otherwise_has_another_counter() {
+fn different_condition_or_key_has_another_counter() {
     let different = [
         ("", ""),
         ("", r#""path""#),
@@ -84,11 +84,11 @@ fn what_is_counted_otherwise_has_another_counter() {
 
 /// Other bytes would hand out fresh buckets with the next release.
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_limit_counts_is_written_as_ever() {
+fn counter_identity_encoding_is_stable() {
     let json = br#"{"methods": ["PUT", "GET"], "prefix": "/a", "headers": [{"name": "y", "value": ""}, {"name": "x"}]}"#;
-    let when: When = config::parse(json).unwrap();
+    let when: When = crate::config::parse(json).unwrap();
     let key = [KeyPart::ClientIp, KeyPart::Header("h".to_owned())];
     let want = b"\x0a\x03GET\x0a\x03PUT\x12\x02/a\x1a\x03\x0a\x01x\x1a\x05\x0a\x01y\x12\x00\
         \x22\x0c\x0a\x08clientIP\x12\x00\x22\x0b\x0a\x06header\x12\x01h";
-    assert_eq!(what(Some(&when), &key), want);
+    assert_eq!(identity(Some(&when), &key), want);
 }

@@ -17,12 +17,12 @@ fn descriptor(entries: &[(&str, &str)]) -> Descriptor {
         .collect()
 }
 
-fn judged(name: &str) -> Option<Judgement> {
-    read(&Reply::Grpc { body: message(name) })
+fn judged(name: &str) -> Option<RateLimitDecision> {
+    parse_reply(&Reply::Grpc { body: message(name) })
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_service_is_told_what_envoy_tells() {
+fn request_matches_envoy() {
     let descriptors = [
         descriptor(&[("remote_address", "192.0.2.7"), ("path", "/a")]),
         descriptor(&[("all", "")]),
@@ -35,7 +35,7 @@ fn the_service_is_told_what_envoy_tells() {
             method,
             body,
         },
-    }) = ask(&limit(), &descriptors)
+    }) = call(&limit(), &descriptors)
     else {
         panic!("nothing is asked");
     };
@@ -49,12 +49,12 @@ fn the_service_is_told_what_envoy_tells() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn where_there_is_nothing_to_limit_by_nobody_is_asked() {
-    assert_eq!(ask(&limit(), &[]), None);
+fn no_descriptors_make_no_call() {
+    assert_eq!(call(&limit(), &[]), None);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_service_says_whether_it_is_one_too_many() {
+fn response_code_decides() {
     let header = |name: &str, value: &str| Header {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -62,9 +62,9 @@ fn the_service_says_whether_it_is_one_too_many() {
     let mut headers = Headers::default();
     headers.response.add.push(header("x-limited-by", "shop"));
     headers.request.add.push(header("x-quota", "7"));
-    let within = Judgement {
+    let within = RateLimitDecision {
         is_over: false,
-        quota: Some(Quota {
+        quota: Some(ServiceQuota {
             limit: 10,
             remaining: 7,
             reset: Duration::from_secs(3),
@@ -73,21 +73,21 @@ fn the_service_says_whether_it_is_one_too_many() {
         body: Vec::new(),
     };
     assert_eq!(judged("within"), Some(within));
-    let over = Judgement {
+    let over = RateLimitDecision {
         is_over: true,
-        quota: Some(Quota {
+        quota: Some(ServiceQuota {
             limit: 10,
             remaining: 0,
             reset: Duration::from_secs(3),
         }),
         body: b"slowly".to_vec(),
-        ..Judgement::default()
+        ..RateLimitDecision::default()
     };
     assert_eq!(judged("over"), Some(over));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_says_neither_is_no_judgement() {
+fn unknown_response_is_no_decision() {
     for name in ["unknown", "nothing at all", "denied in words"] {
         assert_eq!(judged(name), None, "{name}");
     }
@@ -100,15 +100,15 @@ fn what_says_neither_is_no_judgement() {
         body: b"<html>".to_vec(),
     };
     for reply in [of_http, garbled, Reply::Failed] {
-        assert_eq!(read(&reply), None, "{reply:?}");
+        assert_eq!(parse_reply(&reply), None, "{reply:?}");
     }
 }
 
 /// A number that is too large becomes the largest valid one.
 #[wasm_bindgen_test(unsupported = test)]
-fn numbers_do_not_wrap() {
+fn large_numbers_saturate() {
     let status = DescriptorStatus {
-        current_limit: Some(RateLimit {
+        current_limit: Some(CurrentLimit {
             requests_per_unit: u64::MAX,
         }),
         limit_remaining: u64::MAX,
@@ -119,12 +119,12 @@ fn numbers_do_not_wrap() {
         statuses: vec![status],
         ..RateLimitResponse::default()
     });
-    let want = Quota {
+    let want = ServiceQuota {
         limit: u32::MAX,
         remaining: u32::MAX,
         reset: Duration::from_secs(u32::MAX.into()),
     };
-    assert_eq!(read(&Reply::Grpc { body }).unwrap().quota, Some(want));
+    assert_eq!(parse_reply(&Reply::Grpc { body }).unwrap().quota, Some(want));
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -134,12 +134,12 @@ mod properties {
 
     proptest! {
         #[test]
-        fn no_reply_does_harm(mut body in prop::sample::select(["within", "over"].map(message).to_vec()), at in 0_usize..200, byte: u8, other: Vec<u8>) {
+        fn arbitrary_replies_do_not_panic(mut body in prop::sample::select(["within", "over"].map(message).to_vec()), at in 0_usize..200, byte: u8, other: Vec<u8>) {
             if let Some(place) = body.get_mut(at) {
                 *place = byte;
             }
             for body in [body, other] {
-                let _judgement = read(&Reply::Grpc { body });
+                let _decision = parse_reply(&Reply::Grpc { body });
             }
         }
     }

@@ -15,7 +15,7 @@
 //! again all as `other`.
 
 use crate::{
-    enforce::witness::{LIMITED, Part, Said, Witness},
+    observer::{LIMITED, Outcome, PolicyObserver, PolicyPart},
     proxy::Proxy,
 };
 use siphasher::sip::SipHasher13;
@@ -142,21 +142,21 @@ fn series(policy: &str, MetricLabels { route, branches }: MetricLabels<'_>) -> S
 
 // === impl Counting ===
 
-impl<P: Proxy> Witness for Counting<'_, P> {
-    fn saw(&mut self, source: &str, _part: Part, said: Said) {
-        let counter = match said {
-            Said::Passed => return,
-            Said::Refused(LIMITED) => Counter::Limited,
-            Said::Refused(reason) => Counter::Denied(reason),
-            Said::WouldRefuse(_) => Counter::WouldLimit,
-            Said::Unasked => Counter::Unasked,
-            Said::Crowded => Counter::Crowded,
-            Said::Copied => Counter::Mirrored,
+impl<P: Proxy> PolicyObserver for Counting<'_, P> {
+    fn record(&mut self, source: &str, _part: PolicyPart, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Passed => return,
+            Outcome::Refused(LIMITED) => Counter::Limited,
+            Outcome::Refused(reason) => Counter::Denied(reason),
+            Outcome::WouldRefuse(_) => Counter::WouldLimit,
+            Outcome::FailureModeAllowed => Counter::Unasked,
+            Outcome::Evicted => Counter::Crowded,
+            Outcome::Mirrored => Counter::Mirrored,
         };
         self.metrics.count(self.proxy, source, self.labels, counter);
     }
 
-    fn let_through(&mut self, source: &str) {
+    fn record_allowed(&mut self, source: &str) {
         self.metrics
             .count(self.proxy, source, self.labels, Counter::Allowed);
     }

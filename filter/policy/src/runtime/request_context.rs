@@ -6,15 +6,18 @@ use super::{
     response_edits::ResponseEdits,
 };
 use crate::{
-    decide::{Forward, Own, Refusal, Trail},
+    decide::{Forward, RouteError, Trail},
+    edit::Edit,
     enforce::{
-        Around, Enforcement, Step, Worker,
-        edit::Edit,
-        refusal::{self, Response},
+        Enforcement,
+        context::{NextAction, PolicyContext, WorkerState},
+        refusal::PolicyRefusal,
     },
+    local_reply::LocalReply,
     names::{BRANCH, CLUSTER, ROUTE},
     proxy::Proxy,
     request::Request,
+    route::RouteOverrides,
 };
 
 /// For the access log: the request's original route, if Envoy names another one in the end.
@@ -37,7 +40,7 @@ pub(super) struct RequestContext<P> {
 
 /// The routing decision that applies once the policies are met.
 pub(super) struct RouteDecision {
-    pub(super) outcome: Result<Forward, Refusal>,
+    pub(super) outcome: Result<Forward, RouteError>,
     /// The branches to expose to the client.
     pub(super) exposed: Option<String>,
 }
@@ -56,7 +59,7 @@ pub(super) fn log(proxy: &impl Proxy, Trail { root, branches, leaf }: &Trail) {
 // === impl RequestContext ===
 
 impl<P: Proxy> RequestContext<P> {
-    pub(super) fn step(&mut self, worker: &mut Worker, metrics: &mut Metrics) -> Step {
+    pub(super) fn step(&mut self, worker: &mut WorkerState, metrics: &mut Metrics) -> NextAction {
         let Self {
             route_name,
             branches,
@@ -68,14 +71,14 @@ impl<P: Proxy> RequestContext<P> {
             route: route_name,
             branches,
         };
-        enforcement.advance(&mut Around {
+        enforcement.advance(&mut PolicyContext {
             request: Request {
                 route_name,
                 headers: proxy,
             },
             host: proxy,
             worker,
-            witness: &mut Counting {
+            observer: &mut Counting {
                 metrics,
                 labels,
                 proxy,
@@ -84,17 +87,17 @@ impl<P: Proxy> RequestContext<P> {
     }
 
     /// Refuses the request, because of a policy.
-    pub(super) fn refuse(&self, refusal: refusal::Refusal) -> Flow {
+    pub(super) fn refuse(&self, refusal: PolicyRefusal) -> Flow {
         self.proxy.set_filter_state(ROUTE_STATE, &self.route_name);
-        self.proxy.set_filter_state(POLICY_STATE, &refusal.by);
-        self.proxy.set_filter_state(REASON_STATE, &refusal.why);
+        self.proxy.set_filter_state(POLICY_STATE, &refusal.policy);
+        self.proxy.set_filter_state(REASON_STATE, &refusal.details);
         self.respond(refusal.response(self.request()))
     }
 
     /// Answers the request. API keys are removed from the query, so that they are not logged.
-    pub(super) fn respond(&self, mut response: Response) -> Flow {
+    pub(super) fn respond(&self, mut response: LocalReply) -> Flow {
         self.withhold_credentials();
-        response.edit(&self.enforcement.answer_edits());
+        response.edit(&self.enforcement.response_edits());
         self.proxy.respond(&response);
         Flow::Pause
     }
@@ -104,7 +107,7 @@ impl<P: Proxy> RequestContext<P> {
         self.withhold_credentials();
         match &self.decision.outcome {
             Ok(forward) => self.forward(forward),
-            Err(refusal) => self.refuse_route(refusal),
+            Err(error) => self.refuse_route(error),
         }
         self.into_response_edits()
     }
@@ -115,16 +118,16 @@ impl<P: Proxy> RequestContext<P> {
             route,
             cluster,
             path,
-            stays,
+            is_plain,
             set_cookies: _,
             mapping: _,
-            own: _,
+            overrides: _,
         } = forward;
         self.proxy.edit_request(&self.enforcement.request_edits());
         if let Some(path) = path {
             self.proxy.set_filter_state("switchyard_path", path);
         }
-        if !stays {
+        if !is_plain {
             let cluster = cluster.as_deref().map(str::as_bytes);
             self.proxy.edit_request(&[Edit::put(CLUSTER, cluster)]);
         }
@@ -164,20 +167,20 @@ impl<P: Proxy> RequestContext<P> {
         }
     }
 
-    fn refuse_route(&self, refusal: &Refusal) {
-        let reason = refusal.to_string();
-        if refusal.is_fault() {
+    fn refuse_route(&self, error: &RouteError) {
+        let reason = error.to_string();
+        if error.is_config_error() {
             self.proxy
                 .log_error(&format!("switchyard: request refused: {reason}"));
         }
         self.proxy.set_filter_state(ROUTE_STATE, &self.route_name);
         self.proxy.set_filter_state(REASON_STATE, &reason);
         let exposed = self.decision.exposed.as_deref().unwrap_or_default();
-        let mut response = Response::empty(refusal.status());
+        let mut response = LocalReply::empty(error.status());
         if !exposed.is_empty() {
             response = response.with(BRANCH, exposed.as_bytes());
         }
-        response.edit(&self.enforcement.answer_edits());
+        response.edit(&self.enforcement.response_edits());
         self.proxy.respond(&response);
     }
 
@@ -194,12 +197,14 @@ impl<P: Proxy> RequestContext<P> {
 impl RouteDecision {
     /// Returns true if the decision failed before the policies of the request were known.
     pub(super) fn is_fault(&self) -> bool {
-        self.outcome.as_ref().is_err_and(|refusal| !refusal.is_at_end())
+        self.outcome
+            .as_ref()
+            .is_err_and(|refusal| !refusal.has_all_policies())
     }
 
     /// The settings that the request's route has of its own.
-    pub(super) fn own(&self) -> Own {
+    pub(super) fn overrides(&self) -> RouteOverrides {
         let forward = self.outcome.as_ref().ok();
-        forward.map_or_else(Own::default, |forward| forward.own)
+        forward.map_or_else(RouteOverrides::default, |forward| forward.overrides)
     }
 }

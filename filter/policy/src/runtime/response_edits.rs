@@ -1,17 +1,12 @@
 //! Edits of the response to a request.
 
-use crate::{
-    answer::Mapping,
-    enforce::{Enforcement, edit::Edit},
-    names::BRANCH,
-    proxy::Proxy,
-};
+use crate::{edit::Edit, enforce::Enforcement, names::BRANCH, path_mapping::PathMapping, proxy::Proxy};
 
 /// The edits of the response to a request.
 pub(super) struct ResponseEdits {
     /// The requested host; empty without a mapping.
     pub(super) authority: String,
-    pub(super) mapping: Option<Mapping>,
+    pub(super) mapping: Option<PathMapping>,
     pub(super) set_cookies: Vec<String>,
     /// The branches to expose to the client.
     pub(super) branches: Option<String>,
@@ -33,7 +28,7 @@ impl ResponseEdits {
         mapping.is_none()
             && set_cookies.is_empty()
             && branches.is_none()
-            && enforcement.answer_edits().is_empty()
+            && enforcement.response_edits().is_empty()
     }
 
     pub(super) fn apply(&self, proxy: &impl Proxy) {
@@ -46,14 +41,14 @@ impl ResponseEdits {
         let branches = branches.map(|branches| Edit::Set(BRANCH, branches.as_bytes()));
         let edits: Vec<_> = cookies
             .chain(branches)
-            .chain(self.enforcement.answer_edits())
+            .chain(self.enforcement.response_edits())
             .collect();
         proxy.edit_response(&edits);
     }
 }
 
 /// Maps the paths in the response headers to those that the client sees.
-fn map_back(mapping: &Mapping, authority: &str, proxy: &impl Proxy) {
+fn map_back(mapping: &PathMapping, authority: &str, proxy: &impl Proxy) {
     let headers = proxy.response_headers();
     let has_location = |name: &str| name == "location" || name == "content-location";
     for (name, value) in headers.iter().filter(|(name, _)| has_location(name)) {
@@ -65,7 +60,7 @@ fn map_back(mapping: &Mapping, authority: &str, proxy: &impl Proxy) {
 }
 
 /// Maps the paths of cookies. If one changes, all are set again: the proxy can replace only all headers of a name.
-fn map_cookies(mapping: &Mapping, headers: Vec<(String, Vec<u8>)>, proxy: &impl Proxy) {
+fn map_cookies(mapping: &PathMapping, headers: Vec<(String, Vec<u8>)>, proxy: &impl Proxy) {
     let cookies = headers.into_iter().filter(|(name, _)| name == "set-cookie");
     let cookies: Vec<_> = cookies
         .map(|(_, value)| (mapping.set_cookie(&value), value))

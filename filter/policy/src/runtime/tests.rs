@@ -5,7 +5,7 @@ use crate::{
     call::Call,
     config::policy::Algorithm,
     enforce::edit::Edit,
-    host::{Host, Shared},
+    host::{Host, SharedValue},
     request::Headers,
 };
 use std::net::IpAddr;
@@ -42,7 +42,7 @@ impl Host for Recorder {
         None
     }
 
-    fn shared(&self, _key: &str) -> Option<Shared> {
+    fn shared(&self, _key: &str) -> Option<SharedValue> {
         None
     }
 
@@ -59,7 +59,7 @@ impl Host for Recorder {
     }
 }
 
-impl Headers for Recorder {
+impl RequestHeaderMap for Recorder {
     fn target(&self) -> &[u8] {
         b"/"
     }
@@ -97,8 +97,8 @@ impl Proxy for Recorder {
 
     fn set_filter_state(&self, _name: &str, _value: &str) {}
 
-    fn respond(&self, response: &Response) {
-        record(&format!("respond {}", response.status));
+    fn respond(&self, reply: &LocalReply) {
+        record(&format!("respond {}", reply.status));
     }
 
     fn resume_request(&self) {

@@ -19,7 +19,7 @@ fn per_million(policies: &[Policy]) -> u32 {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_sample_is_enough_for_its_copies_to_be_one_percent_exact() {
+fn sample_size_keeps_copies_within_one_percent() {
     for percent in 0..=100 {
         let sample = f64::from(Sample::of_percent(percent).per_million()) / 1e6;
         let share = f64::from(percent) / 100.0;
@@ -30,7 +30,7 @@ fn a_sample_is_enough_for_its_copies_to_be_one_percent_exact() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn few_copies_need_few_requests_and_many_need_all() {
+fn sample_size_grows_with_percentage() {
     for (percents, want) in [
         (&[10][..], 137_932),
         (&[1], 10_000),
@@ -49,7 +49,7 @@ fn few_copies_need_few_requests_and_many_need_all() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_every_request_has_to_meet_needs_all() {
+fn policies_for_every_request_need_all_requests() {
     let concurrency = Concurrency {
         max: 1,
         key: Vec::new(),
@@ -84,7 +84,7 @@ fn what_every_request_has_to_meet_needs_all() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_name_of_a_route_says_its_sample() {
+fn route_name_contains_sample() {
     for name in ["", "bar.com/", "http://bar.com/#x", "bar.com/#sample-7"] {
         for sample in [Sample(1), Sample(137_932)] {
             let mut told = sample.route_name(name);
@@ -96,7 +96,7 @@ fn the_name_of_a_route_says_its_sample() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_no_sample_is_part_of_the_name() {
+fn malformed_sample_is_part_of_the_name() {
     for name in [
         "bar.com/",
         "bar.com/#sample-",

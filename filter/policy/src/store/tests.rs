@@ -13,16 +13,16 @@ fn packed(sections: &[(&str, &str)]) -> Vec<u8> {
     assemble(Flags { expose_branch: true }, &[encode_bucket(entries).unwrap()]).unwrap()
 }
 
-fn store(sections: &[(&str, &str)], cache: &Rc<RefCell<Cache>>) -> Store {
+fn store(sections: &[(&str, &str)], cache: &Rc<RefCell<SectionCache>>) -> Store {
     Store::new(packed(sections), Rc::clone(cache)).unwrap()
 }
 
-fn active(store: &Store, key: &str) -> Rc<Switch> {
+fn active(store: &Store, key: &str) -> Rc<PreparedSwitch> {
     store.switch(key).unwrap().unwrap()
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn routes_and_policies_are_found_by_names_of_their_own() {
+fn sections_are_found_by_kind_and_name() {
     let (route, policy) = (r#"{"policies": ["x"]}"#, r#"{"source": "x"}"#);
     let json = format!(
         r#"{{"switches": {{"x": {}}}, "routes": {{"x": {route}}}, "policies": {{"x": {policy}}}}}"#,
@@ -47,7 +47,7 @@ fn routes_and_policies_are_found_by_names_of_their_own() {
 
 /// It keeps its state: the progress of mirrors, and right credentials.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_policy_that_did_not_change_stays_as_it_is() {
+fn unchanged_policy_keeps_its_state() {
     let cache = Rc::default();
     let key = packed::policy_key("p");
     let old = store(&[(&key, r#"{"source": "p"}"#)], &cache);
@@ -59,28 +59,28 @@ fn a_policy_that_did_not_change_stays_as_it_is() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_requests_come_to_is_put_together_once_in_each_configuration() {
+fn routes_are_resolved_once_per_configuration() {
     let find = |store: &Store| {
-        store.point("s", || {
-            Ok::<_, Unusable>(Point {
+        store.resolved_route("s", || {
+            Ok::<_, StoreError>(ResolvedRoute {
                 policies: Vec::new(),
-                kind: Kind::Switch(active(store, "s")),
+                kind: RouteKind::Switch(active(store, "s")),
             })
         })
     };
-    let came_to = |point: &Point| match &point.kind {
-        Kind::Switch(switch) => switch.active.name.clone(),
-        Kind::Plain(_) => String::new(),
+    let came_to = |resolved_route: &ResolvedRoute| match &resolved_route.kind {
+        RouteKind::Switch(switch) => switch.active.name.clone(),
+        RouteKind::Plain(_) => String::new(),
     };
     let cache = Rc::default();
     let old = store(&[("s", &section("blue"))], &cache);
-    let error = || Err::<Point, _>("not found");
-    assert_eq!(old.point("s", error).unwrap_err(), "not found");
+    let error = || Err::<ResolvedRoute, _>("not found");
+    assert_eq!(old.resolved_route("s", error).unwrap_err(), "not found");
     let first = find(&old).unwrap();
-    assert!(Rc::ptr_eq(&first, &old.point("s", error).unwrap()));
-    assert!(old.point("t", error).is_err());
+    assert!(Rc::ptr_eq(&first, &old.resolved_route("s", error).unwrap()));
+    assert!(old.resolved_route("t", error).is_err());
     let new = store(&[("s", &section("green"))], &cache);
-    assert!(new.point("s", error).is_err());
+    assert!(new.resolved_route("s", error).is_err());
     assert_eq!(
         (came_to(&first), came_to(&find(&new).unwrap())),
         ("blue".to_owned(), "green".to_owned())
@@ -88,7 +88,7 @@ fn what_requests_come_to_is_put_together_once_in_each_configuration() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn json_and_packed_say_the_same() {
+fn json_and_packed_configurations_are_equivalent() {
     let json = format!(
         r#" {{"exposeBranch": true, "switches": {{"s": {}}}}}"#,
         section("blue")
@@ -102,7 +102,7 @@ fn json_and_packed_say_the_same() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn bytes_that_are_no_configuration_are_refused() {
+fn malformed_configuration_is_refused() {
     for (bytes, want) in [
         (&b""[..], "neither JSON nor a packed configuration"),
         (b"[]", "neither JSON nor a packed configuration"),
@@ -114,7 +114,7 @@ fn bytes_that_are_no_configuration_are_refused() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_section_that_control_never_sends_spoils_no_other() {
+fn broken_section_does_not_affect_others() {
     let cache = Rc::default();
     let store = store(
         &[
@@ -130,7 +130,7 @@ fn a_section_that_control_never_sends_spoils_no_other() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_section_that_does_not_decode_is_not_tried_again_until_it_changes() {
+fn failed_decode_is_cached_until_section_changes() {
     let cache = Rc::default();
     let (blue, bad) = (section("blue"), store(&[("s", "{")], &cache));
     let error = bad.switch("s").unwrap_err();
@@ -149,7 +149,7 @@ fn a_section_that_does_not_decode_is_not_tried_again_until_it_changes() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_update_decodes_again_only_what_changed() {
+fn update_decodes_only_changed_sections() {
     let cache = Rc::default();
     let (blue, green) = (section("blue"), section("green"));
     let old = store(&[("a", &blue), ("b", &blue)], &cache);
@@ -165,7 +165,7 @@ fn an_update_decodes_again_only_what_changed() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_no_configuration_means_any_more_goes_while_others_are_decoded() {
+fn stale_sections_are_swept_while_decoding() {
     let cache = Rc::default();
     let blue = section("blue");
     let keys: Vec<_> = (0..20).map(|n| n.to_string()).collect();

@@ -4,7 +4,7 @@ use super::{Proxy, filter, levels};
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
-use switchyard_policy::places::{TICK, workers::PATIENCE};
+use switchyard_policy::concurrency::workers::{HEARTBEAT_INTERVAL, WORKER_TIMEOUT};
 use switchyard_tests::{
     client::{Answer, Connection, Http2, empty, get, once},
     control::loopback,
@@ -300,7 +300,7 @@ async fn a_worker_is_not_taken_for_dead_because_a_configuration_goes() -> Result
         proxy.lasting(&[("x-who", who)]).await?;
     }
     first.abort();
-    sleep(PATIENCE + 3 * TICK).await;
+    sleep(WORKER_TIMEOUT + 3 * HEARTBEAT_INTERVAL).await;
     for who in WHO {
         let answer = proxy.get("/", &[("x-who", who)]).await?;
         ensure!(answer.status == 503, "{who}: {answer:?}");

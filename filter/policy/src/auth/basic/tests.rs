@@ -1,7 +1,7 @@
 use super::*;
 use crate::auth::{
-    Answer, Memory, Requirement, Verdict, Verification, Waiting, Work,
-    tests::{Client, NOW, Proxy, fault, requirement, told},
+    AuthCache, AuthOutcome, AuthRequirement, Completion, PendingAuth, Verification, Work,
+    tests::{Client, NOW, Proxy, parse_error, requirement, summary},
 };
 use std::time::Duration;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -15,8 +15,8 @@ const ALICE: &str = r#"{"basic": {"realm": "r", "users": {"alice": "$2y$04$nGwDr
 
 /// A worker, and the requirement that its requests have to meet.
 struct Worker {
-    requirement: Requirement,
-    memory: Memory,
+    requirement: AuthRequirement,
+    cache: AuthCache,
     now: Duration,
     /// The address of the client.
     address: &'static str,
@@ -28,7 +28,7 @@ impl Worker {
     fn new(json: &str) -> Self {
         Self {
             requirement: requirement(json),
-            memory: Memory::new(b"a test"),
+            cache: AuthCache::new(b"a test"),
             now: NOW,
             address: "192.0.2.1",
         }
@@ -38,55 +38,55 @@ impl Worker {
         Self::new(&format!(r#"{{"basic": {{"realm": "r", {USERS}}}}}"#))
     }
 
-    fn with<T>(&self, authorization: &str, f: impl FnOnce(&Requirement, Request<'_>) -> T) -> T {
+    fn with<T>(&self, authorization: &str, f: impl FnOnce(&AuthRequirement, AuthRequest<'_>) -> T) -> T {
         let headers: &[_] = match authorization {
             "" => &[],
             shown => &[("authorization", shown)],
         };
-        let request = Request {
+        let request = AuthRequest {
             headers: &Client::new(headers),
             host: &Proxy {
                 now: self.now,
                 ..Proxy::with_client_at(self.address)
             },
-            memory: &self.memory,
-            levels: &[],
+            cache: &self.cache,
+            protected: &[],
         };
         f(&self.requirement, request)
     }
 
-    fn check(&self, authorization: &str) -> Verdict {
+    fn check(&self, authorization: &str) -> AuthOutcome {
         self.with(authorization, |requirement, request| requirement.check(request))
     }
 
-    fn resume(&self, authorization: &str, waiting: Waiting, outcome: Verification) -> Verdict {
+    fn resume(&self, authorization: &str, pending: PendingAuth, outcome: Verification) -> AuthOutcome {
         self.with(authorization, |requirement, request| {
-            requirement.resume(waiting, Answer::Work(outcome), request)
+            requirement.resume(pending, Completion::Work(outcome), request)
         })
     }
 
     /// Finishes a check. Returns the number of slices and the result.
     fn finish(&self, authorization: &str) -> (usize, Result<String, String>) {
         match self.check(authorization) {
-            Verdict::Work(work, waiting) => {
+            AuthOutcome::Work(work, pending) => {
                 let mut slices = 0;
                 let outcome = loop {
                     match work.outcome() {
                         Some(outcome) => break outcome,
                         None => slices += 1,
                     }
-                    let _has_news = self.memory.verify(|| true);
+                    let _has_results = self.cache.verify(|| true);
                 };
-                (slices, told(self.resume(authorization, waiting, outcome)))
+                (slices, summary(self.resume(authorization, pending, outcome)))
             }
-            verdict => (0, told(verdict)),
+            outcome => (0, summary(outcome)),
         }
     }
 
     fn works(&self, authorization: &str) -> Option<Work> {
         match self.check(authorization) {
-            Verdict::Work(work, _) => Some(work),
-            Verdict::Pass(_) | Verdict::Fail(_) | Verdict::Ask(..) => None,
+            AuthOutcome::Work(work, _) => Some(work),
+            AuthOutcome::Pass(_) | AuthOutcome::Fail(_) | AuthOutcome::Call(..) => None,
         }
     }
 
@@ -100,7 +100,7 @@ impl Worker {
     fn next_done(&self, works: &[Work]) -> Vec<usize> {
         let is_open = |work: &Work| work.outcome().is_none();
         let before: Vec<_> = works.iter().map(is_open).collect();
-        while !self.memory.verify(|| true) {}
+        while !self.cache.verify(|| true) {}
         let both = works.iter().zip(before).enumerate();
         let is_new =
             |(at, (work, was_open)): (usize, (&Work, bool))| (was_open && !is_open(work)).then_some(at);
@@ -116,7 +116,7 @@ fn shown(name: &str, password: &str) -> String {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_name_and_its_password_pass() {
+fn correct_name_and_password_pass() {
     let worker = Worker::of_all();
     let wrong = "401 unknown name, or wrong password";
     for (name, password, want) in [
@@ -141,7 +141,7 @@ fn a_name_and_its_password_pass() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_shown_is_read_one_way() {
+fn credentials_are_parsed_strictly() {
     let worker = Worker::of_all();
     let missing = "401 no credentials";
     let malformed = "401 credentials that cannot be read";
@@ -190,7 +190,7 @@ fn what_is_shown_is_read_one_way() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_password_is_verified_once() {
+fn verified_password_is_cached() {
     for (password, outcome) in [("wonderland", true), ("guess", false)] {
         let worker = Worker::new(ALICE);
         let shown = shown("alice", password);
@@ -203,7 +203,7 @@ fn a_password_is_verified_once() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_remembered_ends() {
+fn cached_results_expire() {
     for (password, after, slices) in [
         ("wonderland", Duration::from_secs(3599), 0),
         ("wonderland", Duration::from_secs(3600), 16),
@@ -218,9 +218,9 @@ fn what_is_remembered_ends() {
     }
 }
 
-/// A worker's memory outlives its configurations.
+/// A worker's cache outlives its configurations.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_password_that_was_changed_lets_nobody_in_any_more() {
+fn changed_password_invalidates_cached_result() {
     let mut worker = Worker::new(ALICE);
     let shown = shown("alice", "wonderland");
     assert!(worker.finish(&shown).1.is_ok());
@@ -238,7 +238,7 @@ fn a_password_that_was_changed_lets_nobody_in_any_more() {
 
 /// This holds the first time and later: not even a client that knows another user's password can tell.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_name_that_is_unknown_takes_as_long_as_one_that_is_known() {
+fn unknown_name_takes_as_long_as_known_name() {
     let worker = Worker::new(ALICE);
     for password in ["guess", "wonderland"] {
         for slices in [16, 0] {
@@ -251,7 +251,7 @@ fn a_name_that_is_unknown_takes_as_long_as_one_that_is_known() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn unknown_names_take_as_long_as_this_or_that_known_one() {
+fn unknown_names_are_verified_against_different_hashes() {
     let worker = Worker::of_all();
     let mut slices: Vec<_> = (0..40)
         .map(|n| worker.finish(&shown(&format!("name{n}"), "guess")).0)
@@ -266,7 +266,7 @@ fn unknown_names_take_as_long_as_this_or_that_known_one() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn nobody_is_let_in_where_there_is_no_name() {
+fn empty_user_list_refuses_everyone() {
     let worker = Worker::new(r#"{"basic": {"realm": "r", "users": {}}}"#);
     assert_eq!(
         worker.finish(&shown("a", "b")).1,
@@ -275,13 +275,13 @@ fn nobody_is_let_in_where_there_is_no_name() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn requests_that_show_the_same_share_the_work() {
+fn requests_with_same_credentials_share_work() {
     let worker = Worker::new(ALICE);
     let works: Vec<_> = (0..100)
         .filter_map(|_| worker.works(&shown("alice", "wonderland")))
         .collect();
     assert_eq!(works.len(), 100);
-    let slices = (1..).find(|_| worker.memory.verify(|| true));
+    let slices = (1..).find(|_| worker.cache.verify(|| true));
     assert_eq!(slices, Some(16));
     let outcomes: Vec<_> = works.iter().filter_map(Work::outcome).collect();
     assert_eq!(outcomes, [Verification::Right; 100]);
@@ -290,17 +290,20 @@ fn requests_that_show_the_same_share_the_work() {
 mod queue;
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_browser_is_asked_for_the_realm() {
+fn challenge_contains_realm() {
     let worker = Worker::new(r#"{"basic": {"realm": "the \"inner\" \\ circle", "users": {}}}"#);
-    let Verdict::Fail(Failure { refusal, .. }) = worker.check("") else {
+    let AuthOutcome::Fail(AuthFailure { response, .. }) = worker.check("") else {
         panic!("passed");
     };
     let want = r#"Basic realm="the \"inner\" \\ circle", charset="UTF-8""#;
-    assert_eq!(refusal, crate::auth::Refusal::Unauthorized(vec![want.to_owned()]));
+    assert_eq!(
+        response,
+        crate::auth::FailureResponse::Unauthorized(vec![want.to_owned()])
+    );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_used_is_refused() {
+fn invalid_configuration_is_refused() {
     for (fields, want) in [
         (
             r#""realm": "", "users": {}"#,
@@ -319,7 +322,7 @@ fn what_cannot_be_used_is_refused() {
             r#"basic.users: the hash of the password of "alice" is neither bcrypt ($2y$), apr1 ($apr1$) nor SHA ({SHA}): make it with htpasswd -B"#,
         ),
     ] {
-        assert_eq!(fault(&format!(r#"{{"basic": {{{fields}}}}}"#)), want);
+        assert_eq!(parse_error(&format!(r#"{{"basic": {{{fields}}}}}"#)), want);
     }
 }
 
@@ -330,13 +333,13 @@ mod properties {
 
     proptest! {
         #[test]
-        fn no_header_does_harm_or_lets_anybody_in(authorization in r"([Bb]asic )?\PC{0,60}") {
+        fn arbitrary_headers_never_pass(authorization in r"([Bb]asic )?\PC{0,60}") {
             let worker = Worker::of_all();
             prop_assert!(worker.finish(&authorization).1.is_err());
         }
 
         #[test]
-        fn no_name_and_password_but_the_right_ones_pass(name in "(alice|bob|carol|\\PC{0,8})", password in "(wonderland|\\PC{0,20})") {
+        fn only_correct_name_and_password_pass(name in "(alice|bob|carol|\\PC{0,8})", password in "(wonderland|\\PC{0,20})") {
             let worker = Worker::of_all();
             let is_right = ["alice", "bob", "carol"].contains(&name.as_str()) && password == "wonderland";
             prop_assert_eq!(worker.finish(&shown(&name, &password)).1.is_ok(), is_right);

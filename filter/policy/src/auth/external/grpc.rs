@@ -1,8 +1,8 @@
 //! Envoy's external authorization (`envoy.service.auth.v3.Authorization/Check`).
 
-use super::{Request, Response, Said};
+use super::decision::ServiceDecision;
 use crate::{
-    auth::fields,
+    auth::{check::AuthRequest, failure::ServiceResponse, fields},
     call::encode,
     config::policy::{self, HeaderEdits},
     header::{self, HeaderValue, Use},
@@ -15,7 +15,7 @@ const OK: i64 = 0;
 /// The status for the client if the service gives none.
 const FORBIDDEN: u16 = 403;
 
-// === What is asked ===
+// === Request messages ===
 
 /// `envoy.service.auth.v3.CheckRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -93,7 +93,7 @@ struct HttpRequest {
     size: i64,
 }
 
-// === What is answered ===
+// === Response messages ===
 //
 // Strings are read as bytes: invalid UTF-8 loses its header, not the response. Enums and codes are read as 64 bits, so
 // that none is truncated: the rest could be OK.
@@ -103,7 +103,7 @@ struct HttpRequest {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct CheckResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) status: Option<Code>,
+    pub(super) status: Option<StatusCode>,
     #[prost(message, optional, tag = "2")]
     pub(super) denied_response: Option<DeniedHttpResponse>,
     #[prost(message, optional, tag = "3")]
@@ -115,7 +115,7 @@ pub(super) struct CheckResponse {
 
 /// `google.rpc.Status`, and `envoy.type.v3.HttpStatus`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Code {
+pub(super) struct StatusCode {
     #[prost(int64, tag = "1")]
     code: i64,
 }
@@ -124,7 +124,7 @@ pub(super) struct Code {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DeniedHttpResponse {
     #[prost(message, optional, tag = "1")]
-    status: Option<Code>,
+    status: Option<StatusCode>,
     #[prost(message, repeated, tag = "2")]
     headers: Vec<HeaderValueOption>,
     #[prost(bytes = "vec", tag = "3")]
@@ -163,23 +163,23 @@ pub(super) struct BoolValue {
 /// A header that a service may set.
 struct HeaderEdit {
     header: policy::Header,
-    action: Action,
+    action: HeaderAppendAction,
 }
 
 /// The action on a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
+enum HeaderAppendAction {
     Set,
     Add,
     SetIfAbsent,
-    SetIfThere,
+    SetIfPresent,
 }
 
 // === CheckRequest ===
 
 /// Encodes a `CheckRequest`. As Envoy does, it sends the client's pseudo-headers beside the headers in `named`.
-pub(super) fn ask(named: &[String], request: Request<'_>) -> Vec<u8> {
-    let Request { host, .. } = request;
+pub(super) fn check_request(named: &[String], request: AuthRequest<'_>) -> Vec<u8> {
+    let AuthRequest { host, .. } = request;
     let address = host.client_ip().map(|address| Address {
         socket_address: Some(SocketAddress {
             address: address.to_canonical().to_string(),
@@ -202,8 +202,8 @@ pub(super) fn ask(named: &[String], request: Request<'_>) -> Vec<u8> {
     })
 }
 
-fn http_request(named: &[String], request: Request<'_>) -> HttpRequest {
-    let Request { headers, .. } = request;
+fn http_request(named: &[String], request: AuthRequest<'_>) -> HttpRequest {
+    let AuthRequest { headers, .. } = request;
     let first = |name| fields::values(headers, name).next().unwrap_or_default();
     let size = str::from_utf8(first("content-length"))
         .ok()
@@ -211,7 +211,7 @@ fn http_request(named: &[String], request: Request<'_>) -> HttpRequest {
     HttpRequest {
         id: text(first("x-request-id")),
         method: text(first(":method")),
-        headers: told(named, request),
+        headers: headers_by_name(named, request),
         path: text(headers.target()),
         host: text(first(":authority")),
         scheme: fields::scheme(headers).to_owned(),
@@ -221,19 +221,19 @@ fn http_request(named: &[String], request: Request<'_>) -> HttpRequest {
 }
 
 /// The headers to send by name, with several values of one joined (RFC 9110, 5.3; RFC 6265, 5.4).
-fn told(named: &[String], request: Request<'_>) -> BTreeMap<String, String> {
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+fn headers_by_name(named: &[String], request: AuthRequest<'_>) -> BTreeMap<String, String> {
+    let mut joined: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in request.headers.all() {
         if !name.starts_with(':') && !named.contains(name) {
             continue;
         }
         let separator = if name == "cookie" { "; " } else { "," };
-        match told.get_mut(name.as_str()) {
+        match joined.get_mut(name.as_str()) {
             Some(values) => *values = [values, separator, &text(value)].concat(),
-            None => _ = told.insert(name.clone(), text(value)),
+            None => _ = joined.insert(name.clone(), text(value)),
         }
     }
-    told
+    joined
 }
 
 /// Converts a value to a protobuf string, which is UTF-8.
@@ -247,7 +247,11 @@ fn text(value: &[u8]) -> String {
 ///
 /// # Errors
 /// The message is malformed.
-pub(super) fn read(body: &[u8], named: &[String], request: Request<'_>) -> Result<Said, DecodeError> {
+pub(super) fn parse_response(
+    body: &[u8],
+    named: &[String],
+    request: AuthRequest<'_>,
+) -> Result<ServiceDecision, DecodeError> {
     let CheckResponse {
         status,
         denied_response,
@@ -256,28 +260,30 @@ pub(super) fn read(body: &[u8], named: &[String], request: Request<'_>) -> Resul
     } = CheckResponse::decode(body)?;
     let allowed = ok_response.map(|response| response.into_headers(named, request));
     Ok(match (status, denied_response, allowed) {
-        _ if error_response.is_some() => Said::Nothing,
-        (_, Some(denied), _) => Said::No(denied.into()),
-        (Some(Code { code: OK }), None, allowed) => Said::Yes(allowed.unwrap_or_default()),
-        (Some(_), None, _) => Said::No(Response::plain(FORBIDDEN)),
-        (None, None, Some(allowed)) => Said::Yes(allowed),
+        _ if error_response.is_some() => ServiceDecision::NoResponse,
+        (_, Some(denied), _) => ServiceDecision::Denied(denied.into_response()),
+        (Some(StatusCode { code: OK }), None, allowed) => {
+            ServiceDecision::Allowed(allowed.unwrap_or_default())
+        }
+        (Some(_), None, _) => ServiceDecision::Denied(ServiceResponse::plain(FORBIDDEN)),
+        (None, None, Some(allowed)) => ServiceDecision::Allowed(allowed),
         // Envoy takes an empty message for OK, because 0 is. It is not an explicit yes.
-        (None, None, None) => Said::Nonsense,
+        (None, None, None) => ServiceDecision::Invalid,
     })
 }
 
 // === impl DeniedHttpResponse ===
 
-impl From<DeniedHttpResponse> for Response {
-    fn from(response: DeniedHttpResponse) -> Self {
-        let DeniedHttpResponse {
+impl DeniedHttpResponse {
+    fn into_response(self) -> ServiceResponse {
+        let Self {
             status,
             headers,
             body,
-        } = response;
+        } = self;
         let status = status.and_then(|status| u16::try_from(status.code).ok());
         let headers = headers.into_iter().filter_map(HeaderEdit::new);
-        Self {
+        ServiceResponse {
             status: status
                 .filter(|status| (200..600).contains(status))
                 .unwrap_or(FORBIDDEN),
@@ -292,21 +298,21 @@ impl From<DeniedHttpResponse> for Response {
 // === impl OkHttpResponse ===
 
 impl OkHttpResponse {
-    fn into_headers(self, named: &[String], request: Request<'_>) -> policy::Headers {
+    fn into_headers(self, named: &[String], request: AuthRequest<'_>) -> policy::Headers {
         let Self {
-            headers: told,
+            headers: options,
             headers_to_remove,
             response_headers_to_add,
         } = self;
         let is_named = |name: &String| named.is_empty() || named.contains(name);
         // The client's headers of the service's names are removed by then.
-        let is_there = |name: &str| {
+        let is_present = |name: &str| {
             !named.iter().any(|own| own == name) && fields::values(request.headers, name).next().is_some()
         };
         let mut headers = policy::Headers::default();
-        for edit in told.into_iter().filter_map(HeaderEdit::new) {
+        for edit in options.into_iter().filter_map(HeaderEdit::new) {
             if is_named(&edit.header.name) {
-                edit.apply(&mut headers.request, is_there);
+                edit.apply(&mut headers.request, is_present);
             }
         }
         let removed = headers_to_remove
@@ -336,12 +342,12 @@ impl HeaderEdit {
         } = option;
         let header = header?.into_header()?;
         let action = match (append, append_action) {
-            (Some(BoolValue { value: true }), _) => Action::Add,
-            (None, 1) => Action::SetIfAbsent,
-            (None, 3) => Action::SetIfThere,
+            (Some(BoolValue { value: true }), _) => HeaderAppendAction::Add,
+            (None, 1) => HeaderAppendAction::SetIfAbsent,
+            (None, 3) => HeaderAppendAction::SetIfPresent,
             // The default as well, although its number is `APPEND_IF_EXISTS_OR_ADD`. By the protocol's description the
             // header is then replaced; if it were appended, the client could supply a value.
-            _ => Action::Set,
+            _ => HeaderAppendAction::Set,
         };
         Some(Self { header, action })
     }
@@ -350,23 +356,23 @@ impl HeaderEdit {
     /// other one, of the upstream or of the service.
     fn beside_other_cookies(self) -> Self {
         let action = match self.action {
-            Action::Set if self.header.name == "set-cookie" => Action::Add,
+            HeaderAppendAction::Set if self.header.name == "set-cookie" => HeaderAppendAction::Add,
             action => action,
         };
         Self { action, ..self }
     }
 
-    fn apply(self, edits: &mut HeaderEdits, is_there: impl Fn(&str) -> bool) {
+    fn apply(self, edits: &mut HeaderEdits, is_present: impl Fn(&str) -> bool) {
         let Self { header, action } = self;
         let is_done = match action {
-            Action::Add | Action::Set => true,
-            Action::SetIfAbsent => !is_there(&header.name),
-            Action::SetIfThere => is_there(&header.name),
+            HeaderAppendAction::Add | HeaderAppendAction::Set => true,
+            HeaderAppendAction::SetIfAbsent => !is_present(&header.name),
+            HeaderAppendAction::SetIfPresent => is_present(&header.name),
         };
         if !is_done {
             return;
         }
-        if action == Action::Add {
+        if action == HeaderAppendAction::Add {
             edits.add.push(header);
         } else {
             edits.set.push(header);

@@ -1,9 +1,9 @@
 //! Forward authentication over HTTP, as nginx's `auth_request` with the headers that ingress-nginx sets, and as
 //! Traefik's ForwardAuth.
 
-use super::{Request, Response, Said};
+use super::decision::ServiceDecision;
 use crate::{
-    auth::fields,
+    auth::{check::AuthRequest, failure::ServiceResponse, fields},
     config::policy::{self, HeaderEdits},
     header,
 };
@@ -11,11 +11,11 @@ use crate::{
 /// The most bytes of a service's body that are passed to the client. A longer one is left out.
 const MAX_BODY: usize = 64 * 1024;
 
-type Headers = Vec<(String, Vec<u8>)>;
+type HeaderList = Vec<(String, Vec<u8>)>;
 
 /// Builds a GET of `path` that describes the client's request, with the client's headers in `named`.
-pub(super) fn ask(path: &str, named: &[String], request: Request<'_>) -> Headers {
-    let Request { headers, host, .. } = request;
+pub(super) fn request_headers(path: &str, named: &[String], request: AuthRequest<'_>) -> HeaderList {
+    let AuthRequest { headers, host, .. } = request;
     let first = |name| fields::values(headers, name).next().unwrap_or_default();
     let (method, authority, target) = (first(":method"), first(":authority"), headers.target());
     let scheme = fields::scheme(headers).as_bytes();
@@ -39,21 +39,26 @@ pub(super) fn ask(path: &str, named: &[String], request: Request<'_>) -> Headers
         ("x-auth-request-redirect", Some(target)),
     ];
     let is_own = |name: &str| own.iter().any(|(other, _)| *other == name);
-    let told = headers.all().iter();
-    let told = told
+    let sent = headers.all().iter();
+    let sent = sent
         .filter(|(name, _)| named.contains(name) && !is_own(name))
         .cloned();
     let own = own
         .iter()
         .filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_vec())));
-    own.chain(told).collect()
+    own.chain(sent).collect()
 }
 
 /// Reads a response. `named` are the headers of it that are sent to the upstream.
-pub(super) fn read(status: u16, headers: Headers, body: Vec<u8>, named: &[String]) -> Said {
+pub(super) fn parse_response(
+    status: u16,
+    headers: HeaderList,
+    body: Vec<u8>,
+    named: &[String],
+) -> ServiceDecision {
     match status {
-        200..300 => allowed(headers, named).map_or(Said::Nonsense, Said::Yes),
-        300..500 => Said::No(Response {
+        200..300 => allowed(headers, named).map_or(ServiceDecision::Invalid, ServiceDecision::Allowed),
+        300..500 => ServiceDecision::Denied(ServiceResponse {
             status,
             headers: headers
                 .into_iter()
@@ -63,13 +68,13 @@ pub(super) fn read(status: u16, headers: Headers, body: Vec<u8>, named: &[String
                 .filter(|body| body.len() <= MAX_BODY)
                 .unwrap_or_default(),
         }),
-        _ => Said::Nothing,
+        _ => ServiceDecision::NoResponse,
     }
 }
 
 /// The edits of a response that allows the request; `None` if a value is not valid. Cookies go to the client, since
 /// they may renew its session.
-fn allowed(headers: Headers, named: &[String]) -> Option<policy::Headers> {
+fn allowed(headers: HeaderList, named: &[String]) -> Option<policy::Headers> {
     let mut allowed = policy::Headers::default();
     for (name, value) in headers {
         let is_cookie = name == "set-cookie";

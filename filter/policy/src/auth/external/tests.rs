@@ -1,7 +1,7 @@
 use super::*;
 use crate::auth::{
-    Answer, Memory, Requirement, Verdict,
-    tests::{Client, Proxy, fault, requirement, told},
+    AuthCache, AuthOutcome, AuthRequirement, Completion,
+    tests::{Client, Proxy, parse_error, requirement, summary},
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -26,32 +26,32 @@ const CLIENT: &[(&str, &str)] = &[
 ];
 
 /// A requirement that asks a service by a protocol, with these additional fields.
-fn external(protocol: &str, fields: &str) -> Requirement {
+fn external(protocol: &str, fields: &str) -> AuthRequirement {
     requirement(&format!(
         r#"{{"external": {{"cluster": "auth", "protocol": {protocol:?}, "timeoutMs": 200 {fields}}}}}"#
     ))
 }
 
-/// Checks a client's request, and returns the verdict for a reply.
-fn judge(requirement: &Requirement, client: &[(&str, &str)], reply: Reply) -> Verdict {
-    let memory = Memory::new(b"a test");
-    let request = Request {
+/// Checks a client's request, and returns the outcome for a reply.
+fn resume_with(requirement: &AuthRequirement, client: &[(&str, &str)], reply: Reply) -> AuthOutcome {
+    let cache = AuthCache::new(b"a test");
+    let request = AuthRequest {
         headers: &Client::new(client),
         host: &Proxy::with_client_at("192.0.2.7"),
-        memory: &memory,
-        levels: &[],
+        cache: &cache,
+        protected: &[],
     };
     match requirement.check(request) {
-        Verdict::Ask(_, waiting) => requirement.resume(waiting, Answer::Reply(reply), request),
-        verdict => panic!("{verdict:?}"),
+        AuthOutcome::Call(_, pending) => requirement.resume(pending, Completion::Reply(reply), request),
+        outcome => panic!("{outcome:?}"),
     }
 }
 
 /// The callout to the service.
-fn asked(requirement: &Requirement, client: &[(&str, &str)], address: &str) -> Call {
+fn callout(requirement: &AuthRequirement, client: &[(&str, &str)], address: &str) -> Call {
     match crate::auth::tests::check_at(requirement, client, address) {
-        Verdict::Ask(call, _) => call,
-        verdict => panic!("{verdict:?}"),
+        AuthOutcome::Call(call, _) => call,
+        outcome => panic!("{outcome:?}"),
     }
 }
 
@@ -80,7 +80,7 @@ fn pairs(headers: &[policy::Header]) -> Pairs<'_> {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn where_nobody_answers_the_policy_says_what_becomes_of_it() {
+fn missing_reply_follows_on_failure() {
     let unanswered = "503 the external service does not answer, or cannot";
     for protocol in ["http", "grpc"] {
         for (fields, want) in [
@@ -88,33 +88,33 @@ fn where_nobody_answers_the_policy_says_what_becomes_of_it() {
             (r#", "onFailure": "deny""#, Err(unanswered.to_owned())),
             (r#", "onFailure": "allow""#, Ok(String::new())),
         ] {
-            let verdict = judge(&external(protocol, fields), CLIENT, Reply::Failed);
-            assert_eq!(told(verdict), want, "{protocol} {fields}");
+            let outcome = resume_with(&external(protocol, fields), CLIENT, Reply::Failed);
+            assert_eq!(summary(outcome), want, "{protocol} {fields}");
         }
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_reply_of_the_other_protocol_is_no_yes() {
+fn reply_of_other_protocol_is_refused() {
     let of_http = Reply::Http {
         status: 401,
         headers: Vec::new(),
         body: Vec::new(),
     };
-    assert!(told(judge(&external("grpc", ""), CLIENT, of_http)).is_err());
+    assert!(summary(resume_with(&external("grpc", ""), CLIENT, of_http)).is_err());
     let nothing = Reply::Grpc { body: Vec::new() };
-    assert!(told(judge(&external("http", ""), CLIENT, nothing)).is_err());
+    assert!(summary(resume_with(&external("http", ""), CLIENT, nothing)).is_err());
 }
 
 /// The service is asked in its turn, and only if the checks before it fail.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_service_is_one_of_several_checks() {
+fn service_is_one_of_several_checks() {
     let any = requirement(
         r#"{"ip": {"allow": ["10.0.0.0/8"]}},
         {"external": {"cluster": "auth", "protocol": "http", "timeoutMs": 200}},
         {"apiKey": {"header": "x-api-key", "keys": {}}}"#,
     );
-    let memory = Memory::new(b"a test");
+    let cache = AuthCache::new(b"a test");
     for (address, status, want) in [
         ("10.1.2.3", None, Ok(String::new())),
         ("11.1.2.3", Some(200), Ok(String::new())),
@@ -129,37 +129,37 @@ fn a_service_is_one_of_several_checks() {
             Err("503 the external service does not answer, or cannot".to_owned()),
         ),
     ] {
-        let request = Request {
+        let request = AuthRequest {
             headers: &Client::new(CLIENT),
             host: &Proxy::with_client_at(address),
-            memory: &memory,
-            levels: &[],
+            cache: &cache,
+            protected: &[],
         };
-        let verdict = match (any.check(request), status) {
-            (Verdict::Ask(_, waiting), Some(status)) => {
+        let outcome = match (any.check(request), status) {
+            (AuthOutcome::Call(_, pending), Some(status)) => {
                 let reply = Reply::Http {
                     status,
                     headers: Vec::new(),
                     body: Vec::new(),
                 };
-                any.resume(waiting, Answer::Reply(reply), request)
+                any.resume(pending, Completion::Reply(reply), request)
             }
-            (verdict, _) => verdict,
+            (outcome, _) => outcome,
         };
-        assert_eq!(told(verdict), want, "{address} {status:?}");
+        assert_eq!(summary(outcome), want, "{address} {status:?}");
     }
 }
 
 /// The service could judge one, and the upstream take the other.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_service_is_not_asked_about_two_credentials() {
+fn repeated_credentials_are_refused_without_call() {
     let twice = [("authorization", "Bearer x"), ("authorization", "Bearer y")];
-    let verdict = crate::auth::tests::check(&external("http", ""), &twice);
+    let outcome = crate::auth::tests::check(&external("http", ""), &twice);
     assert_eq!(
-        told(verdict),
+        summary(outcome),
         Err(r#"400 "authorization" is there more than once"#.to_owned())
     );
-    asked(
+    callout(
         &external("http", r#", "requestHeaders": ["x-there"]"#),
         &twice,
         "",
@@ -168,31 +168,35 @@ fn a_service_is_not_asked_about_two_credentials() {
 
 /// A request resumes only with the answer that it waited for.
 #[wasm_bindgen_test(unsupported = test)]
-fn an_answer_to_another_question_lets_nobody_in() {
+fn unexpected_completion_is_refused() {
     let requirement = external("http", "");
-    let memory = Memory::new(b"a test");
-    let request = Request {
+    let cache = AuthCache::new(b"a test");
+    let request = AuthRequest {
         headers: &Client::new(CLIENT),
         host: &Proxy::default(),
-        memory: &memory,
-        levels: &[],
+        cache: &cache,
+        protected: &[],
     };
-    let Verdict::Ask(_, waiting) = requirement.check(request) else {
+    let AuthOutcome::Call(_, pending) = requirement.check(request) else {
         panic!("is not asked");
     };
-    let verdict = requirement.resume(waiting, Answer::Work(crate::auth::Verification::Right), request);
-    assert_eq!(told(verdict), Err("403 no credentials".to_owned()));
+    let outcome = requirement.resume(
+        pending,
+        Completion::Work(crate::auth::Verification::Right),
+        request,
+    );
+    assert_eq!(summary(outcome), Err("403 no credentials".to_owned()));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn names_that_only_the_service_may_say_are_withheld() {
+fn response_headers_are_protected() {
     let requirement = external("grpc", r#", "responseHeaders": ["x-user", "x-groups"]"#);
     let want = ["x-user", "x-groups"].map(str::to_owned).into();
-    assert_eq!(requirement.withheld().headers, want);
+    assert_eq!(requirement.protected().headers, want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_used_is_refused() {
+fn invalid_configuration_is_refused() {
     for (fields, want) in [
         (
             r#""requestHeaders": ["X-A"]"#,
@@ -223,7 +227,7 @@ fn what_cannot_be_used_is_refused() {
             r#"external.path: "" holds a control character, or is empty"#,
         ),
     ] {
-        let got = fault(&format!(
+        let got = parse_error(&format!(
             r#"{{"external": {{"cluster": "auth", "protocol": "http", "timeoutMs": 1, {fields}}}}}"#
         ));
         assert!(got.starts_with(want), "{fields}: {got}");

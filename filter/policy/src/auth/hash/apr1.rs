@@ -10,7 +10,7 @@ const MAX_SALT: usize = 8;
 const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(in super::super) struct Hash {
+pub(in super::super) struct Apr1Hash {
     salt: Vec<u8>,
     /// The encoded digest, 22 digits.
     digest: [u8; 22],
@@ -26,9 +26,9 @@ pub(in super::super) struct Apr1 {
     digest: [u8; 22],
 }
 
-// === impl Hash ===
+// === impl Apr1Hash ===
 
-impl Hash {
+impl Apr1Hash {
     /// Parses the part after `$apr1$`: the salt, `$`, and 22 digits.
     pub(super) fn parse(rest: &str) -> Option<Self> {
         let (salt, digest) = rest.split_once('$')?;
@@ -44,8 +44,8 @@ impl Hash {
 // === impl Apr1 ===
 
 impl Apr1 {
-    pub(super) fn new(hash: &Hash, password: &[u8]) -> Self {
-        let Hash { salt, digest } = hash;
+    pub(super) fn new(hash: &Apr1Hash, password: &[u8]) -> Self {
+        let Apr1Hash { salt, digest } = hash;
         Self {
             password: password.to_vec(),
             salt: salt.clone(),

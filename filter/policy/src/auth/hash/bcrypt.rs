@@ -1,12 +1,10 @@
 //! bcrypt (Provos and Mazières, "A Future-Adaptable Password Scheme", 1999), in slices.
 
-use super::HashFault;
+use super::error::{HashError, MAX_COST};
 use base64ct::{Base64Bcrypt, Encoding};
 use blowfish::Blowfish;
 use subtle::ConstantTimeEq;
 
-/// The highest cost. It takes three seconds of a worker's time, in slices.
-pub(super) const MAX_COST: u32 = 14;
 const MIN_COST: u32 = 4;
 /// The text that is encrypted in the end, 64 times over.
 const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
@@ -15,7 +13,7 @@ const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
 const MAX_PASSWORD: usize = 72;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(in super::super) struct Hash {
+pub(in super::super) struct BcryptHash {
     cost: u32,
     salt: [u8; 16],
     /// The digest without its last byte, which no implementation keeps.
@@ -35,22 +33,22 @@ pub(in super::super) struct Bcrypt {
     digest: [u8; 23],
 }
 
-// === impl Hash ===
+// === impl BcryptHash ===
 
-impl Hash {
+impl BcryptHash {
     /// Parses the part after `$2`: `y$05$`, and 53 characters. `2a`, `2b` and `2y` are the same in implementations
     /// without the bugs of the first ones; `2x` is the result of such a bug.
-    pub(super) fn parse(rest: &str) -> Result<Self, HashFault> {
+    pub(super) fn parse(rest: &str) -> Result<Self, HashError> {
         let is_sound = |variant: &&str| ["a", "b", "y"].contains(variant);
         let (_, rest) = rest
             .split_once('$')
             .filter(|(variant, _)| is_sound(variant))
-            .ok_or(HashFault::Unknown)?;
-        let malformed = || HashFault::Malformed("bcrypt");
+            .ok_or(HashError::Unknown)?;
+        let malformed = || HashError::Malformed("bcrypt");
         let (cost, encoded) = rest.split_once('$').ok_or_else(malformed)?;
         let cost = parse_cost(cost).ok_or_else(malformed)?;
         if !(MIN_COST..=MAX_COST).contains(&cost) {
-            return Err(HashFault::Cost(cost));
+            return Err(HashError::Cost(cost));
         }
         let (salt, digest) = encoded.split_at_checked(22).ok_or_else(malformed)?;
         Ok(Self {
@@ -64,8 +62,8 @@ impl Hash {
 // === impl Bcrypt ===
 
 impl Bcrypt {
-    pub(super) fn new(hash: &Hash, password: &[u8]) -> Self {
-        let Hash { cost, salt, digest } = hash;
+    pub(super) fn new(hash: &BcryptHash, password: &[u8]) -> Self {
+        let BcryptHash { cost, salt, digest } = hash;
         let is_too_long = password.len() > MAX_PASSWORD;
         let mut password = password.to_vec();
         password.push(0);

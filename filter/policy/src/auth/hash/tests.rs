@@ -77,8 +77,8 @@ const MADE_ELSEWHERE: &[(&str, usize, &str)] = &[
 /// The number of slices of the work, each as short as possible, and its result.
 fn work(hash: &str, password: &[u8]) -> (usize, bool) {
     let mut task = hash
-        .parse::<Hash>()
-        .map_err(|fault| fault.to_string())
+        .parse::<PasswordHash>()
+        .map_err(|error| error.to_string())
         .unwrap()
         .task(password);
     let mut slices = 1;
@@ -95,7 +95,7 @@ fn is_right(hash: &str, password: &[u8]) -> bool {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_password_is_right_where_others_made_the_hash() {
+fn hashes_of_other_tools_verify() {
     for (unit, times, hash) in MADE_ELSEWHERE {
         assert!(
             is_right(hash, unit.repeat(*times).as_bytes()),
@@ -105,7 +105,7 @@ fn a_password_is_right_where_others_made_the_hash() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn another_password_is_wrong() {
+fn wrong_password_is_rejected() {
     for (unit, times, hash) in MADE_ELSEWHERE.iter().filter(|(_, times, _)| *times < 72) {
         let password = unit.repeat(*times);
         for other in [
@@ -121,7 +121,7 @@ fn another_password_is_wrong() {
 /// Implementations compare 72 bytes, so a longer password would pass by its beginning. Its refusal takes as long as any
 /// other.
 #[wasm_bindgen_test(unsupported = test)]
-fn bcrypt_refuses_a_password_of_which_it_would_compare_a_part() {
+fn bcrypt_rejects_overlong_passwords() {
     for hash in [
         "$2y$04$W7xkIUl4q8KV8DpgWpmFO.NBRLIc3GfDLvK5dldsEvrd3fERjORWC",
         "$2a$04$fg4R5KDMk02wuWSVmA0AMOXsftLkJ6uT.qRf0W23/Up/b2hA0L0MO",
@@ -147,7 +147,7 @@ fn bcrypt_refuses_a_password_of_which_it_would_compare_a_part() {
 
 /// A slice can thus be as short as a worker can spare.
 #[wasm_bindgen_test(unsupported = test)]
-fn the_work_can_stop_after_each_round() {
+fn work_can_stop_after_each_round() {
     for (hash, want) in [
         ("$2y$04$nGwDrl6mQrs3Dt1Ca4Wbwuf7.X4Xmxa8AyMjzgsxqll26.gxnsBnu", 16),
         ("$2y$06$jI7DVmFGvh6jZ..TDnlXWuOiTJImdxjo2UBfpKPBYoXO.xsm3fDle", 64),
@@ -159,47 +159,47 @@ fn the_work_can_stop_after_each_round() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_hash_that_cannot_be_used_is_told_why() {
+fn unusable_hash_is_reported() {
     let bcrypt = "$2y$04$nGwDrl6mQrs3Dt1Ca4Wbwuf7.X4Xmxa8AyMjzgsxqll26.gxnsBnu";
     for (hash, want) in [
-        ("", HashFault::Unknown),
-        ("wonderland", HashFault::Unknown),
-        ("$1$abcdefgh$G//4keteveJp0qb8z2DxG/", HashFault::Unknown),
-        ("$5$abc$rounds", HashFault::Unknown),
-        ("$6$abc$rounds", HashFault::Unknown),
-        ("{SSHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=", HashFault::Unknown),
-        ("{sha}tiY7sUhYKUwI5L3866kDY+ENcrQ=", HashFault::Unknown),
-        (&bcrypt.replace("2y", "2"), HashFault::Unknown),
-        (&bcrypt.replace("2y", "2x"), HashFault::Unknown),
-        (&bcrypt.replace("2y", "2yy"), HashFault::Unknown),
-        (&bcrypt.replace("$04", "$03"), HashFault::Cost(3)),
-        (&bcrypt.replace("$04", "$15"), HashFault::Cost(15)),
-        (&bcrypt.replace("$04", "$99"), HashFault::Cost(99)),
-        (&bcrypt.replace("$04", "$4"), HashFault::Malformed("bcrypt")),
-        (&bcrypt.replace("$04", "$+4"), HashFault::Malformed("bcrypt")),
-        (&bcrypt.replace("$04", ""), HashFault::Malformed("bcrypt")),
-        (&bcrypt.replace("Bnu", "Bn"), HashFault::Malformed("bcrypt")),
-        (&bcrypt.replace("Bnu", "Bnuu"), HashFault::Malformed("bcrypt")),
-        (&bcrypt.replace("Bnu", "Bn="), HashFault::Malformed("bcrypt")),
-        (&bcrypt.replace("Bnu", "Bé"), HashFault::Malformed("bcrypt")),
-        ("$apr1$EPzrM14p", HashFault::Malformed("apr1")),
+        ("", HashError::Unknown),
+        ("wonderland", HashError::Unknown),
+        ("$1$abcdefgh$G//4keteveJp0qb8z2DxG/", HashError::Unknown),
+        ("$5$abc$rounds", HashError::Unknown),
+        ("$6$abc$rounds", HashError::Unknown),
+        ("{SSHA}tiY7sUhYKUwI5L3866kDY+ENcrQ=", HashError::Unknown),
+        ("{sha}tiY7sUhYKUwI5L3866kDY+ENcrQ=", HashError::Unknown),
+        (&bcrypt.replace("2y", "2"), HashError::Unknown),
+        (&bcrypt.replace("2y", "2x"), HashError::Unknown),
+        (&bcrypt.replace("2y", "2yy"), HashError::Unknown),
+        (&bcrypt.replace("$04", "$03"), HashError::Cost(3)),
+        (&bcrypt.replace("$04", "$15"), HashError::Cost(15)),
+        (&bcrypt.replace("$04", "$99"), HashError::Cost(99)),
+        (&bcrypt.replace("$04", "$4"), HashError::Malformed("bcrypt")),
+        (&bcrypt.replace("$04", "$+4"), HashError::Malformed("bcrypt")),
+        (&bcrypt.replace("$04", ""), HashError::Malformed("bcrypt")),
+        (&bcrypt.replace("Bnu", "Bn"), HashError::Malformed("bcrypt")),
+        (&bcrypt.replace("Bnu", "Bnuu"), HashError::Malformed("bcrypt")),
+        (&bcrypt.replace("Bnu", "Bn="), HashError::Malformed("bcrypt")),
+        (&bcrypt.replace("Bnu", "Bé"), HashError::Malformed("bcrypt")),
+        ("$apr1$EPzrM14p", HashError::Malformed("apr1")),
         (
             "$apr1$EPzrM14pp$vEHcCxabyH8xsZ/0SKEHC/",
-            HashFault::Malformed("apr1"),
+            HashError::Malformed("apr1"),
         ),
         (
             "$apr1$EPzrM14p$vEHcCxabyH8xsZ/0SKEHC",
-            HashFault::Malformed("apr1"),
+            HashError::Malformed("apr1"),
         ),
         (
             "$apr1$EPzrM14p$vEHcCxabyH8xsZ/0SKEHC+",
-            HashFault::Malformed("apr1"),
+            HashError::Malformed("apr1"),
         ),
-        ("{SHA}", HashFault::Malformed("SHA")),
-        ("{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ", HashFault::Malformed("SHA")),
-        ("{SHA}tiY7sUhYKUwI5L3866kDY+ENcrR=", HashFault::Malformed("SHA")),
-        ("{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ= ", HashFault::Malformed("SHA")),
-        ("{SHA}dG9vIHNob3J0", HashFault::Malformed("SHA")),
+        ("{SHA}", HashError::Malformed("SHA")),
+        ("{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ", HashError::Malformed("SHA")),
+        ("{SHA}tiY7sUhYKUwI5L3866kDY+ENcrR=", HashError::Malformed("SHA")),
+        ("{SHA}tiY7sUhYKUwI5L3866kDY+ENcrQ= ", HashError::Malformed("SHA")),
+        ("{SHA}dG9vIHNob3J0", HashError::Malformed("SHA")),
     ] {
         assert_eq!(check_hash(hash), Err(want), "{hash}");
     }
@@ -212,8 +212,8 @@ mod properties {
 
     proptest! {
         #[test]
-        fn no_hash_does_harm(hash in r"(\$2[aby]\$0?[0-9]\$|\$apr1\$|\{SHA\})?\PC{0,60}", password: Vec<u8>) {
-            if let Ok(hash) = hash.parse::<Hash>() {
+        fn arbitrary_hashes_do_not_panic(hash in r"(\$2[aby]\$0?[0-9]\$|\$apr1\$|\{SHA\})?\PC{0,60}", password: Vec<u8>) {
+            if let Ok(hash) = hash.parse::<PasswordHash>() {
                 let _is_right = hash.task(&password).step(|| true);
             }
         }

@@ -1,20 +1,20 @@
-use crate::auth::tests::{check_at, fault, requirement, told};
+use crate::auth::tests::{check_at, parse_error, requirement, summary};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn is_allowed(ip: &str, address: &str) -> bool {
     let requirement = requirement(&format!(r#"{{"ip": {ip}}}"#));
-    let verdict = check_at(&requirement, &[], address);
-    match told(verdict) {
+    let outcome = check_at(&requirement, &[], address);
+    match summary(outcome) {
         Ok(identity) => identity.is_empty(),
-        Err(refusal) => {
-            assert_eq!(refusal, "403 the address is not allowed");
+        Err(response) => {
+            assert_eq!(response, "403 the address is not allowed");
             false
         }
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn addresses_are_told_apart_by_the_bits_of_a_range() {
+fn addresses_match_by_prefix_length() {
     for (ip, address, want) in [
         (r#"{"allow": ["10.0.0.0/8"]}"#, "10.255.255.255", true),
         (r#"{"allow": ["10.0.0.0/8"]}"#, "11.0.0.0", false),
@@ -36,7 +36,7 @@ fn addresses_are_told_apart_by_the_bits_of_a_range() {
 
 /// The host is the same, whichever socket it connected to.
 #[wasm_bindgen_test(unsupported = test)]
-fn an_ipv4_address_written_as_ipv6_is_an_ipv4_address() {
+fn mapped_ipv4_address_counts_as_ipv4() {
     for (ip, address, want) in [
         (r#"{"allow": ["10.0.0.0/8"]}"#, "::ffff:10.1.2.3", true),
         (r#"{"deny": ["10.0.0.0/8"]}"#, "::ffff:10.1.2.3", false),
@@ -55,7 +55,7 @@ fn an_ipv4_address_written_as_ipv6_is_an_ipv4_address() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn deny_goes_before_allow() {
+fn deny_takes_precedence_over_allow() {
     let ip = r#"{"allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"]}"#;
     for (address, want) in [("10.2.0.1", true), ("10.1.0.1", false), ("11.1.0.1", false)] {
         assert_eq!(is_allowed(ip, address), want, "{address}");
@@ -65,7 +65,7 @@ fn deny_goes_before_allow() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_without_an_address_is_not_let_in() {
+fn client_without_address_is_refused() {
     for ip in [
         r#"{"allow": ["0.0.0.0/0", "::/0"]}"#,
         r#"{"deny": ["10.0.0.0/8"]}"#,
@@ -75,7 +75,7 @@ fn a_client_without_an_address_is_not_let_in() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_no_range_is_refused() {
+fn invalid_range_is_refused() {
     for text in [
         "",
         "/",
@@ -99,9 +99,9 @@ fn what_is_no_range_is_refused() {
         let want =
             format!("ip.deny[1]: {text:?} is no CIDR, such as 10.0.0.0/8 or 2001:db8::/32, and no address");
         assert_eq!(
-            fault(&format!(r#"{{"ip": {{"deny": ["::1", {text:?}]}}}}"#)),
+            parse_error(&format!(r#"{{"ip": {{"deny": ["::1", {text:?}]}}}}"#)),
             want
         );
     }
-    assert_eq!(fault(r#"{"ip": {}}"#), "ip: neither allow nor deny");
+    assert_eq!(parse_error(r#"{"ip": {}}"#), "ip: neither allow nor deny");
 }

@@ -1,6 +1,6 @@
 //! Claims of tokens.
 
-use super::{number::Number, token::TokenFault};
+use super::{error::TokenError, number::JsonNumber};
 use crate::json::unique_keys;
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 pub struct Claims(Box<str>);
 
 /// A JSON object without duplicate names.
-pub(super) struct Object<'a>(BTreeMap<String, Value<'a>>);
+pub(super) struct JsonObject<'a>(BTreeMap<String, JsonValue<'a>>);
 
 /// A JSON value. Numbers, lists and objects are kept as written: serde_json's numbers are doubles, in which two numbers
 /// can be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(super) enum JsonValue<'a> {
     Null,
     Bool(bool),
-    Number(Number<'a>),
+    Number(JsonNumber<'a>),
     Text(String),
     List(&'a str),
     Object(&'a str),
@@ -38,13 +38,13 @@ impl Claims {
     /// absent, null, or a number that is not finite. It costs a parse of all claims.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        Object::parse(&self.0)?.text(name)
+        JsonObject::parse(&self.0)?.text(name)
     }
 }
 
-// === impl Object ===
+// === impl JsonObject ===
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     /// Parses a JSON object; `None` if the text is not one, or has a name twice.
     pub(super) fn parse(json: &'a str) -> Option<Self> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -54,37 +54,37 @@ impl<'a> Object<'a> {
     }
 
     /// The value of that name, also if it is null.
-    pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
+    pub(super) fn get(&self, name: &str) -> Option<&JsonValue<'a>> {
         self.0.get(name)
     }
 
     /// The value of a claim that must be a string if present (RFC 7519, 4.1).
-    pub(super) fn only_text(&self, name: &'static str) -> Result<Option<&str>, TokenFault> {
+    pub(super) fn only_text(&self, name: &'static str) -> Result<Option<&str>, TokenError> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(_) => Err(TokenFault::ClaimType(name, "a text")),
+            Some(JsonValue::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(TokenError::ClaimType(name, "a text")),
         }
     }
 
     /// The values of a claim that must be a string or a list of strings if present (RFC 7519, 4.1.3).
-    pub(super) fn only_texts(&self, name: &'static str) -> Result<Vec<String>, TokenFault> {
+    pub(super) fn only_texts(&self, name: &'static str) -> Result<Vec<String>, TokenError> {
         let texts = match self.get(name) {
             None => Some(Vec::new()),
-            Some(Value::Text(text)) => Some(vec![text.clone()]),
-            Some(Value::List(written)) => serde_json::from_str(written).ok(),
+            Some(JsonValue::Text(text)) => Some(vec![text.clone()]),
+            Some(JsonValue::List(written)) => serde_json::from_str(written).ok(),
             Some(_) => None,
         };
-        texts.ok_or(TokenFault::ClaimType(name, "a text or a list of texts"))
+        texts.ok_or(TokenError::ClaimType(name, "a text or a list of texts"))
     }
 
     /// The value of a claim that must be a number if present, in seconds since 1970 (RFC 7519, 2: `NumericDate`).
-    pub(super) fn date(&self, name: &'static str) -> Result<Option<f64>, TokenFault> {
-        let fault = TokenFault::ClaimType(name, "a finite number");
+    pub(super) fn date(&self, name: &'static str) -> Result<Option<f64>, TokenError> {
+        let error = TokenError::ClaimType(name, "a finite number");
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Number(number)) => number.to_f64().ok_or(fault).map(Some),
-            Some(_) => Err(fault),
+            Some(JsonValue::Number(number)) => number.to_f64().ok_or(error).map(Some),
+            Some(_) => Err(error),
         }
     }
 
@@ -94,56 +94,58 @@ impl<'a> Object<'a> {
 
     /// The values of a claim: of a list, all items. Scopes are a string with spaces between them (RFC 8693, 4.2), or a
     /// list of strings; any other type has no values.
-    pub(super) fn said(&self, name: &str) -> Vec<String> {
+    pub(super) fn values(&self, name: &str) -> Vec<String> {
         let is_scope = matches!(name, "scope" | "scp");
         match self.find(name) {
-            Some(Value::List(written)) => {
-                let items: Vec<Value<'_>> = serde_json::from_str(written).unwrap_or_default();
+            Some(JsonValue::List(written)) => {
+                let items: Vec<JsonValue<'_>> = serde_json::from_str(written).unwrap_or_default();
                 let items = items
                     .into_iter()
-                    .filter(|item| !is_scope || matches!(item, Value::Text(_)));
-                items.filter_map(Value::into_text).collect()
+                    .filter(|item| !is_scope || matches!(item, JsonValue::Text(_)));
+                items.filter_map(JsonValue::into_text).collect()
             }
-            Some(Value::Text(scopes)) if is_scope => {
+            Some(JsonValue::Text(scopes)) if is_scope => {
                 let scopes = scopes.split(' ').filter(|scope| !scope.is_empty());
                 scopes.map(str::to_owned).collect()
             }
             Some(_) if is_scope => Vec::new(),
-            value => value.and_then(Value::into_text).into_iter().collect(),
+            value => value.and_then(JsonValue::into_text).into_iter().collect(),
         }
     }
 
     /// The value of a claim in a header, as in Envoy's `jwt_authn`: lists and objects as JSON in base64.
     pub(super) fn header_value(&self, name: &str) -> Option<String> {
         match self.find(name)? {
-            Value::List(written) | Value::Object(written) => Some(Base64::encode_string(written.as_bytes())),
+            JsonValue::List(written) | JsonValue::Object(written) => {
+                Some(Base64::encode_string(written.as_bytes()))
+            }
             value => value.into_text(),
         }
     }
 
     /// Finds a claim by its own name, or inside others by their names with dots between. `None` if it is null.
-    fn find(&self, name: &str) -> Option<Value<'a>> {
+    fn find(&self, name: &str) -> Option<JsonValue<'a>> {
         let own = self.get(name).cloned();
         own.or_else(|| self.find_inside(name))
-            .filter(|value| *value != Value::Null)
+            .filter(|value| *value != JsonValue::Null)
     }
 
-    fn find_inside(&self, name: &str) -> Option<Value<'a>> {
+    fn find_inside(&self, name: &str) -> Option<JsonValue<'a>> {
         let mut names = name.split('.');
         let mut value = self.get(names.next()?)?.clone();
         for name in names {
-            let Value::Object(written) = value else {
+            let JsonValue::Object(written) = value else {
                 return None;
             };
-            value = Object::parse(written)?.0.remove(name)?;
+            value = JsonObject::parse(written)?.0.remove(name)?;
         }
         Some(value)
     }
 }
 
-// === impl Value ===
+// === impl JsonValue ===
 
-impl Value<'_> {
+impl JsonValue<'_> {
     /// The text of a value: of a string its value, of a number its canonical form, of everything else its JSON.
     fn into_text(self) -> Option<String> {
         match self {
@@ -156,7 +158,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let written = <&RawValue>::deserialize(deserializer)?.get();
         Ok(match written.as_bytes().first() {
@@ -166,7 +168,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
             Some(b'"') => Self::Text(serde_json::from_str(written).map_err(D::Error::custom)?),
             Some(b'[') => Self::List(written),
             Some(b'{') => Self::Object(written),
-            _ => Self::Number(Number::new(written)),
+            _ => Self::Number(JsonNumber::new(written)),
         })
     }
 }

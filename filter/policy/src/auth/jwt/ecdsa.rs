@@ -17,7 +17,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn numbers_take_as_few_bytes_as_they_can_and_stay_positive() {
+    fn integers_are_minimal_and_positive() {
         for (raw, want) in [
             (&[1, 2][..], Some(&[0x30, 6, 2, 1, 1, 2, 1, 2][..])),
             (&[0, 1, 0, 2], Some(&[0x30, 6, 2, 1, 1, 2, 1, 2])),
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn the_longest_has_a_length_of_two_bytes() {
+    fn longest_signature_has_two_length_bytes() {
         let got = to_asn1(&[0xff; 132], 66).unwrap();
         assert_eq!(got.get(..6), Some(&[0x30, 0x81, 138, 2, 67, 0][..]));
         assert_eq!(got.len(), 141);

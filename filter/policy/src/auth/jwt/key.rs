@@ -1,6 +1,6 @@
 //! Keys that tokens are signed with.
 
-use super::{ecdsa, token::Token};
+use super::{ecdsa, error::KeyError, token::SignedToken};
 use crate::{
     config::policy::{self, Algorithm},
     host::Host,
@@ -27,55 +27,40 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// A key, prepared for tokens.
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     pub(super) kid: Option<String>,
     /// Algorithms, each valid for the key.
     algorithms: Vec<Algorithm>,
     spki: Vec<u8>,
-    kind: Kind,
+    kind: KeyKind,
 }
 
 /// The kind of a key, with what the filter itself needs to verify a signature.
-enum Kind {
+enum KeyKind {
     Rsa(Box<PublicKey>),
     /// The size in bytes of each of the two numbers of a signature, and the algorithm of the curve.
     Ec(usize, Algorithm),
     Ed25519(Box<VerifyingKey>),
 }
 
-/// The reason that a key cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
-    #[error("there are no algorithms for it")]
-    NoAlgorithm,
-    #[error(
-        "it is no key in base64 of RSA, of EC on P-256, P-384 or P-521, or of Ed25519 (SubjectPublicKeyInfo)"
-    )]
-    Spki,
-    #[error("it is of RSA with {0} bits: it must have 2048 to 4096")]
-    Bits(usize),
-    #[error("{0:?} does not go with such a key")]
-    Algorithm(Algorithm),
-}
-
 /// Checks a key as one that tokens are verified with.
 ///
 /// # Errors
 /// The reason that it cannot be used.
-pub fn check_key(key: &policy::Key) -> Result<(), KeyFault> {
-    Key::try_from(key.clone()).map(|_| ())
+pub fn check_key(key: &policy::Key) -> Result<(), KeyError> {
+    VerificationKey::try_from(key.clone()).map(|_| ())
 }
 
-// === impl Key ===
+// === impl VerificationKey ===
 
-impl Key {
+impl VerificationKey {
     pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
     /// Returns true if the token is signed with this key, by the token's algorithm, which the key must be for.
-    pub(super) fn verifies(&self, token: &Token<'_>, host: &dyn Host) -> bool {
-        let Token {
+    pub(super) fn verifies(&self, token: &SignedToken<'_>, host: &dyn Host) -> bool {
+        let SignedToken {
             algorithm,
             signed,
             signature,
@@ -83,33 +68,33 @@ impl Key {
         } = token;
         let by_host = |signature: &[u8]| host.verifies(*algorithm, &self.spki, signed, signature);
         match (&self.kind, algorithm) {
-            (Kind::Rsa(key), Algorithm::PS256) => key.pss_verify::<Sha256>(signed, signature).is_ok(),
-            (Kind::Rsa(key), Algorithm::PS384) => key.pss_verify::<Sha384>(signed, signature).is_ok(),
-            (Kind::Rsa(key), Algorithm::PS512) => key.pss_verify::<Sha512>(signed, signature).is_ok(),
-            (Kind::Rsa(_), _) => by_host(signature),
-            (Kind::Ec(size, _), _) => ecdsa::to_asn1(signature, *size).is_some_and(|asn1| by_host(&asn1)),
-            (Kind::Ed25519(key), _) => Signature::from_slice(signature)
+            (KeyKind::Rsa(key), Algorithm::PS256) => key.pss_verify::<Sha256>(signed, signature).is_ok(),
+            (KeyKind::Rsa(key), Algorithm::PS384) => key.pss_verify::<Sha384>(signed, signature).is_ok(),
+            (KeyKind::Rsa(key), Algorithm::PS512) => key.pss_verify::<Sha512>(signed, signature).is_ok(),
+            (KeyKind::Rsa(_), _) => by_host(signature),
+            (KeyKind::Ec(size, _), _) => ecdsa::to_asn1(signature, *size).is_some_and(|asn1| by_host(&asn1)),
+            (KeyKind::Ed25519(key), _) => Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(signed, &signature).is_ok()),
         }
     }
 }
 
-impl TryFrom<policy::Key> for Key {
-    type Error = KeyFault;
+impl TryFrom<policy::Key> for VerificationKey {
+    type Error = KeyError;
 
-    fn try_from(key: policy::Key) -> Result<Self, KeyFault> {
+    fn try_from(key: policy::Key) -> Result<Self, KeyError> {
         let policy::Key {
             kid,
             algorithms,
             spki,
         } = key;
-        let spki = Base64::decode_vec(&spki).map_err(|_| KeyFault::Spki)?;
-        let kind = Kind::read(&spki)?;
+        let spki = Base64::decode_vec(&spki).map_err(|_| KeyError::Spki)?;
+        let kind = KeyKind::read(&spki)?;
         if algorithms.is_empty() {
-            return Err(KeyFault::NoAlgorithm);
+            return Err(KeyError::NoAlgorithm);
         }
         match algorithms.iter().find(|algorithm| !kind.goes_with(**algorithm)) {
-            Some(other) => Err(KeyFault::Algorithm(*other)),
+            Some(other) => Err(KeyError::Algorithm(*other)),
             None => Ok(Self {
                 kid,
                 algorithms,
@@ -120,34 +105,34 @@ impl TryFrom<policy::Key> for Key {
     }
 }
 
-// === impl Kind ===
+// === impl KeyKind ===
 
-impl Kind {
-    fn read(spki: &[u8]) -> Result<Self, KeyFault> {
-        let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| KeyFault::Spki)?;
-        let key = info.subject_public_key.as_bytes().ok_or(KeyFault::Spki)?;
+impl KeyKind {
+    fn read(spki: &[u8]) -> Result<Self, KeyError> {
+        let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| KeyError::Spki)?;
+        let key = info.subject_public_key.as_bytes().ok_or(KeyError::Spki)?;
         match (info.algorithm.oid, info.algorithm.parameters) {
             (pkcs1::ALGORITHM_OID, Some(none)) if none == AnyRef::NULL => Self::read_rsa(key),
             (EC, Some(curve)) => match curve.decode_as() {
                 Ok(P256) => Ok(Self::Ec(32, Algorithm::ES256)),
                 Ok(P384) => Ok(Self::Ec(48, Algorithm::ES384)),
                 Ok(P521) => Ok(Self::Ec(66, Algorithm::ES512)),
-                _ => Err(KeyFault::Spki),
+                _ => Err(KeyError::Spki),
             },
-            (ED25519, None) => Self::read_ed25519(key).ok_or(KeyFault::Spki),
-            _ => Err(KeyFault::Spki),
+            (ED25519, None) => Self::read_ed25519(key).ok_or(KeyError::Spki),
+            _ => Err(KeyError::Spki),
         }
     }
 
-    fn read_rsa(key: &[u8]) -> Result<Self, KeyFault> {
-        let key = RsaPublicKeyRef::from_der(key).map_err(|_| KeyFault::Spki)?;
+    fn read_rsa(key: &[u8]) -> Result<Self, KeyError> {
+        let key = RsaPublicKeyRef::from_der(key).map_err(|_| KeyError::Spki)?;
         let modulus = key.modulus.as_bytes();
         let leading_zeros = modulus.first().map_or(0, |first| first.leading_zeros());
         let bits = modulus.len() * 8 - usize::try_from(leading_zeros).unwrap_or_default();
         if !RSA_BITS.contains(&bits) {
-            return Err(KeyFault::Bits(bits));
+            return Err(KeyError::Bits(bits));
         }
-        let key = PublicKey::try_from(key).map_err(|_| KeyFault::Spki)?;
+        let key = PublicKey::try_from(key).map_err(|_| KeyError::Spki)?;
         Ok(Self::Rsa(Box::new(key)))
     }
 

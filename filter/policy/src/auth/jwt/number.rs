@@ -2,7 +2,7 @@
 
 /// A number as written, which serde_json has validated (RFC 8259, 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Number<'a>(&'a str);
+pub(super) struct JsonNumber<'a>(&'a str);
 
 /// Significant digits, and where the point lies: the number is `0.DIGITS * 10^point`.
 struct Decimal {
@@ -15,9 +15,9 @@ struct Decimal {
 /// Places of the point for which all digits are written out, as in ECMAScript.
 const PLAIN: std::ops::RangeInclusive<i64> = -5..=21;
 
-// === impl Number ===
+// === impl JsonNumber ===
 
-impl<'a> Number<'a> {
+impl<'a> JsonNumber<'a> {
     pub(super) fn new(written: &'a str) -> Self {
         Self(written)
     }
@@ -127,7 +127,11 @@ mod tests {
             ("10.5", &["10.5", "1.05e1"]),
         ] {
             for spelling in spellings {
-                assert_eq!(Number(spelling).canonical().as_deref(), Some(text), "{spelling}");
+                assert_eq!(
+                    JsonNumber(spelling).canonical().as_deref(),
+                    Some(text),
+                    "{spelling}"
+                );
             }
         }
     }
@@ -135,11 +139,11 @@ mod tests {
     #[wasm_bindgen_test(unsupported = test)]
     fn numbers_that_are_not_finite_have_neither_value_nor_text() {
         for written in ["1e400", "-1e400", "1e99999999999999999999"] {
-            assert_eq!(Number(written).to_f64(), None, "{written}");
-            assert_eq!(Number(written).canonical(), None, "{written}");
+            assert_eq!(JsonNumber(written).to_f64(), None, "{written}");
+            assert_eq!(JsonNumber(written).canonical(), None, "{written}");
         }
-        assert_eq!(Number("9.9e99").to_f64(), Some(9.9e99));
-        assert_eq!(Number("1e-400").to_f64(), Some(0.0));
+        assert_eq!(JsonNumber("9.9e99").to_f64(), Some(9.9e99));
+        assert_eq!(JsonNumber("1e-400").to_f64(), Some(0.0));
     }
 
     #[cfg(not(target_arch = "wasm32"))]
@@ -150,14 +154,14 @@ mod tests {
         proptest! {
             #[test]
             fn canonical_text_is_the_same_number_and_canonical_itself(written in r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,2})?") {
-                let text = Number(&written).canonical().unwrap();
-                prop_assert_eq!(Number(&text).to_f64(), Number(&written).to_f64());
-                prop_assert_eq!(Number(&text).canonical(), Some(text.clone()));
+                let text = JsonNumber(&written).canonical().unwrap();
+                prop_assert_eq!(JsonNumber(&text).to_f64(), JsonNumber(&written).to_f64());
+                prop_assert_eq!(JsonNumber(&text).canonical(), Some(text.clone()));
             }
 
             #[test]
             fn different_integers_have_different_texts(one in 0_u128..1 << 80, other in 0_u128..1 << 80) {
-                let text = |number: u128| Number(&number.to_string()).canonical();
+                let text = |number: u128| JsonNumber(&number.to_string()).canonical();
                 prop_assert_eq!(text(one) == text(other), one == other);
             }
         }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     auth::{
-        Memory, Requirement, Verdict,
-        tests::{Client, NOW, Proxy, Signed, fault, requirement, told},
+        AuthCache, AuthOutcome, AuthRequirement,
+        tests::{Client, NOW, Proxy, Signed, parse_error, requirement, summary},
     },
     config::policy::Algorithm,
 };
@@ -89,7 +89,7 @@ fn jwt(keys: &[String], rules: &str) -> String {
 }
 
 /// A requirement with the key of [`signing_key`], which is called `one`.
-fn jwt_of_one(rules: &str) -> Requirement {
+fn jwt_of_one(rules: &str) -> AuthRequirement {
     requirement(&jwt(&[key("one", r#"["EdDSA"]"#, &spki(&signing_key()))], rules))
 }
 
@@ -103,23 +103,23 @@ fn sign(header: &str, claims: impl AsRef<[u8]>) -> String {
     format!("{signed}.{}", encode(signature))
 }
 
-fn check(requirement: &Requirement, token: &str) -> Verdict {
-    check_with(requirement, token, &Proxy::default(), &Memory::new(b"a test"))
+fn check(requirement: &AuthRequirement, token: &str) -> AuthOutcome {
+    check_with(requirement, token, &Proxy::default(), &AuthCache::new(b"a test"))
 }
 
-fn check_with(requirement: &Requirement, token: &str, host: &Proxy, memory: &Memory) -> Verdict {
-    requirement.check(Request {
+fn check_with(requirement: &AuthRequirement, token: &str, host: &Proxy, cache: &AuthCache) -> AuthOutcome {
+    requirement.check(AuthRequest {
         headers: &Client::new(&[("authorization", &format!("Bearer {token}"))]),
         host,
-        memory,
-        levels: &[],
+        cache,
+        protected: &[],
     })
 }
 
 /// The reason that a token is refused; empty if it passes.
-fn refusal(verdict: Verdict) -> String {
-    told(verdict).map_or_else(
-        |refusal| refusal.replace("401 the token is refused: ", ""),
+fn response(outcome: AuthOutcome) -> String {
+    summary(outcome).map_or_else(
+        |response| response.replace("401 the token is refused: ", ""),
         |_| String::new(),
     )
 }
@@ -145,34 +145,34 @@ fn host(vectors: &Vectors) -> Proxy {
 // === What is remembered ===
 
 /// Checks a token of the vectors. Returns how often the host was asked to verify it, and true if it passed.
-fn asked(requirement: &Requirement, token: &str, host: &Proxy, memory: &Memory) -> (usize, bool) {
+fn asked(requirement: &AuthRequirement, token: &str, host: &Proxy, cache: &AuthCache) -> (usize, bool) {
     let before = host.asked.get();
-    let has_passed = told(check_with(requirement, token, host, memory)).is_ok();
+    let has_passed = summary(check_with(requirement, token, host, cache)).is_ok();
     (host.asked.get() - before, has_passed)
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_token_is_verified_once_and_no_longer_than_it_holds() {
+fn verified_token_is_cached_until_it_expires() {
     let vectors = vectors();
     let mut host = host(&vectors);
     let Good { key: name, token, .. } = vectors.good(Algorithm::RS256);
-    let memory = Memory::new(b"");
+    let cache = AuthCache::new(b"");
     let spki = vectors.spki(name);
     let rs256 = |rules: &str| requirement(&jwt(&[key("", r#"["RS256"]"#, spki)], rules));
-    assert_eq!(asked(&rs256(""), token, &host, &memory), (1, true));
-    assert_eq!(asked(&rs256(""), token, &host, &memory), (0, true));
+    assert_eq!(asked(&rs256(""), token, &host, &cache), (1, true));
+    assert_eq!(asked(&rs256(""), token, &host, &cache), (0, true));
     // Renewed keys that are equal do not change the rules.
     assert_eq!(
-        asked(&rs256(r#", "keysExpire": 1795699999"#), token, &host, &memory),
+        asked(&rs256(r#", "keysExpire": 1795699999"#), token, &host, &cache),
         (0, true)
     );
     // The result is valid for these rules only.
     assert_eq!(
-        asked(&rs256(r#", "audiences": ["shop"]"#), token, &host, &memory),
+        asked(&rs256(r#", "audiences": ["shop"]"#), token, &host, &cache),
         (1, true)
     );
     assert_eq!(
-        asked(&rs256(r#", "audiences": ["other"]"#), token, &host, &memory),
+        asked(&rs256(r#", "audiences": ["other"]"#), token, &host, &cache),
         (0, false)
     );
     assert_eq!(
@@ -180,31 +180,31 @@ fn a_token_is_verified_once_and_no_longer_than_it_holds() {
             &requirement(&jwt(&[key("", r#"["RS384"]"#, spki)], "")),
             token,
             &host,
-            &memory
+            &cache
         ),
         (0, false)
     );
     let rotated = requirement(&jwt(&[key("", r#"["RS256"]"#, vectors.spki("rsa4096"))], ""));
-    assert_eq!(asked(&rotated, token, &host, &memory), (1, false));
+    assert_eq!(asked(&rotated, token, &host, &cache), (1, false));
     // It ends in an hour, and a minute of skew later.
     host.now = NOW + Duration::from_secs(3599);
-    assert_eq!(asked(&rs256(""), token, &host, &memory), (0, true));
+    assert_eq!(asked(&rs256(""), token, &host, &cache), (0, true));
     host.now = NOW + Duration::from_secs(3600);
-    assert_eq!(asked(&rs256(""), token, &host, &memory), (1, true));
+    assert_eq!(asked(&rs256(""), token, &host, &cache), (1, true));
     host.now = NOW + Duration::from_secs(3660);
-    assert_eq!(asked(&rs256(""), token, &host, &memory), (0, false));
+    assert_eq!(asked(&rs256(""), token, &host, &cache), (0, false));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_token_that_is_refused_is_not_remembered() {
+fn refused_token_is_not_cached() {
     let vectors = vectors();
     let host = host(&vectors);
     let Good { key: name, token, .. } = vectors.good(Algorithm::RS256);
-    let memory = Memory::new(b"");
+    let cache = AuthCache::new(b"");
     let requirement = requirement(&jwt(&[key("", r#"["RS256"]"#, vectors.spki(name))], ""));
     let bent = token.replacen("A", "B", usize::MAX);
     for _ in 0..2 {
-        assert!(!asked(&requirement, &bent, &host, &memory).1);
+        assert!(!asked(&requirement, &bent, &host, &cache).1);
     }
-    assert_eq!(asked(&requirement, token, &host, &memory), (1, true));
+    assert_eq!(asked(&requirement, token, &host, &cache), (1, true));
 }

@@ -3,7 +3,7 @@
 //! There are few places, and fewer for one client and for guesses at one name. If there is none left, the last in rank
 //! of those that compete for it has to go: the newcomer, or another that is then displaced.
 
-use super::{super::digest::Digest, Running};
+use super::{super::digest::Digest, running::Running};
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
 
 /// The most places in a worker.
@@ -16,14 +16,14 @@ pub(in crate::auth) const MAX_AT_NAME: usize = 8;
 
 #[derive(Default)]
 pub(super) struct Queue {
-    entries: BTreeMap<Digest, Entry>,
+    entries: BTreeMap<Digest, QueueEntry>,
     /// The number of entries that have been added so far.
     arrived: u64,
 }
 
 /// The origin of a password, which determines its rank.
 #[derive(Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct AttemptOrigin {
     /// The network that stands for the client; `None` for all clients without an address.
     pub(super) client: Option<IpAddr>,
     /// The digest of the name together with its hash.
@@ -36,9 +36,9 @@ pub(super) struct Origin {
     pub(super) failures: u32,
 }
 
-struct Entry {
+struct QueueEntry {
     rank: Rank,
-    origin: Origin,
+    origin: AttemptOrigin,
     running: Rc<RefCell<Running>>,
 }
 
@@ -55,7 +55,7 @@ struct Rank {
 }
 
 /// The entries that compete for the places of a bound.
-type Competes<'a> = &'a dyn Fn(&Entry) -> bool;
+type Competes<'a> = &'a dyn Fn(&QueueEntry) -> bool;
 
 // === impl Queue ===
 
@@ -66,7 +66,7 @@ impl Queue {
     }
 
     /// Joins the entry of that digest, if there is one. The entry gets the best rank of those that wait for it.
-    pub(super) fn join(&mut self, digest: &Digest, origin: Origin) -> Option<Rc<RefCell<Running>>> {
+    pub(super) fn join(&mut self, digest: &Digest, origin: AttemptOrigin) -> Option<Rc<RefCell<Running>>> {
         let rank = self.rank(origin);
         let entry = self.entries.get_mut(digest)?;
         entry.rank = entry.rank.min(rank);
@@ -77,18 +77,18 @@ impl Queue {
     ///
     /// # Errors
     /// All entries that compete for the place rank before.
-    pub(super) fn enter(
+    pub(super) fn push(
         &mut self,
         digest: Digest,
-        origin: Origin,
+        origin: AttemptOrigin,
         running: Rc<RefCell<Running>>,
-    ) -> Result<Vec<Rc<RefCell<Running>>>, Full> {
+    ) -> Result<Vec<Rc<RefCell<Running>>>, QueueFull> {
         let rank = self.rank(origin);
-        let displaced = self.displaced_by(rank, origin).ok_or(Full)?;
+        let displaced = self.displaced_by(rank, origin).ok_or(QueueFull)?;
         let displaced = displaced.iter().filter_map(|digest| self.remove(digest));
         let displaced = displaced.map(|(_, running)| running).collect();
         self.arrived += 1;
-        let entry = Entry {
+        let entry = QueueEntry {
             rank,
             origin,
             running,
@@ -97,8 +97,8 @@ impl Queue {
         Ok(displaced)
     }
 
-    pub(super) fn remove(&mut self, digest: &Digest) -> Option<(Origin, Rc<RefCell<Running>>)> {
-        let Entry {
+    pub(super) fn remove(&mut self, digest: &Digest) -> Option<(AttemptOrigin, Rc<RefCell<Running>>)> {
+        let QueueEntry {
             rank: _,
             origin,
             running,
@@ -108,7 +108,7 @@ impl Queue {
 
     /// The rank of a newcomer. A name is familiar with one password at a time: a client that knows the right one is
     /// ahead of others with no more than that.
-    fn rank(&self, origin: Origin) -> Rank {
+    fn rank(&self, origin: AttemptOrigin) -> Rank {
         let of_client = || {
             self.entries
                 .values()
@@ -130,9 +130,10 @@ impl Queue {
     }
 
     /// The entries that a newcomer displaces; `None` if the newcomer has to go.
-    fn displaced_by(&self, rank: Rank, origin: Origin) -> Option<Vec<Digest>> {
-        let is_of_strange_client =
-            |other: &Entry| rank.is_stranger && other.rank.is_stranger && other.origin.is_of_client(origin);
+    fn displaced_by(&self, rank: Rank, origin: AttemptOrigin) -> Option<Vec<Digest>> {
+        let is_of_strange_client = |other: &QueueEntry| {
+            rank.is_stranger && other.rank.is_stranger && other.origin.is_of_client(origin)
+        };
         let bounds: [(usize, Competes<'_>); 3] = [
             (MAX_OF_CLIENT, &is_of_strange_client),
             (MAX_AT_NAME, &|other| other.origin.is_at_name(origin)),
@@ -159,11 +160,11 @@ impl Queue {
 }
 
 /// The error of a queue without a place.
-pub(super) struct Full;
+pub(super) struct QueueFull;
 
-// === impl Origin ===
+// === impl AttemptOrigin ===
 
-impl Origin {
+impl AttemptOrigin {
     fn is_of_client(&self, other: Self) -> bool {
         self.client == other.client
     }

@@ -13,7 +13,7 @@ use crate::{
         check_some, check_text, check_token,
     },
     header::Use,
-    policy::{self, Unfit},
+    policy::{self, PolicyError},
 };
 
 // === impl Policy ===
@@ -27,18 +27,18 @@ impl Policy {
         let whole = FieldPath::ROOT;
         check_policy(self, &whole)?;
         // Other errors show when it is prepared.
-        match policy::Policy::try_from(self.clone()) {
+        match policy::PreparedPolicy::try_from(self.clone()) {
             Ok(_) => Ok(()),
-            Err(Unfit::Auth(at, fault)) => Err(self.auth_error(at, &fault)),
+            Err(PolicyError::Auth(at, fault)) => Err(self.auth_error(at, &fault)),
             Err(unfit) => Err(whole.error(format_args!("{unfit}"))),
         }
     }
 
     /// The error of a requirement that cannot be prepared. Its text starts with the field.
-    fn auth_error(&self, at: usize, fault: &auth::Fault) -> Error {
+    fn auth_error(&self, at: usize, fault: &auth::RequirementError) -> Error {
         let is_bad = |check: &Check| {
             let any_of = vec![check.clone()];
-            auth::Requirement::try_from(Requirement { any_of }).is_err()
+            auth::AuthRequirement::try_from(Requirement { any_of }).is_err()
         };
         let any_of = self
             .auth

@@ -1,28 +1,32 @@
-//! Decisions with a source of chance that sets the outcome and is told of it.
+//! Decisions with a source of chance that sets the outcome and observes it.
 
 use super::*;
 
-/// A source of chance that always gives the same outcome, with the branches that it was told of.
-struct Told {
+/// A source of chance that always gives the same outcome, with the branches that it observed.
+struct FixedChance {
     lowest: bool,
-    chosen: Vec<(String, String, Choice)>,
+    chosen: Vec<(String, String, BranchChoice)>,
 }
 
-impl Chance for Told {
+impl Chance for FixedChance {
     fn below(&mut self, bound: u64) -> u64 {
         if self.lowest { 0 } else { bound.saturating_sub(1) }
     }
 
-    fn chose(&mut self, key: &str, branch: &str, choice: Choice) {
+    fn chose(&mut self, key: &str, branch: &str, choice: BranchChoice) {
         self.chosen.push((key.to_owned(), branch.to_owned(), choice));
     }
 }
 
-fn told(store: &Store, headers: &[(&str, &str)], lowest: bool) -> (Vec<(String, String, Choice)>, String) {
+fn decide_by(
+    store: &Store,
+    headers: &[(&str, &str)],
+    lowest: bool,
+) -> (Vec<(String, String, BranchChoice)>, String) {
     let headers = headers
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
-    let mut told = Told {
+    let mut chance = FixedChance {
         lowest,
         chosen: Vec::new(),
     };
@@ -30,12 +34,12 @@ fn told(store: &Store, headers: &[(&str, &str)], lowest: bool) -> (Vec<(String, 
         route_name: "s",
         headers: &Client(b"/shop".to_vec(), headers.collect()),
     };
-    let decision = decide_with(store, request, &mut told);
-    (told.chosen, decision.outcome.unwrap().cluster.unwrap())
+    let decision = decide_with(store, request, &mut chance);
+    (chance.chosen, decision.outcome.unwrap().cluster.unwrap())
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn every_branch_is_told_with_what_chose_it() {
+fn chance_observes_every_branch_and_its_choice() {
     let below = r#""prefix": "/", "active": "c", "branches": {
         "c": [{"prefix": "/", "leaf": {"clusters": [{"name": "x", "weight": 1}, {"name": "y", "weight": 2}]}}]}"#;
     let shop = SHOP
@@ -46,17 +50,23 @@ fn every_branch_is_told_with_what_chose_it() {
     let store = store(&[("s", &format!("{shop}{fields}")), ("t", below)]);
     let chosen = |key: &str, branch: &str, choice| (key.to_owned(), branch.to_owned(), choice);
     let (blue, c) = (
-        chosen("s", "default/blue", Choice::New),
-        chosen("t", "c", Choice::New),
+        chosen("s", "default/blue", BranchChoice::New),
+        chosen("t", "c", BranchChoice::New),
     );
-    assert_eq!(told(&store, &[], false), (vec![blue, c.clone()], "y".to_owned()));
-    let green = |choice| (vec![chosen("s", "default/green", choice)], "green".to_owned());
-    assert_eq!(told(&store, &[], true), green(Choice::New));
-    assert_eq!(told(&store, &[("x-preview", "1")], false), green(Choice::Preview));
-    let cookie = format!("c={}", session::token("default/blue"));
-    let blue = chosen("s", "default/blue", Choice::Session);
     assert_eq!(
-        told(&store, &[("cookie", &cookie)], true),
+        decide_by(&store, &[], false),
+        (vec![blue, c.clone()], "y".to_owned())
+    );
+    let green = |choice| (vec![chosen("s", "default/green", choice)], "green".to_owned());
+    assert_eq!(decide_by(&store, &[], true), green(BranchChoice::New));
+    assert_eq!(
+        decide_by(&store, &[("x-preview", "1")], false),
+        green(BranchChoice::Preview)
+    );
+    let cookie = format!("c={}", session::token("default/blue"));
+    let blue = chosen("s", "default/blue", BranchChoice::Session);
+    assert_eq!(
+        decide_by(&store, &[("cookie", &cookie)], true),
         (vec![blue, c], "x".to_owned())
     );
 }

@@ -15,10 +15,10 @@ fn ask_on(store: &Store, route_name: &str, path: &str) -> Decision {
 }
 
 /// The sources of the policies, and how they see the path.
-fn levels(decision: &Decision) -> Vec<(&str, Option<&str>)> {
-    let levels = decision.levels.iter();
-    levels
-        .map(|level| (level.policy.source.as_str(), level.path.as_deref()))
+fn scopes(decision: &Decision) -> Vec<(&str, Option<&str>)> {
+    let scopes = decision.scopes.iter();
+    scopes
+        .map(|scope| (scope.policy.source.as_str(), scope.path.as_deref()))
         .collect()
 }
 
@@ -44,7 +44,7 @@ const CHAIN: &str = r#"{
 }"#;
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_request_meets_every_level_that_it_comes_through_as_that_sees_it() {
+fn request_gets_a_scope_for_every_level() {
     let store = store_of(CHAIN);
     let decision = ask_on(&store, "s", "/shop/cart/x?y");
     let want = [
@@ -53,40 +53,43 @@ fn a_request_meets_every_level_that_it_comes_through_as_that_sees_it() {
         ("nested", Some("/cart/x")),
         ("leaf", Some("/c/x")),
     ];
-    assert_eq!(levels(&decision), want);
+    assert_eq!(scopes(&decision), want);
     let forward = decision.outcome.unwrap();
     assert_eq!(forward.path.as_deref(), Some("/up/x"));
-    assert_eq!((forward.own.timeout, forward.own.retry), (false, true));
+    assert_eq!(
+        (forward.overrides.timeout, forward.overrides.retry),
+        (false, true)
+    );
     let decision = ask_on(&store, "s", "/shop/open");
     assert_eq!(
-        levels(&decision),
+        scopes(&decision),
         want.get(..2)
             .unwrap()
             .iter()
             .map(|(source, path)| (*source, path.map(|_| "/shop/open")))
             .collect::<Vec<_>>()
     );
-    assert!(decision.outcome.unwrap().own.timeout);
+    assert!(decision.outcome.unwrap().overrides.timeout);
 }
 
-/// A client that a level refuses is not told that there is no route.
+/// A client that a scope refuses is not told that there is no route.
 #[wasm_bindgen_test(unsupported = test)]
-fn what_leads_nowhere_meets_the_levels_on_the_way() {
+fn route_errors_keep_the_scopes_passed() {
     let store = store_of(CHAIN);
     for (path, want) in [
-        ("/shop/broken", Refusal::Unavailable("no service".to_owned())),
-        ("/shop/nothing", Refusal::NoRoute),
+        ("/shop/broken", RouteError::Unavailable("no service".to_owned())),
+        ("/shop/nothing", RouteError::NoRoute),
     ] {
         let decision = ask_on(&store, "s", path);
-        assert_eq!(levels(&decision).len(), 2, "{path}");
+        assert_eq!(scopes(&decision).len(), 2, "{path}");
         let refusal = decision.outcome.unwrap_err();
-        assert!(refusal.is_at_end());
+        assert!(refusal.has_all_policies());
         assert_eq!(refusal, want);
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_path_that_climbs_is_refused_where_a_policy_looks_at_it() {
+fn climbing_path_is_refused_if_a_policy_depends_on_it() {
     let json = r#"{"switches": {"s": {"prefix": "/", "policies": ["p"], "active": "a", "branches": {"a": [
             {"prefix": "/", "leaf": {"route": "r"}}]}}},
         "policies": {"p": {"source": "p"}}}"#;
@@ -97,27 +100,27 @@ fn a_path_that_climbs_is_refused_where_a_policy_looks_at_it() {
     for path in ["/a/../b", "/a/..%2fb", "/a/..;x/b"] {
         assert!(ask_on(&store_of(json), "s", path).outcome.is_ok(), "{path}");
         let refusal = ask_on(&store_of(&looks), "s", path).outcome.unwrap_err();
-        assert_eq!(refusal, Refusal::BadPath);
-        assert!(!refusal.is_at_end());
+        assert_eq!(refusal, RouteError::BadPath);
+        assert!(!refusal.has_all_policies());
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_plain_route_has_policies_and_goes_where_the_proxy_says() {
+fn plain_route_has_policies_and_keeps_its_cluster() {
     let store = store_of(
         r#"{"routes": {"a.com/plain": {"policies": ["p", "q"], "ownRetry": true}},
             "policies": {"p": {"source": "p"}, "q": {"source": "q"}}}"#,
     );
     let decision = ask_on(&store, "a.com/plain", "/plain");
-    assert_eq!(levels(&decision), [("p", None), ("q", None)]);
+    assert_eq!(scopes(&decision), [("p", None), ("q", None)]);
     let forward = Forward {
         route: None,
         cluster: None,
         path: None,
         set_cookies: Vec::new(),
         mapping: None,
-        stays: true,
-        own: Own {
+        is_plain: true,
+        overrides: RouteOverrides {
             timeout: false,
             retry: true,
         },
@@ -136,7 +139,7 @@ fn packed(sections: &[(String, &str)]) -> Store {
 
 /// The filter fails closed.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_policy_that_is_missing_or_broken_is_503() {
+fn missing_or_broken_policy_answers_503() {
     use crate::packed::{policy_key, route_key};
     let switch = r#"{"prefix": "/", "policies": ["p", "missing"], "active": "a", "branches": {"a": []}}"#;
     let leaf = r#"{"prefix": "/", "active": "a", "branches": {"a": [{"prefix": "/", "leaf": {"route": "r", "policy": "bad"}}]}}"#;
@@ -159,7 +162,11 @@ fn a_policy_that_is_missing_or_broken_is_503() {
         let refusal = ask_on(&store, route_name, "/").outcome.unwrap_err();
         assert!(refusal.to_string().starts_with(want), "{refusal}");
         assert_eq!(
-            (refusal.status(), refusal.is_fault(), refusal.is_at_end()),
+            (
+                refusal.status(),
+                refusal.is_config_error(),
+                refusal.has_all_policies()
+            ),
             (503, true, false)
         );
     }

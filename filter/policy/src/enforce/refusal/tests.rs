@@ -2,28 +2,28 @@ use super::*;
 use crate::enforce::tests::{Client, text};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-fn refusal(reason: Reason) -> Refusal {
-    Refusal {
-        status: reason.status(),
-        reason,
-        by: "default/root virtualhost auth[0]".to_owned(),
-        why: "the password of ann is wrong".to_owned(),
+fn refusal(code: RefusalCode) -> PolicyRefusal {
+    PolicyRefusal {
+        status: code.status(),
+        code,
+        policy: "default/root virtualhost auth[0]".to_owned(),
+        details: "the password of ann is wrong".to_owned(),
         headers: vec![("www-authenticate".to_owned(), b"Basic".to_vec())],
         body: None,
     }
 }
 
-fn response(reason: Reason, headers: &[(&str, &str)]) -> Response {
-    refusal(reason).response(Client::new(headers).request())
+fn response(code: RefusalCode, headers: &[(&str, &str)]) -> LocalReply {
+    refusal(code).response(Client::new(headers).request())
 }
 
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+fn header<'a>(response: &'a LocalReply, name: &str) -> &'a str {
     let header = response.headers.iter().find(|(found, _)| found == name);
     header.map_or("", |(_, value)| text(value))
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_gets_json_where_it_would_rather_have_that() {
+fn json_body_is_sent_if_preferred() {
     for (accept, want) in [
         ("", false),
         ("*/*", false),
@@ -42,7 +42,7 @@ fn a_client_gets_json_where_it_would_rather_have_that() {
         ("application/json;q=1.0", true),
         (";;,,", false),
     ] {
-        let response = response(Reason::PermissionDenied, &[("accept", accept)]);
+        let response = response(RefusalCode::PermissionDenied, &[("accept", accept)]);
         let is_json = header(&response, "content-type") == "application/json";
         assert_eq!(is_json, want, "{accept}");
         let body = text(&response.body);
@@ -57,13 +57,13 @@ fn a_client_gets_json_where_it_would_rather_have_that() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_that_speaks_grpc_gets_a_status_of_grpc() {
+fn grpc_client_gets_grpc_status() {
     for (reason, status, grpc) in [
-        (Reason::InvalidArgument, 400, 3),
-        (Reason::PermissionDenied, 403, 7),
-        (Reason::ResourceExhausted, 429, 8),
-        (Reason::Unavailable, 503, 14),
-        (Reason::Unauthenticated, 401, 16),
+        (RefusalCode::InvalidArgument, 400, 3),
+        (RefusalCode::PermissionDenied, 403, 7),
+        (RefusalCode::ResourceExhausted, 429, 8),
+        (RefusalCode::Unavailable, 503, 14),
+        (RefusalCode::Unauthenticated, 401, 16),
     ] {
         let response = response(
             reason,
@@ -78,9 +78,9 @@ fn a_client_that_speaks_grpc_gets_a_status_of_grpc() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn no_client_is_told_which_policy_it_was_or_why() {
+fn response_does_not_reveal_policy_or_details() {
     for accept in ["application/json", "text/plain"] {
-        let response = response(Reason::Unauthenticated, &[("accept", accept)]);
+        let response = response(RefusalCode::Unauthenticated, &[("accept", accept)]);
         assert_eq!(header(&response, "www-authenticate"), "Basic");
         let told = format!("{} {:?}", text(&response.body), response.headers);
         assert!(!told.contains("ann") && !told.contains("default/root"), "{told}");
@@ -88,8 +88,8 @@ fn no_client_is_told_which_policy_it_was_or_why() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_service_says_goes_to_the_client_as_it_is() {
-    let said = auth::Refusal::Response(auth::Response {
+fn service_response_is_passed_unchanged() {
+    let said = FailureResponse::Response(ServiceResponse {
         status: 302,
         headers: vec![("location".to_owned(), b"/login".to_vec())],
         body: b"this way".to_vec(),
@@ -99,10 +99,10 @@ fn what_a_service_says_goes_to_the_client_as_it_is() {
         ..Default::default()
     };
     let policy = policy.try_into().unwrap();
-    let refusal = Refusal::of_auth(said, (&policy, Part::Auth(1)), "no");
-    assert_eq!(refusal.by, "s auth[1]");
+    let refusal = PolicyRefusal::of_auth(said, (&policy, PolicyPart::Auth(1)), "no");
+    assert_eq!(refusal.policy, "s auth[1]");
     let response = refusal.response(Client::new(&[("accept", "application/json")]).request());
-    let want = Response {
+    let want = LocalReply {
         status: 302,
         headers: vec![("location".to_owned(), b"/login".to_vec())],
         body: b"this way".to_vec(),
@@ -113,14 +113,14 @@ fn what_a_service_says_goes_to_the_client_as_it_is() {
 
 /// Each row of the page's table has the HTTP status, the gRPC status, and the name for programs.
 #[wasm_bindgen_test(unsupported = test)]
-fn the_page_on_answers_says_what_is_answered() {
+fn answers_page_documents_every_refusal() {
     let page = include_str!("../../../../../docs/answers.md");
     for reason in [
-        Reason::Unauthenticated,
-        Reason::PermissionDenied,
-        Reason::ResourceExhausted,
-        Reason::Unavailable,
-        Reason::InvalidArgument,
+        RefusalCode::Unauthenticated,
+        RefusalCode::PermissionDenied,
+        RefusalCode::ResourceExhausted,
+        RefusalCode::Unavailable,
+        RefusalCode::InvalidArgument,
     ] {
         let (status, grpc_status, name) = (reason.status(), reason.grpc_status(), reason.name());
         let cells = [
@@ -131,6 +131,6 @@ fn the_page_on_answers_says_what_is_answered() {
         let is_row = |line: &str| cells.iter().all(|cell| line.contains(cell));
         assert!(page.lines().any(is_row), "{cells:?}");
     }
-    let body = response(Reason::Unauthenticated, &[("accept", "application/json")]).body;
+    let body = response(RefusalCode::Unauthenticated, &[("accept", "application/json")]).body;
     assert!(page.contains(text(&body)), "{}", text(&body));
 }

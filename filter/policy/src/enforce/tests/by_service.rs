@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     call::{Reply, encode},
     header::HeaderValue,
-    rate_limit_service::{DescriptorStatus, RateLimit, RateLimitResponse, Seconds},
+    rate_limit_service::{CurrentLimit, DescriptorStatus, RateLimitResponse, Seconds},
 };
 
 fn global(on_failure: &str) -> String {
@@ -15,9 +15,9 @@ fn global(on_failure: &str) -> String {
 }
 
 /// A `RateLimitResponse` of a service that repeats the quota in headers. OK is 1, and `OVER_LIMIT` 2.
-fn says(code: u64, remaining: u64, headers: &[(&str, &str)]) -> Answer {
+fn says(code: u64, remaining: u64, headers: &[(&str, &str)]) -> Completion {
     let status = DescriptorStatus {
-        current_limit: Some(RateLimit { requests_per_unit: 9 }),
+        current_limit: Some(CurrentLimit { requests_per_unit: 9 }),
         limit_remaining: remaining,
         duration_until_reset: Some(Seconds { seconds: 30 }),
     };
@@ -32,13 +32,13 @@ fn says(code: u64, remaining: u64, headers: &[(&str, &str)]) -> Answer {
         response_headers_to_add: headers.iter().map(header).collect(),
         ..RateLimitResponse::default()
     };
-    Answer::Reply(Reply::Grpc {
+    Completion::Reply(Reply::Grpc {
         body: encode(&response),
     })
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_service_says_twice_is_told_once() {
+fn duplicate_quota_headers_of_service_are_dropped() {
     let headers = [
         ("RateLimit-Limit", "9"),
         ("ratelimit-remaining", "9, 9;w=60"),
@@ -46,10 +46,10 @@ fn what_a_service_says_twice_is_told_once() {
         ("Retry-After", "31"),
         ("x-limited-by", "d"),
     ];
-    let mut scene = Scene::new(&[&global("deny")]);
-    let arrived = scene.ask(&[]);
-    let arrived = scene.answer(arrived, says(1, 7, &headers));
-    assert!(arrived.step.is_done());
+    let mut fixture = PolicyFixture::new(&[&global("deny")]);
+    let advanced = fixture.send(&[]);
+    let advanced = fixture.complete(advanced, says(1, 7, &headers));
+    assert!(advanced.action.is_done());
     let quota = |remaining| {
         [
             Edit::Set("ratelimit-limit", b"9"),
@@ -60,34 +60,34 @@ fn what_a_service_says_twice_is_told_once() {
     // For a request that passes, only the service's `retry-after` is sent.
     let others = [Edit::Add("retry-after", b"31"), Edit::Add("x-limited-by", b"d")];
     assert_eq!(
-        arrived.enforcement.answer_edits(),
+        advanced.enforcement.response_edits(),
         [&quota(b"7")[..], &others].concat()
     );
 
-    let arrived = scene.ask(&[]);
-    let arrived = scene.answer(arrived, says(2, 0, &headers));
+    let advanced = fixture.send(&[]);
+    let advanced = fixture.complete(advanced, says(2, 0, &headers));
     assert_eq!(
-        arrived.enforcement.answer_edits(),
+        advanced.enforcement.response_edits(),
         [&quota(b"0")[..], &others[1..]].concat()
     );
     assert_eq!(
-        arrived.refusal().headers,
+        advanced.refusal().headers,
         [("retry-after".to_owned(), b"30".to_vec())]
     );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn without_an_answer_it_is_as_the_limit_says() {
+fn missing_reply_follows_on_failure() {
     for (on_failure, status, note) in [
         ("deny", 503, "0 rateLimits[0]: Refused(\"no_answer\")"),
-        ("allow", 0, "0 rateLimits[0]: Unasked"),
+        ("allow", 0, "0 rateLimits[0]: FailureModeAllowed"),
     ] {
-        let mut scene = Scene::new(&[&global(on_failure)]);
-        let arrived = scene.ask(&[]);
-        let arrived = scene.answer(arrived, Answer::Reply(Reply::Failed));
-        assert_eq!(arrived.enforcement.answer_edits(), []);
-        let refused = matches!(&arrived.step, Step::Refuse(refusal) if refusal.status == 503 && refusal.headers.is_empty());
+        let mut fixture = PolicyFixture::new(&[&global(on_failure)]);
+        let advanced = fixture.send(&[]);
+        let advanced = fixture.complete(advanced, Completion::Reply(Reply::Failed));
+        assert_eq!(advanced.enforcement.response_edits(), []);
+        let refused = matches!(&advanced.action, NextAction::Refuse(refusal) if refusal.status == 503 && refusal.headers.is_empty());
         assert_eq!(refused, status == 503, "{on_failure}");
-        assert_eq!(scene.notes.0.first().unwrap(), note);
+        assert_eq!(fixture.observer.0.first().unwrap(), note);
     }
 }

@@ -1,15 +1,16 @@
 //! Edits of requests and responses.
 
 use super::*;
+use crate::{enforce::results::QUOTA_HEADERS, local_reply::LocalReply};
 
 /// The request's headers as an upstream gets them, but for those that start with `:`.
-fn sent(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
-    let Arrived {
-        step,
+fn sent(fixture: &mut PolicyFixture, headers: &[(&str, &str)]) -> Vec<String> {
+    let AdvancedRequest {
+        action,
         enforcement,
         client,
-    } = scene.ask(headers);
-    assert!(step.is_done());
+    } = fixture.send(headers);
+    assert!(action.is_done());
     let Client(mut headers) = client;
     for edit in enforcement.request_edits() {
         edit.apply(&mut headers);
@@ -30,50 +31,53 @@ fn headers_are_removed_then_set_then_added() {
         r#""add": [{"name": "x-a", "value": "3"}], "set": [{"name": "x-a", "value": "2"}, {"name": "x-b", "value": "2"}],
            "remove": ["x-a", "x-c"]"#,
     );
-    let mut scene = Scene::new(&[&fields]);
+    let mut fixture = PolicyFixture::new(&[&fields]);
     let got = sent(
-        &mut scene,
+        &mut fixture,
         &[("x-a", "1"), ("x-b", "1"), ("x-c", "1"), ("x-d", "1")],
     );
     assert_eq!(got, ["x-d: 1", "x-a: 2", "x-b: 2", "x-a: 3"]);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_outermost_level_has_the_last_word() {
+fn outermost_scope_edits_last() {
     let [outer, inner] = ["outer", "inner"].map(|who| {
         edits(&format!(
             r#""set": [{{"name": "x-a", "value": {who:?}}}], "add": [{{"name": "x-b", "value": {who:?}}}]"#
         ))
     });
-    let mut scene = Scene::new(&[&outer, &inner]);
-    assert_eq!(sent(&mut scene, &[]), ["x-b: inner", "x-a: outer", "x-b: outer"]);
+    let mut fixture = PolicyFixture::new(&[&outer, &inner]);
+    assert_eq!(
+        sent(&mut fixture, &[]),
+        ["x-b: inner", "x-a: outer", "x-b: outer"]
+    );
     let response =
         |who: &str| format!(r#""headers": {{"response": {{"set": [{{"name": "x-a", "value": {who:?}}}]}}}}"#);
-    let arrived = Scene::new(&[&response("outer"), &response("inner")]).ask(&[]);
+    let advanced = PolicyFixture::new(&[&response("outer"), &response("inner")]).send(&[]);
     let want = [Edit::Set("x-a", b"inner"), Edit::Set("x-a", b"outer")];
-    assert_eq!(arrived.enforcement.answer_edits(), want);
+    assert_eq!(advanced.enforcement.response_edits(), want);
 }
 
 /// The names of the headers of the filter's response, or of that of an upstream without headers.
-fn answered(scene: &mut Scene, headers: &[(&str, &str)]) -> Vec<String> {
-    let Arrived {
-        step,
+fn answered(fixture: &mut PolicyFixture, headers: &[(&str, &str)]) -> Vec<String> {
+    let AdvancedRequest {
+        action,
         enforcement,
         client,
-    } = scene.ask(headers);
-    let mut response = match step {
-        Step::Done => Response::empty(200),
-        Step::Refuse(refusal) => refusal.response(client.request()),
-        Step::Answer(response) => response,
+    } = fixture.send(headers);
+    let mut response = match action {
+        NextAction::Done => LocalReply::empty(200),
+        NextAction::Refuse(refusal) => refusal.response(client.request()),
+        NextAction::LocalReply(response) => response,
         other => panic!("{other:?}"),
     };
-    response.edit(&enforcement.answer_edits());
+    response.edit(&enforcement.response_edits());
     response.headers.into_iter().map(|(name, _)| name).collect()
 }
 
-/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` belong to the level that limits or authenticates.
+/// `RateLimit-*`, `Retry-After` and `WWW-Authenticate` belong to the scope that limits or authenticates.
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_level_says_on_answers_no_level_below_takes_away() {
+fn scope_cannot_remove_response_headers_of_scopes_above() {
     let limit = r#""rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1}}]"#;
     let removes = |more: &str| {
         let names = QUOTA_HEADERS.map(|name| format!("{name:?}")).join(", ");
@@ -87,16 +91,16 @@ fn what_a_level_says_on_answers_no_level_below_takes_away() {
     let own_limit =
         r#", "rateLimits": [{"local": {"requests": 1, "perSeconds": 60, "burst": 1, "key": ["path"]}}]"#;
     let (says_nothing, type_alone) = (vec![], vec!["content-type"]);
-    for (levels, first, second) in [
+    for (scopes, first, second) in [
         (&[limit, &removes("")][..], QUOTA_HEADERS.to_vec(), &retry_after),
-        // This holds even if the level below has a limit that leaves less, or as much.
+        // This holds even if the scope below has a limit that leaves less, or as much.
         (
             &[limit, &removes(own_limit)],
             QUOTA_HEADERS.to_vec(),
             &retry_after,
         ),
         (&[people, &removes("")], challenge.clone(), &challenge),
-        // The level itself may, and one above.
+        // The scope itself may, and one above.
         (
             &[&format!("{limit}, {}", removes(""))],
             says_nothing.clone(),
@@ -105,15 +109,15 @@ fn what_a_level_says_on_answers_no_level_below_takes_away() {
         (&[&removes(""), limit], says_nothing, &type_alone),
         (&[&removes(""), people], type_alone.clone(), &type_alone),
     ] {
-        let mut scene = Scene::new(levels);
-        assert_eq!(answered(&mut scene, &[]), first, "{levels:?}");
-        assert_eq!(answered(&mut scene, &[]), *second, "{levels:?}");
+        let mut fixture = PolicyFixture::new(scopes);
+        assert_eq!(answered(&mut fixture, &[]), first, "{scopes:?}");
+        assert_eq!(answered(&mut fixture, &[]), *second, "{scopes:?}");
     }
 }
 
-/// The request has not reached the levels below.
+/// The request has not reached the scopes below.
 #[wasm_bindgen_test(unsupported = test)]
-fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_those_above() {
+fn local_reply_is_edited_by_its_scope_and_those_above() {
     let says = |who: &str, more: &str| {
         format!(r#""headers": {{"response": {{"set": [{{"name": "x-{who}", "value": "1"}}]}}}}{more}"#)
     };
@@ -125,8 +129,8 @@ fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_th
         ("access-control-request-method", "PUT"),
     ];
     for (more, headers) in [(cors, &page[..]), (nobody, &[])] {
-        let mut scene = Scene::new(&[&says("outer", ""), &says("own", more), &says("inner", "")]);
-        let names = answered(&mut scene, headers);
+        let mut fixture = PolicyFixture::new(&[&says("outer", ""), &says("own", more), &says("inner", "")]);
+        let names = answered(&mut fixture, headers);
         let told: Vec<_> = names.iter().filter(|name| name.starts_with("x-")).collect();
         assert_eq!(told, ["x-own", "x-outer"], "{more}");
     }
@@ -135,15 +139,15 @@ fn an_answer_in_the_upstreams_place_is_changed_by_the_level_that_gives_it_and_th
 /// The key is `open sesame`.
 const KEYS: &str = r#""keys": {"41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb": "alice"}"#;
 
-fn api_key(places: &str) -> String {
-    format!(r#""auth": [{{"anyOf": [{{"apiKey": {{{places}, {KEYS}}}}}]}}]"#)
+fn api_key(sources: &str) -> String {
+    format!(r#""auth": [{{"anyOf": [{{"apiKey": {{{sources}, {KEYS}}}}}]}}]"#)
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_upstream_is_told_who_it_is_and_not_the_key() {
+fn upstream_gets_identity_but_no_key() {
     let fields = api_key(r#""header": "x-api-key", "query": "key""#);
-    let mut scene = Scene::new(&[&fields]);
-    let got = sent(&mut scene, &[("x-api-key", "open sesame"), ("x-a", "1")]);
+    let mut fixture = PolicyFixture::new(&[&fields]);
+    let got = sent(&mut fixture, &[("x-api-key", "open sesame"), ("x-a", "1")]);
     assert_eq!(
         got,
         ["x-a: 1", "x-switchyard-user: alice", "x-switchyard-auth: apiKey"]
@@ -151,44 +155,44 @@ fn the_upstream_is_told_who_it_is_and_not_the_key() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn keys_in_the_query_go_no_further_whether_they_are_right_or_not() {
+fn keys_are_removed_from_query() {
     let fields = api_key(r#""query": "key""#);
-    let mut scene = Scene::new(&[&fields, &api_key(r#""query": "k""#)]);
+    let mut fixture = PolicyFixture::new(&[&fields, &api_key(r#""query": "k""#)]);
     for (path, want) in [
         ("/a?key=open%20sesame&b=c&k=open%20sesame", Some("/a?b=c")),
         ("/a?key=wrong", Some("/a")),
         ("/a?b=c", None),
         ("/a", None),
     ] {
-        let Arrived {
+        let AdvancedRequest {
             enforcement, client, ..
-        } = scene.ask(&[(":path", path)]);
+        } = fixture.send(&[(":path", path)]);
         let target = enforcement.target(client.request());
         assert_eq!(target.as_deref().map(text), want, "{path}");
     }
 }
 
-/// Otherwise a level below could identify a client to its own upstream as it likes.
+/// Otherwise a scope below could identify a client to its own upstream as it likes.
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_check_above_has_to_say_no_level_below_says() {
+fn scope_cannot_set_protected_headers_of_scopes_above() {
     let outer = api_key(r#""header": "x-api-key""#);
     let forged =
         edits(r#""set": [{"name": "x-api-key", "value": "forged"}], "add": [{"name": "x-a", "value": "1"}]"#);
-    let mut scene = Scene::new(&[&outer, &forged]);
-    let got = sent(&mut scene, &[("x-api-key", "open sesame")]);
+    let mut fixture = PolicyFixture::new(&[&outer, &forged]);
+    let got = sent(&mut fixture, &[("x-api-key", "open sesame")]);
     assert_eq!(
         got,
         ["x-a: 1", "x-switchyard-user: alice", "x-switchyard-auth: apiKey"]
     );
-    // The level that requires the key may set the header.
-    let mut scene = Scene::new(&[&format!("{outer}, {forged}")]);
-    let got = sent(&mut scene, &[("x-api-key", "open sesame")]);
+    // The scope that requires the key may set the header.
+    let mut fixture = PolicyFixture::new(&[&format!("{outer}, {forged}")]);
+    let got = sent(&mut fixture, &[("x-api-key", "open sesame")]);
     assert_eq!(got.first().unwrap(), "x-api-key: forged");
 }
 
-fn steering(levels: &[&str], own: Own) -> Vec<String> {
-    let arrived = Scene::new(levels).ask_with(&[], own);
-    let edits = arrived.enforcement.request_edits();
+fn steering(scopes: &[&str], overrides: RouteOverrides) -> Vec<String> {
+    let advanced = PolicyFixture::new(scopes).send_with(&[], overrides);
+    let edits = advanced.enforcement.request_edits();
     edits
         .into_iter()
         .map(|edit| match edit {
@@ -199,7 +203,7 @@ fn steering(levels: &[&str], own: Own) -> Vec<String> {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
+fn innermost_timeout_and_retries_apply() {
     let outer = r#""timeoutMs": 1000, "retry": {"count": 1, "perTryTimeoutMs": 100}"#;
     let inner = r#""timeoutMs": 0"#;
     let retries = [
@@ -208,20 +212,20 @@ fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
         "x-envoy-upstream-rq-per-try-timeout-ms: 100",
     ];
     let timeout = |milliseconds: u32| format!("x-envoy-upstream-rq-timeout-ms: {milliseconds}");
-    for (levels, own, want) in [
+    for (scopes, overrides, want) in [
         (
             &[outer][..],
-            Own::default(),
+            RouteOverrides::default(),
             [&[timeout(1000)][..], &retries.map(str::to_owned)].concat(),
         ),
         (
             &[outer, inner],
-            Own::default(),
+            RouteOverrides::default(),
             [&[timeout(0)][..], &retries.map(str::to_owned)].concat(),
         ),
         (
             &[outer, inner],
-            Own {
+            RouteOverrides {
                 timeout: true,
                 retry: false,
             },
@@ -229,7 +233,7 @@ fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
         ),
         (
             &[outer, inner],
-            Own {
+            RouteOverrides {
                 timeout: false,
                 retry: true,
             },
@@ -237,26 +241,26 @@ fn the_innermost_level_that_says_a_timeout_or_retries_says_it() {
         ),
         (
             &[outer, inner],
-            Own {
+            RouteOverrides {
                 timeout: true,
                 retry: true,
             },
             vec![],
         ),
-        (&[inner, ""], Own::default(), vec![timeout(0)]),
-        (&["", ""], Own::default(), vec![]),
+        (&[inner, ""], RouteOverrides::default(), vec![timeout(0)]),
+        (&["", ""], RouteOverrides::default(), vec![]),
     ] {
-        assert_eq!(steering(levels, own), want, "{levels:?} {own:?}");
+        assert_eq!(steering(scopes, overrides), want, "{scopes:?} {overrides:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn each_copy_has_a_header_of_its_own() {
+fn each_mirror_has_its_own_header() {
     let outer = r#""mirror": [{"cluster": "a", "percent": 100}, {"cluster": "b", "percent": 50}]"#;
     let inner = r#""mirror": [{"cluster": "c", "percent": 100, "match": {"methods": ["GET"]}},
                               {"cluster": "d", "percent": 100, "match": {"methods": ["PUT"]}}]"#;
-    let mut scene = Scene::new(&[outer, inner]);
-    let [first, second] = [(); 2].map(|()| sent(&mut scene, &[]));
+    let mut fixture = PolicyFixture::new(&[outer, inner]);
+    let [first, second] = [(); 2].map(|()| sent(&mut fixture, &[]));
     assert_eq!(first, ["x-switchyard-mirror-0: a", "x-switchyard-mirror-1: c"]);
     assert_eq!(
         second,
@@ -270,21 +274,21 @@ fn each_copy_has_a_header_of_its_own() {
 
 /// The filter need not see the requests that it does not copy.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_level_that_only_mirrors_counts_nothing_but_copies() {
+fn mirror_only_policy_records_only_mirrored_requests() {
     let mirror = r#""mirror": [{"cluster": "a", "percent": 100}]"#;
     let more = format!(
         r#"{mirror}, {}"#,
         edits(r#""set": [{"name": "x-a", "value": "1"}]"#)
     );
-    let mut scene = Scene::new(&[mirror, &more]);
-    scene.ask(&[]);
-    let want = ["0 mirror[0]: Copied", "1 mirror[0]: Copied", "1: through"];
-    assert_eq!(scene.notes.0, want);
+    let mut fixture = PolicyFixture::new(&[mirror, &more]);
+    fixture.send(&[]);
+    let want = ["0 mirror[0]: Mirrored", "1 mirror[0]: Mirrored", "1: through"];
+    assert_eq!(fixture.observer.0, want);
 }
 
-/// Otherwise a level could control the proxy.
+/// Otherwise a scope could control the proxy.
 #[wasm_bindgen_test(unsupported = test)]
-fn nothing_that_steers_the_proxy_can_be_asked_for() {
+fn policies_cannot_set_headers_that_control_envoy() {
     for name in [
         "x-switchyard-cluster",
         "x-envoy-upstream-rq-timeout-ms",

@@ -1,4 +1,4 @@
-//! The order of checks; no level below undoes a check of a level above.
+//! The order of checks; no scope below undoes a check of a scope above.
 
 use super::*;
 
@@ -8,13 +8,13 @@ const BY_CLAIM: &str =
 const ANYBODY: &str = r#"{"anyOf": [{"ip": {"allow": ["0.0.0.0/0"]}}]}"#;
 
 #[wasm_bindgen_test(unsupported = test)]
-fn stages_come_one_after_the_other_and_levels_within_them() {
+fn stages_run_in_order_outer_scopes_first() {
     let all = format!(
         r#""auth": [{ANYBODY}, {ANYBODY}], "rateLimits": [{BY_CLAIM}, {LIMIT}], "concurrency": {{"max": 9}},
            "mirror": [{{"cluster": "m", "percent": 100}}]"#
     );
-    let mut scene = Scene::new(&[&all, &all]);
-    assert!(scene.ask(&[]).step.is_done());
+    let mut fixture = PolicyFixture::new(&[&all, &all]);
+    assert!(fixture.send(&[]).action.is_done());
     let want = [
         "0 rateLimits[1]: Passed",
         "1 rateLimits[1]: Passed",
@@ -26,22 +26,22 @@ fn stages_come_one_after_the_other_and_levels_within_them() {
         "1 rateLimits[0]: Passed",
         "0 concurrency: Passed",
         "1 concurrency: Passed",
-        "0 mirror[0]: Copied",
-        "1 mirror[0]: Copied",
+        "0 mirror[0]: Mirrored",
+        "1 mirror[0]: Mirrored",
         "0: through",
         "1: through",
     ];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_refuses_is_the_last_that_is_asked() {
+fn nothing_is_checked_after_a_refusal() {
     let nobody = r#""auth": [{"anyOf": [{"ip": {"deny": ["0.0.0.0/0"]}}]}]"#;
     let inner = format!(r#""auth": [{ANYBODY}], "concurrency": {{"max": 1}}, "rateLimits": [{LIMIT}]"#);
-    let mut scene = Scene::new(&[nobody, &inner]);
-    assert_eq!(scene.ask(&[]).refusal().by, "0 auth[0]");
+    let mut fixture = PolicyFixture::new(&[nobody, &inner]);
+    assert_eq!(fixture.send(&[]).refusal().policy, "0 auth[0]");
     let want = ["1 rateLimits[0]: Passed", "0 auth[0]: Refused(\"address\")"];
-    assert_eq!(scene.notes.0, want);
+    assert_eq!(fixture.observer.0, want);
 }
 
 /// Property tests; not in Node, where proptest is not available.
@@ -124,7 +124,7 @@ mod properties {
         ]
     }
 
-    fn level() -> impl Strategy<Value = String> {
+    fn scope() -> impl Strategy<Value = String> {
         let lists = (
             prop::collection::vec(limit(), 0..3),
             prop::collection::vec(requirement(), 0..3),
@@ -155,22 +155,22 @@ mod properties {
         prop::collection::vec(header, 0..5)
     }
 
-    /// Sends requests one after another. Returns true for each that reaches an upstream. They keep their places.
-    fn is_sent(levels: &[String], clients: &[Vec<(&str, &str)>]) -> Vec<bool> {
-        let levels: Vec<_> = levels.iter().map(String::as_str).collect();
-        let mut scene = Scene::new(&levels);
+    /// Sends requests one after another. Returns true for each that reaches an upstream. They keep their permits.
+    fn is_sent(scopes: &[String], clients: &[Vec<(&str, &str)>]) -> Vec<bool> {
+        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+        let mut fixture = PolicyFixture::new(&scopes);
         clients
             .iter()
-            .map(|headers| scene.ask(headers).step.is_done())
+            .map(|headers| fixture.send(headers).action.is_done())
             .collect()
     }
 
     proptest! {
         /// Only the first request is checked, since later counts depend on earlier refusals.
         #[test]
-        fn no_level_below_lets_through_what_one_above_refuses(
-            above in prop::collection::vec(level(), 1..3),
-            below in prop::collection::vec(level(), 1..3),
+        fn inner_scope_cannot_override_refusal(
+            above in prop::collection::vec(scope(), 1..3),
+            below in prop::collection::vec(scope(), 1..3),
             client in client(),
         ) {
             let alone = is_sent(&above, std::slice::from_ref(&client));
@@ -181,8 +181,8 @@ mod properties {
 
         /// If nothing below refuses, limits above count as if they were alone.
         #[test]
-        fn limits_above_are_not_stretched_by_what_is_below(
-            above in prop::collection::vec(level(), 1..3),
+        fn inner_scopes_do_not_extend_outer_limits(
+            above in prop::collection::vec(scope(), 1..3),
             edits in prop::collection::vec(edits(), 1..3),
             client in client(),
         ) {

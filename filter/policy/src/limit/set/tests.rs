@@ -5,42 +5,42 @@ const NOW: u64 = 1_800_000_000 * CLOCK_SLACK;
 const WINDOW: u64 = 60 * CLOCK_SLACK;
 
 /// A set with the buckets of the keys 0, 1, 2..., each so many seconds from full.
-fn set(missing: &[u64]) -> Set {
-    let mut set = Set::new(WINDOW);
+fn set(missing: &[u64]) -> BucketSet {
+    let mut set = BucketSet::new(WINDOW);
     for (hash, seconds) in (0..).zip(missing) {
         set.put(hash, NOW + seconds * CLOCK_SLACK, NOW);
     }
     set
 }
 
-fn missing(set: &Set, hash: u64) -> u64 {
+fn missing(set: &BucketSet, hash: u64) -> u64 {
     set.full_at(hash).saturating_sub(NOW)
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_set_comes_back_from_its_bytes() {
-    for set in [set(&[]), set(&[1]), set(&[3; BUCKETS]), Set::new(u64::MAX)] {
-        assert_eq!(Set::from_bytes(&set.to_bytes()), Some(set));
+fn set_round_trips() {
+    for set in [set(&[]), set(&[1]), set(&[3; BUCKETS]), BucketSet::new(u64::MAX)] {
+        assert_eq!(BucketSet::from_bytes(&set.to_bytes()), Some(set));
     }
     assert_eq!(set(&[3; BUCKETS]).to_bytes().len(), 521);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn other_bytes_are_no_set() {
+fn malformed_bytes_are_rejected() {
     let good = set(&[1, 2]).to_bytes();
     for length in (0..good.len()).filter(|length| ![9, 25].contains(length)) {
         let cut = good.get(..length).unwrap();
-        assert_eq!(Set::from_bytes(cut), None, "{length}");
+        assert_eq!(BucketSet::from_bytes(cut), None, "{length}");
     }
     let other_layout = [&[LAYOUT + 1], good.get(1..).unwrap()].concat();
     let overlong = [good.as_slice(), &[7; 16 * BUCKETS]].concat();
     for bytes in [other_layout, overlong, [&good[..], b"x"].concat()] {
-        assert_eq!(Set::from_bytes(&bytes), None, "{bytes:?}");
+        assert_eq!(BucketSet::from_bytes(&bytes), None, "{bytes:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_fullest_bucket_goes_first() {
+fn fullest_bucket_is_evicted() {
     let mut all = set(&[5; BUCKETS]);
     let mut put = |hash, missing| all.put(hash, NOW + missing, NOW);
     assert!(!put(3, 7), "its own place is there");
@@ -52,7 +52,7 @@ fn the_fullest_bucket_goes_first() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_full_bucket_makes_room_and_is_no_loss() {
+fn full_buckets_are_dropped_without_eviction() {
     let mut all = set(&[5; BUCKETS]);
     let later = NOW + 5 * CLOCK_SLACK;
     assert!(!all.put(100, later + 1, later));
@@ -60,7 +60,7 @@ fn a_full_bucket_makes_room_and_is_no_loss() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn buckets_are_as_full_in_proportion_under_another_limit() {
+fn changed_window_scales_buckets() {
     for (window, want) in [
         (WINDOW / 2, [0, 15, 30]),
         (WINDOW * 60, [0, 1_800, 3_600]),
@@ -75,7 +75,7 @@ fn buckets_are_as_full_in_proportion_under_another_limit() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn workers_that_have_another_limit_each_for_a_moment_fill_no_bucket() {
+fn alternating_windows_fill_no_bucket() {
     let mut all = set(&[60]);
     for _ in 0..1_000 {
         assert!(all.adjust(WINDOW / 7, NOW));
@@ -86,7 +86,7 @@ fn workers_that_have_another_limit_each_for_a_moment_fill_no_bucket() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_clock_that_was_set_back_leaves_a_bucket_empty_and_no_worse() {
+fn clock_set_back_leaves_bucket_empty() {
     let mut all = set(&[60, 10]);
     let now = NOW - 3_600 * CLOCK_SLACK;
     assert!(all.adjust(WINDOW, now));
@@ -98,12 +98,12 @@ fn a_clock_that_was_set_back_leaves_a_bucket_empty_and_no_worse() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn windows_that_no_limit_has_do_no_harm() {
+fn extreme_windows_do_not_panic() {
     for old in [0, 1, u64::MAX] {
         for new in [1, u64::MAX] {
-            let mut all = Set::new(old);
+            let mut all = BucketSet::new(old);
             all.buckets = [0, NOW, u64::MAX]
-                .map(|full_at| Bucket {
+                .map(|full_at| TokenBucket {
                     hash: full_at,
                     full_at,
                 })
@@ -125,11 +125,11 @@ mod properties {
 
     proptest! {
         #[test]
-        fn no_bytes_do_harm(bytes: Vec<u8>, [window, now, hash, full_at]: [u64; 4]) {
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, [window, now, hash, full_at]: [u64; 4]) {
             let mut layout = vec![LAYOUT];
             layout.extend(&bytes);
             for bytes in [bytes, layout] {
-                if let Some(mut set) = Set::from_bytes(&bytes) {
+                if let Some(mut set) = BucketSet::from_bytes(&bytes) {
                     prop_assert_eq!(set.to_bytes(), bytes);
                     let _is_changed = set.adjust(window, now);
                     set.put(hash, full_at, now);
@@ -140,7 +140,7 @@ mod properties {
         }
 
         #[test]
-        fn what_goes_is_the_fullest(missing in prop::collection::vec(1_u64..60, BUCKETS..=BUCKETS)) {
+        fn evicted_bucket_is_the_fullest(missing in prop::collection::vec(1_u64..60, BUCKETS..=BUCKETS)) {
             let mut all = set(&missing);
             prop_assert!(all.put(1_000, NOW + WINDOW, NOW));
             let (kept, gone): (Vec<_>, Vec<_>) = (0..).zip(&missing).partition(|(hash, _)| all.full_at(*hash) > 0);

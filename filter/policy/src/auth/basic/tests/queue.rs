@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::{
-    Refusal,
+    FailureResponse,
     passwords::queue::{MAX_AT_NAME, MAX_OF_CLIENT, MAX_WAITING},
 };
 
@@ -27,23 +27,24 @@ fn displaced(works: &[Work]) -> usize {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_has_few_places_and_is_told_to_come_again() {
+fn full_client_queue_answers_429_with_retry_after() {
     let worker = Worker::new(ALICE);
     let works: Vec<_> = (0..MAX_WAITING)
         .filter_map(|n| worker.works(&shown(&format!("name{n}"), "guess")))
         .collect();
     assert_eq!(works.len(), MAX_OF_CLIENT);
-    let Verdict::Fail(Failure { reason, refusal }) = worker.check(&shown("alice", "one more")) else {
+    let AuthOutcome::Fail(AuthFailure { reason, response }) = worker.check(&shown("alice", "one more"))
+    else {
         panic!("let in");
     };
-    assert_eq!(reason, Reason::Busy);
-    assert_eq!(refusal, Refusal::TooMany { retry_after: 5 });
+    assert_eq!(reason, FailureReason::Busy);
+    assert_eq!(response, FailureResponse::TooMany { retry_after: 5 });
     // A request that waits already has a place.
     assert!(worker.works(&shown("name0", "guess")).is_some());
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn clients_of_one_ipv6_network_share_its_places() {
+fn ipv6_network_shares_one_queue_limit() {
     let mut worker = Worker::new(ALICE);
     let mut works = Vec::new();
     for n in 0..2 * MAX_OF_CLIENT {
@@ -60,7 +61,7 @@ fn clients_of_one_ipv6_network_share_its_places() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_first_in_the_queue_is_finished_before_the_next_is_begun() {
+fn queue_verifies_one_password_at_a_time() {
     let worker = Worker::new(ALICE);
     let works = guesses(&worker, "alice", 4);
     for want in 0..4 {
@@ -69,7 +70,7 @@ fn the_first_in_the_queue_is_finished_before_the_next_is_begun() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_user_is_verified_before_all_but_the_first_guess_of_another_client() {
+fn user_is_ranked_before_second_guess_of_other_client() {
     for name in ["alice", "mallory"] {
         let mut worker = Worker::new(ALICE);
         let mut works = guesses(worker.at(ATTACKER), name, MAX_OF_CLIENT);
@@ -92,7 +93,7 @@ fn a_user_is_verified_before_all_but_the_first_guess_of_another_client() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_that_guessed_wrong_waits_behind_one_that_did_not() {
+fn client_with_failures_is_ranked_last() {
     let mut worker = Worker::new(ALICE);
     worker.at(ATTACKER);
     assert!(worker.finish(&shown("mallory", "guess")).1.is_err());
@@ -108,7 +109,7 @@ fn a_client_that_guessed_wrong_waits_behind_one_that_did_not() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn guesses_at_one_name_from_many_clients_leave_places_for_others() {
+fn guesses_at_one_name_do_not_fill_queue() {
     let mut worker = Worker::new(ALICE);
     let mut works = Vec::new();
     for n in 0..MAX_WAITING {
@@ -119,7 +120,7 @@ fn guesses_at_one_name_from_many_clients_leave_places_for_others() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn whoever_has_logged_in_from_there_goes_before_any_number_of_guesses() {
+fn familiar_login_is_ranked_before_guesses() {
     for name in ["alice", ""] {
         let mut worker = Worker::new(ALICE);
         assert!(worker.at(USER).finish(&shown("alice", "wonderland")).1.is_ok());
@@ -140,13 +141,13 @@ fn whoever_has_logged_in_from_there_goes_before_any_number_of_guesses() {
         assert!(worker.at(ATTACKER).works(&shown(name, "one more")).is_none());
         works.extend(worker.at(USER).works(&shown("alice", "wonderland")));
         assert_eq!((works.len(), displaced(&works)), (full + 1, 1));
-        assert!(worker.memory.verify(|| false));
+        assert!(worker.cache.verify(|| false));
         assert_eq!(works.last().and_then(Work::outcome), Some(Verification::Right));
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_account_lends_no_more_than_one_guess_ahead_of_others() {
+fn account_gets_one_familiar_attempt_at_a_time() {
     let mut worker = Worker::new(ALICE);
     assert!(
         worker
@@ -168,10 +169,10 @@ fn an_account_lends_no_more_than_one_guess_ahead_of_others() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_that_goes_away_makes_room_and_has_guessed() {
+fn disconnected_client_frees_entry_and_counts_as_failure() {
     let mut worker = Worker::new(ALICE);
     let mut works = guesses(worker.at(ATTACKER), "alice", MAX_OF_CLIENT);
-    assert!(!worker.memory.verify(|| true), "the first is begun");
+    assert!(!worker.cache.verify(|| true), "the first is begun");
     assert!(worker.works(&shown("alice", "one more")).is_none());
     let shared = worker.works(&shown("alice", "guess 0"));
     works.remove(0);
@@ -189,7 +190,7 @@ fn a_client_that_goes_away_makes_room_and_has_guessed() {
 
 /// Neither the answer nor the order tells.
 #[wasm_bindgen_test(unsupported = test)]
-fn the_queue_does_not_tell_which_names_there_are() {
+fn queue_does_not_reveal_known_names() {
     let order = |name: &str| {
         let mut worker = Worker::new(ALICE);
         let mut works = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::super::grpc::{CheckResponse, HeaderValueOption, OkHttpResponse};
 use super::*;
+use crate::auth::ServiceResponse;
 use crate::{
     call::{encode, vectors::message},
     header::HeaderValue,
@@ -13,7 +14,7 @@ fn reply(name: &str) -> Reply {
 }
 
 fn asked_body(client: &[(&str, &str)], address: &str) -> Vec<u8> {
-    match asked(&external("grpc", ""), client, address).message {
+    match callout(&external("grpc", ""), client, address).message {
         Message::Grpc {
             service,
             method,
@@ -28,7 +29,7 @@ fn asked_body(client: &[(&str, &str)], address: &str) -> Vec<u8> {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_service_is_told_what_envoy_tells() {
+fn check_request_matches_envoy() {
     let client = [
         (":method", "POST"),
         (":authority", "bar.com"),
@@ -45,13 +46,13 @@ fn the_service_is_told_what_envoy_tells() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_not_known_is_not_told() {
+fn unknown_attributes_are_omitted() {
     let got = asked_body(&[(":method", "GET")], "");
     assert_eq!(got, message("check request of nobody"));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn nothing_but_ok_is_a_yes() {
+fn only_ok_allows() {
     let requirement = external("grpc", "");
     let nonsense = "503 the external service answers what is neither yes nor no";
     for (name, want) in [
@@ -79,16 +80,20 @@ fn nothing_but_ok_is_a_yes() {
         ("within", Err(nonsense)),
     ] {
         let want = want.map_err(str::to_owned);
-        assert_eq!(told(judge(&requirement, CLIENT, reply(name))), want, "{name}");
+        assert_eq!(
+            summary(resume_with(&requirement, CLIENT, reply(name))),
+            want,
+            "{name}"
+        );
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn only_what_is_no_answer_is_a_failure() {
+fn only_error_response_is_a_failure() {
     let requirement = external("grpc", r#", "onFailure": "allow""#);
     for (name, is_let_in) in [("an error", true), ("nothing at all", false), ("denied", false)] {
         assert_eq!(
-            told(judge(&requirement, CLIENT, reply(name))).is_ok(),
+            summary(resume_with(&requirement, CLIENT, reply(name))).is_ok(),
             is_let_in,
             "{name}"
         );
@@ -98,15 +103,15 @@ fn only_what_is_no_answer_is_a_failure() {
     let large_code = b"\x0a\x06\x08\x80\x80\x80\x80\x10";
     for body in [&b"<html>"[..], code_in_words, large_code] {
         let garbled = Reply::Grpc { body: body.to_vec() };
-        assert!(told(judge(&requirement, CLIENT, garbled)).is_err());
+        assert!(summary(resume_with(&requirement, CLIENT, garbled)).is_err());
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_yes_edits_headers_but_none_that_steer_the_proxy() {
-    let verdict = judge(&external("grpc", ""), CLIENT, reply("ok with edits"));
-    let Verdict::Pass(Pass { headers, .. }) = verdict else {
-        panic!("{verdict:?}");
+fn ok_response_edits_only_settable_headers() {
+    let outcome = resume_with(&external("grpc", ""), CLIENT, reply("ok with edits"));
+    let AuthOutcome::Pass(Pass { headers, .. }) = outcome else {
+        panic!("{outcome:?}");
     };
     let set = vec![
         ("x-user", "alice"),
@@ -123,16 +128,16 @@ fn a_yes_edits_headers_but_none_that_steer_the_proxy() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn where_headers_are_named_the_upstream_is_told_no_others() {
+fn ok_response_sets_only_named_headers() {
     let requirement = external(
         "grpc",
         r#", "responseHeaders": ["x-user", "x-there", "x-there-too"]"#,
     );
-    let verdict = judge(&requirement, CLIENT, reply("ok with edits"));
-    let Verdict::Pass(Pass { headers, .. }) = verdict else {
-        panic!("{verdict:?}");
+    let outcome = resume_with(&requirement, CLIENT, reply("ok with edits"));
+    let AuthOutcome::Pass(Pass { headers, .. }) = outcome else {
+        panic!("{outcome:?}");
     };
-    // The client's headers of these names are withheld, so they do not count as present.
+    // The client's headers of these names are protected, so they do not count as present.
     assert_eq!(
         edits(&headers.request).0,
         vec![("x-user", "alice"), ("x-there", "b")]
@@ -140,11 +145,11 @@ fn where_headers_are_named_the_upstream_is_told_no_others() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_no_reaches_the_client_in_the_words_of_the_service() {
+fn denied_response_is_passed_to_client() {
     for (name, want) in [
         (
             "denied in words",
-            Response {
+            ServiceResponse {
                 status: 401,
                 headers: headers(&[("www-authenticate", "Bearer"), ("set-cookie", "a=1")]),
                 body: b"go away".to_vec(),
@@ -152,19 +157,19 @@ fn a_no_reaches_the_client_in_the_words_of_the_service() {
         ),
         (
             "redirected",
-            Response {
+            ServiceResponse {
                 status: 302,
                 headers: headers(&[("location", "https://login.example/")]),
                 body: Vec::new(),
             },
         ),
-        ("denied", Response::plain(403)),
+        ("denied", ServiceResponse::plain(403)),
     ] {
-        let verdict = judge(&external("grpc", ""), CLIENT, reply(name));
-        let Verdict::Fail(Failure { refusal, .. }) = verdict else {
-            panic!("{verdict:?}");
+        let outcome = resume_with(&external("grpc", ""), CLIENT, reply(name));
+        let AuthOutcome::Fail(AuthFailure { response, .. }) = outcome else {
+            panic!("{outcome:?}");
         };
-        assert_eq!(refusal, Refusal::Response(want), "{name}");
+        assert_eq!(response, FailureResponse::Response(want), "{name}");
     }
 }
 
@@ -175,25 +180,25 @@ mod properties {
 
     proptest! {
         #[test]
-        fn no_reply_does_harm(mut body in prop::sample::select(["ok with edits", "denied in words"].map(message).to_vec()), at in 0_usize..400, byte: u8) {
+        fn arbitrary_replies_do_not_panic(mut body in prop::sample::select(["ok with edits", "denied in words"].map(message).to_vec()), at in 0_usize..400, byte: u8) {
             if let Some(place) = body.get_mut(at) {
                 *place = byte;
             }
-            let _verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+            let _verdict = resume_with(&external("grpc", ""), CLIENT, Reply::Grpc { body });
         }
 
         #[test]
-        fn no_bytes_are_a_yes_unless_they_say_so(body in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_allow_only_with_ok(body in prop::collection::vec(any::<u8>(), 0..40)) {
             let has_said_ok = body.contains(&0x0a) || body.contains(&0x1a);
-            let verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
-            prop_assert!(told(verdict).is_err() || has_said_ok);
+            let outcome = resume_with(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+            prop_assert!(summary(outcome).is_err() || has_said_ok);
         }
     }
 }
 
 /// This holds if the service says nothing of replacing others, and if it says to replace them.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_cookie_takes_no_others_place() {
+fn cookies_are_added_not_replaced() {
     let cookie = |value: &str, append_action| HeaderValueOption {
         header: Some(HeaderValue {
             key: b"set-cookie".to_vec(),
@@ -210,9 +215,9 @@ fn a_cookie_takes_no_others_place() {
         }),
         ..CheckResponse::default()
     });
-    let verdict = judge(&external("grpc", ""), CLIENT, Reply::Grpc { body });
-    let Verdict::Pass(Pass { headers, .. }) = verdict else {
-        panic!("{verdict:?}");
+    let outcome = resume_with(&external("grpc", ""), CLIENT, Reply::Grpc { body });
+    let AuthOutcome::Pass(Pass { headers, .. }) = outcome else {
+        panic!("{outcome:?}");
     };
     let want = (vec![], vec![("set-cookie", "a=1"), ("set-cookie", "b=2")], vec![]);
     assert_eq!(edits(&headers.response), want);

@@ -1,6 +1,7 @@
 //! External authorization by HTTP, as with nginx and Traefik.
 
 use super::*;
+use crate::auth::ServiceResponse;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn reply(status: u16, pairs: &[(&str, &str)], body: &str) -> Reply {
@@ -16,7 +17,7 @@ fn asked_headers(fields: &str, client: &[(&str, &str)], address: &str) -> Vec<(S
         cluster,
         timeout,
         message,
-    } = asked(&external("http", fields), client, address);
+    } = callout(&external("http", fields), client, address);
     assert_eq!((cluster.as_str(), timeout), ("auth", Duration::from_millis(200)));
     match message {
         Message::Http { headers } => headers,
@@ -25,7 +26,7 @@ fn asked_headers(fields: &str, client: &[(&str, &str)], address: &str) -> Vec<(S
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_service_is_told_what_the_client_asked_for() {
+fn request_describes_the_original_request() {
     let want = headers(&[
         (":method", "GET"),
         (":path", "/verify?x=y"),
@@ -49,7 +50,7 @@ fn the_service_is_told_what_the_client_asked_for() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_service_is_told_the_headers_that_it_is_to_be_told() {
+fn request_contains_only_configured_headers() {
     let got = asked_headers(r#", "requestHeaders": ["x-there", "x-absent"]"#, CLIENT, "");
     let told: Vec<_> = got
         .iter()
@@ -72,7 +73,7 @@ fn the_service_is_told_the_headers_that_it_is_to_be_told() {
 
 /// This holds even if the service is sent the client's headers of these names.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_does_not_say_what_it_asks_for() {
+fn client_cannot_set_forwarded_headers() {
     let forged = [
         ("x-forwarded-uri", "/public"),
         ("x-forwarded-method", "OPTIONS"),
@@ -97,7 +98,7 @@ fn a_client_does_not_say_what_it_asks_for() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn nothing_but_2xx_is_a_yes() {
+fn only_2xx_allows() {
     let requirement = external("http", "");
     let unanswered = "503 the external service does not answer, or cannot";
     for (status, want) in [
@@ -119,7 +120,7 @@ fn nothing_but_2xx_is_a_yes() {
         (u16::MAX, Err(unanswered.to_owned())),
     ] {
         assert_eq!(
-            told(judge(&requirement, CLIENT, reply(status, &[], ""))),
+            summary(resume_with(&requirement, CLIENT, reply(status, &[], ""))),
             want,
             "{status}"
         );
@@ -128,16 +129,16 @@ fn nothing_but_2xx_is_a_yes() {
 
 /// A denial counts even if a missing answer would allow the request.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_no_is_no_failure() {
+fn on_failure_does_not_apply_to_denials() {
     let requirement = external("http", r#", "onFailure": "allow""#);
     for (status, is_let_in) in [(401, false), (302, false), (429, false), (500, true), (504, true)] {
-        let verdict = judge(&requirement, CLIENT, reply(status, &[], ""));
-        assert_eq!(told(verdict).is_ok(), is_let_in, "{status}");
+        let outcome = resume_with(&requirement, CLIENT, reply(status, &[], ""));
+        assert_eq!(summary(outcome).is_ok(), is_let_in, "{status}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_no_reaches_the_client_in_the_words_of_the_service() {
+fn denied_response_is_passed_to_client() {
     let said = [
         ("location", "https://login.example/?rd=/a"),
         ("www-authenticate", "Bearer realm=\"x\""),
@@ -155,36 +156,36 @@ fn a_no_reaches_the_client_in_the_words_of_the_service() {
         ("x-switchyard-branch", "evil"),
     ];
     let all: Vec<_> = said.iter().chain(&not_said).copied().collect();
-    let verdict = judge(&external("http", ""), CLIENT, reply(302, &all, "go away"));
-    let Verdict::Fail(Failure { reason, refusal }) = verdict else {
-        panic!("{verdict:?}");
+    let outcome = resume_with(&external("http", ""), CLIENT, reply(302, &all, "go away"));
+    let AuthOutcome::Fail(AuthFailure { reason, response }) = outcome else {
+        panic!("{outcome:?}");
     };
-    assert_eq!(reason, Reason::Denied(302));
-    let want = Response {
+    assert_eq!(reason, FailureReason::Denied(302));
+    let want = ServiceResponse {
         status: 302,
         headers: headers(&said),
         body: b"go away".to_vec(),
     };
-    assert_eq!(refusal, Refusal::Response(want));
+    assert_eq!(response, FailureResponse::Response(want));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_long_no_is_short() {
+fn oversized_denied_body_is_dropped() {
     for (len, want) in [(64 * 1024, 64 * 1024), (64 * 1024 + 1, 0)] {
-        let verdict = judge(&external("http", ""), CLIENT, reply(403, &[], &"x".repeat(len)));
-        let Verdict::Fail(Failure {
-            refusal: Refusal::Response(Response { body, .. }),
+        let outcome = resume_with(&external("http", ""), CLIENT, reply(403, &[], &"x".repeat(len)));
+        let AuthOutcome::Fail(AuthFailure {
+            response: FailureResponse::Response(ServiceResponse { body, .. }),
             ..
-        }) = verdict
+        }) = outcome
         else {
-            panic!("{verdict:?}");
+            panic!("{outcome:?}");
         };
         assert_eq!(body.len(), want);
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_yes_tells_the_upstream_what_it_is_to_tell() {
+fn allowed_response_sets_configured_headers() {
     let requirement = external(
         "http",
         r#", "responseHeaders": ["x-user", "x-groups", "x-absent"]"#,
@@ -197,9 +198,9 @@ fn a_yes_tells_the_upstream_what_it_is_to_tell() {
         ("authorization", "Bearer y"),
         ("set-cookie", "session=2"),
     ];
-    let verdict = judge(&requirement, CLIENT, reply(200, &said, "ignored"));
-    let Verdict::Pass(Pass { identity, headers }) = verdict else {
-        panic!("{verdict:?}");
+    let outcome = resume_with(&requirement, CLIENT, reply(200, &said, "ignored"));
+    let AuthOutcome::Pass(Pass { identity, headers }) = outcome else {
+        panic!("{outcome:?}");
     };
     assert_eq!(identity, None);
     let want = (
@@ -216,7 +217,7 @@ fn a_yes_tells_the_upstream_what_it_is_to_tell() {
 
 /// An upstream could take half of the headers for all of them.
 #[wasm_bindgen_test(unsupported = test)]
-fn a_yes_with_a_header_that_cannot_be_told_is_none() {
+fn allowed_response_with_invalid_header_is_refused() {
     let requirement = external("http", r#", "responseHeaders": ["x-user"], "onFailure": "allow""#);
     for value in [&b"\xff"[..], b"a\r\nx-admin: yes", b"\0"] {
         let reply = Reply::Http {
@@ -226,7 +227,7 @@ fn a_yes_with_a_header_that_cannot_be_told_is_none() {
         };
         let want = "503 the external service answers what is neither yes nor no";
         assert_eq!(
-            told(judge(&requirement, CLIENT, reply)),
+            summary(resume_with(&requirement, CLIENT, reply)),
             Err(want.to_owned()),
             "{value:?}"
         );
@@ -240,7 +241,7 @@ mod properties {
 
     proptest! {
         #[test]
-        fn no_client_and_no_reply_do_harm(
+        fn arbitrary_requests_and_replies_do_not_panic(
             target: String,
             value: Vec<u8>,
             status: u16,
@@ -250,7 +251,7 @@ mod properties {
             let requirement = external("http", r#", "responseHeaders": ["x-user"]"#);
             let client = [(":path", target.as_str()), ("authorization", &String::from_utf8_lossy(&value))];
             let reply = Reply::Http { status, headers: pairs, body };
-            let has_passed = told(judge(&requirement, &client, reply)).is_ok();
+            let has_passed = summary(resume_with(&requirement, &client, reply)).is_ok();
             prop_assert!(!has_passed || (200..300).contains(&status));
         }
     }

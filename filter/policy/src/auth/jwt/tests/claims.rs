@@ -8,7 +8,7 @@ const NO_HEADER: &str =
 const NO_CLAIMS: &str = "its claims are not a JSON object with each name once";
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_no_token_is_refused() {
+fn malformed_token_is_refused() {
     let good = sign(HEADER, CLAIMS);
     let [header, claims, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     let parts = "it is not three parts of base64url";
@@ -39,12 +39,12 @@ fn what_is_no_token_is_refused() {
             "it is longer than 16384 bytes",
         ),
     ] {
-        assert_eq!(refusal(check(&jwt_of_one(""), &token)), want, "{token}");
+        assert_eq!(response(check(&jwt_of_one(""), &token)), want, "{token}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_header_says_an_algorithm_and_a_key_and_no_more_is_believed_of_it() {
+fn token_header_selects_only_algorithm_and_key() {
     let critical = "its header has crit, and no extension is understood";
     for (header, want) in [
         ("", NO_HEADER),
@@ -106,7 +106,7 @@ fn a_header_says_an_algorithm_and_a_key_and_no_more_is_believed_of_it() {
         ),
     ] {
         assert_eq!(
-            refusal(check(&jwt_of_one(""), &sign(header, CLAIMS))),
+            response(check(&jwt_of_one(""), &sign(header, CLAIMS))),
             want,
             "{header}"
         );
@@ -114,7 +114,7 @@ fn a_header_says_an_algorithm_and_a_key_and_no_more_is_believed_of_it() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn claims_are_an_object_of_which_each_stands_there_once() {
+fn duplicate_claims_are_refused() {
     for claims in [
         &b""[..],
         b"[]",
@@ -138,14 +138,14 @@ fn claims_are_an_object_of_which_each_stands_there_once() {
         br#"{1: 2}"#,
         br#"{"sub": "a",}"#,
     ] {
-        let got = refusal(check(&jwt_of_one(""), &sign(HEADER, claims)));
+        let got = response(check(&jwt_of_one(""), &sign(HEADER, claims)));
         assert_eq!(got, NO_CLAIMS, "{}", String::from_utf8_lossy(claims));
     }
 }
 
 /// This holds even if no rule needs the claim.
 #[wasm_bindgen_test(unsupported = test)]
-fn claims_are_json_all_the_way_down() {
+fn nested_claims_must_be_json() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     for (value, want) in [
         (nested(100), ""),
@@ -156,14 +156,17 @@ fn claims_are_json_all_the_way_down() {
         (r#"{"b": 1e400}"#.to_owned(), NO_CLAIMS),
     ] {
         let token = sign(HEADER, format!(r#"{{"a": {value}}}"#));
-        assert_eq!(refusal(check(&jwt_of_one(""), &token)), want, "{value}");
+        assert_eq!(response(check(&jwt_of_one(""), &token)), want, "{value}");
     }
     let header = format!(r#"{{"alg": "EdDSA", "x": {}}}"#, nested(5_000));
-    assert_eq!(refusal(check(&jwt_of_one(""), &sign(&header, CLAIMS))), NO_HEADER);
+    assert_eq!(
+        response(check(&jwt_of_one(""), &sign(&header, CLAIMS))),
+        NO_HEADER
+    );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_token_says_who_and_for_whom_and_when() {
+fn issuer_audience_and_dates_are_checked() {
     let rules = r#", "issuer": "https://issuer.example", "audiences": ["shop", "cart"]"#;
     let (issuer, audience) = ("it is of another issuer", "it is for another audience");
     let now = NOW.as_secs();
@@ -213,7 +216,7 @@ fn a_token_says_who_and_for_whom_and_when() {
         ),
     ] {
         assert_eq!(
-            refusal(check(&jwt_of_one(rules), &sign(HEADER, &claims))),
+            response(check(&jwt_of_one(rules), &sign(HEADER, &claims))),
             want,
             "{claims}"
         );
@@ -222,7 +225,7 @@ fn a_token_says_who_and_for_whom_and_when() {
 
 /// The time of the tests is 1795694400; an hour later is 1.795698e9.
 #[wasm_bindgen_test(unsupported = test)]
-fn dates_are_numbers_however_they_are_written() {
+fn dates_accept_any_number_notation() {
     let early = "it is not valid yet";
     let issued = "it was issued in the future";
     let expired = "it has expired";
@@ -247,7 +250,7 @@ fn dates_are_numbers_however_they_are_written() {
     ] {
         for (claim, want) in [("nbf", nbf), ("iat", iat), ("exp", exp)] {
             let claims = format!(r#"{{"{claim}": {number}}}"#);
-            let got = refusal(check(&jwt_of_one(""), &sign(HEADER, &claims)));
+            let got = response(check(&jwt_of_one(""), &sign(HEADER, &claims)));
             assert_eq!(got, want, "{claims}");
         }
     }
@@ -255,7 +258,7 @@ fn dates_are_numbers_however_they_are_written() {
 
 /// This holds even if no rule needs the claim.
 #[wasm_bindgen_test(unsupported = test)]
-fn registered_claims_of_another_type_refuse_the_token() {
+fn registered_claim_of_wrong_type_is_refused() {
     let no_number = [
         "null",
         "true",
@@ -288,7 +291,7 @@ fn registered_claims_of_another_type_refuse_the_token() {
             .flat_map(|name| values.iter().map(move |value| (name, value)))
         {
             let claims = format!(r#"{{"{name}": {value}}}"#);
-            let got = refusal(check(&jwt_of_one(""), &sign(HEADER, &claims)));
+            let got = response(check(&jwt_of_one(""), &sign(HEADER, &claims)));
             assert_eq!(got, format!("its claim {name} is not {kind}"), "{claims}");
         }
     }
@@ -436,9 +439,9 @@ const REQUIRED: &[(&str, &str, bool)] = &[
 ];
 
 #[wasm_bindgen_test(unsupported = test)]
-fn claims_that_are_required_have_to_be_there() {
+fn required_claims_are_checked() {
     for (rule, claims, is_there) in REQUIRED {
-        let got = refusal(check(
+        let got = response(check(
             &jwt_of_one(&format!(r#", "requiredClaims": [{rule}]"#)),
             &sign(HEADER, claims),
         ));
@@ -447,7 +450,7 @@ fn claims_that_are_required_have_to_be_there() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn the_upstream_is_told_claims_and_nothing_else_by_their_headers() {
+fn claims_to_headers_sets_only_claims() {
     let claims = r#"{"text": "ä b", "number": -1.50, "yes": true, "none": null, "list": ["a", 1], "object": {"in": {"side": "x"}},
         "empty": "", "split": "a\r\nx-admin: yes", "nul": "\u0000"}"#;
     let names = [
@@ -469,7 +472,7 @@ fn the_upstream_is_told_claims_and_nothing_else_by_their_headers() {
         .map(|(at, claim)| format!(r#"{{"claim": {claim:?}, "header": "x-{at}"}}"#))
         .collect();
     let requirement = jwt_of_one(&format!(r#", "claimsToHeaders": [{}]"#, headers.join(",")));
-    let Verdict::Pass(Pass { headers, identity }) = check(&requirement, &sign(HEADER, claims)) else {
+    let AuthOutcome::Pass(Pass { headers, identity }) = check(&requirement, &sign(HEADER, claims)) else {
         panic!("refused");
     };
     let got: Vec<_> = headers
@@ -492,7 +495,7 @@ fn the_upstream_is_told_claims_and_nothing_else_by_their_headers() {
     assert!(
         headers.request.add.is_empty() && headers.request.remove.is_empty() && headers.response.is_empty()
     );
-    assert_eq!(requirement.withheld().headers.len(), names.len());
+    assert_eq!(requirement.protected().headers.len(), names.len());
     let claims = identity.unwrap().claims.unwrap();
     let said: Vec<_> = names.iter().map(|name| claims.text(name)).collect();
     let text = |text: &str| Some(text.to_owned());
@@ -513,7 +516,7 @@ fn the_upstream_is_told_claims_and_nothing_else_by_their_headers() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn headers_that_no_claim_may_say_are_refused() {
+fn claims_to_headers_refuses_reserved_headers() {
     for name in [
         "X-User",
         "host",
@@ -527,34 +530,34 @@ fn headers_that_no_claim_may_say_are_refused() {
         let rules = format!(r#", "claimsToHeaders": [{{"claim": "sub", "header": {name:?}}}]"#);
         let want =
             format!("jwt.claimsToHeaders: {name:?} is no header name in lower case that a check may have");
-        assert_eq!(fault(&jwt(&[], &rules)), want);
+        assert_eq!(parse_error(&jwt(&[], &rules)), want);
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_client_is_told_that_its_token_is_bad_and_not_why() {
+fn challenge_does_not_reveal_reason() {
     for (authorization, want) in [
         ("", CHALLENGE),
         ("Basic YTpi", CHALLENGE),
         ("bearer a.b.c", CHALLENGE_INVALID),
         ("BEARER x", CHALLENGE_INVALID),
     ] {
-        let verdict = crate::auth::tests::check(&jwt_of_one(""), &[("authorization", authorization)]);
-        let Verdict::Fail(Failure { refusal, .. }) = verdict else {
+        let outcome = crate::auth::tests::check(&jwt_of_one(""), &[("authorization", authorization)]);
+        let AuthOutcome::Fail(AuthFailure { response, .. }) = outcome else {
             panic!("passed");
         };
         assert_eq!(
-            refusal,
-            crate::auth::Refusal::Unauthorized(vec![want.to_owned()]),
+            response,
+            crate::auth::FailureResponse::Unauthorized(vec![want.to_owned()]),
             "{authorization}"
         );
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn keys_that_are_too_old_are_not_trusted() {
+fn expired_keys_are_not_trusted() {
     let token = sign(HEADER, CLAIMS);
-    let memory = Memory::new(b"");
+    let cache = AuthCache::new(b"");
     for (expire, want) in [
         (NOW.as_secs() + 1, Ok("jwt alice".to_owned())),
         (
@@ -568,7 +571,7 @@ fn keys_that_are_too_old_are_not_trusted() {
     ] {
         let requirement = jwt_of_one(&format!(r#", "keysExpire": {expire}"#));
         assert_eq!(
-            told(check_with(&requirement, &token, &Proxy::default(), &memory)),
+            summary(check_with(&requirement, &token, &Proxy::default(), &cache)),
             want,
             "{expire}"
         );

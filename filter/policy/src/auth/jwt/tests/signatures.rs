@@ -1,6 +1,7 @@
 //! Verification of signatures.
 
 use super::*;
+use crate::auth::check_key;
 use spki::{
     AlgorithmIdentifierRef, SubjectPublicKeyInfoRef,
     der::{
@@ -10,13 +11,13 @@ use spki::{
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
-fn fitting(spki: &str) -> Requirement {
+fn fitting(spki: &str) -> AuthRequirement {
     let all = [
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
     ];
     let fits = |algorithm: &&&str| {
         let json = jwt(&[key("", &format!("[{algorithm:?}]"), spki)], "");
-        Requirement::try_from(policy::Requirement {
+        AuthRequirement::try_from(policy::Requirement {
             any_of: vec![crate::config::parse(json.as_bytes()).unwrap()],
         })
         .is_ok()
@@ -26,20 +27,20 @@ fn fitting(spki: &str) -> Requirement {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn tokens_that_others_signed_are_believed() {
+fn tokens_of_other_implementations_verify() {
     let vectors = vectors();
     let host = host(&vectors);
     for Good { alg, key, token, .. } in &vectors.good {
         let requirement = fitting(vectors.spki(key));
-        let verdict = check_with(&requirement, token, &host, &Memory::new(b""));
-        assert_eq!(told(verdict), Ok("jwt alice".to_owned()), "{alg:?} {key}");
+        let outcome = check_with(&requirement, token, &host, &AuthCache::new(b""));
+        assert_eq!(summary(outcome), Ok("jwt alice".to_owned()), "{alg:?} {key}");
     }
     let algorithms: std::collections::BTreeSet<_> = vectors.good.iter().map(|good| good.alg).collect();
     assert_eq!(algorithms.len(), 10);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_bit_that_is_turned_anywhere_makes_a_token_worthless() {
+fn any_flipped_bit_invalidates_token() {
     let vectors = vectors();
     let host = host(&vectors);
     for Good { alg, key, token, .. } in &vectors.good {
@@ -49,13 +50,13 @@ fn a_bit_that_is_turned_anywhere_makes_a_token_worthless() {
         for at in (0..signature.len()).step_by(23).chain([signature.len() - 1]) {
             let mut bent = signature.clone();
             *bent.get_mut(at).unwrap() ^= 1 << (at % 8);
-            let verdict = check_with(
+            let outcome = check_with(
                 &requirement,
                 &format!("{signed}.{}", encode(bent)),
                 &host,
-                &Memory::new(b""),
+                &AuthCache::new(b""),
             );
-            assert_eq!(refusal(verdict), "its signature is wrong", "{alg:?} {key} {at}");
+            assert_eq!(response(outcome), "its signature is wrong", "{alg:?} {key} {at}");
         }
         for other in [
             vec![],
@@ -63,19 +64,19 @@ fn a_bit_that_is_turned_anywhere_makes_a_token_worthless() {
             [&signature[..], &[0]].concat(),
             [&[0], &signature[..]].concat(),
         ] {
-            let verdict = check_with(
+            let outcome = check_with(
                 &requirement,
                 &format!("{signed}.{}", encode(other)),
                 &host,
-                &Memory::new(b""),
+                &AuthCache::new(b""),
             );
-            assert_eq!(refusal(verdict), "its signature is wrong", "{alg:?} {key}");
+            assert_eq!(response(outcome), "its signature is wrong", "{alg:?} {key}");
         }
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_signed_in_another_way_is_not_believed() {
+fn invalid_signatures_are_refused() {
     let vectors = vectors();
     let host = host(&vectors);
     for Bad {
@@ -85,20 +86,20 @@ fn what_is_signed_in_another_way_is_not_believed() {
         token,
     } in &vectors.bad
     {
-        let verdict = check_with(&fitting(vectors.spki(key)), token, &host, &Memory::new(b""));
+        let outcome = check_with(&fitting(vectors.spki(key)), token, &host, &AuthCache::new(b""));
         let want = match alg.as_str() {
             "HS256" | "none" => {
                 "its header is not JSON with an algorithm that keys here can have, or says something twice"
             }
             _ => "its signature is wrong",
         };
-        assert_eq!(refusal(verdict), want, "{what}");
+        assert_eq!(response(outcome), want, "{what}");
     }
 }
 
 /// The token is refused even if its signature is right by its own algorithm.
 #[wasm_bindgen_test(unsupported = test)]
-fn the_key_says_which_algorithms_it_is_for() {
+fn key_determines_its_algorithms() {
     let vectors = vectors();
     let host = host(&vectors);
     for Good {
@@ -114,13 +115,13 @@ fn the_key_says_which_algorithms_it_is_for() {
             _ => continue,
         };
         let requirement = requirement(&jwt(&[key("", others, vectors.spki(name))], ""));
-        let verdict = check_with(&requirement, token, &host, &Memory::new(b""));
-        assert_eq!(refusal(verdict), "its key is not for its algorithm", "{alg:?}");
+        let outcome = check_with(&requirement, token, &host, &AuthCache::new(b""));
+        assert_eq!(response(outcome), "its key is not for its algorithm", "{alg:?}");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_key_that_cannot_be_used_is_told_why() {
+fn unusable_key_is_reported() {
     let vectors = vectors();
     let spki = |name| vectors.spki(name);
     let no_key = "jwt.keys[0]: it is no key in base64 of RSA, of EC on P-256, P-384 or P-521, or of Ed25519 (SubjectPublicKeyInfo)";
@@ -183,7 +184,7 @@ fn a_key_that_cannot_be_used_is_told_why() {
         ("-----BEGIN PUBLIC KEY-----", r#"["EdDSA"]"#, no_key),
     ] {
         assert_eq!(
-            fault(&jwt(&[key("a", algorithms, encoded)], "")),
+            parse_error(&jwt(&[key("a", algorithms, encoded)], "")),
             want,
             "{encoded} {algorithms}"
         );
@@ -205,7 +206,7 @@ fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> String {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_rsa_key_has_an_odd_modulus_and_a_small_odd_exponent() {
+fn rsa_key_needs_odd_modulus_and_small_odd_exponent() {
     let odd = [0xff; 256];
     let even = [&[0xff; 255][..], &[0xfe]].concat();
     for (modulus, exponent, is_key) in [
@@ -232,7 +233,7 @@ fn an_rsa_key_has_an_odd_modulus_and_a_small_odd_exponent() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn numbers_in_keys_are_written_in_one_way() {
+fn key_integers_must_be_canonical_der() {
     let spki = Base64::decode_vec(&rsa_spki(&[0xff; 256], &[1, 0, 1])).unwrap();
     let exponent_at = spki.len() - 3;
     for (bytes, is_key) in [
@@ -253,7 +254,7 @@ fn numbers_in_keys_are_written_in_one_way() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_token_is_held_against_every_key_that_it_can_mean() {
+fn token_is_tried_with_every_matching_key() {
     let one = || key("one", r#"["EdDSA"]"#, &spki(&signing_key()));
     let other = |kid| key(kid, r#"["EdDSA"]"#, &spki(&SigningKey::from_bytes(&[8; 32])));
     let nameless = || key("", r#"["EdDSA"]"#, &spki(&signing_key()));
@@ -284,7 +285,7 @@ fn a_token_is_held_against_every_key_that_it_can_mean() {
     ] {
         let token = sign(&format!(r#"{{"alg": "EdDSA"{kid}}}"#), CLAIMS);
         assert_eq!(
-            refusal(check(&requirement(&jwt(&keys, "")), &token)),
+            response(check(&requirement(&jwt(&keys, "")), &token)),
             want,
             "{keys:?} {kid}"
         );
