@@ -4,13 +4,13 @@
 //! It answers on loopback, in JSON. The only thing that it can change is the log level.
 
 use crate::{
-    cli::Format,
-    engine::Question,
+    args::Format,
     explain,
     health::{self, Health},
-    live::{self, Report, SwitchTarget},
+    live::{self, Report},
     log::LogLevel,
     place::{self, Place},
+    question::{Question, SwitchTarget},
     source::Files,
 };
 use axum::{

@@ -3,11 +3,13 @@
 //! Field names and meanings are those of `envoy.config.bootstrap.v3.Bootstrap`.
 
 mod admin;
+mod endpoint;
 mod status;
 mod tls;
 
 pub use self::{
     admin::AdminAddress,
+    endpoint::Endpoint,
     status::{STATUS, StatusListener},
     tls::XdsTls,
 };
@@ -17,7 +19,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     num::NonZeroU64,
     path::{Path, PathBuf},
 };
@@ -42,13 +44,6 @@ pub struct Bootstrap {
     pub max_downstream_connections: u64,
     /// The maximum heap size of Envoy in bytes, unlimited if `None`.
     pub max_heap_size: Option<NonZeroU64>,
-}
-
-/// A host and a port. The host may be a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    pub host: String,
-    pub port: u16,
 }
 
 // === impl Bootstrap ===
@@ -153,7 +148,7 @@ impl Bootstrap {
             "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 5}},
             "load_assignment": {
                 "cluster_name": XDS_CLUSTER,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(&self.xds)}}]}],
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": self.xds.address()}}]}],
             },
         });
         if let (Some(tls), Some(cluster)) = (&self.tls, cluster.as_object_mut()) {
@@ -256,36 +251,4 @@ fn policy_tags() -> Value {
         tag("branch", "=.+\\.route=.+(\\.branch=(.*))\\.[a-z_]+"),
         tag("result", "=.+\\.route=.+\\.branch=.*(\\.([a-z_]+))")
     ])
-}
-
-fn address(Endpoint { host, port }: &Endpoint) -> Value {
-    json!({"socket_address": {"address": host, "port_value": port}})
-}
-
-// === impl Endpoint ===
-
-impl From<SocketAddr> for Endpoint {
-    fn from(address: SocketAddr) -> Self {
-        Self {
-            host: address.ip().to_string(),
-            port: address.port(),
-        }
-    }
-}
-
-impl std::str::FromStr for Endpoint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (host, port) = text.rsplit_once(':').ok_or("must be HOST:PORT")?;
-        let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err("must be HOST:PORT; HOST is missing".to_owned());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
-    }
 }

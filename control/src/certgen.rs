@@ -14,9 +14,10 @@ use self::{
     cluster::Secrets,
     folder::Folder,
     holding::Holdings,
+    issue::days,
     plan::{Entry, Mode, Wish, plan},
 };
-use crate::{cli::Format, source::ClusterArgs};
+use crate::{args::Format, source::ClusterArgs};
 use anyhow::{Result, ensure};
 use clap::{ArgGroup, Args};
 use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
@@ -83,10 +84,6 @@ Examples:
 /// The maximum validity of a certificate. It is less than a third of the CA's, because the CA is renewed once it could
 /// expire before a new certificate, which should not be soon.
 const LONGEST: Duration = days(1095);
-
-const fn days(days: u64) -> Duration {
-    Duration::from_secs(days * 24 * 60 * 60)
-}
 
 // === impl Certgen ===
 

@@ -1,7 +1,7 @@
 //! `switchyard check`: all errors and warnings, with file and line for a directory.
 
 use crate::{
-    cli::OutputFilter,
+    args::OutputFilter,
     load::{Loaded, load, load_cluster},
     manifests::{Diagnostic, Position, Severity},
     paint::{Paint, Style},

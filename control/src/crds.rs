@@ -1,6 +1,6 @@
 //! `switchyard crds`: the CustomResourceDefinitions.
 
-use crate::cli::Format;
+use crate::args::Format;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::process::ExitCode;

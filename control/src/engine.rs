@@ -17,55 +17,23 @@ pub use self::graph_stats::GraphStats;
 use self::observer::Observer;
 use crate::{
     cache,
-    live::{Await, SwitchTarget},
-    metrics::{Timings, propagation},
+    metrics::{propagation, timings::Timings},
+    question::{Await, Question, SwitchTarget},
     refused,
     status::{Mark, StatusEvent},
     tree::GraphSnapshot,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use switchyard_core::{Blocker, Change, Graph, HostSnapshot, Name, object::Batch};
+use std::{sync::Arc, time::Duration};
+use switchyard_core::{Change, Graph, object::Batch};
 use switchyard_xds::{ads::Server, resource::Update, translate::Translator};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tracing::{debug, info};
 
 /// The interval between two removals of unused resources.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
-
-/// A question of the admin interface.
-#[derive(Debug)]
-pub enum Question {
-    /// Waits until a switch has a branch active.
-    Live(Await),
-    /// The reasons why a branch would not serve if it were active; `None` if no such route delegates.
-    DryRun {
-        wanted: SwitchTarget,
-        reply: oneshot::Sender<Option<BTreeSet<Blocker>>>,
-    },
-    /// The previously active branch of a delegating route.
-    Previous {
-        owner: Name,
-        prefix: String,
-        reply: oneshot::Sender<Option<Name>>,
-    },
-    /// A liveness check, which is answered while the engine runs.
-    Alive(oneshot::Sender<()>),
-    /// A copy of the graph, formatted elsewhere so that the engine is not held up.
-    GraphSnapshot(oneshot::Sender<GraphSnapshot>),
-    /// A copy of everything about a host, for the same reason.
-    HostSnapshot {
-        host: String,
-        reply: oneshot::Sender<HostSnapshot>,
-    },
-    /// The root that serves a host.
-    Root {
-        host: String,
-        reply: oneshot::Sender<Option<Name>>,
-    },
-}
 
 /// The graph, and its translation for proxies.
 #[derive(Debug)]

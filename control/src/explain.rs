@@ -7,7 +7,7 @@ mod verify;
 pub use query::{Fault, request};
 
 use crate::{
-    cli::{GraphArgs, Output},
+    args::{GraphArgs, Output},
     client::Control,
     load::{Loaded, load, load_cluster},
     manifests::SourceLocations,

@@ -1,6 +1,6 @@
 //! Liveness and readiness of control: `/healthz` and `/readyz`.
 
-use crate::engine::Question;
+use crate::question::Question;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use std::time::Duration;
 use tokio::{

@@ -26,8 +26,8 @@ pub use self::fetch::FetchError;
 
 use self::fetch::Fetcher;
 use crate::{
+    args::parse_duration,
     cache::{self, Cache, Lookup, Stats, Uses},
-    cli::parse_duration,
 };
 use anyhow::Result;
 use clap::Args;

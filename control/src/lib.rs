@@ -1,6 +1,7 @@
 //! Kubernetes ingress on Envoy: the control binary, as a library for its tests and its `main`.
 
 pub mod admin;
+pub mod args;
 pub mod bootstrap;
 pub mod cache;
 pub mod certgen;
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod paint;
 pub mod place;
 pub mod proxies;
+pub mod question;
 pub mod refused;
 pub mod serve;
 pub mod shutdown;

@@ -1,39 +1,13 @@
 //! Waits until a switch has a branch active on every connected proxy.
 
-use crate::engine::Question;
+use crate::question::{Await, Published, Question, SwitchTarget};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use switchyard_core::{Name, path, table::Switch};
 use switchyard_xds::ads::{Nack, Outcome, Server, Verdict};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-
-/// A request to the engine for a reply once a switch has a branch active.
-#[derive(Debug)]
-pub struct Await {
-    wanted: SwitchTarget,
-    reply: Option<oneshot::Sender<Published>>,
-}
-
-/// The generation that proxies must have for a switch to be live.
-#[derive(Clone, Copy, Debug)]
-pub struct Published {
-    pub generation: u64,
-    /// The time of its publication; `None` if that was before the request.
-    pub at: Option<Instant>,
-}
-
-/// A switch, and the branch that it should have active.
-#[derive(Clone, Debug)]
-pub struct SwitchTarget {
-    /// The IngressRoute with the delegating route.
-    pub owner: Name,
-    /// The `match` of the delegating route.
-    pub prefix: String,
-    pub branch: Name,
-}
 
 /// The state of a switch on the proxies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,46 +75,6 @@ pub async fn report(
         .wait_acked(generation, deadline.saturating_duration_since(now))
         .await;
     Report::accepted(verdicts, at.map(|at| now.saturating_duration_since(at)))
-}
-
-// === impl Await ===
-
-impl Await {
-    /// Replies if one of the switches has the wanted branch active; each comes with the generation since which it is in
-    /// its current state. Returns true if the request is done.
-    pub(crate) fn answer<'t>(
-        &mut self,
-        switches: impl Iterator<Item = (&'t Switch, u64)>,
-        at: Option<Instant>,
-    ) -> bool {
-        if self.reply.as_ref().is_none_or(oneshot::Sender::is_closed) {
-            return true;
-        }
-        let met = switches.filter(|(switch, _)| self.wanted.is_met(switch));
-        let Some(generation) = met.map(|(_, since)| since).max() else {
-            return false;
-        };
-        let published = Published { generation, at };
-        // A dropped receiver is not an error.
-        self.reply.take().map(|reply| reply.send(published)).is_some()
-    }
-}
-
-// === impl SwitchTarget ===
-
-impl SwitchTarget {
-    fn is_met(
-        &self,
-        Switch {
-            owner,
-            prefix,
-            active,
-            ..
-        }: &Switch,
-    ) -> bool {
-        let wanted = path::normalise(&self.prefix);
-        *owner == self.owner && wanted.as_deref() == Ok(prefix) && *active == self.branch
-    }
 }
 
 // === impl Report ===

@@ -6,10 +6,12 @@
 pub mod family;
 pub mod process;
 pub mod propagation;
+pub mod timings;
 
 use self::{
     family::{Exposition, Value},
     process::Process,
+    timings::Timings,
 };
 use crate::{
     cache,
@@ -23,9 +25,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use prometheus_client::{
-    collector::Collector, encoding::DescriptorEncoder, metrics::histogram::Histogram, registry::Registry,
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, registry::Registry};
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -39,22 +39,6 @@ use tokio::sync::watch;
 
 /// The classic text format, which every scraper reads.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Buckets in seconds. A commit takes microseconds for one root, and a second or more for all roots of a large cluster.
-const BUILD_BUCKETS: [f64; 11] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
-
-/// Buckets in seconds. A switch takes milliseconds; a new cluster that has to warm up may take 15 s, and a proxy that
-/// is silent for a minute is no longer waited for.
-const PROPAGATION_BUCKETS: [f64; 13] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
-];
-
-/// Histograms that are observed as events happen.
-#[derive(Clone, Debug)]
-pub struct Timings {
-    pub graph_build_seconds: Histogram,
-    pub propagation_seconds: Histogram,
-}
 
 /// The sources of all metrics.
 #[derive(Debug)]
@@ -91,17 +75,6 @@ async fn scrape(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
     match prometheus_client::encoding::text::encode_registry(&mut text, &registry) {
         Ok(()) => Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text)),
         Err(fmt::Error) => Err((StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n")),
-    }
-}
-
-// === impl Timings ===
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            graph_build_seconds: Histogram::new(BUILD_BUCKETS),
-            propagation_seconds: Histogram::new(PROPAGATION_BUCKETS),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The place of an IngressRoute, as known by control, so that an edit does not need to search the directory.
 
-use crate::{engine::Question, source::Files};
+use crate::{question::Question, source::Files};
 use serde::{Deserialize, Serialize};
 use switchyard_core::Name;
 use tokio::sync::{mpsc, oneshot};

@@ -5,14 +5,14 @@ mod tls;
 use self::tls::{Incoming, Transport};
 use crate::{
     admin::{self, Admin},
-    cli::{ADMIN_ADDRESS, GraphArgs},
+    args::{ADMIN_ADDRESS, GraphArgs},
     dns,
     engine::Engine,
     health::Health,
     jwks::JwksArgs,
     leader::LeaderArgs,
     log::{self, LogFormat},
-    metrics::{self, Metrics, Timings},
+    metrics::{self, Metrics, timings::Timings},
     proxies::ProxyArgs,
     source::{Source, SourceArgs},
     tls_files::TlsArgs,

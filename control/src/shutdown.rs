@@ -4,8 +4,8 @@ mod drain;
 
 use self::drain::{Drain, End, Limits, Step};
 use crate::{
+    args::parse_duration,
     bootstrap::STATUS,
-    cli::parse_duration,
     http::Server,
     log::{self, LogFormat},
 };

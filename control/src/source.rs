@@ -13,7 +13,7 @@ use std::{
 };
 use switchyard_core::object::Batch;
 use switchyard_k8s::{
-    status::writer::StatusRequest,
+    status::request::StatusRequest,
     watch::{IngressClasses, Options, Restarts},
 };
 use tokio::sync::mpsc;

@@ -10,7 +10,7 @@ mod fleet;
 
 pub use self::fleet::{Fleet, Mark};
 
-use self::fleet::Versions;
+use self::fleet::{Programmed, Versions};
 use crate::cache;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ use switchyard_k8s::{
     status::{
         Condition, IngressRouteStatus, PROGRAMMED, REFUSED, SwitchStatus, VALID, condition,
         queue::Desired,
-        writer::{Notice, StatusRequest},
+        request::{Notice, StatusRequest},
     },
 };
 use switchyard_xds::ads::{Proxy, Server};
@@ -64,16 +64,6 @@ pub struct JudgedSwitch {
     pub standby: Vec<Name>,
     pub previous: Option<Name>,
     pub since: Mark,
-}
-
-/// The state of an IngressRoute's resources on the proxies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Programmed {
-    Live,
-    /// A proxy has not answered.
-    Pending,
-    /// A proxy has rejected a resource.
-    Refused,
 }
 
 /// An event from the engine.

@@ -3,12 +3,13 @@
 mod cluster;
 mod find;
 mod outcome;
+mod route;
 mod words;
 
-use self::{outcome::Outcome, words::Asked};
+use self::{cluster::Goal, outcome::Outcome, route::DelegatingRoute, words::Asked};
 use crate::{
     admin::{DryRun, Previous},
-    cli::{ADMIN_ADDRESS, GraphArgs, Output, parse_duration},
+    args::{ADMIN_ADDRESS, GraphArgs, Output, parse_duration},
     client::Control,
     live::Report,
     load::{load, load_file},
@@ -23,10 +24,7 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use switchyard_core::{
-    Name,
-    ingressroute::{Activation, Delegate},
-};
+use switchyard_core::Name;
 
 /// The timeout of asking control for the place of an IngressRoute; a search takes no longer.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -90,26 +88,12 @@ pub struct Switch {
     graph: GraphArgs,
 }
 
-/// The delegating route to switch.
-enum DelegatingRoute {
-    File(find::FileRoute),
-    Cluster(cluster::ClusterRoute),
-}
-
 /// The control that can be asked about the switch, if any.
 struct Witness {
     /// The client of control; `None` if no address is given and none is needed.
     control: Option<Control>,
     /// True if control serves the source that the switch is made in, and so knows about it.
     knows: bool,
-}
-
-/// The state to wait for.
-struct Goal {
-    /// The branch that should be active.
-    target: Name,
-    /// The generation of the edited IngressRoute, on an API server.
-    generation: i64,
 }
 
 // === impl Switch ===
@@ -340,70 +324,5 @@ impl Witness {
         self.control
             .as_mut()
             .context("the address of control is not known: pass --control")
-    }
-}
-
-// === impl DelegatingRoute ===
-
-impl DelegatingRoute {
-    fn owner(&self) -> &Name {
-        match self {
-            Self::File(spot) => &spot.owner,
-            Self::Cluster(spot) => &spot.owner,
-        }
-    }
-
-    fn prefix(&self) -> &str {
-        match self {
-            Self::File(spot) => &spot.prefix,
-            Self::Cluster(spot) => &spot.prefix,
-        }
-    }
-
-    /// The namespace of the branches.
-    fn namespace(&self) -> &str {
-        match self {
-            Self::File(spot) => &spot.namespace,
-            Self::Cluster(spot) => &spot.namespace,
-        }
-    }
-
-    /// The previously active branch, if the status has it.
-    fn before(&self) -> Option<String> {
-        match self {
-            Self::File(_) => None,
-            Self::Cluster(spot) => spot.previous.clone(),
-        }
-    }
-
-    fn delegate(&self) -> &Delegate {
-        match self {
-            Self::File(spot) => &spot.delegate,
-            Self::Cluster(spot) => &spot.delegate,
-        }
-    }
-
-    /// The generation of the IngressRoute on an API server; 0 for a file.
-    fn generation(&self) -> i64 {
-        match self {
-            Self::File(_) => 0,
-            Self::Cluster(spot) => spot.generation,
-        }
-    }
-
-    /// The file and line of a manifest.
-    fn file(&self) -> Option<(&Path, usize)> {
-        match self {
-            Self::File(find::FileRoute { file, line, .. }) => Some((file, *line)),
-            Self::Cluster(_) => None,
-        }
-    }
-
-    /// Activates a branch, and returns the resulting generation of the IngressRoute.
-    async fn edit(&self, activation: &Activation, undo: bool) -> Result<i64> {
-        match self {
-            Self::File(spot) => spot.edit(activation).map(|()| 0),
-            Self::Cluster(spot) => spot.edit(activation, undo).await,
-        }
     }
 }

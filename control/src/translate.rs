@@ -1,7 +1,7 @@
 //! `switchyard translate`: the resources that Envoy would be sent.
 
 use crate::{
-    cli::{Format, GraphArgs},
+    args::{Format, GraphArgs},
     load::{load, load_cluster},
     proxies::ProxyArgs,
     source::ReadArgs,

@@ -1,9 +1,11 @@
 //! `switchyard tree`: the delegation tree.
 
+mod clusters;
 mod dot;
 
+use self::clusters::clusters;
 use crate::{
-    cli::{Format, OutputFilter},
+    args::{Format, OutputFilter},
     load::{load, load_cluster},
     paint::{Paint, Style},
     source::ReadArgs,
@@ -221,23 +223,6 @@ fn choices_text(Choices { preview, canary }: &Choices, active: bool) -> String {
         choices if active => format!(" ({}: no effect, the branch is active)", choices.join(", ")),
         choices => format!(", {}", choices.join(", ")),
     }
-}
-
-fn clusters(clusters: &[WeightedCluster]) -> String {
-    let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
-    let share = |WeightedCluster { cluster, weight }: &WeightedCluster| match clusters.len() {
-        1 => service(&cluster.0),
-        _ => format!("{} ({weight}/{total})", service(&cluster.0)),
-    };
-    clusters.iter().map(share).collect::<Vec<_>>().join(", ")
-}
-
-/// A cluster's name without its digest.
-fn service(cluster: &str) -> String {
-    cluster
-        .rsplit_once('/')
-        .map_or(cluster, |(service, _)| service)
-        .to_owned()
 }
 
 fn to_json(

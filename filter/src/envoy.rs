@@ -3,11 +3,10 @@
 //! The first call of a kind in a request is expensive, because the Envoy code that it runs is cold; further ones of the
 //! same kind are cheap. So every kind of call that a request can do without is avoided.
 
-use crate::log_error;
 use prost::Message as _;
 use proxy_wasm::{
     hostcalls,
-    types::{BufferType, GrpcStatusCode, MapType, MetricType, Status},
+    types::{BufferType, GrpcStatusCode, LogLevel, MapType, MetricType, Status},
 };
 use std::{
     borrow::Cow,
@@ -98,6 +97,11 @@ fn edit(map: MapType, edit: Edit<'_>) {
         Edit::Remove(name) => hostcalls::remove_map_value(map, name),
     };
     log_failure(edit.name(), result);
+}
+
+pub(crate) fn log_error(message: &str) {
+    // A log line that the host rejects cannot be reported elsewhere.
+    hostcalls::log(LogLevel::Error, message).ok();
 }
 
 fn log_failure(what: &str, result: Result<(), Status>) {

@@ -10,15 +10,14 @@ mod envoy;
 
 use envoy::Envoy;
 use proxy_wasm::{
-    hostcalls,
     traits::{Context, HttpContext, RootContext},
-    types::{Action, BufferType, ContextType, LogLevel, MapType},
+    types::{Action, BufferType, ContextType, MapType},
 };
 use std::cell::RefCell;
 use switchyard_policy::{
     call::Reply,
-    proxy::Token,
-    runtime::{Flow, Runtime},
+    proxy::{Flow, Token},
+    runtime::Runtime,
 };
 
 /// A small allocator that touches little memory: all of it is cold for each request, because Envoy has done much else
@@ -50,11 +49,6 @@ proxy_wasm::main! {{
 /// Calls `f` with the runtime. Envoy defers callbacks that a call of the host causes, so calls do not nest.
 fn with_runtime<T>(f: impl FnOnce(&mut Runtime<Envoy>) -> T) -> T {
     RUNTIME.with_borrow_mut(f)
-}
-
-fn log_error(message: &str) {
-    // A log line that the host rejects cannot be reported elsewhere.
-    hostcalls::log(LogLevel::Error, message).ok();
 }
 
 /// Handles an HTTP response with `headers` headers and a body of `body` bytes. Without headers there is no response.
@@ -97,7 +91,7 @@ impl RootContext for Plugin {
         let configuration = envoy::buffer(BufferType::PluginConfiguration, len);
         let loaded = with_runtime(|runtime| runtime.configure(self.id, root_id, configuration));
         if let Err(error) = &loaded {
-            log_error(&format!("switchyard: configuration refused: {error}"));
+            envoy::log_error(&format!("switchyard: configuration refused: {error}"));
         }
         loaded.is_ok()
     }

@@ -10,7 +10,7 @@ use std::{
 };
 use switchyard_tests::paths;
 use syn::{
-    Attribute, Ident, Item, UseTree,
+    Attribute, Ident, Item, UseTree, Visibility,
     visit::{self, Visit},
 };
 
@@ -19,7 +19,7 @@ type Module = Vec<String>;
 
 #[derive(Default)]
 struct Crate {
-    /// Names that each module re-exports, with what they stand for.
+    /// Names that each module re-exports, with the paths that they stand for.
     exports: BTreeMap<Module, BTreeMap<String, Vec<String>>>,
     /// Paths that each module uses.
     uses: BTreeMap<Module, BTreeSet<Vec<String>>>,
@@ -28,6 +28,8 @@ struct Crate {
 /// The paths in the code of one module.
 struct Paths<'a> {
     module: &'a Module,
+    /// Names that the module imports, with the paths that they stand for.
+    imports: BTreeMap<String, Vec<String>>,
     found: BTreeSet<Vec<String>>,
 }
 
@@ -43,11 +45,26 @@ impl Crate {
     fn file(&mut self, module: Module, file: &Path) -> Result<()> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let parsed = syn::parse_file(&text).with_context(|| file.display().to_string())?;
-        self.exports.entry(module.clone()).or_default();
         let mut paths = Paths {
             module: &module,
+            imports: BTreeMap::new(),
             found: BTreeSet::new(),
         };
+        let exports = self.exports.entry(module.clone()).or_default();
+        for item in &parsed.items {
+            if let Item::Use(used) = item {
+                let mut names = Vec::new();
+                flatten(&used.tree, &mut Vec::new(), &mut names);
+                for (name, path) in names {
+                    let path = absolute(&module, path);
+                    if !matches!(used.vis, Visibility::Inherited) {
+                        exports.insert(name.clone(), path.clone());
+                    }
+                    paths.found.insert(path.clone());
+                    paths.imports.insert(name, path);
+                }
+            }
+        }
         for item in &parsed.items {
             match item {
                 Item::Mod(child) if is_test(&child.attrs) => {}
@@ -55,20 +72,7 @@ impl Crate {
                     let child_module = [&module[..], &[child.ident.to_string()]].concat();
                     self.file(child_module, &file_of(file, &child.ident)?)?;
                 }
-                Item::Use(used) => {
-                    let mut names = Vec::new();
-                    flatten(&used.tree, &mut Vec::new(), &mut names);
-                    for (name, path) in names {
-                        let path = absolute(&module, path);
-                        if !matches!(used.vis, syn::Visibility::Inherited) {
-                            self.exports
-                                .entry(module.clone())
-                                .or_default()
-                                .insert(name, path.clone());
-                        }
-                        paths.found.insert(path);
-                    }
-                }
+                Item::Use(_) => {}
                 other => paths.visit_item(other),
             }
         }
@@ -77,37 +81,40 @@ impl Crate {
         Ok(())
     }
 
-    /// The module that defines the item at a path.
+    /// The module that defines the item at a path; `None` if the path is of a module itself.
     fn definer(&self, path: &[String]) -> Option<Module> {
         let (_crate, rest) = path.split_first()?;
         let mut module = Module::new();
         for (at, name) in rest.iter().enumerate() {
-            let child = [&module[..], &[name.clone()]].concat();
+            let child = [&module[..], std::slice::from_ref(name)].concat();
             if self.exports.contains_key(&child) {
                 module = child;
             } else if let Some(exported) = self.exports.get(&module)?.get(name) {
                 let whole = [&exported[..], &rest[at + 1..]].concat();
                 return self.definer(&whole);
             } else {
-                break;
+                return Some(module);
             }
         }
-        Some(module)
+        None
     }
 
-    fn edges(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
+    /// The modules that each module uses, each with one of the paths.
+    fn edges(&self) -> BTreeMap<&Module, BTreeMap<Module, String>> {
         let edges = self.uses.iter().map(|(module, paths)| {
-            let used = paths.iter().filter_map(|path| self.definer(path));
-            (module, used.filter(|used| used != module).collect())
+            let used = paths
+                .iter()
+                .filter_map(|path| Some((self.definer(path)?, path.join("::"))));
+            (module, used.filter(|(used, _)| used != module).collect())
         });
         edges.collect()
     }
 
-    /// The modules of circles, and what each uses of the others, after all that are in none are taken away.
+    /// What modules of circles, and those between circles, use of one another.
     fn circles(&self) -> Vec<String> {
         let mut edges = self.edges();
         loop {
-            let used: BTreeSet<_> = edges.values().flatten().cloned().collect();
+            let used: BTreeSet<_> = edges.values().flat_map(BTreeMap::keys).cloned().collect();
             let ends: Vec<_> = edges
                 .iter()
                 .filter(|(module, uses)| uses.is_empty() || !used.contains(**module))
@@ -122,7 +129,7 @@ impl Crate {
             }
         }
         let circles = edges.iter().map(|(module, uses)| {
-            let uses: Vec<_> = uses.iter().map(|used| used.join("::")).collect();
+            let uses: Vec<_> = uses.values().map(String::as_str).collect();
             format!("{} uses {}", module.join("::"), uses.join(", "))
         });
         circles.collect()
@@ -138,11 +145,20 @@ impl<'ast> Visit<'ast> for Paths<'_> {
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
-        if names.len() > 1 {
-            self.found.insert(absolute(self.module, names));
+        if let [first, rest @ ..] = &names[..]
+            && !rest.is_empty()
+        {
+            let path = match self.imports.get(first) {
+                Some(imported) => [&imported[..], rest].concat(),
+                None => absolute(self.module, names),
+            };
+            self.found.insert(path);
         }
         visit::visit_path(self, path);
     }
+
+    /// Does not visit `pub(in path)`, which uses nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
 /// Names and paths of a `use`.
@@ -164,7 +180,7 @@ fn flatten(tree: &UseTree, before: &mut Vec<String>, names: &mut Vec<(String, Ve
             let path = [&before[..], &[renamed.ident.to_string()]].concat();
             names.push((renamed.rename.to_string(), path));
         }
-        UseTree::Glob(_) => names.push(("*".to_owned(), before.clone())),
+        UseTree::Glob(_) => names.push(("*".to_owned(), [&before[..], &["*".to_owned()]].concat())),
         UseTree::Group(group) => group.items.iter().for_each(|tree| flatten(tree, before, names)),
     }
 }

@@ -1,18 +1,13 @@
 //! The kinds of `contour.heptio.com/v1beta1`, which are our own.
 
-use crate::{
-    FieldError, Reading, decode,
-    status::{IngressRouteStatus, TlsCertificateDelegationStatus},
-    unknown::{self, Unknown},
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+pub(crate) mod decode;
+
+use crate::status::{IngressRouteStatus, TlsCertificateDelegationStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use switchyard_core::{
-    ingressroute::Spec,
-    object::{self, Created},
-};
+use switchyard_core::{ingressroute::Spec, object};
 
 /// Routes of a host, or routes that other IngressRoutes delegate to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,57 +61,6 @@ pub struct CertificateDelegation {
     pub secret_name: String,
     /// The namespaces whose roots may use it; * means all namespaces.
     pub target_namespaces: Vec<String>,
-}
-
-pub(crate) fn ingress_route(document: Value) -> Result<Reading, FieldError> {
-    let left_out = unknown::left_out(&document);
-    let nulls = unknown::without_value(&document);
-    let (decoded, paths) = decode::decode_listing_unknown(document)?;
-    let Unknown { refused, ignored } = unknown::sort(paths);
-    let IngressRoute {
-        api_version: _,
-        kind: _,
-        metadata,
-        spec,
-        status: _,
-    } = decoded;
-    let object = object::Object::from(object::IngressRoute {
-        name: decode::name(&metadata)?,
-        generation: metadata.generation.unwrap_or_default(),
-        created: created(&metadata),
-        spec,
-        unknown: object::UnknownFields {
-            refused: refused.into_iter().chain(nulls).collect(),
-            left_out,
-        },
-    });
-    Ok(Reading {
-        object,
-        warnings: ignored,
-    })
-}
-
-/// The creation time, which gives precedence among roots that claim the same host.
-fn created(metadata: &ObjectMeta) -> Created {
-    let created = metadata.creation_timestamp.as_ref();
-    created.map_or(Created::Unknown, |Time(time)| Created::At(time.as_second()))
-}
-
-pub(crate) fn certificate_delegation(document: Value) -> Result<Reading, FieldError> {
-    let (decoded, paths) = decode::decode_listing_unknown(document)?;
-    let warnings = paths.into_iter().map(unknown::ignored).collect();
-    let TlsCertificateDelegation {
-        api_version: _,
-        kind: _,
-        metadata,
-        spec: TlsCertificateDelegationSpec { delegations },
-        status: _,
-    } = decoded;
-    let object = object::Object::TlsCertificateDelegation(object::TlsCertificateDelegation {
-        name: decode::name(&metadata)?,
-        delegations: delegations.into_iter().map(Into::into).collect(),
-    });
-    Ok(Reading { object, warnings })
 }
 
 // === impl CertificateDelegation ===

@@ -14,6 +14,7 @@ mod error;
 mod header;
 mod ingressroute;
 pub mod lease;
+mod reading;
 pub mod replicas;
 mod secret;
 mod service;
@@ -27,17 +28,11 @@ pub use self::{
     ingressroute::{
         CertificateDelegation, IngressRoute, TlsCertificateDelegation, TlsCertificateDelegationSpec,
     },
+    reading::Reading,
 };
 
 use serde_json::Value;
-use switchyard_core::object::{Kind, Object};
-
-/// An object, with warnings for the parts of its document that have no effect.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
-    pub object: Object,
-    pub warnings: Vec<FieldError>,
-}
+use switchyard_core::object::Kind;
 
 /// Reads a document. Returns `None` for a kind that routing does not depend on.
 ///
@@ -49,8 +44,8 @@ pub fn object(document: Value) -> Result<Option<Reading>, FieldError> {
         return Ok(None);
     };
     let reading = match kind {
-        Kind::IngressRoute => ingressroute::ingress_route(document),
-        Kind::TlsCertificateDelegation => ingressroute::certificate_delegation(document),
+        Kind::IngressRoute => ingressroute::decode::ingress_route(document),
+        Kind::TlsCertificateDelegation => ingressroute::decode::certificate_delegation(document),
         Kind::Service => service::service(document),
         Kind::EndpointSlice => endpoints::endpoint_slice(document),
         Kind::Endpoints => endpoints::endpoints(document),
@@ -59,17 +54,6 @@ pub fn object(document: Value) -> Result<Option<Reading>, FieldError> {
         Kind::Jwks | Kind::DnsName => return Ok(None),
     };
     reading.map(Some)
-}
-
-// === impl Reading ===
-
-impl Reading {
-    fn whole(object: Object) -> Self {
-        Self {
-            object,
-            warnings: Vec::new(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The `status` of our own kinds.
 
 pub mod queue;
+pub mod request;
 pub mod writer;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -17,17 +17,22 @@ mod listing;
 mod restarts;
 mod retry;
 mod secrets;
+mod source;
 
 pub use self::{
     class::{IngressClasses, are_of_one_class},
     collector::document,
     restarts::Restarts,
+    source::resource,
 };
 
 pub(crate) use self::retry::Retry;
 
-use self::collector::Collector;
-use crate::status::writer::StatusRequest;
+use self::{
+    collector::Collector,
+    source::{Seen, Source, kinds},
+};
+use crate::status::request::StatusRequest;
 use futures_util::{
     StreamExt,
     stream::{BoxStream, FuturesUnordered, SelectAll},
@@ -35,15 +40,14 @@ use futures_util::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, PartialObjectMeta},
-    core::GroupVersionKind,
+    api::{DynamicObject, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event},
+        watcher::{self, watcher},
     },
 };
-use std::{fmt, sync::Arc};
-use switchyard_core::object::{Batch, Kind};
+use std::sync::Arc;
+use switchyard_core::object::Batch;
 use tokio::sync::mpsc;
 
 /// The selection of objects, and the receivers of what watches report.
@@ -58,44 +62,13 @@ pub struct Options {
     pub restarts: Arc<Restarts>,
 }
 
-/// The kinds that are watched as whole objects: kind, group, version, plural. Secrets are watched by metadata only.
-const WATCHED: [(Kind, &str, &str, &str); 4] = [
-    (
-        Kind::IngressRoute,
-        "contour.heptio.com",
-        "v1beta1",
-        "ingressroutes",
-    ),
-    (
-        Kind::TlsCertificateDelegation,
-        "contour.heptio.com",
-        "v1beta1",
-        "tlscertificatedelegations",
-    ),
-    (Kind::Service, "", "v1", "services"),
-    (Kind::EndpointSlice, "discovery.k8s.io", "v1", "endpointslices"),
-];
-
 /// The maximum number of pending events taken into one batch.
 const TOGETHER: usize = 1024;
-
-/// One watch: a kind, in one namespace or in all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
-    pub(crate) kind: Kind,
-    pub(crate) namespace: Option<String>,
-}
 
 /// An event, with the index of its watch.
 struct Told {
     source: usize,
     event: Result<Seen, watcher::Error>,
-}
-
-/// An event with whole objects, or with their metadata.
-pub(crate) enum Seen {
-    Whole(Event<DynamicObject>),
-    Metadata(Event<PartialObjectMeta<Secret>>),
 }
 
 /// Watches until the receiver of batches is dropped. The first batch has all objects.
@@ -149,10 +122,6 @@ fn take(collector: &mut Collector, Told { source, event }: Told) {
     }
 }
 
-fn kinds() -> impl Iterator<Item = Kind> {
-    WATCHED.into_iter().map(|(kind, ..)| kind).chain([Kind::Secret])
-}
-
 fn sources(namespaces: &[String]) -> Vec<Source> {
     let scopes: Vec<_> = if namespaces.is_empty() {
         vec![None]
@@ -180,7 +149,7 @@ fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, 
                 None => Api::all_with(client.clone(), &resource),
                 Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             };
-            let events = watcher::watcher(api, config).backoff(Retry::default());
+            let events = watcher(api, config).backoff(Retry::default());
             events.map(move |event| told(event.map(Seen::Whole))).boxed()
         }
         None => {
@@ -188,28 +157,8 @@ fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, 
                 None => Api::all(client.clone()),
                 Some(namespace) => Api::namespaced(client.clone(), namespace),
             };
-            let events = watcher::watcher(api, config).backoff(Retry::default());
+            let events = watcher(api, config).backoff(Retry::default());
             events.map(move |event| told(event.map(Seen::Metadata))).boxed()
-        }
-    }
-}
-
-/// The API resource of a kind; `None` if only its metadata is watched.
-#[must_use]
-pub fn resource(kind: Kind) -> Option<ApiResource> {
-    let (_, group, version, plural) = WATCHED.iter().find(|(watched, ..)| *watched == kind)?;
-    let kind = GroupVersionKind::gvk(group, version, kind.as_str());
-    Some(ApiResource::from_gvk_with_plural(&kind, plural))
-}
-
-// === impl Source ===
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, namespace } = self;
-        match namespace {
-            None => write!(f, "{kind}"),
-            Some(namespace) => write!(f, "{kind} in {namespace}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The address of Envoy's admin interface. Anyone who can reach it can stop Envoy, and read the configuration of every
 //! tenant.
 
-use super::{Endpoint, address};
+use super::endpoint::Endpoint;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::{
@@ -37,7 +37,7 @@ impl AdminAddress {
             let path = socket(folder)?;
             return Ok(json!({"pipe": {"path": path, "mode": MODE}}));
         };
-        Ok(address(endpoint))
+        Ok(endpoint.address())
     }
 
     /// The `Address` to connect to.
@@ -49,7 +49,7 @@ impl AdminAddress {
         let Self::Tcp(endpoint) = self else {
             return Ok(json!({"pipe": {"path": socket(folder)?}}));
         };
-        Ok(address(endpoint))
+        Ok(endpoint.address())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A listener for readiness and statistics, the only parts of Envoy's admin interface that others can reach.
 
-use super::{Endpoint, address};
+use super::endpoint::Endpoint;
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 
@@ -37,7 +37,7 @@ impl StatusListener {
         json!({
             "name": STATUS,
             "stat_prefix": STATUS,
-            "address": address(&everywhere),
+            "address": everywhere.address(),
             // An Envoy that is short of connections or memory has to report its state.
             "ignore_global_conn_limit": true,
             "bypass_overload_manager": true,

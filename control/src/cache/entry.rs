@@ -1,6 +1,6 @@
 //! One name, with the schedule of its lookups and its last value.
 
-use super::{Fetched, Lookup};
+use super::lookup::{Fetched, Lookup};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::{sync::Arc, time::Duration};
 use switchyard_core::object::Object;

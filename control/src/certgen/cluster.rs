@@ -4,7 +4,7 @@ use super::{
     holding::{CA, CERTIFICATE, Holding, Holdings, KEY, Role},
     plan::Entry,
 };
-use crate::cli::Format;
+use crate::args::Format;
 use anyhow::{Context, Error, Result, bail};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Client, api::PostParams};

@@ -1,6 +1,6 @@
 //! Issues certificates: ECDSA on P-256, which Envoy and rustls both support, and whose handshakes are cheap.
 
-use super::{days, holding::Role};
+use super::holding::Role;
 use crate::x509;
 use anyhow::{Context, Result};
 use rcgen::{
@@ -10,6 +10,10 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use time::OffsetDateTime;
+
+pub(super) const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 60 * 60)
+}
 
 /// A CA with its private key.
 pub(super) struct Authority {

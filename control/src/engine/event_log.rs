@@ -11,7 +11,7 @@ use switchyard_core::{
     status::State,
     table::SwitchKey,
 };
-use switchyard_k8s::status::writer::Notice;
+use switchyard_k8s::status::request::Notice;
 use switchyard_xds::ads::Proxy;
 use tracing::{debug, info, warn};
 

@@ -1,9 +1,18 @@
 //! The progress of all proxies: those of this replica, and those of others.
 
-use super::Programmed;
 use std::collections::BTreeMap;
 use switchyard_k8s::replicas::{Progress, Refused};
 use switchyard_xds::ads::{Nack, Proxy};
+
+/// The state of an IngressRoute's resources on the proxies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Programmed {
+    Live,
+    /// A proxy has not answered.
+    Pending,
+    /// A proxy has rejected a resource.
+    Refused,
+}
 
 /// The maximum number of proxies that a text names, both of silent and of rejecting ones.
 const MOST_NAMED: usize = 4;

@@ -1,6 +1,6 @@
 //! A delegating route of an IngressRoute on an API server, and its patch.
 
-use super::{Goal, find};
+use super::find;
 use crate::{live::Report, place};
 use anyhow::{Context, Result, bail};
 use kube::{
@@ -20,6 +20,14 @@ use switchyard_k8s::{
     status::{Condition, IngressRouteStatus, PROGRAMMED, REFUSED, SwitchStatus},
     watch::{are_of_one_class, document, resource},
 };
+
+/// The state to wait for.
+pub(super) struct Goal {
+    /// The branch that should be active.
+    pub(super) target: Name,
+    /// The generation of the edited IngressRoute, on an API server.
+    pub(super) generation: i64,
+}
 
 /// The field managers in `metadata.managedFields`: of `switch`, and of `switch --undo`.
 const MANAGERS: [&str; 2] = ["switchyard-switch", "switchyard-undo"];

@@ -1,6 +1,6 @@
 //! The outcome of a switch, for people and for programs.
 
-use super::DelegatingRoute;
+use super::route::DelegatingRoute;
 use crate::live::{ProxyReport, ProxyState, Report};
 use serde::Serialize;
 use std::{

@@ -3,7 +3,7 @@
 //! Hosts, IngressRoutes and services are nodes; routes are edges, bold to the active branch. An IngressRoute that
 //! several hosts delegate to is drawn below each of them, as in `switchyard tree`.
 
-use super::clusters;
+use super::clusters::clusters;
 use switchyard_core::{
     status::State,
     tree::{Branch, Root, Route, Tree, Way},

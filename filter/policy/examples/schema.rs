@@ -2,5 +2,5 @@
 
 #[allow(clippy::print_stdout)]
 fn main() {
-    println!("{:#}", switchyard_policy::config::schema());
+    println!("{:#}", switchyard_policy::config::schema::json_schema());
 }

@@ -50,3 +50,11 @@ pub enum Token {
     Http(u32),
     Grpc(u32),
 }
+
+/// The instruction to the proxy for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// The request waits, or has been answered.
+    Pause,
+}

@@ -65,10 +65,13 @@ impl<'a> Request<'a> {
         forwarded.or_else(|| self.values(":scheme").next()) == Some(b"https".as_slice())
     }
 
-    /// Returns true if the request is a gRPC call, which is answered by a gRPC status.
+    /// Returns true if Envoy takes the request for a gRPC call, which is answered by a gRPC status.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
         let mut types = self.values("content-type");
-        types.any(|value| value.starts_with(b"application/grpc"))
+        types.any(|value| {
+            let rest = value.strip_prefix(b"application/grpc");
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
+        })
     }
 }

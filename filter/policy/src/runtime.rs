@@ -21,7 +21,7 @@ use crate::{
         context::{NextAction, WorkerState},
     },
     local_reply::LocalReply,
-    proxy::{Proxy, Token},
+    proxy::{Flow, Proxy, Token},
     request::Request,
     rng::Rng,
     sample::Sample,
@@ -63,14 +63,6 @@ pub struct Runtime<P> {
     finished: VecDeque<(u32, Verification)>,
     /// The time of the last heartbeat.
     last_heartbeat: Duration,
-}
-
-/// The instruction to the proxy for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    Continue,
-    /// The request waits, or has been answered.
-    Pause,
 }
 
 /// The state of a stream.

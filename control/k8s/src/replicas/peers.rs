@@ -1,6 +1,6 @@
 //! The last known state of the other replicas. Does no I/O.
 
-use super::{DURATION, PROGRESS, Progress};
+use super::progress::{DURATION, PROGRESS, Progress};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,7 +111,7 @@ fn progress(lease: &Lease) -> Progress {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Refused, Replica},
+        super::{Replica, progress::Refused},
         *,
     };
 

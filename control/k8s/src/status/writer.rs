@@ -2,7 +2,8 @@
 
 use super::{
     IngressRouteStatus,
-    queue::{Desired, Observed, StatusQueue, Written},
+    queue::{Observed, StatusQueue, Written},
+    request::{Notice, StatusRequest},
 };
 use crate::watch::resource;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -29,32 +30,6 @@ pub const MANAGER: &str = "switchyard";
 
 /// The maximum number of concurrent writes.
 const PARALLEL: usize = 32;
-
-/// A request to the writer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StatusRequest {
-    /// Sets the desired status; `None` stops writing it.
-    Desired(Name, Option<Box<Desired>>),
-    /// Records an IngressRoute from a watch event; `None` if it was deleted.
-    Observed(Name, Option<Box<Observed>>),
-    /// Publishes an Event about an IngressRoute, if this replica leads.
-    Event(Name, Notice),
-    /// Publishes an Event about this replica's pod, with information that no other replica has.
-    Alert(Notice),
-}
-
-/// An Event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// True for an Event of type Warning, false for Normal.
-    pub warning: bool,
-    /// The reason, in one word for programs.
-    pub reason: &'static str,
-    /// The message for people, 1 KiB at most.
-    pub note: String,
-    /// The generation of the object that caused the Event; the field manager that wrote it is named.
-    pub by: Option<i64>,
-}
 
 /// Counters of writes since the start, by result.
 #[derive(Debug, Default)]

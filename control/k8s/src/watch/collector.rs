@@ -1,14 +1,15 @@
 //! Combines the events of all watches into batches. Does no I/O.
 
 use super::{
-    IngressClasses, Restarts, Seen, Source,
+    class::IngressClasses,
     listing::Listing,
-    resource,
-    secrets::{Fetched, Fetches, SecretReferences, Wants},
+    restarts::Restarts,
+    secrets::{Fetched, Fetches, SecretReferences, ToFetch, Wants},
+    source::{Seen, Source, resource},
 };
 use crate::{
     FieldError, Reading,
-    status::{queue::Observed, writer::StatusRequest},
+    status::{queue::Observed, request::StatusRequest},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -50,14 +51,6 @@ struct Watch {
     listing: Listing,
     /// True from an error until the next event.
     broken: bool,
-}
-
-/// A Secret to fetch.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ToFetch {
-    pub(crate) name: Name,
-    /// If true, the fetch waits first.
-    pub(crate) refused_before: bool,
 }
 
 // === impl Collector ===

@@ -1,4 +1,4 @@
-use super::kinds;
+use super::source::kinds;
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering::Relaxed},

@@ -1,6 +1,6 @@
 //! The Secrets that routes reference; no others are read.
 
-use super::{collector::ToFetch, retry::Retry};
+use super::retry::Retry;
 use k8s_openapi::api::core::v1;
 use kube::{Api, Client};
 use serde_json::Value;
@@ -33,6 +33,14 @@ pub(crate) enum Fetched {
     Missing,
     /// Control may not read the Secret (401 or 403).
     Refused,
+}
+
+/// A Secret to fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ToFetch {
+    pub(crate) name: Name,
+    /// If true, the fetch waits first.
+    pub(crate) refused_before: bool,
 }
 
 /// Pending fetches, with at most one at a time for each Secret: answers could arrive out of order.

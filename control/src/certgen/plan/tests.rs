@@ -1,5 +1,5 @@
 use super::*;
-use crate::certgen::{days, issue::LIFETIME};
+use crate::certgen::issue::{LIFETIME, days};
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},

@@ -117,7 +117,7 @@ pub(super) fn parse_error(json: &str) -> String {
 
 fn parsed(json: &str) -> Result<AuthRequirement, RequirementError> {
     let requirement: policy::Requirement =
-        crate::config::parse(format!(r#"{{"anyOf": [{json}]}}"#).as_bytes()).expect(json);
+        crate::config::parse::parse(format!(r#"{{"anyOf": [{json}]}}"#).as_bytes()).expect(json);
     requirement.try_into()
 }
 

@@ -1,11 +1,13 @@
 //! Checks of a configuration beyond its types.
 
+pub(super) mod fields;
 mod policy;
 
+use self::fields::{check_each, check_lower_header, check_outgoing, check_prefix};
 use super::{
     Canary, Config, Error, Leaf, Policy, Preview, Route, Sticky, Switch, Target, WeightedCluster,
     field_path::FieldPath,
-    value::{PERCENT, ValueError, check_header, check_name, check_range, check_text, check_token},
+    value::{PERCENT, ValueError, check_name, check_range, check_text, check_token},
 };
 use crate::{header::Use, path};
 use std::collections::{BTreeMap, BTreeSet};
@@ -313,53 +315,6 @@ fn check_leaf(leaf: &Leaf, at: &FieldPath<'_>) -> Result<(), Error> {
         .ensure(!all_zero, format_args!("every weight is 0"))?;
     if let Some(rewrite) = rewrite {
         check_outgoing(rewrite, &at.field("rewrite"))?;
-    }
-    Ok(())
-}
-
-fn check_prefix(prefix: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(
-        path::is_normalised(prefix),
-        format_args!(
-            "{prefix:?} is no normalised prefix: it starts with `/`, has no empty segment and no `/` at its end"
-        ),
-    )
-}
-
-/// Checks a path that replaces a prefix of a request's path, as the filter does for a switch.
-///
-/// # Errors
-/// The reason that the filter would reject it.
-pub fn check_rewrite(path: &str) -> Result<(), Error> {
-    check_outgoing(path, &FieldPath::ROOT)
-}
-
-/// Checks a path that replaces another: the proxy does not normalise it again, so it has to be plain.
-fn check_outgoing(path: &str, at: &FieldPath<'_>) -> Result<(), Error> {
-    at.ensure(
-        path::is_outgoing(path),
-        format_args!(
-            "{path:?} is no plain path: it starts with `/`, and has no `..`, `//`, `?`, `#`, encoded slash or space"
-        ),
-    )
-}
-
-/// Checks the name of a header, in lower case, that is put to these uses.
-fn check_lower_header(name: &str, uses: &[Use], at: &FieldPath<'_>) -> Result<(), Error> {
-    at.check(check_header(name, uses))?;
-    let has_upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
-    at.ensure(!has_upper, format_args!("{name:?} must be in lower case"))
-}
-
-fn check_each<T>(
-    list: &[T],
-    field: &str,
-    at: &FieldPath<'_>,
-    check: impl Fn(&T, &FieldPath<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let at = at.field(field);
-    for (index, item) in list.iter().enumerate() {
-        check(item, &at.item(index))?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! The error of a configuration, with its path.
 
-use super::field_path::path_text;
 use std::fmt;
 
 /// An error at a field: `switches."a.com/".branches."default/blue"[2].leaf.clusters[0].weight: ...`.
@@ -16,12 +15,6 @@ pub struct Error {
 impl Error {
     pub(super) fn new(path: String, problem: String) -> Self {
         Self { path, problem }
-    }
-}
-
-impl From<serde_path_to_error::Error<serde_json::Error>> for Error {
-    fn from(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
-        Self::new(path_text(error.path()), error.inner().to_string())
     }
 }
 

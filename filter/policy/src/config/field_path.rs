@@ -1,6 +1,6 @@
 //! The path of a field in a configuration.
 
-use super::{Error, value::ValueError};
+use super::{error::Error, value::ValueError};
 use std::fmt;
 
 /// A path to a field or an item, linked to the path of its parent.

@@ -1,9 +1,9 @@
 //! The JSON Schema of a configuration.
 
-use super::Config;
+use super::routing::Config;
 
 /// The JSON Schema of [`Config`].
 #[must_use]
-pub fn schema() -> serde_json::Value {
+pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(Config).to_value()
 }

@@ -86,7 +86,7 @@ fn different_condition_or_key_has_another_counter() {
 #[wasm_bindgen_test(unsupported = test)]
 fn counter_identity_encoding_is_stable() {
     let json = br#"{"methods": ["PUT", "GET"], "prefix": "/a", "headers": [{"name": "y", "value": ""}, {"name": "x"}]}"#;
-    let when: When = crate::config::parse(json).unwrap();
+    let when: When = crate::config::parse::parse(json).unwrap();
     let key = [KeyPart::ClientIp, KeyPart::Header("h".to_owned())];
     let want = b"\x0a\x03GET\x0a\x03PUT\x12\x02/a\x1a\x03\x0a\x01x\x1a\x05\x0a\x01y\x12\x00\
         \x22\x0c\x0a\x08clientIP\x12\x00\x22\x0b\x0a\x06header\x12\x01h";

@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 fn limit() -> GlobalLimit {
     let json = br#"{"cluster": "limits", "domain": "shop", "descriptors": [], "timeoutMs": 50}"#;
-    crate::config::parse(json).unwrap()
+    crate::config::parse::parse(json).unwrap()
 }
 
 fn descriptor(entries: &[(&str, &str)]) -> Descriptor {

@@ -1,7 +1,6 @@
 //! A request on its way through its policies to its route.
 
 use super::{
-    Flow,
     metrics::{Counting, MetricLabels, Metrics},
     response_edits::ResponseEdits,
 };
@@ -15,7 +14,7 @@ use crate::{
     },
     local_reply::LocalReply,
     names::{BRANCH, CLUSTER, ROUTE},
-    proxy::Proxy,
+    proxy::{Flow, Proxy},
     request::Request,
     route::RouteOverrides,
 };

@@ -4,9 +4,9 @@ use super::*;
 use crate::{
     call::Call,
     config::policy::Algorithm,
-    enforce::edit::Edit,
+    edit::Edit,
     host::{Host, SharedValue},
-    request::Headers,
+    request::RequestHeaderMap,
 };
 use std::net::IpAddr;
 use wasm_bindgen_test::wasm_bindgen_test;

@@ -525,7 +525,7 @@ fn the_filter_takes_all_that_the_graph_calls_valid() {
             switches.set(switches.get() + 1);
         }
         for (key, _) in loaded.values().flat_map(|(sections, _)| sections.iter()) {
-            if let Named::Route(name) = Named::of(key) {
+            if let SectionKey::Route(name) = SectionKey::parse(key) {
                 let found = store(key).route(name);
                 prop_assert!(matches!(found, Ok(Some(_))), "{key}: {found:?}");
                 routes.set(routes.get() + 1);

@@ -1,11 +1,12 @@
 //! Checks of a policy beyond its types.
 
-use super::{Error, FieldPath, check_each, check_lower_header, check_outgoing, check_prefix};
+use super::fields::{check_each, check_lower_header, check_outgoing, check_prefix};
 use crate::config::policy::{
     ApiKey, Basic, Check, ClaimToHeader, ClientNetwork, Concurrency, Cors, DescriptorEntry, EntryValue,
     External, GlobalLimit, Header, HeaderEdits, HeaderMatch, Headers, Ip, Jwt, Key, KeyPart, LocalLimit,
     Mirror, Policy, PrefixLengths, RateLimit, RequiredClaim, Requirement, Retry, When,
 };
+use crate::config::{error::Error, field_path::FieldPath};
 use crate::{
     auth,
     config::value::{

@@ -13,11 +13,11 @@ impl ClaimSource for Token {
 }
 
 fn when(json: &str) -> When {
-    crate::config::parse(json.as_bytes()).unwrap()
+    crate::config::parse::parse(json.as_bytes()).unwrap()
 }
 
 fn key(parts: &str, headers: &[(&str, &str)]) -> Vec<u8> {
-    let parts: Vec<KeyPart> = crate::config::parse(parts.as_bytes()).unwrap();
+    let parts: Vec<KeyPart> = crate::config::parse::parse(parts.as_bytes()).unwrap();
     let client = Client::new(headers);
     let attributes = Attributes {
         host: &Proxy::default(),
@@ -178,7 +178,7 @@ fn addresses_of_one_network_share_a_key() {
             request: client.request(),
             claims: &(),
         };
-        let part: KeyPart = crate::config::parse(part.as_bytes()).unwrap();
+        let part: KeyPart = crate::config::parse::parse(part.as_bytes()).unwrap();
         String::from_utf8(attributes.value(&part).unwrap().into_owned()).unwrap()
     };
     let wide = r#"{"clientIP": {"ipv4PrefixLength": 24, "ipv6PrefixLength": 56}}"#;

@@ -18,7 +18,7 @@ fn fitting(spki: &str) -> AuthRequirement {
     let fits = |algorithm: &&&str| {
         let json = jwt(&[key("", &format!("[{algorithm:?}]"), spki)], "");
         AuthRequirement::try_from(policy::Requirement {
-            any_of: vec![crate::config::parse(json.as_bytes()).unwrap()],
+            any_of: vec![crate::config::parse::parse(json.as_bytes()).unwrap()],
         })
         .is_ok()
     };
