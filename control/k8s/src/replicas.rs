@@ -17,7 +17,7 @@ use self::{
     peers::Peers,
     progress::{DURATION, PROGRESS},
 };
-use crate::watch::Retry;
+use crate::watch::backoff;
 use futures_util::{StreamExt, stream::BoxStream};
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -138,7 +138,7 @@ impl Exchange {
     fn watch(&self) -> BoxStream<'static, watcher::Result<Event<Lease>>> {
         let config = watcher::Config::default().labels(&format!("{GROUP}={}", self.replica.group));
         watcher::watcher(self.api.clone(), config)
-            .backoff(Retry::default())
+            .backoff(backoff())
             .boxed()
     }
 

@@ -26,7 +26,7 @@ pub use self::{
     source::resource,
 };
 
-pub(crate) use self::retry::Retry;
+pub(crate) use self::retry::backoff;
 
 use self::{
     collector::Collector,
@@ -149,7 +149,7 @@ fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, 
                 None => Api::all_with(client.clone(), &resource),
                 Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             };
-            let events = watcher(api, config).backoff(Retry::default());
+            let events = watcher(api, config).backoff(backoff());
             events.map(move |event| told(event.map(Seen::Whole))).boxed()
         }
         None => {
@@ -157,7 +157,7 @@ fn watch(client: &Client, number: usize, source: &Source) -> BoxStream<'static, 
                 None => Api::all(client.clone()),
                 Some(namespace) => Api::namespaced(client.clone(), namespace),
             };
-            let events = watcher(api, config).backoff(Retry::default());
+            let events = watcher(api, config).backoff(backoff());
             events.map(move |event| told(event.map(Seen::Metadata))).boxed()
         }
     }

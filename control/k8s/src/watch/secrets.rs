@@ -1,6 +1,6 @@
 //! The Secrets that routes reference; no others are read.
 
-use super::retry::Retry;
+use super::retry::backoff;
 use k8s_openapi::api::core::v1;
 use kube::{Api, Client};
 use serde_json::Value;
@@ -143,7 +143,7 @@ pub(crate) async fn fetch(client: Client, to_fetch: ToFetch) -> (Name, Fetched) 
         tokio::time::sleep(REFUSED).await;
     }
     let api: Api<v1::Secret> = Api::namespaced(client, &name.namespace);
-    for wait in Retry::default() {
+    for wait in backoff() {
         match api.get_opt(&name.name).await {
             Ok(None) => return (name, Fetched::Missing),
             Ok(Some(secret)) => return (name, found(&secret)),
