@@ -7,7 +7,7 @@ use prost::Message;
 /// services. A name that ends with `-` is a prefix. Every other header permits every use.
 ///
 /// Each row is tested against a real Envoy by
-/// `header_uses::headers_that_the_proxy_needs_are_refused_and_no_other_breaks_requests`.
+/// `header_uses::reserved_headers_are_rejected_and_others_work`.
 const NEEDED: [(&str, &[Use]); 14] = [
     // The host is in `:authority`, by which requests are routed.
     ("host", &[]),

@@ -39,7 +39,7 @@ fn patch(world: &World, branch: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patch_switches_and_fails_no_request() -> Result<()> {
+async fn kubectl_patch_switches_without_failed_requests() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
     let load = Load::new(world.http(), HOST, "/").start().await?;
     for branch in ["green", "blue", "green", "blue", "green"] {
@@ -50,7 +50,7 @@ async fn a_patch_switches_and_fails_no_request() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_say_of_a_cluster_what_they_say_of_a_directory() -> Result<()> {
+async fn commands_print_the_same_for_cluster_and_directory() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
     let manifests = world.manifests().to_str().context("a path that is text")?;
     for command in ["tree", "translate", "check"] {
@@ -71,7 +71,7 @@ async fn commands_say_of_a_cluster_what_they_say_of_a_directory() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_api_server_is_away_all_goes_on_and_then_it_is_followed_again() -> Result<()> {
+async fn traffic_and_watches_survive_api_server_outage() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &mut installation.world;
     let load = Load::new(world.http(), HOST, "/").start().await?;
@@ -106,7 +106,7 @@ async fn reach_by(world: &mut World, way: &Forwarder) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_list_is_slow_nothing_goes_that_is_there() -> Result<()> {
+async fn slow_relist_keeps_existing_hosts() -> Result<()> {
     const MANY: usize = 300;
     let mut installation = BlueGreen::start_with(Source::ApiServer, |builder| {
         let one = |number| {
@@ -156,7 +156,7 @@ async fn while_a_list_is_slow_nothing_goes_that_is_there() -> Result<()> {
 
 /// The watches cannot resume from their versions, and list again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_went_while_nobody_watched_is_gone_and_nothing_else() -> Result<()> {
+async fn relist_removes_only_deleted_objects() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let third = Echo::start("third").await?;
     let world = &mut installation.world;
@@ -180,7 +180,7 @@ async fn what_went_while_nobody_watched_is_gone_and_nothing_else() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn control_that_starts_without_the_api_server_answers_no_proxy_until_it_is_there() -> Result<()> {
+async fn control_sends_no_config_before_first_list() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &mut installation.world;
     let load = Load::new(world.http(), HOST, "/").start().await?;
@@ -224,7 +224,7 @@ fn host(number: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_objects_applied_at_once_are_served_and_disturb_nothing() -> Result<()> {
+async fn thousand_objects_applied_at_once_are_served() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &mut installation.world;
     let load = Load::new(world.http(), HOST, "/").start().await?;

@@ -21,10 +21,10 @@ use crate::{
 
 scenarios![
     every_strategy_uses_every_endpoint,
-    a_session_stays_on_its_endpoint,
-    a_session_finds_its_endpoint_again_after_a_switch_and_back,
-    services_get_requests_by_their_weights,
-    an_endpoint_gets_no_request_while_it_fails_its_health_checks,
+    session_stays_on_its_endpoint,
+    session_endpoint_survives_switch_and_back,
+    services_receive_requests_by_weight,
+    unhealthy_endpoint_receives_no_requests,
 ];
 
 const AFFINITY: &str = "X-Contour-Session-Affinity";
@@ -134,7 +134,7 @@ async fn sessions(world: &World, host: &str) -> Result<Vec<Session>> {
     Ok(sessions)
 }
 
-async fn a_session_stays_on_its_endpoint(source: Source) -> Result<()> {
+async fn session_stays_on_its_endpoint(source: Source) -> Result<()> {
     let (_backends, addresses) = start(["a", "b", "c"]).await?;
     let services = service("default", "trio", &addresses);
     let world = installation(source, &with_affinity("trio"), &services).await?;
@@ -157,7 +157,7 @@ async fn a_session_stays_on_its_endpoint(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn a_session_finds_its_endpoint_again_after_a_switch_and_back(source: Source) -> Result<()> {
+async fn session_endpoint_survives_switch_and_back(source: Source) -> Result<()> {
     let (_blue, blue) = start(["a", "b", "c"]).await?;
     let (_green, green) = start(["d", "e", "f"]).await?;
     let services = service("default", "blue", &blue)
@@ -190,7 +190,7 @@ async fn a_session_finds_its_endpoint_again_after_a_switch_and_back(source: Sour
     Ok(())
 }
 
-async fn services_get_requests_by_their_weights(source: Source) -> Result<()> {
+async fn services_receive_requests_by_weight(source: Source) -> Result<()> {
     let (_backends, [most, few, none]) = start(["most", "few", "none"]).await?;
     let services = service("default", "most", &[most])
         + &service("default", "few", &[few])
@@ -223,7 +223,7 @@ fn health_checked() -> Value {
     json!([{"match": "/", "services": [{"name": "duo", "port": 80, "healthCheck": check}]}])
 }
 
-async fn an_endpoint_gets_no_request_while_it_fails_its_health_checks(source: Source) -> Result<()> {
+async fn unhealthy_endpoint_receives_no_requests(source: Source) -> Result<()> {
     let ([well, ill], addresses) = start(["well", "ill"]).await?;
     let services = service("default", "duo", &addresses);
     let world = installation(source, &health_checked(), &services).await?;

@@ -100,7 +100,7 @@ fn run(script: &str, programs: &Path, work: &Path) -> Result<Output> {
 }
 
 #[test]
-fn the_first_page_does_what_it_says() -> Result<()> {
+fn start_page_commands_print_the_shown_output() -> Result<()> {
     let page = fs::read_to_string(paths::repository().join(PAGE))?;
     let commands = commands(&page);
     ensure!(commands.len() > 12, "only {} commands", commands.len());
@@ -160,7 +160,7 @@ const LOOPBACK: &str = "127.0.0.1";
 
 /// The schema of a CRD rejects more than `switchyard check`, such as unknown fields.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_server_takes_every_manifest_of_the_book() -> Result<()> {
+async fn api_server_accepts_every_manifest_of_the_book() -> Result<()> {
     let cluster = clusters::take()?;
     let dir = paths::scratch("book-manifests")?;
     let (mut objects, mut namespaces) = (0, BTreeSet::new());

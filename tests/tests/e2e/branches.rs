@@ -16,10 +16,10 @@ use switchyard_tests::{
 use crate::scenarios;
 
 scenarios![
-    the_edit_of_one_word_is_a_valid_switch_and_fails_no_request,
-    the_branches_of_the_book_lead_to_green_or_nowhere_after_an_edit,
-    the_branches_of_the_book_lead_to_green_or_nowhere_after_a_switch,
-    a_preview_without_a_branch_stays_with_its_branch_after_a_switch,
+    one_word_edit_switches_without_failed_requests,
+    book_branches_lead_only_to_green_after_an_edit,
+    book_branches_lead_only_to_green_after_a_switch,
+    implicit_preview_keeps_its_branch_after_a_switch,
 ];
 
 const EXAMPLE: &str = "deploy/examples/blue-green.yaml";
@@ -89,7 +89,7 @@ async fn is_clean(world: &World) -> Result<()> {
     Ok(())
 }
 
-async fn the_edit_of_one_word_is_a_valid_switch_and_fails_no_request(source: Source) -> Result<()> {
+async fn one_word_edit_switches_without_failed_requests(source: Source) -> Result<()> {
     let manifest = example()?;
     let Branches { world, .. } = &start(source, "blue-green", &manifest).await?;
     world.served_by(EXAMPLE_HOST, "/", "blue").await?;
@@ -154,7 +154,7 @@ async fn is_active(world: &World, branch: &str) -> Result<()> {
     .await
 }
 
-async fn the_branches_of_the_book_lead_to_green_or_nowhere_after_an_edit(source: Source) -> Result<()> {
+async fn book_branches_lead_only_to_green_after_an_edit(source: Source) -> Result<()> {
     let manifest = book()?;
     let Branches { world, .. } = &start(source, "default", &manifest).await?;
     is_active(world, "blue").await?;
@@ -202,7 +202,7 @@ async fn session(world: &World, branch: &str) -> Result<String> {
     .await
 }
 
-async fn the_branches_of_the_book_lead_to_green_or_nowhere_after_a_switch(source: Source) -> Result<()> {
+async fn book_branches_lead_only_to_green_after_a_switch(source: Source) -> Result<()> {
     let Branches { world, .. } = &start(source, "default", &book()?).await?;
     is_active(world, "blue").await?;
     let outcome = world.switch(&["default/shop", "green"]).await?;
@@ -224,7 +224,7 @@ async fn the_branches_of_the_book_lead_to_green_or_nowhere_after_a_switch(source
     .await
 }
 
-async fn a_preview_without_a_branch_stays_with_its_branch_after_a_switch(source: Source) -> Result<()> {
+async fn implicit_preview_keeps_its_branch_after_a_switch(source: Source) -> Result<()> {
     let manifest = book()?
         .replace("standby: [blue, green]", "standby: [green]")
         .replace(", branch: green", "");

@@ -77,7 +77,7 @@ fn spellings(host: &str) -> [String; 7] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_spelling_of_a_host_is_served_as_the_host() -> Result<()> {
+async fn host_spellings_find_the_same_bucket() -> Result<()> {
     let web = Echo::start("web").await?;
     let numbered = (0..100).map(|number| format!("h{number}.bar.com"));
     let hosts: Vec<_> = names(400).into_iter().chain(numbered).collect();
@@ -146,7 +146,7 @@ fn host(fqdn: &str, prefix: &str, route: HostRoute) -> (Arc<str>, Arc<Host>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exact_hosts_wildcard_hosts_and_any_host_share_a_listener() -> Result<()> {
+async fn exact_and_wildcard_hosts_share_a_listener() -> Result<()> {
     let dir = paths::scratch("buckets/wildcards")?.canonicalize()?;
     let options = ControlOptions::new(&dir, &dir.join("control.log"))?;
     let mut translator = Translator::new(Settings {
@@ -226,7 +226,7 @@ async fn allocated(world: &World) -> Result<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hosts_come_change_and_go_under_load_and_leave_nothing_behind() -> Result<()> {
+async fn host_churn_under_load_leaks_no_memory() -> Result<()> {
     let web = Echo::start("web").await?;
     let stable: Vec<_> = (0..64).map(|number| format!("stable-{number}.bar.com")).collect();
     let world = with_web(&web, &stable)?.start().await?;
@@ -279,7 +279,7 @@ async fn hosts_come_change_and_go_under_load_and_leave_nothing_behind() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_host_waits_for_no_proxy_that_stands_still() -> Result<()> {
+async fn stalled_proxy_does_not_delay_new_host() -> Result<()> {
     let web = Echo::start("web").await?;
     let world = with_web(&web, &["old.bar.com".to_owned()])?
         .envoys(2)

@@ -93,7 +93,7 @@ fn fates(report: &str) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
+async fn certgen_creates_keeps_renews_and_overwrites_secrets() -> Result<()> {
     let namespace = Namespace::start().await?;
     let report = namespace.certgen(&["--lifetime", "1d"]).await?;
     ensure!(fates(&report) == ["created,", "created,", "created,"], "{report}");
@@ -161,7 +161,7 @@ async fn secrets_are_made_kept_renewed_and_made_anew() -> Result<()> {
 
 /// Concurrent runs happen with two upgrades, or with a job and an administrator.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn runs_at_the_same_time_come_to_one_result() -> Result<()> {
+async fn concurrent_runs_agree_on_one_ca() -> Result<()> {
     let namespace = Namespace::start().await?;
     for arguments in [&[][..], &["--overwrite"]] {
         join_all((0..RUNS).map(|_| namespace.certgen(arguments)))
@@ -181,7 +181,7 @@ async fn runs_at_the_same_time_come_to_one_result() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_that_are_printed_apply_and_are_kept() -> Result<()> {
+async fn printed_secrets_apply_and_are_kept() -> Result<()> {
     let namespace = Namespace::start().await?;
     for format in ["yaml", "json"] {
         let printed = switchyard(&["certgen", "-n", "edge", "-o", format])

@@ -18,8 +18,8 @@ use tokio::process::Command;
 use crate::scenarios_of_files;
 
 scenarios_of_files![
-    certificate_that_envoy_refuses_is_an_error_and_its_host_503,
-    authorities_that_envoy_refuses_are_an_error_and_their_route_503,
+    certificate_rejected_by_envoy_is_an_error_and_answers_503,
+    ca_rejected_by_envoy_is_an_error_and_answers_503,
 ];
 
 fn host(kind: &Kind) -> String {
@@ -116,7 +116,7 @@ fn told(checked: &Value, kind: &Kind, field: &str) -> Option<String> {
     (error["field"] == json!(field)).then(|| error["message"].to_string())
 }
 
-async fn certificate_that_envoy_refuses_is_an_error_and_its_host_503(_: Source) -> Result<()> {
+async fn certificate_rejected_by_envoy_is_an_error_and_answers_503(_: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let kinds = pairs().await?;
     let mut builder = Builder::new(Source::Directory)?
@@ -158,7 +158,7 @@ async fn certificate_that_envoy_refuses_is_an_error_and_its_host_503(_: Source) 
     Ok(())
 }
 
-async fn authorities_that_envoy_refuses_are_an_error_and_their_route_503(_: Source) -> Result<()> {
+async fn ca_rejected_by_envoy_is_an_error_and_answers_503(_: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let kinds = authorities().await?;
     let tls = ("projectcontour.io/upstream-protocol.tls", "80");

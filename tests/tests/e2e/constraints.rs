@@ -77,7 +77,7 @@ fn routes() -> Value {
 
 /// Uses a directory source only, because the CustomResourceDefinition rejects many of the values.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn values_that_envoy_refuses_cost_their_own_route_alone() -> Result<()> {
+async fn values_rejected_by_envoy_affect_only_their_route() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(Source::Directory).await?;
     world.write("nasty.yaml", &on_both(&routes()))?;
     for host in HOSTS {
@@ -198,7 +198,7 @@ async fn ready(address: SocketAddr) -> Result<u16> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_envoy_that_refused_its_routes_from_the_start_is_not_ready() -> Result<()> {
+async fn envoy_with_rejected_initial_routes_is_not_ready() -> Result<()> {
     let dir = paths::scratch("constraints/readiness")?.canonicalize()?;
     let status = loopback()?;
     let mut options = ControlOptions::new(&dir, &dir.join("control.log"))?;
@@ -229,7 +229,7 @@ async fn an_envoy_that_refused_its_routes_from_the_start_is_not_ready() -> Resul
 
 /// Tries values at and beyond the limits of what Envoy accepts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn envoy_accepts_whatever_control_makes_of_random_specs() -> Result<()> {
+async fn envoy_accepts_configuration_of_random_specs() -> Result<()> {
     let mut acceptance = Acceptance::start("constraints/acceptance").await?;
     for seed in 0..200u64 {
         acceptance

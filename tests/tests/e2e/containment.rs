@@ -17,8 +17,8 @@ use switchyard_tests::{
 use crate::{scenarios, status::says};
 
 scenarios![
-    what_envoy_refuses_costs_its_own_host,
-    a_refused_host_is_found_by_a_control_that_knows_nothing_yet,
+    host_rejected_by_envoy_does_not_affect_other_hosts,
+    restarted_control_finds_the_rejected_host,
 ];
 
 /// The number of hosts, enough for each bucket to have some.
@@ -140,7 +140,7 @@ async fn all_succeeded(running: Vec<Running>) -> Result<()> {
     Ok(())
 }
 
-async fn what_envoy_refuses_costs_its_own_host(source: Source) -> Result<()> {
+async fn host_rejected_by_envoy_does_not_affect_other_hosts(source: Source) -> Result<()> {
     let mut spoilt_world = Spoilt::start(source, &manifest(BAD, &["/"])).await?;
     spoilt_world.world.served_by(&host(BAD), "/", "web").await?;
     let load = spoilt_world.load().await?;
@@ -183,7 +183,7 @@ async fn what_envoy_refuses_costs_its_own_host(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn a_refused_host_is_found_by_a_control_that_knows_nothing_yet(source: Source) -> Result<()> {
+async fn restarted_control_finds_the_rejected_host(source: Source) -> Result<()> {
     let mut spoilt_world = Spoilt::start(source, &spoilt()).await?;
     spoilt_world.bad_is_refused().await?;
     spoilt_world.is_told().await?;

@@ -213,7 +213,7 @@ fn create(cluster: &Cluster, object: &Value) -> Result<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_contour_took_and_what_has_a_status_is_admitted() -> Result<()> {
+async fn contour_specs_and_new_fields_are_admitted() -> Result<()> {
     let cluster = clusters::take()?;
     for (number, spec) in admitted()?.iter().enumerate() {
         create(&cluster, &ingress_route(&format!("r{number}"), spec)).with_context(|| spec.to_string())?;
@@ -234,7 +234,7 @@ async fn what_contour_took_and_what_has_a_status_is_admitted() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_makes_no_sense_is_refused_and_told_why() -> Result<()> {
+async fn invalid_specs_are_rejected_with_a_reason() -> Result<()> {
     let cluster = clusters::take()?;
     for (spec, why) in refused().into_iter().chain(refused_of_delegates()) {
         let told = create(&cluster, &ingress_route("refused", &spec));
@@ -248,7 +248,7 @@ async fn what_makes_no_sense_is_refused_and_told_why() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kubectl_explains_fields_and_shows_what_is_live() -> Result<()> {
+async fn kubectl_explains_fields_and_prints_status() -> Result<()> {
     let cluster = clusters::take()?;
     let explained = until("the schema is published", async || {
         cluster.kubectl(&["explain", "ingressroute.spec.routes.delegate"])

@@ -14,12 +14,12 @@ use switchyard_tests::{
 use crate::scenarios;
 
 scenarios![
-    rewrites_compose_and_answers_are_mapped_back,
-    a_switch_below_a_switch_turns_on_its_own,
-    the_longest_prefix_by_whole_segments_wins,
-    a_delegate_outside_its_prefix_serves_nothing,
-    a_bad_route_answers_503_and_harms_no_other,
-    later_claim_of_a_host_changes_nothing_for_its_owner,
+    rewrites_compose_and_responses_are_mapped_back,
+    nested_switch_is_independent,
+    longest_prefix_by_whole_segments_wins,
+    delegate_outside_its_prefix_serves_nothing,
+    invalid_route_answers_503_and_affects_no_other,
+    later_host_claim_does_not_affect_the_owner,
 ];
 
 const HOST: &str = "shop.bar.com";
@@ -133,7 +133,7 @@ impl Shop {
     }
 }
 
-async fn rewrites_compose_and_answers_are_mapped_back(source: Source) -> Result<()> {
+async fn rewrites_compose_and_responses_are_mapped_back(source: Source) -> Result<()> {
     let shop = Shop::start(source).await?;
     for (path, backend, arrives_as) in [
         ("/static/x", "front", "/static/x"),
@@ -200,7 +200,7 @@ async fn answers_are_mapped_back(world: &World) -> Result<()> {
     Ok(())
 }
 
-async fn a_switch_below_a_switch_turns_on_its_own(source: Source) -> Result<()> {
+async fn nested_switch_is_independent(source: Source) -> Result<()> {
     let shop = Shop::start(source).await?;
     shop.world
         .switch(&["team/team", "/v1/deep", "checkout-b"])
@@ -215,7 +215,7 @@ async fn a_switch_below_a_switch_turns_on_its_own(source: Source) -> Result<()> 
     Ok(())
 }
 
-async fn the_longest_prefix_by_whole_segments_wins(source: Source) -> Result<()> {
+async fn longest_prefix_by_whole_segments_wins(source: Source) -> Result<()> {
     let shop = Shop::start(source).await?;
     for (path, backend) in [
         ("/api/cartoon", "team"),
@@ -231,7 +231,7 @@ async fn the_longest_prefix_by_whole_segments_wins(source: Source) -> Result<()>
     Ok(())
 }
 
-async fn a_delegate_outside_its_prefix_serves_nothing(source: Source) -> Result<()> {
+async fn delegate_outside_its_prefix_serves_nothing(source: Source) -> Result<()> {
     let shop = Shop::start(source).await?;
     let escape = leaf("checkout", "checkout-a", "/other", "a");
     let rest = ROUTES.replace("name: checkout-a\nspec", "name: unused\nspec");
@@ -242,7 +242,7 @@ async fn a_delegate_outside_its_prefix_serves_nothing(source: Source) -> Result<
     Ok(())
 }
 
-async fn a_bad_route_answers_503_and_harms_no_other(source: Source) -> Result<()> {
+async fn invalid_route_answers_503_and_affects_no_other(source: Source) -> Result<()> {
     let shop = Shop::start(source).await?;
     shop.world.write(
         "routes.yaml",
@@ -285,7 +285,7 @@ async fn next_second() -> Result<()> {
     .await
 }
 
-async fn later_claim_of_a_host_changes_nothing_for_its_owner(source: Source) -> Result<()> {
+async fn later_host_claim_does_not_affect_the_owner(source: Source) -> Result<()> {
     let shop = Shop::start(source).await?;
     let world = &shop.world;
     let load = Load::new(world.http(), HOST, "/static/x").start().await?;

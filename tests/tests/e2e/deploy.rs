@@ -57,7 +57,7 @@ fn switch_to(world: &World, branch: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_shipped_applies_as_it_is() -> Result<()> {
+async fn shipped_manifests_apply_unchanged() -> Result<()> {
     let dir = Builder::new(Source::Directory)?.dir;
     let cluster = Cluster::start(&dir.join("cluster")).await?;
     let whole = shipped(WHOLE);
@@ -166,7 +166,7 @@ fn flags(container: &Value) -> Vec<&str> {
 
 /// A tenant's Service may have endpoints that are Envoy's own pod, another Envoy's, or control's.
 #[test]
-fn ports_of_the_platform_are_closed_to_envoys_upstreams() -> Result<()> {
+fn platform_ports_are_closed_to_envoy_upstreams() -> Result<()> {
     let daemon_sets = rendered("DaemonSet")?;
     let [envoy] = &daemon_sets[..] else {
         bail!("one DaemonSet")
@@ -263,7 +263,7 @@ fn excludes_envoy(selector: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn control_needs_no_right_that_is_not_shipped_with_it() -> Result<()> {
+async fn control_runs_with_the_shipped_permissions() -> Result<()> {
     let certificate = fs::read_to_string(shipped("deploy/examples/tls.yaml"))?;
     let mut installation = BlueGreen::start_with(Source::ApiServer, |builder| {
         builder.manifest("tls.yaml", &certificate)
@@ -335,7 +335,7 @@ async fn control_needs_no_right_that_is_not_shipped_with_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn switchyard_is_a_plugin_of_kubectl() -> Result<()> {
+async fn switchyard_runs_as_kubectl_plugin() -> Result<()> {
     let installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &installation.world;
     let cluster = world.cluster.as_ref().context("a cluster")?;

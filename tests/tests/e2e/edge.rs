@@ -65,7 +65,7 @@ fn seen(answer: &str) -> Result<serde_json::Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_path_is_made_plain_before_it_is_matched() -> Result<()> {
+async fn path_is_normalized_before_matching() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
     for host in HOSTS {
         for (target, arrives_as) in [
@@ -101,7 +101,7 @@ async fn a_path_is_made_plain_before_it_is_matched() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_that_upstreams_could_take_for_another_is_refused() -> Result<()> {
+async fn header_with_underscore_is_rejected() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
     for host in HOSTS {
         let answer = edge.ask(&request(host, "/", "X_Forwarded_For: ::1\r\n")).await?;
@@ -122,7 +122,7 @@ async fn a_header_that_upstreams_could_take_for_another_is_refused() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_a_client_is_it_says_itself_only_where_that_is_trusted() -> Result<()> {
+async fn client_address_headers_need_a_trusted_proxy() -> Result<()> {
     let lines = "X-Forwarded-For: 10.1.2.3, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
                  X-Envoy-External-Address: 192.0.2.1\r\nX-Envoy-Internal: true\r\n\
                  X-Envoy-Retry-On: 5xx\r\nX-Envoy-Upstream-Rq-Timeout-Ms: 1\r\nX-Envoy-Decorator-Operation: x\r\n";
@@ -155,7 +155,7 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_of_http2_gets_bounded_streams_and_windows() -> Result<()> {
+async fn http2_streams_and_windows_are_bounded() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
     let mut stream = TcpStream::connect(edge.world.http()).await?;
     // The preface, and an empty SETTINGS frame.
@@ -185,7 +185,7 @@ async fn a_client_of_http2_gets_bounded_streams_and_windows() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_finish_its_headers_is_let_go() -> Result<()> {
+async fn unfinished_headers_time_out() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
     let unfinished = request("plain.bar.com", "/", "X-More: ");
     let answer = edge.ask(unfinished.trim_end_matches("\r\n")).await?;
@@ -194,7 +194,7 @@ async fn a_client_that_does_not_finish_its_headers_is_let_go() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_connections_than_the_proxy_takes_are_closed_and_the_rest_served() -> Result<()> {
+async fn connections_above_the_limit_are_closed() -> Result<()> {
     const MOST: usize = 8;
     let edge = Edge::start(|mut builder| {
         builder.control.bootstrap_flags = vec![format!("--max-downstream-connections={MOST}")];
@@ -226,7 +226,7 @@ async fn more_connections_than_the_proxy_takes_are_closed_and_the_rest_served() 
 
 /// A heap limit below the memory of any Envoy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_whose_memory_is_short_takes_no_more_requests() -> Result<()> {
+async fn proxy_short_of_memory_rejects_requests() -> Result<()> {
     let edge = Edge::start(|builder| builder).await?;
     let status = loopback()?;
     let options = ControlOptions {

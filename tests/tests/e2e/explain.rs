@@ -43,7 +43,7 @@ use crate::{
     scenarios,
 };
 
-scenarios![it_is_explained_where_the_objects_are,];
+scenarios![explain_prints_the_location_of_the_route,];
 
 const SEED: u64 = 20_261_127;
 const WORLDS: u64 = 45;
@@ -360,7 +360,7 @@ fn escape(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_explained_is_what_envoy_does() -> Result<()> {
+async fn explanation_matches_envoy_behavior() -> Result<()> {
     let seed = number("EXPLAIN_SEED", SEED)?;
     let worlds = number("EXPLAIN_WORLDS", WORLDS)?;
     // Odd seeds have a trusted proxy in front.
@@ -429,7 +429,7 @@ fn is_varied(counts: &BTreeMap<String, usize>, worlds: u64) -> Result<()> {
 }
 
 /// The command evaluates the objects itself; with `--control`, a running control does.
-async fn it_is_explained_where_the_objects_are(source: Source) -> Result<()> {
+async fn explain_prints_the_location_of_the_route(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let url = format!("{HOST}/x");
     let field = match source {

@@ -262,7 +262,7 @@ fn text(told: &Told) -> String {
     format!("{told:?}")
 }
 
-async fn of_the_client_only_what_is_named(scene: &Scene) -> Result<()> {
+async fn only_listed_client_headers_reach_the_service(scene: &Scene) -> Result<()> {
     for protocol in PROTOCOLS {
         let host = format!("{protocol}-named.bar.com");
         let headers = [CLIENT, &[("x-api-key", "open sesame")]].concat();
@@ -292,7 +292,7 @@ async fn of_the_client_only_what_is_named(scene: &Scene) -> Result<()> {
 }
 
 /// The service gets no key of an API key check on the same level or above.
-async fn no_key_of_an_api_key_check(scene: &Scene) -> Result<()> {
+async fn api_keys_do_not_reach_the_service(scene: &Scene) -> Result<()> {
     for protocol in PROTOCOLS {
         for level in ["keyed", "above"] {
             let host = format!("{protocol}-{level}.bar.com");
@@ -321,7 +321,7 @@ async fn no_key_of_an_api_key_check(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-async fn what_it_says_goes_to_the_upstream_and_to_the_client(scene: &Scene) -> Result<()> {
+async fn its_answer_headers_reach_upstream_and_client(scene: &Scene) -> Result<()> {
     for protocol in PROTOCOLS {
         for way in WAYS {
             let host = format!("{protocol}-{way}.bar.com");
@@ -345,7 +345,7 @@ async fn what_it_says_goes_to_the_upstream_and_to_the_client(scene: &Scene) -> R
 }
 
 /// `onFailure: allow` applies if the service does not answer. An invalid answer is a rejection.
-async fn what_is_no_answer_and_what_is_no_yes(scene: &Scene) -> Result<()> {
+async fn only_a_valid_yes_admits(scene: &Scene) -> Result<()> {
     for protocol in PROTOCOLS {
         for (host, broken, garbled) in [("plain", 503, 503), ("tls", 503, 503), ("allow", 200, 503)] {
             let host = format!("{protocol}-{host}.bar.com");
@@ -362,12 +362,12 @@ async fn what_is_no_answer_and_what_is_no_yes(scene: &Scene) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_is_told_what_the_client_asks_for_and_obeyed() -> Result<()> {
+async fn auth_service_receives_the_request_and_decides() -> Result<()> {
     let scene = Scene::start().await?;
     over_http(&scene).await.context("over HTTP")?;
     over_grpc(&scene).await.context("over gRPC")?;
-    of_the_client_only_what_is_named(&scene).await?;
-    no_key_of_an_api_key_check(&scene).await?;
-    what_it_says_goes_to_the_upstream_and_to_the_client(&scene).await?;
-    what_is_no_answer_and_what_is_no_yes(&scene).await
+    only_listed_client_headers_reach_the_service(&scene).await?;
+    api_keys_do_not_reach_the_service(&scene).await?;
+    its_answer_headers_reach_upstream_and_client(&scene).await?;
+    only_a_valid_yes_admits(&scene).await
 }

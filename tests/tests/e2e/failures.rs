@@ -17,12 +17,12 @@ use crate::{
 };
 
 scenarios![
-    control_restarts_under_load_and_no_request_fails,
-    envoy_restarts_and_is_served_from_control_again,
-    a_proxy_that_stands_still_is_named_and_holds_up_no_other,
-    each_proxy_tells_how_long_a_switch_took_to_it,
-    a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_503,
-    a_proxy_that_refuses_is_named_with_its_reason,
+    control_restart_fails_no_request,
+    restarted_envoy_gets_its_configuration_again,
+    stalled_proxy_is_named_and_delays_no_other,
+    switch_time_is_reported_for_each_proxy,
+    switch_to_missing_delegate_needs_force,
+    proxy_with_nack_is_named_with_its_reason,
 ];
 
 /// The time for which one proxy hangs after the other has applied a switch.
@@ -39,7 +39,7 @@ spec:
     services: [{name: green, port: 80}]
 ";
 
-async fn control_restarts_under_load_and_no_request_fails(source: Source) -> Result<()> {
+async fn control_restart_fails_no_request(source: Source) -> Result<()> {
     let mut installation = BlueGreen::start(source).await?;
     let world = &mut installation.world;
     let load = Load::new(world.http(), HOST, "/").start().await?;
@@ -61,7 +61,7 @@ async fn until_switched(world: &World, branch: &str) -> Result<()> {
     Ok(())
 }
 
-async fn envoy_restarts_and_is_served_from_control_again(source: Source) -> Result<()> {
+async fn restarted_envoy_gets_its_configuration_again(source: Source) -> Result<()> {
     let mut installation = BlueGreen::start(source).await?;
     let world = &mut installation.world;
     world.switch(&[ROOT, "green"]).await?;
@@ -73,7 +73,7 @@ async fn envoy_restarts_and_is_served_from_control_again(source: Source) -> Resu
     Ok(())
 }
 
-async fn a_proxy_that_stands_still_is_named_and_holds_up_no_other(source: Source) -> Result<()> {
+async fn stalled_proxy_is_named_and_delays_no_other(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| Ok(builder.envoys(2))).await?;
     world
         .envoys
@@ -101,7 +101,7 @@ async fn a_proxy_that_stands_still_is_named_and_holds_up_no_other(source: Source
     Ok(())
 }
 
-async fn each_proxy_tells_how_long_a_switch_took_to_it(source: Source) -> Result<()> {
+async fn switch_time_is_reported_for_each_proxy(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| Ok(builder.envoys(2))).await?;
     let mut branches = ["green", "blue"].into_iter().cycle();
     // Times are only reported to a request that control gets before the switch. This one may be late, so it is
@@ -159,9 +159,7 @@ async fn connection_that_answers(world: &World) -> Result<Connection> {
     .await
 }
 
-async fn a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_503(
-    source: Source,
-) -> Result<()> {
+async fn switch_to_missing_delegate_needs_force(source: Source) -> Result<()> {
     let BlueGreen { world, .. } =
         &BlueGreen::start_with(source, |builder| builder.manifest("other.yaml", OTHER)).await?;
     let outcome = world.try_switch(&[ROOT, "nowhere"]).await?;
@@ -184,7 +182,7 @@ async fn a_switch_to_a_delegate_that_is_missing_is_refused_and_forced_answers_50
     Ok(())
 }
 
-async fn a_proxy_that_refuses_is_named_with_its_reason(source: Source) -> Result<()> {
+async fn proxy_with_nack_is_named_with_its_reason(source: Source) -> Result<()> {
     let mut installation = BlueGreen::start(source).await?;
     let world = &mut installation.world;
     damage_filter(world).await?;

@@ -3,9 +3,9 @@
 mod answers;
 mod auth;
 mod changes;
+mod concurrency;
 mod limits;
 mod logins;
-mod places;
 mod reconfigured;
 
 use anyhow::{Context, Result, ensure};

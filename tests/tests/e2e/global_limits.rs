@@ -21,10 +21,7 @@ use crate::{
     scenarios,
 };
 
-scenarios![
-    as_many_are_admitted_as_the_service_says_of_each_descriptor,
-    two_proxies_share_a_count,
-];
+scenarios![service_limits_apply_per_descriptor, two_proxies_share_a_count,];
 
 /// The service's configuration. Counts are per year, because a minute could end during a test. All but `everyone` are
 /// per host.
@@ -225,7 +222,7 @@ impl Case<'_> {
     }
 }
 
-async fn as_many_are_admitted_as_the_service_says_of_each_descriptor(source: Source) -> Result<()> {
+async fn service_limits_apply_per_descriptor(source: Source) -> Result<()> {
     let part = |key: &str, from: Value| json!({"key": key, "from": from});
     let tenant = part("tenant", json!({"header": "x-tenant"}));
     let tokens = Tokens::new()?;

@@ -12,14 +12,14 @@ use crate::{scenarios_of_files, status::says};
 
 mod api_server {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn misspelt_guard_that_the_api_server_removed_is_a_warning() -> anyhow::Result<()> {
-        super::misspelt_guard_that_the_api_server_removed_is_a_warning(super::Source::ApiServer).await
+    async fn misspelled_policy_pruned_by_api_server_is_a_warning() -> anyhow::Result<()> {
+        super::misspelled_policy_pruned_by_api_server_is_a_warning(super::Source::ApiServer).await
     }
 }
 
 scenarios_of_files![
-    misspelt_guard_answers_503_and_is_told_with_its_line,
-    guard_of_the_wrong_type_or_twice_is_not_served_without,
+    misspelled_policy_answers_503_and_names_its_line,
+    malformed_or_duplicate_policy_is_not_ignored,
 ];
 
 /// Misspelt fields in a virtualhost or a route, and a part of the error that names the intended field or the fix.
@@ -47,7 +47,7 @@ const UNREADABLE: [&str; 6] = [
 ];
 
 /// Applies a misspelt policy with `kubectl apply`, which the API server then drops.
-async fn misspelt_guard_that_the_api_server_removed_is_a_warning(source: Source) -> Result<()> {
+async fn misspelled_policy_pruned_by_api_server_is_a_warning(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let routes = json!([{"match": "/", "services": [{"name": "blue", "port": 80}]}]);
     let virtualhost = json!({"fqdn": OPEN});
@@ -125,7 +125,7 @@ fn line(text: &str, part: &str) -> Result<usize> {
     Ok(before.context("it stands nowhere")?.matches('\n').count() + 1)
 }
 
-async fn misspelt_guard_answers_503_and_is_told_with_its_line(_: Source) -> Result<()> {
+async fn misspelled_policy_answers_503_and_names_its_line(_: Source) -> Result<()> {
     let host = |index: usize, above: bool| format!("{}{index}.bar.com", if above { "host" } else { "route" });
     let cases = || {
         let both = [true, false].into_iter();
@@ -161,7 +161,7 @@ async fn misspelt_guard_answers_503_and_is_told_with_its_line(_: Source) -> Resu
     Ok(())
 }
 
-async fn guard_of_the_wrong_type_or_twice_is_not_served_without(_: Source) -> Result<()> {
+async fn malformed_or_duplicate_policy_is_not_ignored(_: Source) -> Result<()> {
     let host = |index: usize| format!("bad{index}.bar.com");
     let files = (0..UNREADABLE.len()).map(|index| {
         (

@@ -19,8 +19,8 @@ use crate::{
 };
 
 scenarios![
-    internal_headers_of_a_client_neither_steer_nor_arrive,
-    without_the_filters_configuration_requests_are_refused,
+    client_internal_headers_are_removed,
+    filter_without_configuration_rejects_requests,
 ];
 
 /// A host with only a plain route, to blue.
@@ -34,7 +34,7 @@ spec:
     services: [{name: blue, port: 80}]
 ";
 
-async fn internal_headers_of_a_client_neither_steer_nor_arrive(source: Source) -> Result<()> {
+async fn client_internal_headers_are_removed(source: Source) -> Result<()> {
     let BlueGreen { world, .. } =
         &BlueGreen::start_with(source, |builder| builder.manifest("plain.yaml", PLAIN)).await?;
     world.served_by("plain.bar.com", "/", "blue").await?;
@@ -118,7 +118,7 @@ fn collect_names(value: &Value, names: &mut Vec<String>) {
 }
 
 /// Runs control's listener and routes in an Envoy whose ADS server accepts connections and never answers.
-async fn without_the_filters_configuration_requests_are_refused(source: Source) -> Result<()> {
+async fn filter_without_configuration_rejects_requests(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let http = loopback()?;

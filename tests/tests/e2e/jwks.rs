@@ -28,10 +28,10 @@ use tokio::{
 use crate::scenarios;
 
 scenarios![
-    a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back,
-    a_route_that_begins_to_ask_for_tokens_is_never_out_of_order,
-    control_fetches_nothing_from_where_clouds_tell_secrets,
-    a_key_that_was_rotated_out_is_not_believed_any_more,
+    route_answers_503_until_keys_are_fetched,
+    adding_a_token_check_never_answers_503,
+    control_does_not_fetch_keys_from_metadata_addresses,
+    rotated_out_key_is_not_trusted,
 ];
 
 const HOST: &str = "tokens.bar.com";
@@ -184,7 +184,7 @@ async fn graph(world: &World) -> Result<Value> {
     Ok(serde_json::from_slice(&answer.body)?)
 }
 
-async fn a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back(source: Source) -> Result<()> {
+async fn route_answers_503_until_keys_are_fetched(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let (issuer, signer) = (Issuer::start(Duration::ZERO).await?, Signer::new()?);
     let world = start(source, &web, &by(&issuer.uri())).await?;
@@ -207,7 +207,7 @@ async fn a_route_whose_issuer_is_away_is_out_of_order_until_it_is_back(source: S
     Ok(())
 }
 
-async fn a_route_that_begins_to_ask_for_tokens_is_never_out_of_order(source: Source) -> Result<()> {
+async fn adding_a_token_check_never_answers_503(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let issuer = Issuer::start(Duration::from_secs(1)).await?;
     issuer.has(Some(Signer::new()?.set));
@@ -228,7 +228,7 @@ async fn a_route_that_begins_to_ask_for_tokens_is_never_out_of_order(source: Sou
     Ok(())
 }
 
-async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) -> Result<()> {
+async fn control_does_not_fetch_keys_from_metadata_addresses(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let world = start(source, &web, &by("http://169.254.169.254/latest/meta-data/iam")).await?;
     world.status(HOST, "/", 503).await?;
@@ -244,7 +244,7 @@ async fn control_fetches_nothing_from_where_clouds_tell_secrets(source: Source) 
 }
 
 /// This includes tokens that a worker has cached as valid.
-async fn a_key_that_was_rotated_out_is_not_believed_any_more(source: Source) -> Result<()> {
+async fn rotated_out_key_is_not_trusted(source: Source) -> Result<()> {
     const HOSTS: [&str; 3] = ["secret.bar.com", "inline.bar.com", "uri.bar.com"];
     let web = Echo::start("web").await?;
     let issuer = Issuer::start(Duration::ZERO).await?;

@@ -74,7 +74,7 @@ fn edits(level: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_are_edited_by_each_level_and_the_outermost_has_the_last_word() -> Result<()> {
+async fn outermost_level_edits_responses_last() -> Result<()> {
     let host = |fqdn: &str| with(json!({"fqdn": fqdn}), &edits("host"));
     let leaf = json!([to_web("/", &edits("leaf"))]);
     let manifests = root(
@@ -129,7 +129,7 @@ async fn answers_are_edited_by_each_level_and_the_outermost_has_the_last_word() 
 
 /// Response headers of outer levels' policies cannot be removed by inner levels.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_level_takes_off_answers_what_a_level_above_says() -> Result<()> {
+async fn inner_level_cannot_remove_outer_response_headers() -> Result<()> {
     let removed = [
         "ratelimit-limit",
         "ratelimit-remaining",
@@ -228,7 +228,7 @@ fn is_told(answer: &Answer, told: Option<Told>) -> Result<()> {
 
 /// CORS headers of the upstream have no effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_may_read_what_the_innermost_level_lets_them() -> Result<()> {
+async fn innermost_cors_policy_applies() -> Result<()> {
     let host = json!({
         "fqdn": HOST,
         "cors": {"allowOrigins": ["https://www.bar.com"], "allowCredentials": true, "exposeHeaders": ["x-host"]},
@@ -263,7 +263,7 @@ async fn pages_may_read_what_the_innermost_level_lets_them() -> Result<()> {
 
 /// A limit counts all requests below the route, and no others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delegating_route_has_so_many_places() -> Result<()> {
+async fn delegating_route_limits_concurrency() -> Result<()> {
     let one = json!({"concurrency": {"max": 1}});
     let routes = json!([delegate("/", "rest", &json!({})), delegate("/one", "one", &one)]);
     let manifests = root("levels", &json!({"fqdn": HOST}), &routes)
@@ -301,7 +301,7 @@ fn one_below(prefix: &str) -> Value {
 
 /// A level matches paths as its IngressRoute sees them, which is neither the client's nor the upstream's view.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_prefix_below_a_mount_is_what_the_delegate_calls_it() -> Result<()> {
+async fn level_matches_its_own_view_of_the_path() -> Result<()> {
     let limits = |prefixes: &[&str]| json!({"rateLimits": prefixes.iter().map(|prefix| one_below(prefix)).collect::<Vec<_>>()});
     let leaf = with(limits(&["/v1/login"]), &json!({"prefixRewrite": "/internal"}));
     // Prefixes as other levels see them, which match nothing.
@@ -389,7 +389,7 @@ async fn twice(mut client: Http2, scheme: &str, host: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_are_told_in_every_protocol() -> Result<()> {
+async fn rate_limit_headers_are_sent_in_every_protocol() -> Result<()> {
     let authority = Authority::new()?;
     let limit = json!({"rateLimits": [{"requests": 1, "unit": "day"}]});
     // Each host has its own count.

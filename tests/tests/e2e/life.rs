@@ -87,7 +87,7 @@ async fn status_of(status: SocketAddr, method: Method, path: &str) -> Result<Ans
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_envoy_is_ready_when_it_has_configuration_and_not_before() -> Result<()> {
+async fn envoy_is_ready_only_with_configuration() -> Result<()> {
     let (installation, _) = with_status().await?;
     let world = &installation.world;
     let status = loopback()?;
@@ -128,7 +128,7 @@ async fn an_envoy_is_ready_when_it_has_configuration_and_not_before() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn others_learn_whether_envoy_is_ready_and_its_statistics_and_no_more() -> Result<()> {
+async fn status_port_serves_only_readiness_and_statistics() -> Result<()> {
     let (installation, status) = with_status().await?;
     let statistics = status_of(status, Method::GET, "/stats/prometheus?usedonly").await?;
     let text = String::from_utf8(statistics.body.into())?;
@@ -152,7 +152,7 @@ async fn others_learn_whether_envoy_is_ready_and_its_statistics_and_no_more() ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_envoy_that_drains_is_not_ready_fails_no_request_and_waits_for_the_last() -> Result<()> {
+async fn draining_envoy_is_not_ready_and_finishes_requests() -> Result<()> {
     let (installation, status) = with_status().await?;
     let world = &installation.world;
     let manager = Manager::start(world, &["--min-wait", "1s"]).await?;
@@ -187,7 +187,7 @@ async fn an_envoy_that_drains_is_not_ready_fails_no_request_and_waits_for_the_la
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_stays_keeps_an_envoy_no_longer_than_the_limit() -> Result<()> {
+async fn drain_ends_at_max_wait() -> Result<()> {
     let (installation, _) = with_status().await?;
     let world = &installation.world;
     let flags = ["--min-wait", "0s", "--max-wait", "2s"];
@@ -205,7 +205,7 @@ async fn a_client_that_stays_keeps_an_envoy_no_longer_than_the_limit() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_manager_whose_envoy_is_gone_ends() -> Result<()> {
+async fn shutdown_manager_exits_if_envoy_is_gone() -> Result<()> {
     let (mut installation, _) = with_status().await?;
     let world = &mut installation.world;
     let manager = Manager::start(world, &[]).await?;
@@ -309,7 +309,7 @@ fn listening(pid: i32) -> Result<BTreeSet<u16>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn admin_interface_is_on_a_socket_and_on_no_port() -> Result<()> {
+async fn admin_interface_is_only_on_a_socket() -> Result<()> {
     let installation = BlueGreen::start(Source::Directory).await?;
     let world = &installation.world;
     let status = loopback()?;
@@ -348,7 +348,7 @@ async fn admin_interface_is_on_a_socket_and_on_no_port() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn status_port_of_a_pod_closes_connections_of_its_own() -> Result<()> {
+async fn status_port_closes_connections_from_its_own_pod() -> Result<()> {
     let installation = BlueGreen::start(Source::Directory).await?;
     let world = &installation.world;
     let status = loopback()?;

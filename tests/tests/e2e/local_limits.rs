@@ -17,12 +17,12 @@ use crate::{
 };
 
 scenarios![
-    requests_are_counted_by_what_the_key_says,
-    what_a_limit_does_not_match_is_not_counted,
-    a_limit_that_is_tried_out_refuses_nothing,
-    counts_outlive_switches_edits_and_control,
-    requests_under_way_outlive_a_switch_and_keep_their_places,
-    each_level_counts_for_itself_and_none_takes_another_away,
+    rate_limit_counts_by_key,
+    unmatched_request_is_not_counted,
+    dry_run_limit_rejects_nothing,
+    counts_outlive_switches_edits_and_restarts,
+    open_request_keeps_its_slot_through_switches,
+    levels_count_independently,
     addresses_of_one_network_count_as_one_client,
 ];
 
@@ -107,7 +107,7 @@ impl Ask<'_> {
 }
 
 /// One request is admitted for each key.
-async fn requests_are_counted_by_what_the_key_says(source: Source) -> Result<()> {
+async fn rate_limit_counts_by_key(source: Source) -> Result<()> {
     let one = |key: Value| [limit(1, &key)];
     let routes = json!([
         route("/none", &one(json!([]))),
@@ -216,7 +216,7 @@ async fn addresses_of_one_network_count_as_one_client(source: Source) -> Result<
     Ok(())
 }
 
-async fn what_a_limit_does_not_match_is_not_counted(source: Source) -> Result<()> {
+async fn unmatched_request_is_not_counted(source: Source) -> Result<()> {
     let mut logins = limit(2, &json!([]));
     logins["match"] = json!({
         "methods": ["POST", "PUT"],
@@ -262,7 +262,7 @@ async fn what_a_limit_does_not_match_is_not_counted(source: Source) -> Result<()
 }
 
 /// A second limit without `dryRun` counts as well, and sets the headers.
-async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()> {
+async fn dry_run_limit_rejects_nothing(source: Source) -> Result<()> {
     let mut tried = limit(2, &json!([]));
     tried["dryRun"] = true.into();
     let routes = json!([route("/", &[tried, limit(5, &json!([]))])]);
@@ -310,7 +310,7 @@ fn switched(branch: &str, asked: &[(&str, Value)]) -> String {
         + &ingress_route("other", &leaf)
 }
 
-async fn counts_outlive_switches_edits_and_control(source: Source) -> Result<()> {
+async fn counts_outlive_switches_edits_and_restarts(source: Source) -> Result<()> {
     let host = HOSTS[1];
     let asked = |limits: &[Value]| [("rateLimits", limits.into())];
     let everyone = |requests| limit(requests, &json!([]));
@@ -351,7 +351,7 @@ async fn counts_outlive_switches_edits_and_control(source: Source) -> Result<()>
 }
 
 /// The request keeps the only place while switches route other requests elsewhere.
-async fn requests_under_way_outlive_a_switch_and_keep_their_places(source: Source) -> Result<()> {
+async fn open_request_keeps_its_slot_through_switches(source: Source) -> Result<()> {
     let host = HOSTS[1];
     let places = json!({"max": 1, "key": [{"header": "x-who"}]});
     let (world, web) = start(source, &switched(BRANCH, &[("concurrency", places)])).await?;
@@ -383,7 +383,7 @@ async fn requests_under_way_outlive_a_switch_and_keep_their_places(source: Sourc
 }
 
 /// A root's limit applies to everything below, and a team's limit applies in addition.
-async fn each_level_counts_for_itself_and_none_takes_another_away(source: Source) -> Result<()> {
+async fn levels_count_independently(source: Source) -> Result<()> {
     let host = "shop.bar.com";
     let root = json!({
         "virtualhost": {"fqdn": host, "rateLimits": [limit(4, &json!([{"header": "x-tenant"}]))]},

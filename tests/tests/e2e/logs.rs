@@ -17,9 +17,9 @@ use crate::{
 };
 
 scenarios![
-    a_switched_request_is_logged_with_root_branch_leaf_and_route,
-    every_request_is_logged_with_the_route_of_the_host_that_it_came_to,
-    requests_of_a_host_with_tls_are_logged_on_both_ports,
+    log_has_root_branch_leaf_and_route,
+    log_has_the_route_of_the_requested_host,
+    tls_host_is_logged_on_both_ports,
 ];
 
 /// An installation whose Envoys log requests to the file `access.log`.
@@ -49,7 +49,7 @@ async fn logged(dir: &Path, path: &str, fields: &Value) -> Result<Value> {
     Ok(names.map(|name| (name.clone(), entry[name].clone())).collect())
 }
 
-async fn a_switched_request_is_logged_with_root_branch_leaf_and_route(source: Source) -> Result<()> {
+async fn log_has_root_branch_leaf_and_route(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &installation(source, Ok).await?;
     world.get(HOST, "/first").await?;
     world.switch(&[ROOT, "green"]).await?;
@@ -114,7 +114,7 @@ const CASES: [Case; 4] = [
     ("/nowhere", 404, None, None, "not-found"),
 ];
 
-async fn every_request_is_logged_with_the_route_of_the_host_that_it_came_to(source: Source) -> Result<()> {
+async fn log_has_the_route_of_the_requested_host(source: Source) -> Result<()> {
     let BlueGreen { world, .. } =
         &installation(source, |builder| builder.manifest("nested.yaml", &nested())).await?;
     // All requests come first, because Envoy flushes its log every ten seconds.
@@ -185,7 +185,7 @@ const IN_PLAIN: [Case; 4] = [
     ("/closed/plain", 301, None, None, "secure.bar.com/closed"),
 ];
 
-async fn requests_of_a_host_with_tls_are_logged_on_both_ports(source: Source) -> Result<()> {
+async fn tls_host_is_logged_on_both_ports(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let BlueGreen { world, .. } = &installation(source, |builder| {
         builder.manifest("secure.yaml", &secure(&authority)?)

@@ -21,11 +21,11 @@ use crate::{
 };
 
 scenarios![
-    a_switch_is_counted_with_its_way_to_the_proxies,
-    a_refusal_is_counted_and_logged,
-    the_log_level_is_changed_at_run_time_and_a_bad_one_is_refused,
-    each_decision_is_a_line_of_the_log_for_programs,
-    the_graph_is_shown_as_tree_shows_it_and_as_a_drawing,
+    switch_is_counted_with_its_propagation_time,
+    nack_is_counted_and_logged,
+    log_level_changes_at_run_time_and_invalid_is_rejected,
+    json_log_has_a_line_for_each_decision,
+    debug_graph_matches_tree_and_renders_as_dot,
 ];
 
 const SWITCHED: &str = "switchyard_switched_total";
@@ -62,7 +62,7 @@ async fn reaches(control: &Control, want: &[(&str, f64)]) -> Result<Scrape> {
     .await
 }
 
-async fn a_switch_is_counted_with_its_way_to_the_proxies(source: Source) -> Result<()> {
+async fn switch_is_counted_with_its_propagation_time(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let settled = [
         (SWITCHED, 0.0),
@@ -94,7 +94,7 @@ async fn a_switch_is_counted_with_its_way_to_the_proxies(source: Source) -> Resu
     after.check().await
 }
 
-async fn a_refusal_is_counted_and_logged(source: Source) -> Result<()> {
+async fn nack_is_counted_and_logged(source: Source) -> Result<()> {
     let world = &mut BlueGreen::start(source).await?.world;
     damage_filter(world).await?;
     reaches(&world.control, &[(REFUSED, 1.0), (REFUSING, 1.0)]).await?;
@@ -116,7 +116,7 @@ async fn put(server: SocketAddr, path: &str, body: &'static str) -> Result<Answe
     connection.send_body(request, Full::from(body).boxed()).await
 }
 
-async fn the_log_level_is_changed_at_run_time_and_a_bad_one_is_refused(source: Source) -> Result<()> {
+async fn log_level_changes_at_run_time_and_invalid_is_rejected(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let admin = world.control.options.admin;
     let level = async || Ok::<_, anyhow::Error>(once(admin, get("admin", "/log-level")).await?.body);
@@ -174,7 +174,7 @@ async fn a_line(world: &World, message: &str) -> Result<Value> {
     .await
 }
 
-async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Result<()> {
+async fn json_log_has_a_line_for_each_decision(source: Source) -> Result<()> {
     let mut installation =
         BlueGreen::start_with(source, |builder| Ok(builder.flag("--log-format=json"))).await?;
     let world = &mut installation.world;
@@ -227,7 +227,7 @@ async fn each_decision_is_a_line_of_the_log_for_programs(source: Source) -> Resu
     Ok(())
 }
 
-async fn the_graph_is_shown_as_tree_shows_it_and_as_a_drawing(source: Source) -> Result<()> {
+async fn debug_graph_matches_tree_and_renders_as_dot(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let admin = world.control.options.admin;
     let answer = once(admin, get("admin", "/debug/graph")).await?;
@@ -257,8 +257,8 @@ async fn probe(control: &Control, path: &str) -> Result<u16> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn control_without_its_api_server_is_well_and_not_ready() -> Result<()> {
-    let dir = paths::scratch("metrics::control_without_its_api_server")?;
+async fn control_without_api_server_is_healthy_but_not_ready() -> Result<()> {
+    let dir = paths::scratch("metrics::control_without_api_server")?;
     let kubeconfig = dir.join("kubeconfig");
     let nowhere = loopback()?;
     let text = format!(
@@ -282,7 +282,7 @@ async fn control_without_its_api_server_is_well_and_not_ready() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_leader_its_writes_and_broken_watches_are_counted() -> Result<()> {
+async fn leadership_writes_and_watch_restarts_are_counted() -> Result<()> {
     let world: &mut World = &mut BlueGreen::start(Source::ApiServer).await?.world;
     let written = "switchyard_status_writes_total{result=\"success\"}";
     let restarts = "switchyard_watch_restarts_total{kind=\"IngressRoute\"}";

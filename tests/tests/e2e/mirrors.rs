@@ -32,10 +32,10 @@ use tokio::{
 use crate::scenarios;
 
 scenarios![
-    a_copy_is_what_the_upstream_gets_and_says_that_it_is_one,
-    whom_requests_are_copied_to_is_not_for_clients_to_say,
-    a_mirror_that_hangs_holds_up_nobody,
-    a_body_that_is_too_large_is_not_copied,
+    mirrored_request_equals_the_original_and_is_marked,
+    client_cannot_choose_the_mirror,
+    hanging_mirror_delays_no_request,
+    too_large_body_is_not_mirrored,
 ];
 
 const HOSTS: [&str; 2] = ["plain.bar.com", "switched.bar.com"];
@@ -178,7 +178,7 @@ async fn world_with(builder: Builder, web: &Echo, mirrors: &[(&str, Vec<SocketAd
     Ok(world)
 }
 
-async fn a_copy_is_what_the_upstream_gets_and_says_that_it_is_one(source: Source) -> Result<()> {
+async fn mirrored_request_equals_the_original_and_is_marked(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let (one, two) = (Recorder::start().await?, Recorder::start().await?);
     let world = world(source, &web, &[("one", one.address), ("two", two.address)]).await?;
@@ -203,7 +203,7 @@ async fn a_copy_is_what_the_upstream_gets_and_says_that_it_is_one(source: Source
     Ok(())
 }
 
-async fn whom_requests_are_copied_to_is_not_for_clients_to_say(source: Source) -> Result<()> {
+async fn client_cannot_choose_the_mirror(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let (one, other) = (Recorder::start().await?, Recorder::start().await?);
     let world = world(source, &web, &[("one", one.address)]).await?;
@@ -266,7 +266,7 @@ async fn post(world: &World, host: &str, path: &str, size: usize) -> Result<Dura
 
 /// The bodies exceed all buffers on the way. Envoy would wait for the mirror until the idle timeout, which is longer
 /// than this test waits.
-async fn a_mirror_that_hangs_holds_up_nobody(source: Source) -> Result<()> {
+async fn hanging_mirror_delays_no_request(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let stuck = Stuck::start()?;
     let world = world(source, &web, &[("stuck", stuck.address)]).await?;
@@ -279,7 +279,7 @@ async fn a_mirror_that_hangs_holds_up_nobody(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn a_body_that_is_too_large_is_not_copied(source: Source) -> Result<()> {
+async fn too_large_body_is_not_mirrored(source: Source) -> Result<()> {
     let web = Echo::start("web").await?;
     let copy = Recorder::start().await?;
     let world = world(source, &web, &[("copy", copy.address)]).await?;

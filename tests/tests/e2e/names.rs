@@ -17,9 +17,9 @@ use switchyard_tests::{
 use crate::scenarios;
 
 scenarios![
-    no_user_of_a_service_reaches_this_machine_by_a_name,
-    a_name_that_resolves_to_a_forbidden_address_reaches_nothing,
-    slices_of_a_cluster_reach_no_special_address,
+    external_name_cannot_reach_localhost,
+    name_resolving_to_forbidden_address_is_unreachable,
+    endpoint_slice_cannot_reach_special_addresses,
 ];
 
 const HOST: &str = "names.bar.com";
@@ -114,7 +114,7 @@ impl Names {
     }
 }
 
-async fn no_user_of_a_service_reaches_this_machine_by_a_name(source: Source) -> Result<()> {
+async fn external_name_cannot_reach_localhost(source: Source) -> Result<()> {
     let off = Names::start(source, &format!("names-off-{source:?}"), "localhost", &[]).await?;
     off.reaches_nothing("--allow-external-names allows such Services")
         .await?;
@@ -128,7 +128,7 @@ async fn no_user_of_a_service_reaches_this_machine_by_a_name(source: Source) -> 
     on.reaches_nothing("is a name of this machine or its link").await
 }
 
-async fn a_name_that_resolves_to_a_forbidden_address_reaches_nothing(source: Source) -> Result<()> {
+async fn name_resolving_to_forbidden_address_is_unreachable(source: Source) -> Result<()> {
     for (at, why) in [
         ("rebound.example", "resolves to 127.0.0.1, which is not allowed"),
         (
@@ -144,7 +144,7 @@ async fn a_name_that_resolves_to_a_forbidden_address_reaches_nothing(source: Sou
 }
 
 /// A manually created EndpointSlice, as a tenant may write it.
-async fn slices_of_a_cluster_reach_no_special_address(source: Source) -> Result<()> {
+async fn endpoint_slice_cannot_reach_special_addresses(source: Source) -> Result<()> {
     let private = Echo::start_on_loopback("private").await?;
     let ok = Echo::start("ok").await?;
     // The API server rejects loopback and link-local addresses, but does not recognize NAT64.
@@ -198,7 +198,7 @@ async fn slices_of_a_cluster_reach_no_special_address(source: Source) -> Result<
 
 /// A backend with a DNS name is served while control restarts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_of_control_fails_no_request_to_a_name() -> Result<()> {
+async fn control_restart_fails_no_request_to_external_name() -> Result<()> {
     let backend = Echo::start("backend").await?;
     let port = backend.address.port();
     let routes = json!([{"match": "/", "services": [{"name": "local", "port": port}]}]);
@@ -229,7 +229,7 @@ async fn a_restart_of_control_fails_no_request_to_a_name() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn check_says_what_the_text_alone_tells() -> Result<()> {
+async fn commands_report_forbidden_external_names() -> Result<()> {
     let routes = json!([{"match": "/", "services": [{"name": "local", "port": 80}]}]);
     let root = json!({"virtualhost": {"fqdn": HOST}, "routes": routes});
     for (number, (at, flags, want)) in [

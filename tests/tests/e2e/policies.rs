@@ -16,12 +16,12 @@ use crate::{
 };
 
 scenarios![
-    a_request_that_failed_is_tried_again_as_often_as_the_route_says,
-    a_request_is_given_up_when_the_route_says,
-    a_request_without_a_limit_outlives_the_default_one,
-    what_a_level_says_is_handed_down_to_routes_that_say_nothing,
-    a_level_below_says_it_for_those_below_it,
-    clients_do_not_say_how_long_a_request_may_take,
+    failed_request_is_retried_up_to_the_retry_count,
+    route_timeout_ends_the_request,
+    infinite_timeout_overrides_envoys_default,
+    routes_inherit_timeouts_and_retries,
+    lower_level_overrides_inherited_timeout,
+    client_cannot_override_timeouts_and_retries,
 ];
 
 /// A request with its expected outcome.
@@ -114,7 +114,7 @@ async fn hold_for(source: Source, manifests: &str, cases: &[Case]) -> Result<()>
     Ok(())
 }
 
-async fn a_request_that_failed_is_tried_again_as_often_as_the_route_says(source: Source) -> Result<()> {
+async fn failed_request_is_retried_up_to_the_retry_count(source: Source) -> Result<()> {
     let routes = routes(&[
         ("/never", json!({})),
         ("/default", json!({"retryPolicy": {}})),
@@ -135,7 +135,7 @@ async fn a_request_that_failed_is_tried_again_as_often_as_the_route_says(source:
     hold(source, &routes, &cases).await
 }
 
-async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()> {
+async fn route_timeout_ends_the_request(source: Source) -> Result<()> {
     let routes = routes(&[
         ("/default", json!({})),
         ("/short", json!({"timeoutPolicy": {"request": "500ms"}})),
@@ -157,7 +157,7 @@ async fn a_request_is_given_up_when_the_route_says(source: Source) -> Result<()>
 }
 
 /// Envoy's default of 15 s applies if no level has a timeout.
-async fn a_request_without_a_limit_outlives_the_default_one(source: Source) -> Result<()> {
+async fn infinite_timeout_overrides_envoys_default(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let infinite = |request| json!({"timeoutPolicy": {"request": request}});
     let routes = routes(&[
@@ -207,7 +207,7 @@ fn with(mut object: Value, more: &Value) -> Value {
     object
 }
 
-async fn what_a_level_says_is_handed_down_to_routes_that_say_nothing(source: Source) -> Result<()> {
+async fn routes_inherit_timeouts_and_retries(source: Source) -> Result<()> {
     let says = json!({"timeoutPolicy": {"request": "500ms"}, "retryPolicy": {"count": 2}});
     let routes = routes(&[
         ("/none", json!({})),
@@ -227,7 +227,7 @@ async fn what_a_level_says_is_handed_down_to_routes_that_say_nothing(source: Sou
     hold_for(source, &below(&says, &json!({}), &routes), &cases).await
 }
 
-async fn a_level_below_says_it_for_those_below_it(source: Source) -> Result<()> {
+async fn lower_level_overrides_inherited_timeout(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let host = json!({"timeoutPolicy": {"request": "infinity"}, "retryPolicy": {"count": 1}});
     let route = json!({"timeoutPolicy": {"request": "500ms"}});
@@ -251,7 +251,7 @@ async fn a_level_below_says_it_for_those_below_it(source: Source) -> Result<()> 
     Ok(())
 }
 
-async fn clients_do_not_say_how_long_a_request_may_take(source: Source) -> Result<()> {
+async fn client_cannot_override_timeouts_and_retries(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let says =
         json!({"timeoutPolicy": {"request": "5s"}, "retryPolicy": {"count": 1, "perTryTimeout": "4s"}});

@@ -48,7 +48,7 @@ pub(crate) async fn scrape(world: &World) -> Result<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_policies_do_is_counted_by_route_and_branch() -> Result<()> {
+async fn policy_results_are_counted_by_route_and_branch() -> Result<()> {
     let below = |name: &str, prefix: &str, to: &str| {
         let delegate = json!({"match": prefix, "delegate": {"name": to}});
         ingress_route(name, &json!({"routes": [delegate]}))
@@ -86,7 +86,7 @@ async fn what_policies_do_is_counted_by_route_and_branch() -> Result<()> {
 /// Many routes get one request each, and the first ones another at the end. Beyond the bound, requests are counted by
 /// policy only, and finally all together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_told_apart_has_a_bound() -> Result<()> {
+async fn policy_metrics_have_bounded_cardinality() -> Result<()> {
     // More than the counters that a worker caches, so that those of the first routes are evicted.
     const ROUTES: usize = 8 * MAX_SERIES + 100;
     const TWICE: usize = 10;

@@ -25,15 +25,15 @@ use crate::{
 };
 
 scenarios![
-    a_websocket_stays_open_through_a_switch,
-    a_leaf_that_takes_no_websocket_turns_it_away,
-    a_grpc_stream_goes_on_through_a_switch,
-    a_large_body_is_streamed_through_a_switch_in_bounded_memory,
+    websocket_stays_open_through_a_switch,
+    leaf_without_websockets_rejects_the_upgrade,
+    grpc_stream_continues_through_a_switch,
+    large_upload_through_a_switch_uses_bounded_memory,
 ];
 
 type WebSocket = BufStream<TokioIo<Upgraded>>;
 
-async fn a_websocket_stays_open_through_a_switch(source: Source) -> Result<()> {
+async fn websocket_stays_open_through_a_switch(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
         builder
             .manifest("blue-ws.yaml", &websockets("blue"))?
@@ -54,7 +54,7 @@ async fn a_websocket_stays_open_through_a_switch(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn a_leaf_that_takes_no_websocket_turns_it_away(source: Source) -> Result<()> {
+async fn leaf_without_websockets_rejects_the_upgrade(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
         builder
             .manifest("blue-ws.yaml", &websockets("blue"))?
@@ -135,7 +135,7 @@ async fn echoes(socket: &mut WebSocket, text: &str) -> Result<()> {
     Ok(())
 }
 
-async fn a_grpc_stream_goes_on_through_a_switch(source: Source) -> Result<()> {
+async fn grpc_stream_continues_through_a_switch(source: Source) -> Result<()> {
     let (blue, green) = (Echo::start("blue").await?, Echo::start("green").await?);
     let BlueGreen { world, .. } = &BlueGreen::start_with(source, |builder| {
         builder
@@ -220,7 +220,7 @@ const CHUNKS: usize = 50_000_000 / CHUNK;
 /// The memory that Envoy may use for buffers, far less than the body.
 const MEMORY: u64 = 20_000_000;
 
-async fn a_large_body_is_streamed_through_a_switch_in_bounded_memory(source: Source) -> Result<()> {
+async fn large_upload_through_a_switch_uses_bounded_memory(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let envoy = world.envoys.first().context("an Envoy")?;
     let before = envoy.process.resident()?;

@@ -15,14 +15,11 @@ use crate::{
     scenarios, scenarios_of_files,
 };
 
-scenarios_of_files![
-    bad_yaml_keeps_the_last_good_state,
-    a_swap_of_the_data_symlink_switches,
-];
+scenarios_of_files![bad_yaml_keeps_the_last_good_state, data_symlink_swap_switches,];
 
 scenarios![
-    a_file_that_goes_takes_its_routes_along,
-    an_endpoint_that_goes_is_not_asked_again,
+    removed_file_removes_its_routes,
+    removed_endpoint_receives_no_requests,
 ];
 
 async fn bad_yaml_keeps_the_last_good_state(source: Source) -> Result<()> {
@@ -43,7 +40,7 @@ async fn bad_yaml_keeps_the_last_good_state(source: Source) -> Result<()> {
 
 /// The layout of a ConfigMap volume: files are symlinks into `..data`, which is itself a symlink that is swapped by a
 /// rename.
-async fn a_swap_of_the_data_symlink_switches(source: Source) -> Result<()> {
+async fn data_symlink_swap_switches(source: Source) -> Result<()> {
     let (blue, green) = (Echo::start("blue").await?, Echo::start("green").await?);
     let builder = Builder::new(source)?;
     let dir = builder.control.manifests.clone();
@@ -66,7 +63,7 @@ async fn a_swap_of_the_data_symlink_switches(source: Source) -> Result<()> {
     load.stop().await.all_succeeded()
 }
 
-async fn a_file_that_goes_takes_its_routes_along(source: Source) -> Result<()> {
+async fn removed_file_removes_its_routes(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     world.remove("root.yaml")?;
     world.status(HOST, "/", 404).await?;
@@ -75,7 +72,7 @@ async fn a_file_that_goes_takes_its_routes_along(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn an_endpoint_that_goes_is_not_asked_again(source: Source) -> Result<()> {
+async fn removed_endpoint_receives_no_requests(source: Source) -> Result<()> {
     let BlueGreen { world, blue, .. } = &BlueGreen::start(source).await?;
     let third = Echo::start("third").await?;
     let both = switchyard_tests::manifests::leaf("default", "blue", "/", "blue")

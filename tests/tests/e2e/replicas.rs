@@ -51,7 +51,7 @@ fn active(branch: &str, proxies: &str, programmed: &str) -> [(&'static str, Valu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_status_counts_the_proxies_of_every_replica() -> Result<()> {
+async fn status_counts_proxies_of_every_replica() -> Result<()> {
     let installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &installation.world;
     let replica = replica(world)?;
@@ -82,7 +82,7 @@ async fn a_status_counts_the_proxies_of_every_replica() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_active_before_outlives_a_restart_of_control() -> Result<()> {
+async fn previous_branch_survives_control_restart() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &mut installation.world;
     world.switch(&[ROOT, "green"]).await?;
@@ -102,7 +102,7 @@ async fn what_was_active_before_outlives_a_restart_of_control() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_replica_that_leads_dies_the_other_writes_and_no_request_fails() -> Result<()> {
+async fn other_replica_leads_after_the_leader_dies() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let world = &mut installation.world;
     says(world, NAME, &[("/activeBranch", json!("default/blue"))]).await?;

@@ -22,8 +22,8 @@ use crate::{
     scenarios, scenarios_of_files,
 };
 
-scenarios![control_is_replaced_and_no_request_fails,];
-scenarios_of_files![an_envoy_is_replaced_and_no_request_fails,];
+scenarios![control_replacement_fails_no_request,];
+scenarios_of_files![envoy_replacement_fails_no_request,];
 
 /// The options of another control that serves the same objects.
 fn beside(world: &World, log: &str) -> Result<ControlOptions> {
@@ -36,7 +36,7 @@ fn beside(world: &World, log: &str) -> Result<ControlOptions> {
     })
 }
 
-async fn control_is_replaced_and_no_request_fails(source: Source) -> Result<()> {
+async fn control_replacement_fails_no_request(source: Source) -> Result<()> {
     let (blue, green) = (Echo::start("blue").await?, Echo::start("green").await?);
     let world = &mut Builder::new(source)?
         .manifest("root.yaml", &root("default", "blue-green-root", HOST, "blue"))?
@@ -80,7 +80,7 @@ async fn control_is_replaced_and_no_request_fails(source: Source) -> Result<()> 
     load.stop().await.all_succeeded()
 }
 
-async fn an_envoy_is_replaced_and_no_request_fails(source: Source) -> Result<()> {
+async fn envoy_replacement_fails_no_request(source: Source) -> Result<()> {
     let installation = BlueGreen::start(source).await?;
     let world = &installation.world;
     let service = Forwarder::start(world.http()).await?;

@@ -16,7 +16,7 @@ fn limited(mut route: Value, requests: usize) -> Value {
 
 /// Prefixes that look like Envoy's command operators, and one that is too long for a header value set by a route.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_route_is_known_whatever_it_is_called() -> Result<()> {
+async fn route_with_unusual_name_is_identified() -> Result<()> {
     let web = Echo::start("web").await?;
     let long = format!("/{}", "x".repeat(20_000));
     let prefixes = ["/a%20b", "/%25ROUTE_NAME%25", long.as_str()];

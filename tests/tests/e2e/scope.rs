@@ -28,7 +28,7 @@ fn root_to(fqdn: &str, service: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn control_follows_its_class_and_namespaces_alone() -> Result<()> {
+async fn control_serves_only_its_class_and_namespaces() -> Result<()> {
     let backend = Echo::start("backend").await?;
     let mut builder = Builder::new(Source::ApiServer)?
         .flag("--ingress-class-name=edge")
@@ -60,7 +60,7 @@ async fn control_follows_its_class_and_namespaces_alone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_tell_of_the_classes_and_namespaces_that_they_are_told() -> Result<()> {
+async fn commands_show_only_given_classes_and_namespaces() -> Result<()> {
     let nowhere = json!([{"match": "/", "delegate": {"name": "nobody"}}]);
     let edge = json!({"virtualhost": {"fqdn": "edge.bar.com"}, "routes": nowhere});
     let theirs = json!({"routes": [{"match": "/", "services": [{"name": "green", "port": 80}]}]});

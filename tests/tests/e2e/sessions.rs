@@ -13,11 +13,11 @@ use crate::{
 };
 
 scenarios![
-    a_preview_header_reaches_the_standby_and_no_one_else_does,
-    a_canary_gets_its_share,
-    a_session_stays_on_its_branch_through_a_switch,
-    a_session_of_a_branch_that_is_gone_moves_on,
-    the_branch_is_told_only_where_it_is_asked_for,
+    preview_header_selects_the_standby,
+    canary_gets_its_percentage,
+    session_keeps_its_branch_through_a_switch,
+    session_of_removed_branch_moves_to_the_active_one,
+    branch_header_requires_expose_branch,
 ];
 
 /// The root of the fixture with additional fields of its delegate.
@@ -43,7 +43,7 @@ async fn installation(source: Source, delegate: &str) -> Result<BlueGreen> {
     BlueGreen::start_with(source, |builder| builder.manifest("root.yaml", &root(delegate))).await
 }
 
-async fn a_preview_header_reaches_the_standby_and_no_one_else_does(source: Source) -> Result<()> {
+async fn preview_header_selects_the_standby(source: Source) -> Result<()> {
     let delegate = "      standby: [green]\n      preview: {header: X-Preview, value: secret}\n";
     let BlueGreen { world, .. } = &installation(source, delegate).await?;
     let cases = [
@@ -58,7 +58,7 @@ async fn a_preview_header_reaches_the_standby_and_no_one_else_does(source: Sourc
     Ok(())
 }
 
-async fn a_canary_gets_its_share(source: Source) -> Result<()> {
+async fn canary_gets_its_percentage(source: Source) -> Result<()> {
     let delegate = "      standby: [green]\n      canary: {percent: 30}\n";
     let BlueGreen { world, .. } = &installation(source, delegate).await?;
     let mut connection = switchyard_tests::client::Connection::open(world.http()).await?;
@@ -78,7 +78,7 @@ async fn a_canary_gets_its_share(source: Source) -> Result<()> {
 
 const STICKY: &str = "      standby: [green]\n      sticky: {cookie: branch, ttlSeconds: 600}\n";
 
-async fn a_session_stays_on_its_branch_through_a_switch(source: Source) -> Result<()> {
+async fn session_keeps_its_branch_through_a_switch(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &installation(source, STICKY).await?;
     let cookie = session(world).await?;
     world.switch(&[ROOT, "green"]).await?;
@@ -98,7 +98,7 @@ async fn a_session_stays_on_its_branch_through_a_switch(source: Source) -> Resul
     Ok(())
 }
 
-async fn a_session_of_a_branch_that_is_gone_moves_on(source: Source) -> Result<()> {
+async fn session_of_removed_branch_moves_to_the_active_one(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &installation(source, STICKY).await?;
     let cookie = session(world).await?;
     world.write("root.yaml", &root("").replace("name: blue\n", "name: green\n"))?;
@@ -124,7 +124,7 @@ async fn with_cookie(world: &World, cookie: &str) -> Result<Answer> {
     once(world.http(), get(HOST, "/").header("cookie", cookie)).await
 }
 
-async fn the_branch_is_told_only_where_it_is_asked_for(source: Source) -> Result<()> {
+async fn branch_header_requires_expose_branch(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let answer = world.get(HOST, "/").await?;
     ensure!(!answer.headers.contains_key("x-switchyard-branch"), "{answer:?}");

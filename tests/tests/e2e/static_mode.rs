@@ -89,7 +89,7 @@ fn configuration() -> Result<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn branches_prefixes_and_rewrites_are_the_filters() -> Result<()> {
+async fn filter_routes_branches_prefixes_and_rewrites() -> Result<()> {
     let this = Static::start().await?;
     for (path, backend, arrives_as) in [
         ("/x?y=z", "blue", "/x?y=z"),
@@ -120,7 +120,7 @@ async fn branches_prefixes_and_rewrites_are_the_filters() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_of_the_file_switches_and_fails_no_request() -> Result<()> {
+async fn file_edit_switches_without_failed_requests() -> Result<()> {
     let this = Static::start().await?;
     let load = Load::new(this.http, HOST, "/").start().await?;
     let blue = configuration()?;
@@ -142,7 +142,7 @@ async fn an_edit_of_the_file_switches_and_fails_no_request() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_configuration_that_is_wrong_is_refused_and_the_last_stays() -> Result<()> {
+async fn invalid_configuration_keeps_the_last_valid_one() -> Result<()> {
     let this = Static::start().await?;
     this.configure(
         &configuration()?.replace("\"active\": \"default/blue\"", "\"active\": \"default/nowhere\""),

@@ -37,7 +37,7 @@ pub(crate) async fn says(world: &World, name: &str, want: &[(&str, Value)]) -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_status_says_what_is_wrong_and_what_is_live() -> Result<()> {
+async fn status_reports_errors_and_the_live_branch() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start_with(Source::ApiServer, |builder| {
         let broken = json!({"virtualhost": {"fqdn": "broken.bar.com"}, "routes": [
             {"match": "/", "delegate": {"name": "nobody"}},
@@ -170,7 +170,7 @@ fn switched(world: &World) -> Result<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_switch_is_an_event_that_says_who_made_it() -> Result<()> {
+async fn switch_event_names_its_author() -> Result<()> {
     let delegate = |delegate: Value| {
         let routes = json!([{"match": "/", "delegate": delegate}]);
         ingress_route(
@@ -233,7 +233,7 @@ async fn each_switch_is_an_event_that_says_who_made_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn switch_waits_for_the_status_where_no_control_is_named() -> Result<()> {
+async fn switch_without_control_waits_for_the_status() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
     for (arguments, branch) in [(&[ROOT, "green"][..], "green"), (&[ROOT, "--undo"], "blue")] {
         let outcome = world.ask("switch", arguments).await?.succeeded()?;
@@ -252,7 +252,7 @@ async fn switch_waits_for_the_status_where_no_control_is_named() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn switch_says_by_the_status_alone_which_proxy_has_it_not_and_why() -> Result<()> {
+async fn switch_names_lagging_proxies_from_the_status() -> Result<()> {
     let world: &mut World = &mut BlueGreen::start_with(Source::ApiServer, |builder| Ok(builder.envoys(2)))
         .await?
         .world;
@@ -287,7 +287,7 @@ async fn switch_says_by_the_status_alone_which_proxy_has_it_not_and_why() -> Res
 
 /// Retries up to three times: on a busy machine, the proxy may be late to reconnect, which is written to the status.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_writes_no_status_that_is_there_already() -> Result<()> {
+async fn restart_keeps_unchanged_statuses() -> Result<()> {
     let mut installation = BlueGreen::start(Source::ApiServer).await?;
     let mut written = Vec::new();
     for restart in 1..=3 {
@@ -340,7 +340,7 @@ async fn around_a_restart(world: &mut World, number: usize) -> Result<[Value; 2]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn somebody_else_who_writes_a_status_is_overwritten_and_the_fight_stays_slow() -> Result<()> {
+async fn foreign_status_is_overwritten_at_a_limited_rate() -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(Source::ApiServer).await?;
     let valid = [("/currentStatus", json!("valid"))];
     says(world, "blue-green-root", &valid).await?;
@@ -371,7 +371,7 @@ async fn somebody_else_who_writes_a_status_is_overwritten_and_the_fight_stays_sl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_objects_have_their_status_soon_after_the_start() -> Result<()> {
+async fn statuses_of_thousands_of_objects_are_written() -> Result<()> {
     let mut installation = BlueGreen::start_with(Source::ApiServer, |builder| {
         (0..MANY).try_fold(builder, |builder, number| {
             let fqdn = format!("host-{number}.bar.com");

@@ -18,13 +18,13 @@ use crate::{
 };
 
 scenarios![
-    toggles_fail_no_request_and_are_live_when_they_return,
-    a_request_under_way_is_finished_by_the_branch_it_began_on,
-    a_switch_to_a_branch_and_back_is_two_switches,
-    a_switch_back_counts_while_a_request_from_before_is_under_way,
-    a_branch_that_changes_while_it_stands_by_is_served_changed,
-    an_undone_switch_is_back_where_it_was,
-    a_branch_without_ready_endpoints_is_refused,
+    switches_fail_no_request_and_are_live_on_return,
+    open_request_finishes_on_its_branch,
+    switch_and_switch_back_are_both_live,
+    switch_back_applies_while_an_old_request_is_open,
+    changed_standby_is_served_after_a_switch,
+    undo_restores_the_previous_branch,
+    branch_without_ready_endpoints_needs_force,
 ];
 
 const TOGGLES: usize = 200;
@@ -38,7 +38,7 @@ struct Toggle {
     branch: &'static str,
 }
 
-async fn toggles_fail_no_request_and_are_live_when_they_return(source: Source) -> Result<()> {
+async fn switches_fail_no_request_and_are_live_on_return(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let load = Load::new(world.http(), HOST, "/").start().await?;
     let mut toggles = Vec::new();
@@ -98,7 +98,7 @@ fn settled(sample: &Sample, toggles: &[Toggle]) -> Option<&'static str> {
     (last.returned + GRACE < sample.sent).then_some(last.branch)
 }
 
-async fn a_request_under_way_is_finished_by_the_branch_it_began_on(source: Source) -> Result<()> {
+async fn open_request_finishes_on_its_branch(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let mut slow = Connection::open(world.http()).await?;
     let asked = get(HOST, "/").header("echo-delay-ms", "1500");
@@ -112,7 +112,7 @@ async fn a_request_under_way_is_finished_by_the_branch_it_began_on(source: Sourc
     Ok(())
 }
 
-async fn a_switch_to_a_branch_and_back_is_two_switches(source: Source) -> Result<()> {
+async fn switch_and_switch_back_are_both_live(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let mut connection = Connection::open(world.http()).await?;
     for branch in ["green", "blue", "green", "blue"] {
@@ -126,7 +126,7 @@ async fn a_switch_to_a_branch_and_back_is_two_switches(source: Source) -> Result
 
 /// While a stream of a replaced configuration exists, Envoy keeps both, and reuses the old one without notifying the
 /// filter.
-async fn a_switch_back_counts_while_a_request_from_before_is_under_way(source: Source) -> Result<()> {
+async fn switch_back_applies_while_an_old_request_is_open(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     for branch in ["green", "blue"] {
         world.switch(&[ROOT, branch]).await?;
@@ -151,7 +151,7 @@ async fn a_switch_back_counts_while_a_request_from_before_is_under_way(source: S
     Ok(())
 }
 
-async fn a_branch_that_changes_while_it_stands_by_is_served_changed(source: Source) -> Result<()> {
+async fn changed_standby_is_served_after_a_switch(source: Source) -> Result<()> {
     let BlueGreen { world, blue, .. } = &BlueGreen::start(source).await?;
     let third = Echo::start("third").await?;
     world.write("green.yaml", &branch("green", &third))?;
@@ -162,7 +162,7 @@ async fn a_branch_that_changes_while_it_stands_by_is_served_changed(source: Sour
     Ok(())
 }
 
-async fn an_undone_switch_is_back_where_it_was(source: Source) -> Result<()> {
+async fn undo_restores_the_previous_branch(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     world.switch(&[ROOT, "green"]).await?;
     world.served_by(HOST, "/", "green").await?;
@@ -173,7 +173,7 @@ async fn an_undone_switch_is_back_where_it_was(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn a_branch_without_ready_endpoints_is_refused(source: Source) -> Result<()> {
+async fn branch_without_ready_endpoints_needs_force(source: Source) -> Result<()> {
     let BlueGreen { world, .. } = &BlueGreen::start(source).await?;
     let idle = leaf("default", "idle", "/", "idle") + &service("default", "idle", &[]);
     world.write("idle.yaml", &idle)?;

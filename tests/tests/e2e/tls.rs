@@ -17,17 +17,17 @@ use crate::scenarios;
 
 scenarios![
     tls_is_terminated_and_plain_http_redirected,
-    a_version_below_the_minimum_is_refused,
-    a_renewed_certificate_is_presented_and_no_connection_lost,
-    a_bad_secret_takes_tls_down_and_never_serves_in_plain,
-    a_key_of_another_certificate_takes_tls_down_and_is_told,
-    a_certificate_of_another_namespace_needs_a_delegation,
-    passthrough_hands_on_the_connection_undecrypted,
-    guard_that_could_have_no_effect_takes_its_routes_down,
-    affinity_cookie_is_secure_over_tls_alone,
-    a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted,
-    a_tcpproxy_shares_connections_out_by_weight,
-    while_control_is_away_a_host_is_served_that_was_asked_for_before,
+    tls_version_below_the_minimum_is_rejected,
+    renewed_certificate_keeps_open_connections,
+    missing_secret_takes_the_tls_host_down,
+    mismatched_key_takes_the_tls_host_down,
+    certificate_of_another_namespace_needs_delegation,
+    passthrough_forwards_the_encrypted_connection,
+    ineffective_setting_takes_its_routes_down,
+    affinity_cookie_is_secure_only_over_tls,
+    tcpproxy_with_certificate_forwards_decrypted_data,
+    tcpproxy_balances_connections_by_weight,
+    known_tls_host_is_served_while_control_is_down,
 ];
 
 const HOST: &str = "secure.bar.com";
@@ -146,7 +146,7 @@ async fn tls_is_terminated_and_plain_http_redirected(source: Source) -> Result<(
     Ok(())
 }
 
-async fn a_version_below_the_minimum_is_refused(source: Source) -> Result<()> {
+async fn tls_version_below_the_minimum_is_rejected(source: Source) -> Result<()> {
     let secure = Secure::start(
         source,
         "secretName: secure\n      minimumProtocolVersion: \"1.3\"",
@@ -187,7 +187,7 @@ fn affinity(answer: &Answer) -> Result<String> {
     Ok(attributes.to_owned())
 }
 
-async fn affinity_cookie_is_secure_over_tls_alone(source: Source) -> Result<()> {
+async fn affinity_cookie_is_secure_only_over_tls(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
     let world = &secure.world;
     let with_cookie = "      port: 80\n      strategy: Cookie\n";
@@ -215,7 +215,7 @@ async fn affinity_cookie_is_secure_over_tls_alone(source: Source) -> Result<()> 
 }
 
 /// Each of these settings was once ignored, and its routes served without it.
-async fn guard_that_could_have_no_effect_takes_its_routes_down(source: Source) -> Result<()> {
+async fn ineffective_setting_takes_its_routes_down(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
     let world = &secure.world;
     let host = |tls: Value, service: Value| {
@@ -261,7 +261,7 @@ async fn guard_that_could_have_no_effect_takes_its_routes_down(source: Source) -
     Ok(())
 }
 
-async fn a_renewed_certificate_is_presented_and_no_connection_lost(source: Source) -> Result<()> {
+async fn renewed_certificate_keeps_open_connections(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
     let mut connection = secure.open().await?;
     connection.send(get(HOST, "/")).await?;
@@ -275,7 +275,7 @@ async fn a_renewed_certificate_is_presented_and_no_connection_lost(source: Sourc
     Ok(())
 }
 
-async fn a_bad_secret_takes_tls_down_and_never_serves_in_plain(source: Source) -> Result<()> {
+async fn missing_secret_takes_the_tls_host_down(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
     secure
         .world
@@ -283,7 +283,7 @@ async fn a_bad_secret_takes_tls_down_and_never_serves_in_plain(source: Source) -
     secure.goes_down().await
 }
 
-async fn a_key_of_another_certificate_takes_tls_down_and_is_told(source: Source) -> Result<()> {
+async fn mismatched_key_takes_the_tls_host_down(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
     let other = secure.authority.issue(HOST)?;
     let pair = json!({"tls.crt": secure.certificate.chain, "tls.key": other.key});
@@ -302,7 +302,7 @@ async fn a_key_of_another_certificate_takes_tls_down_and_is_told(source: Source)
     Ok(())
 }
 
-async fn a_certificate_of_another_namespace_needs_a_delegation(source: Source) -> Result<()> {
+async fn certificate_of_another_namespace_needs_delegation(source: Source) -> Result<()> {
     let secure = Secure::start(source, "secretName: secure").await?;
     let Secure { world, authority, .. } = &secure;
     let other = authority.issue(HOST)?;
@@ -338,7 +338,7 @@ fn late(authority: &Authority) -> Result<String> {
     Ok(ingress_route("late", &spec) + &tls_secret("default", "late", &authority.issue(LATE)?))
 }
 
-async fn while_control_is_away_a_host_is_served_that_was_asked_for_before(source: Source) -> Result<()> {
+async fn known_tls_host_is_served_while_control_is_down(source: Source) -> Result<()> {
     let mut secure = Secure::start(source, "secretName: secure").await?;
     secure.world.write("late.yaml", &late(&secure.authority)?)?;
     until("the host's routes are there", async || {
@@ -398,7 +398,7 @@ async fn tcp_get(world: &World, authority: &Authority) -> Result<(Answer, bool)>
     Ok((answer, proxied))
 }
 
-async fn passthrough_hands_on_the_connection_undecrypted(source: Source) -> Result<()> {
+async fn passthrough_forwards_the_encrypted_connection(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let certificate = authority.issue("tcp.bar.com")?;
     let backend = Echo::start_tls("tls-backend", certificate.acceptor()?).await?;
@@ -413,7 +413,7 @@ async fn passthrough_hands_on_the_connection_undecrypted(source: Source) -> Resu
     Ok(())
 }
 
-async fn a_tcpproxy_with_a_certificate_hands_on_what_it_decrypted(source: Source) -> Result<()> {
+async fn tcpproxy_with_certificate_forwards_decrypted_data(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let certificate = authority.issue("tcp.bar.com")?;
     let backend = Echo::start("tcp-backend").await?;
@@ -454,7 +454,7 @@ async fn weighted_tcp_world(
         .await
 }
 
-async fn a_tcpproxy_shares_connections_out_by_weight(source: Source) -> Result<()> {
+async fn tcpproxy_balances_connections_by_weight(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let certificate = authority.issue("tcp.bar.com")?;
     let [most, few] = SHARES.map(|(name, _)| name);

@@ -10,7 +10,7 @@ use switchyard_tests::{
 
 use crate::{fixture::HOST, scenarios, status::says};
 
-scenarios![a_policy_without_its_secret_takes_its_routes_down_and_no_others,];
+scenarios![policy_with_missing_secret_takes_down_only_its_routes,];
 
 /// The root and its delegate.
 const OWNERS: [&str; 2] = ["guarded", "team"];
@@ -70,7 +70,7 @@ async fn are_served(world: &World, served: bool) -> Result<()> {
     Ok(())
 }
 
-async fn a_policy_without_its_secret_takes_its_routes_down_and_no_others(source: Source) -> Result<()> {
+async fn policy_with_missing_secret_takes_down_only_its_routes(source: Source) -> Result<()> {
     let blue = Echo::start("blue").await?;
     let delegating = json!({"match": "/below", "delegate": {"name": "team"}});
     let root = json!({

@@ -17,11 +17,11 @@ use crate::{
 };
 
 scenarios![
-    an_upstream_is_spoken_to_as_its_annotation_says,
-    an_upstream_gets_requests_only_with_the_certificate_that_is_asked_of_it,
+    annotation_selects_the_upstream_protocol,
+    upstream_with_wrong_certificate_gets_no_requests,
 ];
 
-scenarios_of_files![an_upstream_is_found_wherever_it_is_told_of,];
+scenarios_of_files![upstreams_of_every_address_kind_are_reached,];
 
 /// The subject of every upstream's certificate.
 const SUBJECT: &str = "upstream.internal";
@@ -117,7 +117,7 @@ fn ca_secret(name: &str, pem: &str) -> String {
     object("v1", "Secret", name, content)
 }
 
-async fn an_upstream_is_spoken_to_as_its_annotation_says(source: Source) -> Result<()> {
+async fn annotation_selects_the_upstream_protocol(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let route = |Upstream { name, .. }: &Upstream| json!({"match": format!("/{name}"), "services": [{"name": name, "port": 80}]});
     let routes = UPSTREAMS.iter().map(route).collect();
@@ -153,9 +153,7 @@ fn validating_routes() -> Value {
     ["tls", "h2"].into_iter().flat_map(routes).collect()
 }
 
-async fn an_upstream_gets_requests_only_with_the_certificate_that_is_asked_of_it(
-    source: Source,
-) -> Result<()> {
+async fn upstream_with_wrong_certificate_gets_no_requests(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let [.., tls, h2] = UPSTREAMS;
     let upstreams = [tls, h2];
@@ -223,7 +221,7 @@ fn slice_of_names(service: &str, port: u16) -> String {
     format!("---\n{slice:#}\n")
 }
 
-async fn an_upstream_is_found_wherever_it_is_told_of(source: Source) -> Result<()> {
+async fn upstreams_of_every_address_kind_are_reached(source: Source) -> Result<()> {
     let authority = Authority::new()?;
     let acceptor = authority.issue(NAME)?.acceptor()?;
     let backends = [

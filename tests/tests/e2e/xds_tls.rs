@@ -247,7 +247,7 @@ async fn connected(world: &World, count: usize) -> Result<Vec<Value>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn configuration_is_for_clients_of_the_ca_in_tls_13_alone() -> Result<()> {
+async fn xds_requires_tls_13_and_a_certificate_of_the_ca() -> Result<()> {
     let secured = Secured::start(Way::Rename).await?;
     let others = secured.certificates.dir.join("others");
     switchyard(&["certgen", "--output-dir", text(&others)?])
@@ -293,7 +293,7 @@ async fn configuration_is_for_clients_of_the_ca_in_tls_13_alone() -> Result<()> 
 
 /// Envoy rejects a control that it cannot verify.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_envoy_takes_no_control_of_another_ca_or_name() -> Result<()> {
+async fn envoy_rejects_control_of_another_ca_or_name() -> Result<()> {
     let secured = Secured::start(Way::Rename).await?;
     let World { dir, control, .. } = secured.world();
     let others = secured.certificates.dir.join("others");
@@ -336,12 +336,12 @@ async fn an_envoy_takes_no_control_of_another_ca_or_name() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_that_are_renamed_into_place_are_followed_under_load() -> Result<()> {
+async fn renamed_certificate_files_are_reloaded_under_load() -> Result<()> {
     all_certificates_change_under_load(Way::Rename).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_volume_that_swaps_its_link_is_followed_under_load() -> Result<()> {
+async fn swapped_certificate_symlink_is_reloaded_under_load() -> Result<()> {
     all_certificates_change_under_load(Way::Link).await
 }
 
@@ -384,7 +384,7 @@ async fn all_certificates_change_under_load(way: Way) -> Result<()> {
 /// A CA close to its expiry is renewed, and then the certificates that it signed. Each side gets its files at its own
 /// time, and Envoy reconnects after each step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ca_is_renewed_and_no_step_of_it_fails_a_connection() -> Result<()> {
+async fn ca_renewal_fails_no_connection() -> Result<()> {
     let dir = folder()?;
     let made = dir.join("made");
     let old = Authority::good_for(DAY * 300)?;
@@ -432,7 +432,7 @@ async fn a_ca_is_renewed_and_no_step_of_it_fails_a_connection() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn broken_files_are_told_and_the_last_good_ones_go_on() -> Result<()> {
+async fn broken_certificate_files_keep_the_last_valid_ones() -> Result<()> {
     let secured = Secured::start(Way::Rename).await?;
     let world = secured.world();
     let other = Authority::new()?.issue(SERVER)?;
@@ -480,7 +480,7 @@ async fn broken_files_are_told_and_the_last_good_ones_go_on() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_say_nothing_hold_up_nobody_and_are_let_go() -> Result<()> {
+async fn silent_clients_are_closed_and_delay_no_other() -> Result<()> {
     let secured = Secured::start(Way::Rename).await?;
     let xds = secured.world().control.options.xds;
     let mut silent = Vec::new();
@@ -505,7 +505,7 @@ async fn clients_that_say_nothing_hold_up_nobody_and_are_let_go() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plain_text_that_was_asked_for_is_said_loudly() -> Result<()> {
+async fn insecure_flag_logs_a_warning() -> Result<()> {
     let installation =
         BlueGreen::start_with(Source::Directory, |builder| Ok(builder.flag("--insecure"))).await?;
     let log = installation.world.control.process.log()?;

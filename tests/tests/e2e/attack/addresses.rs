@@ -86,12 +86,12 @@ fn cases(lines: &[&str], credential: &Credential) -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_client_says_of_its_address_is_not_believed() -> Result<()> {
+async fn forwarded_addresses_are_ignored_without_trusted_proxy() -> Result<()> {
     let cases = cases(&[LINES, SAID].concat(), &KEY);
     start(0).await?.holds(&cases).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_what_comes_by_a_trusted_proxy_its_own_word_is_believed() -> Result<()> {
+async fn only_the_trusted_proxy_address_counts() -> Result<()> {
     start(1).await?.holds(&cases(LINES, &NEAR)).await
 }

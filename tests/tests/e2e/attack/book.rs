@@ -35,7 +35,7 @@ fn tests_in(source: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn the_book_names_every_attempt_and_no_test_that_there_is_not() -> Result<()> {
+fn security_page_lists_all_attack_tests() -> Result<()> {
     let page = fs::read_to_string(repository().join("docs/security.md"))?;
     let named = named(&page);
     let tests = repository().join("tests/tests/e2e");

@@ -249,7 +249,7 @@ fn doors(what: &str, (name, credential): Door, attack: impl Fn(&str) -> Message)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_almost_a_password_is_none() -> Result<()> {
+async fn wrong_passwords_are_rejected() -> Result<()> {
     let line = |pair: &[u8]| format!("Authorization: Basic {}\r\n", Base64::encode_string(pair));
     let pairs = PAIRS
         .iter()
@@ -264,7 +264,7 @@ async fn what_is_almost_a_password_is_none() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_almost_a_credential_or_two_is_none() -> Result<()> {
+async fn malformed_or_repeated_credentials_are_rejected() -> Result<()> {
     start().await?.holds(&cases().collect::<Vec<_>>()).await
 }
 
@@ -276,7 +276,7 @@ pub(super) fn cases() -> impl Iterator<Item = Case> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_almost_a_key_in_a_query_is_none() -> Result<()> {
+async fn malformed_query_keys_are_rejected() -> Result<()> {
     let cases = QUERIES
         .iter()
         .flat_map(|(target, lines)| doors(target, KEYED, |host| get(host, target, lines)));
@@ -284,7 +284,7 @@ async fn what_is_almost_a_key_in_a_query_is_none() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_fields_of_http2_are_two() -> Result<()> {
+async fn repeated_http2_key_headers_are_rejected() -> Result<()> {
     let right = ("x-api-key", "open sesame");
     let attempts = [
         [right, right],
@@ -300,7 +300,7 @@ async fn two_fields_of_http2_are_two() -> Result<()> {
 
 /// Neither a right nor a wrong key reaches the upstream, no matter which check lets the request in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_upstream_sees_no_key() -> Result<()> {
+async fn api_keys_do_not_reach_the_upstream() -> Result<()> {
     let site = start().await?;
     let eve = "Authorization: Basic ZXZlOnNlY3JldA==\r\n";
     for (name, target, lines, path) in [

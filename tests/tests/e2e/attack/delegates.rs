@@ -253,32 +253,32 @@ async fn are_withstood(attempts: Vec<Attempt>, others: &Parents) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn checks_of_a_delegate_come_on_top() -> Result<()> {
+async fn delegate_checks_add_to_parent_checks() -> Result<()> {
     are_withstood(own_checks(), &Parents::start().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delegate_changes_no_header_that_is_not_its_own() -> Result<()> {
+async fn delegate_header_edits_do_not_bypass_parent_policies() -> Result<()> {
     are_withstood(edits(), &Parents::start().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_word_of_a_delegate_lets_in() -> Result<()> {
+async fn delegate_fields_do_not_bypass_parent_policies() -> Result<()> {
     are_withstood(other_words(), &Parents::start().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delegate_has_no_other_place_and_no_other_way() -> Result<()> {
+async fn delegate_serves_only_its_prefix() -> Result<()> {
     are_withstood(other_places(), &Parents::none()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_other_object_lets_in() -> Result<()> {
+async fn other_objects_do_not_bypass_parent_policies() -> Result<()> {
     are_withstood(other_objects(), &Parents::none()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_limits_and_services_of_a_delegate_let_nobody_in() -> Result<()> {
+async fn delegate_tokens_limits_and_services_do_not_bypass_parent() -> Result<()> {
     let attempts = [own_tokens()?, own_limits(), own_services()]
         .into_iter()
         .flatten();
@@ -287,7 +287,7 @@ async fn tokens_limits_and_services_of_a_delegate_let_nobody_in() -> Result<()> 
 
 /// Any root can delegate to any IngressRoute, so policies that protect a Service have to be next to the route to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_delegate_asks_holds_for_every_root() -> Result<()> {
+async fn delegate_auth_applies_under_every_root() -> Result<()> {
     let team = guarded(to("vault", "/team"));
     let (before, after) = ("other.bar.com", "last.bar.com");
     let other =

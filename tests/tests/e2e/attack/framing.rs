@@ -150,7 +150,7 @@ const STARTS: &[(&str, Want)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_ends_where_it_ends_to_all() -> Result<()> {
+async fn request_body_cannot_smuggle_a_request() -> Result<()> {
     let cases = HOSTS.iter().flat_map(|host| {
         let smuggled = SMUGGLED.replace("{host}", host);
         let length = smuggled.len();
@@ -182,7 +182,7 @@ async fn a_request_ends_where_it_ends_to_all() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_is_one_header_to_all() -> Result<()> {
+async fn header_value_cannot_smuggle_a_header() -> Result<()> {
     let cases = HOSTS.iter().flat_map(|host| {
         LINES.iter().map(move |(line, want)| Case {
             what: format!("{host} {line:?}"),
@@ -196,7 +196,7 @@ async fn a_header_is_one_header_to_all() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_request_is_refused() -> Result<()> {
+async fn malformed_request_line_is_rejected() -> Result<()> {
     let cases = STARTS.iter().flat_map(|(start, want)| {
         HOSTS.map(|host| {
             let text = format!("{start}\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -214,7 +214,7 @@ async fn what_is_no_request_is_refused() -> Result<()> {
 
 /// A request without the credential on a connection that was let in before is rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_is_let_in_for_itself_alone() -> Result<()> {
+async fn each_request_on_a_connection_is_authenticated() -> Result<()> {
     let site = Site::start().await?;
     let Credential(name, value) = KEY;
     let key = format!("{name}: {value}\r\n");

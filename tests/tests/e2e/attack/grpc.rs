@@ -23,7 +23,7 @@ const TYPES: &[(&str, bool)] = &[
 const UNAUTHENTICATED: &str = "16";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_is_refused_whatever_it_says_that_it_is() -> Result<()> {
+async fn unauthenticated_call_is_rejected_for_any_content_type() -> Result<()> {
     let site = Site::start().await?;
     for host in HOSTS {
         for (content_type, is_grpc) in TYPES {

@@ -105,7 +105,7 @@ const TARGETS: &[(&str, Want)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_is_one_host_to_all() -> Result<()> {
+async fn host_spellings_do_not_bypass_auth() -> Result<()> {
     let cases = NAMES.iter().flat_map(|(name, want)| {
         LOCKED.map(|locked| {
             let name = match *name {
@@ -125,7 +125,7 @@ async fn a_host_is_one_host_to_all() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_that_names_a_host_is_for_that_host() -> Result<()> {
+async fn request_target_host_overrides_host_header() -> Result<()> {
     let cases = TARGETS.iter().flat_map(|(start, want)| {
         LOCKED.map(|locked| {
             let start = start.replace("{}", locked);

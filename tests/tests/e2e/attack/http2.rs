@@ -181,7 +181,7 @@ pub(super) fn cases() -> impl Iterator<Item = Case> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_say_one_thing_to_all() -> Result<()> {
+async fn malformed_http2_headers_do_not_bypass_auth() -> Result<()> {
     Site::start().await?.holds(&cases().collect::<Vec<_>>()).await
 }
 
@@ -196,7 +196,7 @@ const TRAILERS: &[(Field, Want)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trailers_are_no_headers() -> Result<()> {
+async fn http2_trailers_do_not_count_as_headers() -> Result<()> {
     let cases = TRAILERS.iter().map(|(trailer, want)| {
         let attack = Request {
             body: b"body".to_vec(),

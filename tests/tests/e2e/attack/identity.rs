@@ -150,7 +150,7 @@ async fn team_says(site: &Site, number: usize, more: &Value) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_a_client_is_only_the_check_says() -> Result<()> {
+async fn only_the_check_sets_identity_headers() -> Result<()> {
     let (keys, gatekeeper) = (Keys::new()?, Gatekeeper::start().await?);
     let rogue = Rogue::start(SAID).await?;
     let site = start(&keys, &gatekeeper, &rogue).await?;
@@ -178,7 +178,7 @@ async fn who_a_client_is_only_the_check_says() -> Result<()> {
 /// Credentials that are valid for another host: the same claims signed by another issuer, and the same user with
 /// another password.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_host_believes_another_does_not() -> Result<()> {
+async fn credentials_are_valid_only_for_their_host() -> Result<()> {
     let keys = Keys::new()?;
     let stranger = Issuer::new("RS256")?;
     let set = json!({"keys": [stranger.jwk()?]}).to_string();

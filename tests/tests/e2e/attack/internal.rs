@@ -90,7 +90,7 @@ fn is_unharmed(seen: &Seen, user: Option<&str>) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_proxy_says_no_client_says() -> Result<()> {
+async fn client_internal_headers_do_not_reach_upstream() -> Result<()> {
     let site = Site::start().await?;
     let mut wrong = Vec::new();
     for lines in attempts() {
@@ -108,7 +108,7 @@ async fn what_the_proxy_says_no_client_says() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_proxy_says_lets_no_client_in() -> Result<()> {
+async fn client_internal_headers_do_not_bypass_auth() -> Result<()> {
     let cases: Vec<_> = HOSTS.iter().flat_map(|host| cases(host)).collect();
     Site::start().await?.holds(&cases).await
 }
@@ -134,7 +134,7 @@ pub(super) fn cases(host: &str) -> impl Iterator<Item = Case> {
 
 /// Tries to steer a request for an open path to the vault, or to an internal route towards it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_steers_the_proxy_steers_it_for_no_client() -> Result<()> {
+async fn client_headers_do_not_steer_routing() -> Result<()> {
     let site = Site::start().await?;
     let cluster = cluster_of(&site.world, "vault").await?;
     let mut steering = vec![
@@ -164,7 +164,7 @@ async fn what_steers_the_proxy_steers_it_for_no_client() -> Result<()> {
 /// Clients may nominate hop-by-hop headers in `Connection`. Those are removed from the client's request first, so that
 /// headers set later stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_found_out_of_a_client_it_cannot_have_taken_away() -> Result<()> {
+async fn connection_header_does_not_remove_identity_headers() -> Result<()> {
     let site = Site::start().await?;
     for nominated in [
         "x-switchyard-user, x-switchyard-auth",
@@ -210,7 +210,7 @@ async fn what_is_found_out_of_a_client_it_cannot_have_taken_away() -> Result<()>
 const H2C: &[(&str, &str)] = &[("contour.heptio.com/upstream-protocol.h2c", "80")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_says_it_in_trailers() -> Result<()> {
+async fn trailers_do_not_carry_internal_headers() -> Result<()> {
     let h2c = Echo::start("h2c").await?;
     let door = |fqdn: &str, service: &str| {
         let host = asking(json!({"fqdn": fqdn}), guard());

@@ -90,7 +90,7 @@ async fn is_refused(site: &Site, servers: &Servers, message: &Message, status: u
 
 /// Tries every placement of the mirror and the check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_refused_is_not_copied() -> Result<()> {
+async fn rejected_request_is_not_mirrored() -> Result<()> {
     let (copied, asked) = (json!({"mirror": mirror()}), json!({"auth": guard()}));
     let both = merged(copied.clone(), &asked);
     for levels in [
@@ -117,7 +117,7 @@ async fn what_is_refused_is_not_copied() -> Result<()> {
 
 /// Limits protect against guessing: one that needs no claim applies before the check, on any level.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guesses_are_counted() -> Result<()> {
+async fn rate_limit_counts_failed_authentication() -> Result<()> {
     let servers = Servers::start().await?;
     let limit = json!({"rateLimits": [{"requests": 3, "unit": "day", "key": [{"clientIP": {}}]}]});
     let levels = [json!({"auth": guard()}), json!({"mirror": mirror()}), limit];
@@ -143,7 +143,7 @@ async fn guesses_are_counted() -> Result<()> {
 
 /// Different spellings of a path share a bucket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_spelling_is_no_other_count() -> Result<()> {
+async fn path_spellings_share_a_rate_limit_bucket() -> Result<()> {
     let servers = Servers::start().await?;
     let limit =
         json!({"rateLimits": [{"requests": 1, "unit": "day", "key": [{"path": {}}, {"method": {}}]}]});
@@ -158,7 +158,7 @@ async fn another_spelling_is_no_other_count() -> Result<()> {
 
 /// Requests that are not let in use up neither a limit by claim, nor one counted by a service, nor a concurrency limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_refused_spends_nothing_that_comes_after() -> Result<()> {
+async fn rejected_request_uses_no_later_limits() -> Result<()> {
     let (servers, keys) = (Servers::start().await?, Keys::new()?);
     let global = json!({
         "service": {"name": "counter", "port": 80},
@@ -198,7 +198,7 @@ async fn what_is_refused_spends_nothing_that_comes_after() -> Result<()> {
 
 /// The first check that rejects ends the processing, and later ones are not asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_is_not_asked_about_whom_another_check_refuses() -> Result<()> {
+async fn rejected_request_does_not_reach_auth_service() -> Result<()> {
     let denied = json!({"auth": [{"ip": {"deny": ["127.0.0.0/8", "10.0.0.0/8"]}}]});
     let basic = json!({"auth": [{"basic": {"secretName": "people"}}]});
     let key = json!({"auth": guard()});
@@ -225,7 +225,7 @@ async fn a_service_is_not_asked_about_whom_another_check_refuses() -> Result<()>
 
 /// A preflight is answered, and has no other effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_preflight_gets_an_answer_and_nothing_else() -> Result<()> {
+async fn preflight_is_answered_without_other_effects() -> Result<()> {
     let servers = Servers::start().await?;
     let cors = json!({"cors": {"allowOrigins": ["https://www.example.com"], "allowMethods": ["PUT"], "allowCredentials": true}});
     let asks = json!({
@@ -291,7 +291,7 @@ async fn a_preflight_gets_an_answer_and_nothing_else() -> Result<()> {
 
 /// A request takes a place of the concurrency limit only once it goes to the upstream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_for_a_service_takes_no_place() -> Result<()> {
+async fn waiting_request_uses_no_concurrency_slot() -> Result<()> {
     let servers = Servers::start().await?;
     let levels = [
         json!({"concurrency": {"max": 1}}),
@@ -325,7 +325,7 @@ async fn what_waits_for_a_service_takes_no_place() -> Result<()> {
 
 /// The arrival of the body or trailers does not resume a request that waits for a check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_does_not_push_a_request_through_that_waits() -> Result<()> {
+async fn body_does_not_resume_a_waiting_request() -> Result<()> {
     let asks = |check: Value| asking(json!({}), json!([check]));
     let password = json!({"basic": {"secretName": "people"}});
     for (check, right, wrong) in [

@@ -127,7 +127,7 @@ pub(super) fn cases(host: &str) -> impl Iterator<Item = Case> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_path_is_one_path_to_all() -> Result<()> {
+async fn path_spellings_do_not_bypass_auth() -> Result<()> {
     let cases = HOSTS.iter().flat_map(|host| cases(host));
     Site::start().await?.holds(&cases.collect::<Vec<_>>()).await
 }

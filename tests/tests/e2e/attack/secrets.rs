@@ -151,7 +151,7 @@ fn texts(dump: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_log_and_no_dump_has_a_secret() -> Result<()> {
+async fn logs_and_dumps_contain_no_secrets() -> Result<()> {
     let certificate = Authority::new()?.issue(SECURE)?;
     let site = start(&certificate).await?;
     let world = &site.world;

@@ -110,7 +110,7 @@ fn over_tls(case: Case) -> Case {
 
 /// A part of the tables, because each connection costs a handshake: one host of each pair, and each header in one way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_holds_in_plain_http_holds_over_tls() -> Result<()> {
+async fn attacks_over_tls_are_rejected() -> Result<()> {
     let site = start(&secured(&credentials::manifests())).await?;
     for name in ["basic", "keyed", "either"] {
         let hosts = pair_of(name);
@@ -142,7 +142,7 @@ fn over(connected: &'static str, host: &str) -> [Message; 2] {
 
 /// The host of the request and its policies count. A host with stricter TLS settings than the connection's answers 421.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_for_one_host_is_no_way_into_another() -> Result<()> {
+async fn tls_connection_for_one_host_does_not_open_another() -> Result<()> {
     let strict = json!({"secretName": "edge", "minimumProtocolVersion": "1.3"});
     let host = |name: &str, virtualhost| root(name, &virtualhost, &json!([to("vault", "/")]));
     let manifests = host("strict", json!({"fqdn": STRICT, "tls": strict, "auth": guard()}))

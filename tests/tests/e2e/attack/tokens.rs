@@ -401,31 +401,31 @@ async fn none_is_believed(keys: &Keys, tokens: Tokens) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_nobody_has_signed_is_not_believed() -> Result<()> {
+async fn unsigned_token_is_rejected() -> Result<()> {
     let keys = Keys::new()?;
     none_is_believed(&keys, unsigned_ones(&keys)?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_does_not_say_how_it_is_verified() -> Result<()> {
+async fn token_does_not_choose_its_algorithm() -> Result<()> {
     let keys = Keys::new()?;
     none_is_believed(&keys, confused(&keys)?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_brings_no_keys() -> Result<()> {
+async fn token_cannot_supply_its_own_keys() -> Result<()> {
     let keys = Keys::new()?;
     none_is_believed(&keys, bringing_keys(&keys)?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_is_not_for_this_is_not_believed() -> Result<()> {
+async fn token_with_wrong_claims_is_rejected() -> Result<()> {
     let keys = Keys::new()?;
     none_is_believed(&keys, saying_wrong(&keys)?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dates_are_compared_however_they_are_written() -> Result<()> {
+async fn token_dates_are_compared_in_any_notation() -> Result<()> {
     let keys = Keys::new()?;
     let tokens = misdated(&keys)?;
     let lines = tokens
@@ -454,13 +454,13 @@ async fn dates_are_compared_however_they_are_written() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_can_be_read_in_two_ways_is_not_believed() -> Result<()> {
+async fn ambiguous_token_is_rejected() -> Result<()> {
     let keys = Keys::new()?;
     none_is_believed(&keys, misshapen(&keys)?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_is_in_one_place() -> Result<()> {
+async fn token_is_read_only_from_authorization_header() -> Result<()> {
     let keys = Keys::new()?;
     let token = keys.token()?;
     let lines = LINES.iter().map(|line| (*line, line.replace("{}", &token)));
@@ -478,7 +478,7 @@ const SKEWS: [(&str, Option<u64>, &[u64]); 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_may_be_off_by_what_is_said_and_no_more() -> Result<()> {
+async fn clock_skew_is_limited_to_its_setting() -> Result<()> {
     let keys = Keys::new()?;
     let mut hosts = String::new();
     for (name, skew, _) in SKEWS {

@@ -54,7 +54,7 @@ fn errors(told: &str) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn policies_that_make_no_sense_are_refused_and_told_where() -> Result<()> {
+async fn invalid_policies_are_rejected_with_their_path() -> Result<()> {
     let cluster = clusters::take()?;
     let mut objects = Vec::new();
     let mut wanted = Vec::new();
@@ -104,7 +104,7 @@ fn examples() -> Result<Vec<(String, Value)>> {
 
 /// A field that is null is dropped, and an absent field gets its default if the schema has one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn policies_are_admitted_as_they_are_described() -> Result<()> {
+async fn documented_policies_are_admitted() -> Result<()> {
     let cluster = clusters::take()?;
     let examples = examples()?;
     ensure!(examples.len() == 8, "{examples:?}");

@@ -15,7 +15,7 @@ fn key() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_get_text_and_programs_json() -> Result<()> {
+async fn rejection_is_text_or_json_by_accept_header() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"auth": [key()]}))).await?;
     for path in PATHS {
         let text = proxy.get(path, &[("accept", "*/*")]).await?;
@@ -37,7 +37,7 @@ async fn people_get_text_and_programs_json() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_speaks_grpc_gets_a_status_of_grpc() -> Result<()> {
+async fn rejected_grpc_call_gets_grpc_status() -> Result<()> {
     let nobody = json!({"anyOf": [{"ip": {"deny": ["0.0.0.0/0", "::/0"]}}]});
     let once_a_day = json!({"local": {"requests": 1, "perSeconds": 86_400, "burst": 1}});
     for (policy, counts, status) in [
@@ -80,7 +80,7 @@ async fn a_client_that_speaks_grpc_gets_a_status_of_grpc() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_and_the_metrics_say_which_policy_it_was() -> Result<()> {
+async fn log_and_metrics_name_the_rejecting_policy() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"auth": [key()]}))).await?;
     for path in PATHS {
         proxy.get(path, &[]).await?;
@@ -97,7 +97,7 @@ async fn the_log_and_the_metrics_say_which_policy_it_was() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_may_not_pass_is_not_told_what_is_there() -> Result<()> {
+async fn unauthenticated_client_cannot_probe_routes() -> Result<()> {
     let mut config = filter(&json!({"auth": [key()]}));
     config["exposeBranch"] = true.into();
     config["switches"]["bar.com/"]["branches"]["default/blue"] = json!([
@@ -117,7 +117,7 @@ async fn who_may_not_pass_is_not_told_what_is_there() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_policy_that_is_missing_is_closed() -> Result<()> {
+async fn configuration_with_missing_policy_is_rejected() -> Result<()> {
     let mut config = filter(&json!({}));
     let proxy = Proxy::start(&config).await?;
     ensure!(proxy.status("/", &[]).await? == 200);
@@ -129,7 +129,7 @@ async fn a_policy_that_is_missing_is_closed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_of_other_origins_may_ask_and_read() -> Result<()> {
+async fn preflight_is_answered_only_for_allowed_origins() -> Result<()> {
     let cors = json!({
         "allowOrigins": ["https://app.bar.com"],
         "allowMethods": ["PUT"],

@@ -23,7 +23,7 @@ fn auth(checks: &[Value]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_lets_in_and_goes_no_further() -> Result<()> {
+async fn api_key_admits_and_is_removed() -> Result<()> {
     let keys = json!({SESAME: "alice"});
     let proxy = Proxy::start(&auth(&[
         json!({"apiKey": {"header": "x-api-key", "query": "key", "keys": keys}}),
@@ -62,7 +62,7 @@ async fn a_key_lets_in_and_goes_no_further() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn addresses_are_let_in_or_not() -> Result<()> {
+async fn ip_lists_admit_or_deny_addresses() -> Result<()> {
     for (ip, want) in [
         (json!({"allow": ["127.0.0.0/8"]}), 200),
         (json!({"allow": ["10.0.0.0/8"]}), 403),
@@ -79,7 +79,7 @@ async fn addresses_are_let_in_or_not() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_requirements_must_be_met_and_any_check_of_one() -> Result<()> {
+async fn every_requirement_needs_one_passing_check() -> Result<()> {
     let key = json!({"apiKey": {"header": "x-api-key", "keys": {SESAME: "alice"}}});
     let either = json!({"anyOf": [key, {"ip": {"allow": ["127.0.0.0/8"]}}]});
     let proxy = Proxy::start(&filter(&json!({"auth": [either, {"anyOf": [key]}]}))).await?;
@@ -90,7 +90,7 @@ async fn all_requirements_must_be_met_and_any_check_of_one() -> Result<()> {
 
 /// Envoy verifies the signatures that it supports, and the filter the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
+async fn tokens_are_verified_for_every_algorithm() -> Result<()> {
     let issuers = ALGORITHMS.iter().map(|algorithm| Issuer::new(algorithm));
     let issuers: Vec<_> = issuers.collect::<Result<_>>()?;
     let keys: Vec<_> = issuers.iter().map(Issuer::key).collect::<Result<_>>()?;
@@ -154,7 +154,7 @@ async fn tokens_are_verified_by_every_algorithm() -> Result<()> {
 
 /// Key selection works as in Envoy's jwt_authn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_of_keys_rule_out_only_keys_of_other_names() -> Result<()> {
+async fn kid_excludes_only_keys_with_another_kid() -> Result<()> {
     let issuers = [
         Issuer::new("RS256")?,
         Issuer::new("RS256")?,
@@ -208,7 +208,7 @@ async fn names_of_keys_rule_out_only_keys_of_other_names() -> Result<()> {
 
 /// Cached tokens are not trusted any more either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_are_too_old_are_not_trusted() -> Result<()> {
+async fn expired_keys_are_not_trusted() -> Result<()> {
     let issuer = Issuer::new("ES256")?;
     let key = issuer.key()?;
     let until =
@@ -246,7 +246,7 @@ async fn keys_that_are_too_old_are_not_trusted() -> Result<()> {
 
 /// The answers of an authorization service, over HTTP and gRPC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_is_asked_and_only_a_clear_yes_lets_in() -> Result<()> {
+async fn auth_service_admits_only_on_success() -> Result<()> {
     // The name has the format of control's clusters, which is not a valid host name.
     const CLUSTER: &str = "default/gatekeeper/80/0123456789";
     for protocol in ["http", "grpc"] {
@@ -290,7 +290,7 @@ async fn a_service_is_asked_and_only_a_clear_yes_lets_in() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_is_not_there_lets_nobody_in_unless_it_is_said() -> Result<()> {
+async fn missing_auth_service_denies_unless_on_failure_allows() -> Result<()> {
     let nobody = loopback()?;
     for protocol in ["http", "grpc"] {
         for (cluster, on_failure, want) in [
@@ -314,7 +314,7 @@ async fn a_service_that_is_not_there_lets_nobody_in_unless_it_is_said() -> Resul
 
 /// A client may disconnect, and the configuration may change, while a request waits for the service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_may_end_at_any_time() -> Result<()> {
+async fn waiting_requests_survive_resets_and_reconfiguration() -> Result<()> {
     let gatekeeper = Gatekeeper::start().await?;
     let external = |timeout: u32| {
         auth(&[json!({"external": {"cluster": "gatekeeper", "protocol": "http", "timeoutMs": timeout}})])
@@ -346,7 +346,7 @@ async fn what_waits_may_end_at_any_time() -> Result<()> {
 
 /// `htpasswd -nbB ann secret`, and the other formats. Slow verification does not delay other requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn passwords_are_verified_beside_other_requests() -> Result<()> {
+async fn password_checks_do_not_delay_other_requests() -> Result<()> {
     let users = json!({
         "ann": "$2y$10$e498EQckyy.8tEqYsWaqeOyJEWv45Vlk.TGRvY1bWoKKZKoEVoAmG",
         "ben": "$apr1$12345678$0lqb/6VUFP8JY/s/jTrIk0",

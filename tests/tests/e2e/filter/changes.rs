@@ -12,7 +12,7 @@ use switchyard_tests::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn headers_are_edited_by_every_level_and_the_outermost_has_the_last_word() -> Result<()> {
+async fn outermost_level_edits_headers_last() -> Result<()> {
     let edits = |who: &str| {
         json!({
             "source": who,
@@ -95,7 +95,7 @@ async fn timeouts_and_retries_are_inherited() -> Result<()> {
 
 /// The share is exact to the percent, on each worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_gets_its_share_and_delays_nobody() -> Result<()> {
+async fn mirror_gets_its_percentage_without_delay() -> Result<()> {
     const REQUESTS: usize = 2_000;
     let copy = Echo::start_on_loopback("copy").await?;
     let slow = Echo::start_on_loopback("slow").await?;

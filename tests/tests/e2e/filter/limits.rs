@@ -24,7 +24,7 @@ fn limit(burst: u32, key: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_is_exact_across_workers() -> Result<()> {
+async fn rate_limit_is_exact_across_workers() -> Result<()> {
     // Enough for the workers to compete for the shared bucket.
     const BURST: u32 = 10_000;
     let proxy = Proxy::start(&filter(&json!({"rateLimits": [limit(BURST, &json!([]))]}))).await?;
@@ -53,7 +53,7 @@ async fn a_limit_is_exact_across_workers() -> Result<()> {
 
 /// The refill under load is exact as well, for a limit's only bucket and for one of many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_is_exact_while_time_passes() -> Result<()> {
+async fn rate_limit_refill_is_exact_under_load() -> Result<()> {
     const A_SECOND: u32 = 400;
     for key in [json!([]), json!(["clientIP"])] {
         // The burst covers a second, so that no refill is lost while the machine is busy.
@@ -110,7 +110,7 @@ fn saturated(Samples(samples): &Samples) -> Result<(f64, f64)> {
 
 /// Excess clients evict the buckets with the most requests left, and this is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn there_are_so_many_buckets_and_who_owes_most_has_one() -> Result<()> {
+async fn full_table_evicts_buckets_with_most_requests_left() -> Result<()> {
     const CLIENTS: usize = 3 * SETS * BUCKETS / 2;
     const CONNECTIONS: usize = 8;
     let limits = json!({"rateLimits": [limit(3, &json!([{"header": "x-client"}]))]});
@@ -139,7 +139,7 @@ async fn there_are_so_many_buckets_and_who_owes_most_has_one() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_count_is_for_who_the_token_says_it_is() -> Result<()> {
+async fn rate_limit_counts_by_token_claim() -> Result<()> {
     let issuer = Issuer::new("ES256")?;
     let jwt = json!({"issuer": "https://issuer.example", "clockSkewSeconds": 0, "keys": [issuer.key()?]});
     let proxy = Proxy::start(&filter(&json!({
@@ -164,7 +164,7 @@ async fn a_count_is_for_who_the_token_says_it_is() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_is_told_what_is_left_and_when_to_come_again() -> Result<()> {
+async fn rate_limit_headers_report_remaining_and_reset() -> Result<()> {
     let minute = json!({"local": {"requests": 1, "perSeconds": 60, "burst": 2}});
     let proxy = Proxy::start(&filter(&json!({"rateLimits": [minute]}))).await?;
     let mut told = Vec::new();
@@ -196,7 +196,7 @@ async fn a_client_is_told_what_is_left_and_when_to_come_again() -> Result<()> {
 
 /// The count outlives changes of the limit's numbers, of other policies and of routes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counters_outlive_changes_of_the_configuration() -> Result<()> {
+async fn counters_outlive_configuration_changes() -> Result<()> {
     let mut config = filter(&json!({"rateLimits": [limit(20, &json!([]))]}));
     let proxy = Proxy::start(&config).await?;
     for _ in 0..20 {
@@ -219,7 +219,7 @@ async fn counters_outlive_changes_of_the_configuration() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn buckets_go_by_what_the_key_says() -> Result<()> {
+async fn rate_limit_key_selects_the_bucket() -> Result<()> {
     let limits = json!({"rateLimits": [limit(1, &json!([{"header": "x-tenant"}, "path"]))]});
     let proxy = Proxy::start(&filter(&limits)).await?;
     for path in PATHS {
@@ -236,7 +236,7 @@ async fn buckets_go_by_what_the_key_says() -> Result<()> {
 
 /// Envoy trusts no proxy with the client's address here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_is_the_one_that_envoy_says_it_is() -> Result<()> {
+async fn rate_limit_uses_envoys_client_address() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"rateLimits": [limit(1, &json!(["clientIP"]))]}))).await?;
     let mut statuses = BTreeMap::new();
     for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
@@ -248,7 +248,7 @@ async fn a_client_is_the_one_that_envoy_says_it_is() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_is_for_what_it_matches_and_may_be_tried_out() -> Result<()> {
+async fn rate_limit_applies_match_and_dry_run() -> Result<()> {
     let mut posts = limit(1, &json!([]));
     posts["match"] = json!({"prefix": "/switched/a"});
     posts["status"] = 503.into();

@@ -88,7 +88,7 @@ async fn log_in(proxy: &Proxy) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_logs_in_while_another_client_guesses_passwords() -> Result<()> {
+async fn login_succeeds_while_another_client_guesses_passwords() -> Result<()> {
     // The attacker guesses for another name, and for the user's.
     for name in ["mallory", "alice"] {
         let proxy = Proxy::start(&config()).await?;
@@ -123,7 +123,7 @@ async fn a_user_logs_in_while_another_client_guesses_passwords() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_that_finds_no_place_is_told_when_to_come_again() -> Result<()> {
+async fn overloaded_password_check_answers_429() -> Result<()> {
     let proxy = Proxy::start(&config()).await?;
     let is_over: &'static AtomicBool = Box::leak(Box::default());
     let mut guessing = JoinSet::new();

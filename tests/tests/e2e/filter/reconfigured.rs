@@ -11,7 +11,7 @@ use super::{HOST, Proxy, filter};
 /// request for a while. This keeps the old configuration alive, and Envoy reuses it if it comes again, without another
 /// `proxy_on_configure`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_has_the_configuration_that_it_began_with() -> Result<()> {
+async fn request_keeps_its_initial_configuration() -> Result<()> {
     let proxy = Proxy::start(&saying("before")).await?;
     let server = proxy.envoy.http;
     let kept = get(HOST, "/").header("x-envoy-fault-delay-request", "3000");

@@ -14,12 +14,12 @@ use switchyard_tests::{
 use crate::{fixture::HOSTS, scenarios};
 
 scenarios![
-    who_is_refused_is_told_why_and_when_to_come_again,
-    the_limit_with_the_least_left_is_told,
-    what_a_limit_does_not_match_is_not_asked_about,
-    a_limit_that_is_tried_out_refuses_nothing,
-    what_the_service_says_itself_is_said_once,
-    a_request_that_waits_keeps_its_body,
+    rate_limited_response_has_reason_and_retry_after,
+    headers_report_the_limit_with_least_remaining,
+    unmatched_request_does_not_reach_the_service,
+    dry_run_limit_rejects_nothing,
+    rate_limit_headers_are_not_duplicated,
+    waiting_request_keeps_its_body,
 ];
 
 /// A limit for requests of this tenant.
@@ -46,7 +46,7 @@ fn reset(answer: &Answer) -> Result<u64> {
     Ok(reset)
 }
 
-async fn who_is_refused_is_told_why_and_when_to_come_again(source: Source) -> Result<()> {
+async fn rate_limited_response_has_reason_and_retry_after(source: Source) -> Result<()> {
     let routes = json!([
         route("/", &[tenant("a")]),
         route("/other", &[with(tenant("b"), "status", json!(420))]),
@@ -92,7 +92,7 @@ async fn who_is_refused_is_told_why_and_when_to_come_again(source: Source) -> Re
 }
 
 /// Combines two limits of the service with one of the proxy.
-async fn the_limit_with_the_least_left_is_told(source: Source) -> Result<()> {
+async fn headers_report_the_limit_with_least_remaining(source: Source) -> Result<()> {
     let local = |requests: u32| json!({"requests": requests, "unit": "hour"});
     let routes = json!([
         route("/", &[local(9), tenant("gold"), tenant("a")]),
@@ -115,7 +115,7 @@ async fn the_limit_with_the_least_left_is_told(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn what_a_limit_does_not_match_is_not_asked_about(source: Source) -> Result<()> {
+async fn unmatched_request_does_not_reach_the_service(source: Source) -> Result<()> {
     let posts = json!({"methods": ["POST"], "prefix": "/login", "headers": [{"name": "x-match"}]});
     let shop = Shop::start(source, &json!([route("/", &[with(tenant("a"), "match", posts)])])).await?;
     let post = async |host: &str, path: &str, header: &str| {
@@ -143,7 +143,7 @@ async fn what_a_limit_does_not_match_is_not_asked_about(source: Source) -> Resul
     Ok(())
 }
 
-async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()> {
+async fn dry_run_limit_rejects_nothing(source: Source) -> Result<()> {
     let tried = with(tenant("a"), "dryRun", json!(true));
     let shop = Shop::start(source, &json!([route("/", &[tried])])).await?;
     for host in HOSTS {
@@ -160,7 +160,7 @@ async fn a_limit_that_is_tried_out_refuses_nothing(source: Source) -> Result<()>
 }
 
 /// The service can be configured to send these headers itself; they are not duplicated.
-async fn what_the_service_says_itself_is_said_once(source: Source) -> Result<()> {
+async fn rate_limit_headers_are_not_duplicated(source: Source) -> Result<()> {
     let routes = json!([route("/", &[tenant("a")])]);
     let variables = [("LIMIT_RESPONSE_HEADERS_ENABLED", "true")];
     let shop = Shop::build(Builder::new(source)?, &routes, &variables).await?;
@@ -177,7 +177,7 @@ async fn what_the_service_says_itself_is_said_once(source: Source) -> Result<()>
     Ok(())
 }
 
-async fn a_request_that_waits_keeps_its_body(source: Source) -> Result<()> {
+async fn waiting_request_keeps_its_body(source: Source) -> Result<()> {
     const SIZE: usize = 4 << 20;
     let shop = Shop::start(source, &json!([route("/", &[tenant("a")])])).await?;
     for host in HOSTS {

@@ -13,9 +13,9 @@ use switchyard_tests::{
 use crate::scenarios;
 
 scenarios![
-    a_limit_of_a_root_holds_for_all_that_it_delegates,
-    no_delegate_takes_it_away,
-    a_switch_hands_out_no_fresh_count,
+    root_limit_covers_all_delegates,
+    delegate_cannot_evade_the_root_limit,
+    switch_keeps_used_quota,
 ];
 
 const HOST: &str = "shop.bar.com";
@@ -93,7 +93,7 @@ fn leaf(path: &str, more: &[(&str, Value)]) -> Value {
     route
 }
 
-async fn a_limit_of_a_root_holds_for_all_that_it_delegates(source: Source) -> Result<()> {
+async fn root_limit_covers_all_delegates(source: Source) -> Result<()> {
     let tighter = json!([{"requests": 2, "unit": "hour"}]);
     let routes = json!([leaf("/", &[]), leaf("/tight", &[("rateLimits", tighter)])]);
     let teams = Teams::start(source, &[("blue", routes)]).await?;
@@ -116,7 +116,7 @@ async fn a_limit_of_a_root_holds_for_all_that_it_delegates(source: Source) -> Re
 /// Tries everything that a team can write: a service of the same name that is down, together with `onFailure: allow`; a
 /// local limit; header edits that remove the tenant or change it to one with a higher limit; a rewrite; no limit at
 /// all.
-async fn no_delegate_takes_it_away(source: Source) -> Result<()> {
+async fn delegate_cannot_evade_the_root_limit(source: Source) -> Result<()> {
     let mut lenient = limit(&json!({"header": "x-tenant"}));
     lenient["global"]["onFailure"] = "allow".into();
     lenient["dryRun"] = true.into();
@@ -149,7 +149,7 @@ async fn no_delegate_takes_it_away(source: Source) -> Result<()> {
     Ok(())
 }
 
-async fn a_switch_hands_out_no_fresh_count(source: Source) -> Result<()> {
+async fn switch_keeps_used_quota(source: Source) -> Result<()> {
     let leaves = ["blue", "green"].map(|name| (name, json!([leaf("/", &[])])));
     let teams = Teams::start(source, &leaves).await?;
     let (statuses, _) = teams.ask("/", "a", 3).await?;

@@ -16,11 +16,11 @@ use switchyard_tests::{
 use crate::{fixture::HOSTS, scenarios};
 
 scenarios![
-    without_a_service_it_is_as_the_limit_says_until_there_is_one,
-    a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says,
-    a_service_that_cannot_count_is_as_good_as_none,
-    a_request_that_ends_while_the_service_is_asked_harms_nothing,
-    a_request_that_waits_outlives_a_change_of_the_configuration,
+    on_failure_applies_while_the_service_is_down,
+    hanging_service_is_bounded_by_the_timeout,
+    redis_failure_counts_as_no_answer,
+    request_aborted_while_waiting_reaches_no_upstream,
+    waiting_request_survives_reconfiguration,
 ];
 
 /// A limit for a tenant with its own count, with additional fields.
@@ -87,7 +87,7 @@ async fn has_answers(shop: &Shop) -> Result<()> {
     Ok(())
 }
 
-async fn without_a_service_it_is_as_the_limit_says_until_there_is_one(source: Source) -> Result<()> {
+async fn on_failure_applies_while_the_service_is_down(source: Source) -> Result<()> {
     let mut shop = Shop::start(source, &routes(super::PATIENT)).await?;
     for host in HOSTS {
         ensure!(shop.statuses(host, "/allow", 3).await? == [200; 3]);
@@ -116,7 +116,7 @@ async fn without_a_service_it_is_as_the_limit_says_until_there_is_one(source: So
     has_answers(&shop).await
 }
 
-async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source: Source) -> Result<()> {
+async fn hanging_service_is_bounded_by_the_timeout(source: Source) -> Result<()> {
     const WAIT: Duration = Duration::from_millis(400);
     let shop = Shop::start(source, &routes("400ms")).await?;
     hang(&shop.limits.service).await?;
@@ -130,7 +130,7 @@ async fn a_service_that_hangs_is_waited_for_no_longer_than_the_limit_says(source
 }
 
 /// Redis hangs or is down: the service does not answer, or answers with an error.
-async fn a_service_that_cannot_count_is_as_good_as_none(source: Source) -> Result<()> {
+async fn redis_failure_counts_as_no_answer(source: Source) -> Result<()> {
     let mut shop = Shop::start(source, &routes("2s")).await?;
     hang(&shop.limits.redis).await?;
     is_without_answer(&shop).await?;
@@ -150,7 +150,7 @@ fn one_place() -> Value {
     json!([route])
 }
 
-async fn a_request_that_ends_while_the_service_is_asked_harms_nothing(source: Source) -> Result<()> {
+async fn request_aborted_while_waiting_reaches_no_upstream(source: Source) -> Result<()> {
     let shop = Shop::start(source, &one_place()).await?;
     for host in HOSTS {
         hang(&shop.limits.service).await?;
@@ -227,7 +227,7 @@ fn envoy(shop: &Shop) -> Result<&Envoy> {
     shop.world.envoys.first().context("an Envoy")
 }
 
-async fn a_request_that_waits_outlives_a_change_of_the_configuration(source: Source) -> Result<()> {
+async fn waiting_request_survives_reconfiguration(source: Source) -> Result<()> {
     let shop = Shop::start(source, &json!([route("/", &[limit("a", &[])])])).await?;
     for host in HOSTS {
         hang(&shop.limits.service).await?;

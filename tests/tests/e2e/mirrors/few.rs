@@ -93,7 +93,7 @@ async fn counted(world: &World, policy: &str, route: &str) -> Result<usize> {
 
 /// Sampled requests have another route in Envoy, but are logged and counted with the route of the host.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn few_copies_are_as_many_as_asked_for() -> Result<()> {
+async fn low_percentage_mirrors_get_their_share() -> Result<()> {
     let web = Echo::start("web").await?;
     let [tenth, quarter, one, gets] = [(); 4].map(|()| Recorder::start());
     let (tenth, quarter, one, gets) = (tenth.await?, quarter.await?, one.await?, gets.await?);
@@ -153,7 +153,7 @@ async fn all(world: &World, count: usize, status: u16) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_then_asked_of_all_requests_holds_for_all() -> Result<()> {
+async fn policy_added_later_applies_to_sampled_requests() -> Result<()> {
     let web = Echo::start("web").await?;
     let tenth = Recorder::start().await?;
     let world = start(&web, &[("tenth", &tenth)], "").await?;

@@ -188,7 +188,7 @@ async fn ask_all(world: &World, all: &Recorder) -> Result<()> {
 
 /// Several mirrors on several levels each get their percentage of the requests that they match.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_gets_its_percent_of_ten_thousand_requests() -> Result<()> {
+async fn mirror_gets_its_percentage_of_ten_thousand_requests() -> Result<()> {
     let web = Echo::start("web").await?;
     let mut mirrors = Vec::new();
     for _ in MIRRORS {

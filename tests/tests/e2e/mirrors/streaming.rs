@@ -113,7 +113,7 @@ impl Posting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_begins_before_the_request_has_ended() -> Result<()> {
+async fn mirroring_starts_before_the_request_ends() -> Result<()> {
     let web = Echo::start("web").await?;
     let mirror = Listener::start().await?;
     let world = world(Source::Directory, &web, &[("mirror", mirror.address)]).await?;
@@ -131,7 +131,7 @@ async fn a_copy_begins_before_the_request_has_ended() -> Result<()> {
 
 /// Mirroring has started by then, and is aborted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_whose_body_turns_out_too_large_is_broken_off_and_the_request_is_not() -> Result<()> {
+async fn too_large_streamed_body_aborts_only_the_mirror() -> Result<()> {
     let web = Echo::start("web").await?;
     let mirror = Listener::start().await?;
     let world = world(Source::Directory, &web, &[("mirror", mirror.address)]).await?;

@@ -128,7 +128,7 @@ async fn are_served(world: &World, host: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_in_trouble_neither_fails_nor_delays_a_request() -> Result<()> {
+async fn failing_mirrors_do_not_affect_requests() -> Result<()> {
     let web = Echo::start("web").await?;
     let (well, stuck) = (Recorder::start().await?, Stuck::start()?);
     let (silent, fails, resets) = (

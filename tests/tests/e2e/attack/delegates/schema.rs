@@ -70,7 +70,7 @@ fn of_routes() -> Result<BTreeSet<String>> {
 }
 
 #[test]
-fn every_field_of_a_route_is_in_some_attempt() -> Result<()> {
+fn attempts_cover_every_route_field() -> Result<()> {
     let attempts = [
         own_checks(),
         edits(),

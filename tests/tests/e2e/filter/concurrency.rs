@@ -71,7 +71,7 @@ impl Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_answer() -> Result<()> {
+async fn slot_is_released_after_response() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
     // In sequence on one connection: if a place were given back late, the next request would be rejected.
     let mut connection = Connection::open(proxy.envoy.http).await?;
@@ -90,7 +90,7 @@ async fn after_an_answer() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_the_client_has_gone() -> Result<()> {
+async fn slot_is_released_after_disconnect() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
     let sent = proxy.lasting(&[]).await?;
     proxy.is_full().await?;
@@ -99,7 +99,7 @@ async fn after_the_client_has_gone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_the_client_has_reset_the_stream() -> Result<()> {
+async fn slot_is_released_after_stream_reset() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
     let mut connection = Http2::open(proxy.envoy.http).await?;
     let request = hyper::Request::get(format!("http://{HOST}/")).header("echo-delay-ms", LONG);
@@ -113,7 +113,7 @@ async fn after_the_client_has_reset_the_stream() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_the_upstream_has_taken_too_long() -> Result<()> {
+async fn slot_is_released_after_upstream_timeout() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"concurrency": {"max": 1}, "timeoutMs": 300}))).await?;
     let answer = proxy.get("/", &[("echo-delay-ms", LONG)]).await?;
     ensure!(answer.status == 504, "{answer:?}");
@@ -121,7 +121,7 @@ async fn after_the_upstream_has_taken_too_long() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_there_was_no_upstream() -> Result<()> {
+async fn slot_is_released_without_upstream() -> Result<()> {
     let nobody = loopback()?;
     let mut config = one();
     config["switches"]["bar.com/"]["branches"]["default/blue"] = json!([
@@ -143,7 +143,7 @@ async fn after_there_was_no_upstream() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_upgraded_connection() -> Result<()> {
+async fn slot_is_released_after_upgraded_connection() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
     let mut stream = TcpStream::connect(proxy.envoy.http).await?;
     let request = format!(
@@ -164,7 +164,7 @@ async fn after_an_upgraded_connection() -> Result<()> {
 
 /// The echo of a stream of messages lasts as long as the stream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_the_client_has_gone_in_the_middle_of_an_answer() -> Result<()> {
+async fn slot_is_released_after_disconnect_during_response() -> Result<()> {
     let proxy = Proxy::start(&one()).await?;
     let mut stream = TcpStream::connect(proxy.envoy.http).await?;
     let request = format!(
@@ -182,7 +182,7 @@ async fn after_the_client_has_gone_in_the_middle_of_an_answer() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_the_upstream_has_broken_off() -> Result<()> {
+async fn slot_is_released_after_upstream_disconnect() -> Result<()> {
     let mut config = one();
     config["switches"]["bar.com/"]["branches"]["default/blue"] = json!([
         {"prefix": "/", "leaf": {"clusters": [{"name": "blue"}]}},
@@ -219,7 +219,7 @@ async fn breaking_off(says: &'static str) -> Result<SocketAddr> {
 
 /// A place is taken only after all checks have passed, so that a failing service leaves none taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_service_that_was_asked_has_failed() -> Result<()> {
+async fn slot_is_released_after_auth_service_failure() -> Result<()> {
     let gatekeeper = Gatekeeper::start().await?;
     let outer = json!({"source": "outer", "concurrency": {"max": 1}});
     let external = json!({"cluster": "gatekeeper", "protocol": "http", "timeoutMs": 2_000});
@@ -256,7 +256,7 @@ async fn after_a_service_that_was_asked_has_failed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_refusal_further_in() -> Result<()> {
+async fn slot_is_released_after_inner_rejection() -> Result<()> {
     let outer = json!({"source": "outer", "concurrency": {"max": 2}});
     let inner = json!({"source": "inner", "concurrency": {"max": 1, "key": [{"header": "x-who"}]}});
     let proxy = Proxy::start(&levels(&[outer, inner])).await?;
@@ -273,7 +273,7 @@ async fn after_a_refusal_further_in() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_each_key_there_are_so_many() -> Result<()> {
+async fn concurrency_limit_applies_per_key() -> Result<()> {
     let proxy = Proxy::start(&filter(&json!({"concurrency": {"max": 3, "key": ["clientIP"]}}))).await?;
     let requests = (0..12).map(|_| proxy.get("/", &[("echo-delay-ms", "1500")]));
     let answers = futures_util::future::try_join_all(requests).await?;
@@ -286,7 +286,7 @@ async fn of_each_key_there_are_so_many() -> Result<()> {
 
 /// The heartbeat by which workers detect each other's death belongs to a configuration, and stops with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_is_not_taken_for_dead_because_a_configuration_goes() -> Result<()> {
+async fn reconfiguration_does_not_mark_workers_dead() -> Result<()> {
     const WHO: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let config = |timeout_ms: u32| {
         let concurrency = json!({"max": 1, "key": [{"header": "x-who"}]});
