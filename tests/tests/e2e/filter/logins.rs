@@ -130,20 +130,26 @@ async fn overloaded_password_check_answers_429() -> Result<()> {
     for number in 0..CONNECTIONS {
         guessing.spawn(guess(proxy.envoy.http, "mallory", number, is_over));
     }
-    for (headers, body) in [
+    let mut refused = String::new();
+    for (kind, (headers, body)) in [
         (&[][..], "too many requests\n"),
         (
             &[("accept", "application/json")],
             "{\"error\":\"resource_exhausted\",\"message\":\"too many requests\",\"status\":429}\n",
         ),
         (&[("content-type", "application/grpc")], ""),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let mut number = 0;
         until("a guess is refused", async || {
             number += 1;
+            // The first guesses may find room.
+            refused = format!("/refused-{kind}-{number}");
             let shown = pair("mallory", &format!("{body} {number}"));
             let request = headers.iter().fold(
-                get(HOST, "/refused").header("authorization", shown),
+                get(HOST, &refused).header("authorization", shown),
                 |request, (name, value)| request.header(*name, *value),
             );
             let mut connection = Connection::open_from(ATTACKER, proxy.envoy.http).await?;
@@ -164,7 +170,7 @@ async fn overloaded_password_check_answers_429() -> Result<()> {
         .await?;
     }
     is_over.store(true, Ordering::Relaxed);
-    let logged = proxy.envoy.logged("/refused").await?;
+    let logged = proxy.envoy.logged(&refused).await?;
     ensure!(logged["policy"] == format!("{SOURCE} auth[0]"), "{logged}");
     ensure!(
         logged["reason"] == "too many passwords wait to be verified",
