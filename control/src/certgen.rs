@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_is_of_days_or_as_go_writes_durations() {
+    fn period_is_days_or_a_go_duration() {
         for (text, want) in [
             ("365d", Some(days(365))),
             ("0d", Some(Duration::ZERO)),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn control_is_reached_by_the_names_of_its_service_and_by_more_once_each() {
+    fn server_names_are_service_names_plus_unique_extras() {
         let more = ["XDS.example.com", "::0:1", "10.0.0.9", "switchyard"].map(str::to_owned);
         let names = server_names("edge", &more);
         let want = [

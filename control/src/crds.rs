@@ -76,13 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_checked_in_is_what_is_printed() {
+    fn generated_files_are_current() {
         assert_current("deploy/crds/crds.yaml", Output::Yaml, "crds");
         assert_current("docs/fields.md", Output::Markdown, "crds -o markdown");
     }
 
     #[test]
-    fn yaml_and_json_say_the_same() {
+    fn yaml_and_json_output_are_equal() {
         let yaml = print(Output::Yaml);
         let Documents { documents, error } = documents(&yaml, false);
         assert_eq!(error, None);

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_and_slices_name_what_is_looked_up() {
+    fn services_and_slices_yield_names_to_resolve() {
         let service = |external_name: Option<&str>| {
             Object::Service(Service {
                 name: switchyard_core::Name::new("default", "s"),

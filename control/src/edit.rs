@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_ends_the_canary_and_names_the_branch_of_the_preview() {
+    fn switch_ends_canary_and_sets_preview_branch() {
         for (text, want) in [
             (
                 "spec:\n  routes:\n  - delegate:\n      name: blue\n      standby: [blue, green]\n      canary:\n        percent: 10 # so far\n        branch: green\n",
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_name_changes() {
+    fn switch_changes_only_the_name() {
         for (text, want) in [
             (
                 "# über\nspec:\n  routes:\n  - match: /\n    delegate:\n      name: blue # now\n",
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_yaml_takes_for_something_else_gets_quotes() {
+    fn name_that_yaml_would_misread_is_quoted() {
         let text = "spec: {routes: [{delegate: {name: blue}}]}\n";
         let Documents { documents, .. } = documents(text, false);
         let routes = documents[0].get("spec").unwrap().get("routes").unwrap();
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_out_is_left_to_people() {
+    fn aliases_and_escapes_are_not_edited() {
         for text in [
             "x: &n blue\n---\ny: &n blue\nspec: {routes: [{delegate: {name: *n}}]}\n",
             "d: &d {name: blue}\nspec: {routes: [{delegate: *d}]}\n",
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_file_keeps_its_mode_and_its_links() {
+    fn written_file_keeps_mode_and_symlink() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().join("real.yaml");

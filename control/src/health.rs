@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_is_well_as_long_as_it_runs_and_ready_once_it_has_read() {
+    async fn engine_is_alive_while_running_and_ready_after_first_batch() {
         let engine = engine();
         let ready = engine.readiness();
         let (batches, source) = mpsc::channel::<Batch>(1);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_hangs_is_not_well_however_many_have_asked() {
+    async fn hung_engine_fails_every_liveness_probe() {
         let (asking, questions) = mpsc::channel(2);
         for _ in 0..4 {
             assert_eq!(alive(&asking, BRIEFLY).await, Err("the engine does not answer\n"));

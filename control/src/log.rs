@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_a_level_or_levels_by_module() {
+    fn log_filter_is_a_level_or_levels_by_module() {
         for (text, is_filter) in [
             ("info", true),
             ("DEBUG\n", true),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_level_changes_nothing() {
+    fn bad_log_level_changes_nothing() {
         let (layer, handle) = reload::Layer::new(filter("info").unwrap());
         let level = LogLevel::new("info", handle);
         let shown = || level.filter.with_current(ToString::to_string).unwrap();

@@ -18,7 +18,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn it_reads_back_as_what_was_written() {
+    fn yaml_round_trips() {
         for value in [
             json!({"a": {"b": [1, {"c": "d", "e": [[], {}]}, [2, [3]]], "f": null}, "yes": "no", "": "8080"}),
             json!([{"a": 1}, "b: c", "x\ny", "über", "-", "# no", "1.5", "~", "@type"]),
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_well() {
+    fn yaml_is_formatted_in_block_style() {
         let value =
             json!({"routes": [{"match": "/", "delegate": {"name": "blue"}}], "port": 80, "empty": []});
         let want = "empty: []\nport: 80\nroutes:\n  - delegate:\n      name: blue\n    match: /\n";

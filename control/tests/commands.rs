@@ -45,7 +45,7 @@ fn path(path: &Path) -> &str {
 }
 
 #[test]
-fn check_says_everything_that_is_wrong() {
+fn check_reports_every_problem() {
     let broken = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/broken");
     let output = switchyard(&["check", path(&broken)]);
     assert_eq!(output.status.code(), Some(1));
@@ -59,7 +59,7 @@ fn check_says_everything_that_is_wrong() {
 }
 
 #[test]
-fn what_is_shipped_checks_well() {
+fn shipped_manifests_pass_check() {
     for folder in ["deploy/demo", "deploy/examples"] {
         let output = switchyard(&["check", path(&repository().join(folder))]);
         assert!(output.status.success(), "{}", stdout(&output));
@@ -67,7 +67,7 @@ fn what_is_shipped_checks_well() {
 }
 
 #[test]
-fn a_directory_that_is_none_is_told() {
+fn missing_directory_is_reported() {
     for command in ["check", "tree", "translate"] {
         let output = switchyard(&[command, "/nowhere"]);
         assert_eq!(output.status.code(), Some(1));
@@ -142,7 +142,7 @@ fn root_with_tls(more: &str) -> String {
 }
 
 #[test]
-fn tls_1_1_counts_only_where_the_operator_permits_it() {
+fn tls_1_1_requires_operator_permission() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = root_with_tls(", minimumProtocolVersion: \"1.1\"");
     fs::write(folder.path().join("a.yaml"), manifest).unwrap();
@@ -161,7 +161,7 @@ fn tls_1_1_counts_only_where_the_operator_permits_it() {
 }
 
 #[test]
-fn translate_is_told_of_the_proxies_what_serve_is() {
+fn translate_accepts_the_proxy_flags_of_serve() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), root_with_tls("")).unwrap();
     let listeners = |arguments: &[&str]| {
@@ -229,7 +229,7 @@ spec: {ports: [{port: 80}]}
 "#;
 
 #[test]
-fn no_command_shows_the_secrets_of_policies() {
+fn no_command_prints_policy_secrets() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), SECRETS).unwrap();
     let key = "0123456789abcdef0123456789abcdef";
@@ -269,7 +269,7 @@ fn no_command_shows_the_secrets_of_policies() {
 }
 
 #[test]
-fn every_command_explains_itself() {
+fn every_command_has_help() {
     for command in [
         "serve",
         "bootstrap",
@@ -294,7 +294,7 @@ fn every_command_explains_itself() {
 }
 
 #[test]
-fn bootstrap_writes_the_filter_beside_and_tells_its_hash() {
+fn bootstrap_writes_the_filter_and_its_hash() {
     let folder = tempfile::tempdir().unwrap();
     let wasm = folder.path().join("in.wasm");
     fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();
@@ -319,7 +319,7 @@ fn bootstrap_writes_the_filter_beside_and_tells_its_hash() {
 }
 
 #[test]
-fn bootstrap_sets_the_edge_up() {
+fn bootstrap_configures_the_edge() {
     let folder = tempfile::tempdir().unwrap();
     let (wasm, out) = (folder.path().join("in.wasm"), folder.path().join("envoy.json"));
     fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();
@@ -352,7 +352,7 @@ fn bootstrap_sets_the_edge_up() {
 }
 
 #[test]
-fn bootstrap_refuses_a_folder_whose_path_is_too_long_for_a_socket() {
+fn bootstrap_rejects_too_long_socket_path() {
     let folder = tempfile::tempdir().unwrap();
     let wasm = folder.path().join("in.wasm");
     fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();
@@ -370,7 +370,7 @@ fn bootstrap_refuses_a_folder_whose_path_is_too_long_for_a_socket() {
 }
 
 #[test]
-fn check_and_tree_tell_of_one_namespace() {
+fn check_and_tree_filter_by_namespace() {
     let folder = tempfile::tempdir().unwrap();
     let root = |namespace: &str| {
         format!(

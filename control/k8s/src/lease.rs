@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_free_for_its_holder_for_anyone_when_given_back_and_after_its_time() {
+    fn lease_is_free_for_holder_or_after_release_or_expiry() {
         let now = Instant::now();
         let held = next(None, "one", at(0));
         let given_back = LeaseSpec {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_is_renewed_does_not_expire() {
+    fn renewed_lease_does_not_expire() {
         let now = Instant::now();
         let mut record = Record::default();
         for second in 0..100_u32 {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_holder_is_counted_and_a_renewal_keeps_its_beginning() {
+    fn new_holder_counts_a_transition_renewal_keeps_acquire_time() {
         let first = next(None, "one", at(1));
         let renewed = next(Some(&first), "one", at(2));
         let other = next(Some(&renewed), "two", at(3));

@@ -34,7 +34,7 @@ fn slice(address_type: &str, address: &str) -> Value {
 }
 
 #[test]
-fn what_is_no_object_that_is_read_is_refused_with_the_field() {
+fn invalid_object_error_names_the_field() {
     for (document, want) in [
         (
             json!([]),
@@ -91,7 +91,7 @@ fn what_is_no_object_that_is_read_is_refused_with_the_field() {
 }
 
 #[test]
-fn other_kinds_are_passed_over() {
+fn other_kinds_are_ignored() {
     for (api_version, kind) in [
         ("v1", "ConfigMap"),
         ("apps/v1", "Deployment"),
@@ -103,7 +103,7 @@ fn other_kinds_are_passed_over() {
 }
 
 #[test]
-fn unknown_field_below_a_part_of_the_spec_is_refused_with_it() {
+fn unknown_field_rejects_its_spec_part() {
     let limit = json!({"requests": 1, "unit": "second", "brust": 5, "match": {"path": "/a"}});
     let auth = json!({"anyOf": [{"basik": {}}]});
     let routes = json!([{"match": "/", "copies": true, "rateLimits": [limit], "auth": [auth]}]);
@@ -144,7 +144,7 @@ fn unknown_field_below_a_part_of_the_spec_is_refused_with_it() {
 }
 
 #[test]
-fn annotations_prefer_the_newer_prefix_and_warn_of_what_does_not_parse() {
+fn newer_annotation_prefix_wins_and_bad_values_warn() {
     let annotations = json!({
         "contour.heptio.com/max-connections": "1",
         "projectcontour.io/max-connections": "2",
@@ -182,7 +182,7 @@ fn annotations_prefer_the_newer_prefix_and_warn_of_what_does_not_parse() {
 }
 
 #[test]
-fn a_slice_gives_tcp_ports_with_numbers_and_counts_as_ready_where_nothing_is_said() {
+fn slice_keeps_numbered_tcp_ports_and_defaults_to_ready() {
     let Object::EndpointSlice(slice) = reading(slice("IPv4", "10.0.0.1")).object else {
         panic!("no slice")
     };
@@ -203,7 +203,7 @@ fn a_slice_gives_tcp_ports_with_numbers_and_counts_as_ready_where_nothing_is_sai
 }
 
 #[test]
-fn a_slice_of_names_keeps_them() {
+fn fqdn_slice_keeps_its_names() {
     let Object::EndpointSlice(slice) = reading(slice("FQDN", "db.example.com")).object else {
         panic!("no slice")
     };
@@ -214,7 +214,7 @@ fn a_slice_of_names_keeps_them() {
 }
 
 #[test]
-fn endpoints_give_each_subset_its_addresses_and_ports() {
+fn endpoints_subsets_keep_addresses_and_ports() {
     let document = json!({
         "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "s", "namespace": "n"},
         "subsets": [{"addresses": [{"ip": "::1"}], "notReadyAddresses": [{"ip": "10.0.0.9"}], "ports": [{"port": 80}]}],
@@ -228,7 +228,7 @@ fn endpoints_give_each_subset_its_addresses_and_ports() {
 }
 
 #[test]
-fn string_data_takes_the_place_of_data() {
+fn string_data_overrides_data() {
     let document = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "kubernetes.io/tls",
         "data": {"tls.crt": "b2xk", "tls.key": "a2V5"}, "stringData": {"tls.crt": "new"},
@@ -245,7 +245,7 @@ fn string_data_takes_the_place_of_data() {
 }
 
 #[test]
-fn a_certificate_delegation_is_read_whole() {
+fn certificate_delegation_is_read() {
     let document = json!({
         "apiVersion": "contour.heptio.com/v1beta1", "kind": "TLSCertificateDelegation", "metadata": {"name": "d"},
         "spec": {"delegations": [{"secretName": "wildcard", "targetNamespaces": ["a", "*"]}]},
@@ -258,7 +258,7 @@ fn a_certificate_delegation_is_read_whole() {
 }
 
 #[test]
-fn creation_timestamp_is_read_where_there_is_one() {
+fn creation_timestamp_is_optional() {
     for (metadata, want) in [
         (json!({"name": "r"}), Created::Unknown),
         (json!({"name": "r", "creationTimestamp": null}), Created::Unknown),

@@ -176,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn hint_names_the_field_that_is_near() {
+    fn hint_names_the_nearest_field() {
         let nothing = "remove it, or correct its name";
         for (path, want) in [
             ("spec.virtualhost.Auth", "did you mean \"auth\"?"),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn part_is_refused_and_the_rest_is_told() {
+    fn unknown_field_maps_to_its_spec_part() {
         for (path, want) in [
             ("spec.virtualhost.auths", Some(SpecPart::VirtualHost)),
             ("spec.virtualhost.tls.a", Some(SpecPart::VirtualHost)),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn last_applied_shows_what_the_api_server_left_out() {
+    fn last_applied_annotation_reveals_pruned_fields() {
         let applied = |spec: Value| {
             let applied = json!({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute", "metadata": {}, "spec": spec});
             left_out(&json!({"metadata": {"annotations": {LAST_APPLIED: applied.to_string()}}}))

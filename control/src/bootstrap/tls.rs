@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn envoy_takes_a_server_of_that_name_alone_and_follows_its_files() {
+    fn envoy_verifies_server_name_and_watches_files() {
         let files = mk_files("/certs/tls.crt", "/certs/tls.key");
         let tls = XdsTls::new(files, "xds.example.com".to_owned()).unwrap();
         let [(certificate_file, certificate), (validation_file, validation)] = tls.secrets();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_and_its_key_are_in_one_folder() {
+    fn certificate_and_key_must_share_a_folder() {
         for (certificate, key, good) in [
             ("/a/tls.crt", "/a/tls.key", true),
             ("tls.crt", "./tls.key", true),

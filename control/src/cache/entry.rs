@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn last_good_value_stays() {
+    fn last_good_value_survives_failures() {
         let now = Instant::now();
         let mut entry = entry(now);
         assert!(!entry.is_tried());
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn refresh_interval_is_the_issuers_within_bounds() {
+    fn refresh_interval_follows_max_age_within_bounds() {
         let now = Instant::now();
         for (max_age, stale, want) in [
             (None, None, 300),

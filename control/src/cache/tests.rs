@@ -179,7 +179,7 @@ fn service(of: &str) -> Object {
 }
 
 #[test]
-fn the_first_batch_waits_for_all_sets() {
+fn first_batch_waits_for_all_key_sets() {
     let mut world = World::new();
     assert!(world.cache.is_open());
     assert_eq!(world.batch(), None, "there is none yet");
@@ -203,7 +203,7 @@ fn the_first_batch_waits_for_all_sets() {
 }
 
 #[test]
-fn the_first_batch_does_not_wait_for_long() {
+fn first_batch_wait_is_bounded() {
     let mut world = World::new();
     world.take(vec![], vec![route("r", &[A])], 1);
     world.start();
@@ -216,7 +216,7 @@ fn the_first_batch_does_not_wait_for_long() {
 }
 
 #[test]
-fn a_first_batch_without_sets_goes_at_once() {
+fn first_batch_without_key_sets_is_sent_at_once() {
     let mut world = World::new();
     world.take(vec![], vec![], 3);
     assert_eq!(world.batch(), told(&[], &[], 3));
@@ -224,7 +224,7 @@ fn a_first_batch_without_sets_goes_at_once() {
 }
 
 #[test]
-fn what_names_a_new_set_waits_and_nothing_else_does() {
+fn only_objects_with_new_key_sets_wait() {
     let mut world = World::begun();
     world.take(vec![], vec![route("r", &[A]), service("s")], 2);
     assert_eq!(world.start(), [A]);
@@ -243,7 +243,7 @@ fn what_names_a_new_set_waits_and_nothing_else_does() {
 }
 
 #[test]
-fn what_waits_does_not_wait_for_long() {
+fn waiting_object_is_released_after_patience() {
     let mut world = World::begun();
     world.take(vec![], vec![route("r", &[A])], 2);
     world.start();
@@ -253,7 +253,7 @@ fn what_waits_does_not_wait_for_long() {
 }
 
 #[test]
-fn what_waits_may_change_or_go() {
+fn waiting_object_may_change_or_be_deleted() {
     let mut world = World::begun();
     world.take(vec![], vec![route("r", &[A])], 2);
     world.start();
@@ -273,7 +273,7 @@ fn what_waits_may_change_or_go() {
 }
 
 #[test]
-fn a_set_stays_as_long_as_what_the_engine_has_names_it() {
+fn key_set_stays_while_the_engine_references_it() {
     let mut world = World::begun();
     world.take(vec![], vec![route("r", &[A])], 2);
     world.start();
@@ -292,7 +292,7 @@ fn a_set_stays_as_long_as_what_the_engine_has_names_it() {
 }
 
 #[test]
-fn sets_are_fetched_again_and_news_told() {
+fn key_sets_are_refreshed_and_changes_sent() {
     let mut world = World::begun();
     world.take(vec![], vec![route("r", &[A])], 2);
     world.start();
@@ -311,7 +311,7 @@ fn sets_are_fetched_again_and_news_told() {
 }
 
 #[test]
-fn there_are_only_so_many_fetches_at_once() {
+fn concurrent_fetches_are_limited() {
     let mut world = World::begun();
     world.take(vec![], vec![route("r", &[A, B])], 2);
     assert_eq!(world.cache.start(world.now, 1).len(), 1);

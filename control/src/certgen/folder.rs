@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_for_their_owner_alone_and_nothing_else_lies_about() {
+    fn key_files_are_owner_only_and_no_temporary_files_remain() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path().join("certs"));
         for text in ["old", "new"] {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_what_is_kept_is_not_touched() {
+    fn written_files_are_read_back_and_kept_files_untouched() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path().to_owned());
         let entry = mk_entry(Role::Client, "a");

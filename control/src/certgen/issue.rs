@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_is_for_one_purpose_on_p256_and_names_its_ca() {
+    fn leaf_has_one_purpose_and_a_p256_key_signed_by_ca() {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let authority = Authority::new(now).unwrap();
         let names = ["switchyard", "127.0.0.1", "::1"].map(str::to_owned);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_ca_has_a_name_of_its_own() {
+    fn each_ca_has_a_unique_subject() {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let [one, other] = [(); 2].map(|()| Authority::new(now).unwrap().certificate);
         with(&one, |one| {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_signs_leaves_and_no_other_ca() {
+    fn ca_signs_leaves_only() {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         with(&Authority::new(now).unwrap().certificate, |ca| {
             let constraints = ca.basic_constraints().unwrap().unwrap().value;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_that_is_read_again_signs_as_before_and_outlives_what_it_signs() {
+    fn reloaded_ca_signs_leaves_that_end_with_it() {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let made = Authority::new(now).unwrap();
         let read = Authority::read(&made.certificate, &made.key).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ca_is_told_with_its_part() {
+    fn invalid_ca_error_names_the_file() {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let made = Authority::new(now).unwrap();
         for (certificate, key, part) in [

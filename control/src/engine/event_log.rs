@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn each_switch_is_told_once_and_other_edits_are_not() {
+    fn each_switch_is_logged_once_and_other_edits_are_not() {
         let told = &mut Told::start();
         let (blue, green) = (json!({"name": "blue"}), json!({"name": "green"}));
         let to_green = "one.com, two.com /a: from default/blue to default/green";
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_followed_is_no_switch_and_what_comes_after_it_is() {
+    fn missing_branch_is_not_a_switch_but_its_successor_is() {
         let told = &mut Told::start();
         let blue = json!({"name": "blue"});
         let team = Name::new("default", "team");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_silent_when_it_owes_an_answer_for_long_until_it_answers_or_leaves() {
+    fn proxy_is_silent_until_it_answers_or_disconnects() {
         let mut event_log = EventLog::default();
         for (proxies, is_silent) in [
             (vec![proxy(None)], false),

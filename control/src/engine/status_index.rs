@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn switch_that_moves_to_another_root_leaves_the_first() {
+    fn switch_moved_to_another_root_leaves_the_first() {
         let mut graph = Graph::default();
         let mut status_index = StatusIndex::default();
         let mut commit = |change: &dyn Fn(&mut Graph) -> ObjectId| {

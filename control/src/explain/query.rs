@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_a_request() {
+    fn query_parses_to_a_request() {
         let request = asked("host=bar.com").unwrap();
         assert_eq!(request, Request::get("bar.com").unwrap());
         let all = "host=bar.com:80&path=/a?b&method=POST&header=x-a: b&header=x-a: c&https=true&clientIP=::1&canary=true";
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn canaries_can_be_named() {
+    fn query_accepts_canary_names() {
         for (query, want) in [
             ("host=a", &[][..]),
             ("host=a&canary=false", &[]),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_told() {
+    fn invalid_query_is_rejected_with_reason() {
         for (query, want) in [
             (
                 "path=/",

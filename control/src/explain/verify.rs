@@ -33,7 +33,7 @@ mod tests {
     };
 
     #[test]
-    fn what_was_signed_is_verified_and_nothing_else() {
+    fn only_matching_signatures_verify() {
         let random = SystemRandom::new();
         let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();

@@ -101,7 +101,7 @@ fn route(uri: &str) -> Object {
 }
 
 #[tokio::test]
-async fn keys_rotate_and_an_outage_does_not_take_the_last_ones() {
+async fn keys_rotate_and_survive_an_outage() {
     let issuer = IssuerServer::start(ok("a")).await;
     let mut world = World::start();
     world.tell(route(&issuer.uri())).await;
@@ -125,7 +125,7 @@ async fn keys_rotate_and_an_outage_does_not_take_the_last_ones() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_was_never_there_is_told_of_and_then_asked_again() {
+async fn unreachable_issuer_is_reported_and_retried() {
     let issuer = IssuerServer::start(vec![]).await;
     issuer.say(None);
     let mut world = World::start();
@@ -136,7 +136,7 @@ async fn an_issuer_that_was_never_there_is_told_of_and_then_asked_again() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_hangs_holds_up_nothing_for_long() {
+async fn hung_issuer_delays_the_first_batch_briefly() {
     let issuer = IssuerServer::start(vec![]).await;
     let mut world = World::start();
     world.tell(route(&issuer.uri())).await;
@@ -149,7 +149,7 @@ async fn an_issuer_that_hangs_holds_up_nothing_for_long() {
 }
 
 #[test]
-fn who_only_looks_assumes_the_sets() {
+fn offline_commands_assume_key_sets() {
     let Object::IngressRoute(route) = route("https://a.com/jwks") else {
         panic!("no IngressRoute");
     };

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_live_proxy_tells_how_long_after_publication_it_took_where_that_is_known() {
+fn live_proxy_report_includes_known_delay() {
     let waited = Duration::from_micros(2_500);
     for (lag, want) in [(Some(Duration::from_micros(125)), Some(2.625)), (None, None)] {
         let verdict = Verdict {

@@ -52,7 +52,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn plain_scalars_mean_what_kubectl_takes_them_for() {
+    fn plain_scalars_resolve_as_in_kubectl() {
         for (text, want) in [
             ("", json!(null)),
             ("~", json!(null)),

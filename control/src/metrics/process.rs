@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_run_for_a_while_in_some_memory() {
+    fn process_stats_are_plausible() {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap();

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_all_proxies_have_is_taken_oldest_first_and_once() {
+    fn acked_generations_are_taken_once_oldest_first() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut pending = Pending::default();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_wait_than_the_limit() {
+    fn pending_generations_are_limited() {
         let mut pending = Pending::default();
         for generation in 0..2 * MOST as u64 {
             pending.add(Published {

@@ -41,7 +41,7 @@ fn types(text: &str) -> BTreeMap<&str, &str> {
 }
 
 #[test]
-fn samples_have_the_name_of_their_family_and_counters_end_in_total() {
+fn samples_match_their_family_and_counters_end_in_total() {
     let text = scraped(Some(of_cluster()));
     let types = types(&text);
     for (name, kind) in &types {
@@ -59,7 +59,7 @@ fn samples_have_the_name_of_their_family_and_counters_end_in_total() {
 }
 
 #[test]
-fn samples_say_what_was_counted() {
+fn samples_show_the_counted_values() {
     let text = scraped(Some(of_cluster()));
     for line in [
         concat!(
@@ -84,7 +84,7 @@ fn samples_say_what_was_counted() {
 }
 
 #[test]
-fn a_directory_has_no_leader_and_no_watches() {
+fn directory_mode_omits_leader_and_watch_metrics() {
     let text = scraped(None);
     for name in ["leader", "status_writes", "watch_restarts"] {
         assert!(!text.contains(&format!("switchyard_{name}")), "{name}");
@@ -108,7 +108,7 @@ fn every_metric_is_documented_with_its_type() {
 
 /// A metric that was renamed would show as an empty panel.
 #[test]
-fn the_dashboard_shows_metrics_that_there_are() {
+fn dashboard_uses_only_existing_metrics() {
     let dashboard = include_str!("../../../deploy/grafana/switchyard.json");
     let text = scraped(Some(of_cluster()));
     let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';

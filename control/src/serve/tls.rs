@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_leaves_the_machine_only_when_asked_for() {
+    fn plaintext_beyond_loopback_requires_insecure_flag() {
         let files = || TlsFiles {
             ca: "ca".into(),
             certificate: "crt".into(),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_both_ways_out() {
+    fn plaintext_error_names_both_remedies() {
         let error = choose("0.0.0.0:18000".parse().unwrap(), None, false).unwrap_err();
         let text = error.to_string();
         for way in [

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_ends_when_few_connections_are_left_but_not_before_balancers_know() {
+    fn drain_waits_for_balancers_then_for_connections() {
         let begun = Instant::now();
         let at = |second| begun + Duration::from_secs(second);
         let mut drain = Drain::new(limits(), begun);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_has_an_end() {
+    fn drain_ends_at_its_deadline() {
         let begun = Instant::now();
         let late = begun + Duration::from_secs(60);
         let mut drain = Drain::new(limits(), begun);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envoy_that_does_not_answer_for_a_while_is_gone() {
+    fn unresponsive_envoy_counts_as_gone() {
         let begun = Instant::now();
         let mut drain = Drain::new(limits(), begun);
         for _ in 1..MOST_UNANSWERED {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_clients_are_summed_over_listeners() {
+    fn client_connections_are_summed_over_listeners() {
         let name = |listener: &str| format!("listener.{listener}.downstream_cx_active");
         for (stats, want) in [
             (String::new(), None),

@@ -38,7 +38,7 @@ fn fleet(acked: &[u64]) -> Fleet {
 }
 
 #[test]
-fn a_switch_is_live_on_the_proxies_that_have_its_last_change() {
+fn switch_is_live_on_proxies_with_its_last_change() {
     for (acked, want, programmed) in [
         (&[][..], "0/0", ("False", "NoProxies")),
         (&[6], "0/1", ("False", "Pending")),
@@ -59,7 +59,7 @@ fn a_switch_is_live_on_the_proxies_that_have_its_last_change() {
 }
 
 #[test]
-fn what_a_proxy_refused_is_not_live_on_it() {
+fn nacked_change_is_not_live_on_the_proxy() {
     for (refused, reason, proxies) in [
         (&[][..], "Programmed", "2/2"),
         (&[6], "Programmed", "2/2"),
@@ -73,7 +73,7 @@ fn what_a_proxy_refused_is_not_live_on_it() {
 }
 
 #[test]
-fn the_column_names_a_few_branches() {
+fn active_branch_column_is_shortened() {
     for (branches, want) in [
         (&[][..], ""),
         (&["blue"], "default/blue"),
@@ -95,7 +95,7 @@ fn due(reporter: &mut Reporter, start: Instant, millis: u64) -> Vec<String> {
 }
 
 #[test]
-fn a_status_waits_a_while_for_the_proxies_and_is_written_again_when_they_have_it() {
+fn status_waits_for_proxies_and_is_rewritten_when_live() {
     let (orders, _ordered) = mpsc::unbounded_channel();
     let start = Instant::now();
     let mut reporter = Reporter {
@@ -119,7 +119,7 @@ fn a_status_waits_a_while_for_the_proxies_and_is_written_again_when_they_have_it
 }
 
 #[test]
-fn when_proxies_come_all_is_counted_again_and_no_oftener_than_every_five_seconds() {
+fn proxy_change_recounts_statuses_every_five_seconds_at_most() {
     let (orders, _ordered) = mpsc::unbounded_channel();
     let start = Instant::now();
     let mut reporter = Reporter {
@@ -137,7 +137,7 @@ fn when_proxies_come_all_is_counted_again_and_no_oftener_than_every_five_seconds
 }
 
 #[test]
-fn after_a_start_statuses_wait_until_proxies_have_had_time_to_connect() {
+fn statuses_wait_after_start_for_proxies_to_connect() {
     let (orders, _ordered) = mpsc::unbounded_channel();
     let mut reporter = Reporter::default();
     let start = Instant::now();
@@ -161,7 +161,7 @@ fn after_a_start_statuses_wait_until_proxies_have_had_time_to_connect() {
 }
 
 #[test]
-fn many_statuses_wait_longer() {
+fn many_statuses_use_a_longer_recount_interval() {
     let (orders, _ordered) = mpsc::unbounded_channel();
     let start = Instant::now();
     let mut reporter = Reporter {
@@ -178,7 +178,7 @@ fn many_statuses_wait_longer() {
 }
 
 #[test]
-fn what_is_gone_is_wanted_no_more() {
+fn deleted_object_withdraws_its_status() {
     let (orders, mut ordered) = mpsc::unbounded_channel();
     let mut reporter = Reporter::default();
     reporter.judge(vec![(name("a"), Some(judged(9, &[])))], &orders);

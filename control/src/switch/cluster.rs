@@ -407,7 +407,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patch_makes_each_edit_of_an_activation() {
+    fn patch_contains_each_edit_of_an_activation() {
         let delegate: Delegate = serde_json::from_value(json!({
             "name": "blue", "standby": ["red", "green"], "canary": {"percent": 10, "branch": "green"},
         }))
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_secrets_and_issuers_could_show_is_not_held_against_a_branch() {
+    fn secret_and_issuer_checks_do_not_block_a_branch() {
         let routes = json!([{
             "match": "/",
             "services": [{"name": "s", "port": 80, "validation": {"caSecret": "ca", "subjectName": "s"}}],

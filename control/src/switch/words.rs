@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_match_tells_a_directory_from_an_ingressroute() {
+    fn match_argument_separates_directory_from_root() {
         let asked = |dir: &'static str, root, matched, branch| Asked {
             dir: (!dir.is_empty()).then(|| Path::new(dir)),
             root,

@@ -164,7 +164,7 @@ mod tests {
     };
 
     #[test]
-    fn what_dot_reads_otherwise_is_escaped() {
+    fn dot_special_characters_are_escaped() {
         for (text, want) in [
             ("/plain", "/plain"),
             ("a\"b", "a\\\"b"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_is_drawn() {
+    fn every_route_target_is_drawn() {
         let service = Way::Services(vec![WeightedCluster {
             cluster: ClusterName("default/blue/80/0123".into()),
             weight: 1,

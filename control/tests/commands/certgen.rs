@@ -40,7 +40,7 @@ fn flags(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn certgen_makes_files_and_never_overwrites_unless_told() {
+fn certgen_creates_files_and_overwrites_only_on_request() {
     let folder = TempDir::new().unwrap();
     let made = certgen(
         folder.path(),
@@ -82,7 +82,7 @@ fn certgen_makes_files_and_never_overwrites_unless_told() {
 }
 
 #[test]
-fn certgen_prints_secrets_of_a_namespace() {
+fn certgen_prints_secrets_for_a_namespace() {
     for format in ["yaml", "json"] {
         let output = switchyard(&["certgen", "-n", "edge", "-o", format]);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -115,7 +115,7 @@ fn certgen_prints_secrets_of_a_namespace() {
 }
 
 #[test]
-fn certgen_refuses_what_cannot_be_meant() {
+fn certgen_rejects_invalid_arguments() {
     let folder = TempDir::new().unwrap();
     let dir = path(folder.path());
     for (arguments, said) in [
@@ -148,7 +148,7 @@ fn certgen_refuses_what_cannot_be_meant() {
 }
 
 #[test]
-fn serve_leaves_the_machine_neither_in_plain_text_nor_with_a_bad_file() {
+fn serve_rejects_remote_plaintext_and_bad_tls_files() {
     let folder = TempDir::new().unwrap();
     let certificates = folder.path().join("certificates");
     assert!(certgen(&certificates, &[]).status.success());
@@ -179,7 +179,7 @@ fn serve_leaves_the_machine_neither_in_plain_text_nor_with_a_bad_file() {
 }
 
 #[test]
-fn bootstrap_with_certificates_has_them_in_files_that_envoy_follows() {
+fn bootstrap_references_certificates_in_watched_files() {
     let folder = TempDir::new().unwrap();
     let wasm = folder.path().join("in.wasm");
     fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();

@@ -92,7 +92,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn manifests_of_the_book_check_well() {
+fn book_manifests_pass_check() {
     let mut checked = 0;
     let readme = fs::read_to_string(repository().join(README)).unwrap();
     for (name, page) in pages().into_iter().chain([(README.to_owned(), readme)]) {
@@ -141,7 +141,7 @@ fn commands<'p>(page: &'p str, begin: &str) -> Vec<(&'p str, String)> {
 }
 
 #[test]
-fn what_the_book_explains_is_what_is_explained() {
+fn book_explain_output_matches_the_command() {
     let page = fs::read_to_string(repository().join("docs/explain.md")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
@@ -160,7 +160,7 @@ fn what_the_book_explains_is_what_is_explained() {
 }
 
 #[test]
-fn every_page_of_the_book_is_in_its_summary() {
+fn every_book_page_is_in_the_summary() {
     let pages = pages();
     let (_, summary) = pages.iter().find(|(name, _)| name == "SUMMARY.md").unwrap();
     let linked: BTreeSet<_> = links(summary).into_iter().map(|(file, _)| file).collect();
@@ -173,7 +173,7 @@ fn every_page_of_the_book_is_in_its_summary() {
 }
 
 #[test]
-fn links_lead_to_files_and_headings_that_there_are() {
+fn links_point_to_existing_files_and_headings() {
     let book = pages().into_iter().map(|(name, _)| format!("docs/{name}"));
     let mut followed = 0;
     for name in book.chain(OTHERS.map(str::to_owned)) {

@@ -24,7 +24,7 @@ fn json(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn explain_says_what_becomes_of_a_request() {
+fn explain_shows_the_route_of_a_request() {
     for (name, arguments) in [
         (
             "explain_forwarded",
@@ -64,7 +64,7 @@ fn explain_says_what_becomes_of_a_request() {
 }
 
 #[test]
-fn explain_says_the_same_to_programs() {
+fn explain_prints_json_and_yaml() {
     let arguments = ["shop.example.com/cart/pay/1", "-H", KEY];
     let told = json(&arguments);
     insta::assert_snapshot!("explain_json", format!("{told:#}"));
@@ -73,7 +73,7 @@ fn explain_says_the_same_to_programs() {
 }
 
 #[test]
-fn explain_shows_no_secret() {
+fn explain_prints_no_secrets() {
     for arguments in [
         &["shop.example.com/cart/x", "-H", KEY][..],
         &[
@@ -93,7 +93,7 @@ fn explain_shows_no_secret() {
 }
 
 #[test]
-fn explain_says_what_is_wrong_with_a_request() {
+fn explain_reports_invalid_requests() {
     let folder = fixture();
     let folder = path(&folder);
     for (arguments, want) in [
@@ -133,7 +133,7 @@ fn explain_says_what_is_wrong_with_a_request() {
 }
 
 #[test]
-fn a_running_control_says_what_the_command_says_of_its_directory() {
+fn running_control_explains_as_the_command_does() {
     let control = Control::start(&fixture());
     for arguments in [
         &[

@@ -63,7 +63,7 @@ fn place(folder: &Path, file: &str) -> (u16, Value) {
 }
 
 #[test]
-fn switch_edits_the_name_alone() {
+fn switch_edits_only_the_name() {
     let folder = demo();
     let before = routes(&folder);
     let output = switch(&folder, &["blue-green-root", "green", "--no-wait"], NOWHERE);
@@ -77,7 +77,7 @@ fn switch_edits_the_name_alone() {
 }
 
 #[test]
-fn switch_takes_a_root_by_name_namespace_or_host() {
+fn switch_accepts_root_by_name_namespace_or_host() {
     for root in ["blue-green-root", "default/blue-green-root", "blue-green.bar.com"] {
         let folder = demo();
         let output = switch(&folder, &[root, "/", "green", "--no-wait"], NOWHERE);
@@ -87,7 +87,7 @@ fn switch_takes_a_root_by_name_namespace_or_host() {
 }
 
 #[test]
-fn switch_refuses_before_it_edits() {
+fn switch_validates_before_editing() {
     for (arguments, want) in [
         (
             ["nobody", "green"],
@@ -113,7 +113,7 @@ fn switch_refuses_before_it_edits() {
 }
 
 #[test]
-fn switch_to_what_is_active_changes_nothing_and_is_well() {
+fn switch_to_active_branch_succeeds_without_edit() {
     let folder = demo();
     let before = routes(&folder);
     let output = switch(&folder, &["blue-green-root", "blue", "--no-wait"], NOWHERE);
@@ -127,7 +127,7 @@ fn switch_to_what_is_active_changes_nothing_and_is_well() {
 }
 
 #[test]
-fn switch_does_not_edit_a_file_that_control_cannot_read() {
+fn switch_does_not_edit_an_unreadable_file() {
     let folder = demo();
     let file = folder.path().join("blue-green.yaml");
     let bad = routes(&folder) + "---\nkind: [\n";
@@ -139,7 +139,7 @@ fn switch_does_not_edit_a_file_that_control_cannot_read() {
 }
 
 #[test]
-fn switch_that_cannot_ask_control_says_that_the_file_is_edited() {
+fn switch_reports_edit_when_control_is_unreachable() {
     let folder = demo();
     let output = switch(&folder, &["blue-green-root", "green"], NOWHERE);
     assert_eq!(output.status.code(), Some(1));
@@ -151,7 +151,7 @@ fn switch_that_cannot_ask_control_says_that_the_file_is_edited() {
 }
 
 #[test]
-fn switch_reads_no_other_file_than_the_one_that_control_names() {
+fn switch_reads_only_the_file_named_by_control() {
     for (root, branch) in [
         ("blue-green-root", "green"),
         ("default/blue-green-root", "teal"),
@@ -174,7 +174,7 @@ fn switch_reads_no_other_file_than_the_one_that_control_names() {
 }
 
 #[test]
-fn switch_searches_where_control_serves_another_directory() {
+fn switch_searches_when_control_serves_another_directory() {
     let (folder, other) = (demo(), demo());
     // In both, control's file holds the root; in the command's, it is not the one that counts.
     for at in [&folder, &other] {
@@ -195,7 +195,7 @@ fn switch_searches_where_control_serves_another_directory() {
 }
 
 #[test]
-fn switch_searches_where_what_control_says_does_not_hold() {
+fn switch_searches_when_the_answer_of_control_is_wrong() {
     for (what, answer) in [
         ("unknown", |_: &Path| (404, json!("no such"))),
         ("moved", |folder: &Path| place(folder, "services.yaml")),
@@ -220,7 +220,7 @@ fn switch_searches_where_what_control_says_does_not_hold() {
 }
 
 #[test]
-fn switch_waits_for_what_is_active_already() {
+fn switch_waits_for_an_already_active_branch() {
     let folder = demo();
     let control = Control::start(folder.path());
     let output = switch(&folder, &["blue-green-root", "blue"], &control.url);
@@ -234,7 +234,7 @@ fn switch_waits_for_what_is_active_already() {
 }
 
 #[test]
-fn switch_to_what_is_active_fails_where_control_has_not_taken_it() {
+fn switch_to_active_branch_fails_if_control_has_not_read_it() {
     let (folder, other) = (demo(), demo());
     fs::write(
         folder.path().join("blue-green.yaml"),
@@ -299,7 +299,7 @@ fn switch_reports_as_json_and_yaml_over_one_connection() {
 }
 
 #[test]
-fn switch_refuses_a_branch_that_would_not_serve_unless_forced() {
+fn switch_rejects_a_broken_branch_unless_forced() {
     for (manifest, want) in [
         (
             "spec: {routes: [{match: /, services: [{name: gone, port: 80}]}]}",
@@ -332,7 +332,7 @@ fn switch_refuses_a_branch_that_would_not_serve_unless_forced() {
 }
 
 #[test]
-fn switch_undoes_what_control_has_seen_and_nothing_else() {
+fn switch_undo_reverts_only_switches_seen_by_control() {
     let folder = demo();
     let control = Control::start(folder.path());
     let undo = ["blue-green-root", "--undo"];
@@ -364,7 +364,7 @@ fn demo_with(delegate: &str) -> TempDir {
 }
 
 #[test]
-fn switch_ends_the_canary_towards_the_new_branch_and_undo_leaves_it_ended() {
+fn switch_ends_the_canary_and_undo_keeps_it_ended() {
     let folder = demo_with("standby: [ blue, green ], canary: {percent: 25, branch: green}");
     let before = routes(&folder);
     let control = Control::start(folder.path());
@@ -395,7 +395,7 @@ fn switch_ends_the_canary_towards_the_new_branch_and_undo_leaves_it_ended() {
 }
 
 #[test]
-fn switch_reports_the_canary_that_it_ended_as_json() {
+fn switch_reports_the_ended_canary_as_json() {
     let folder = demo_with("standby: [green], canary: {percent: 25}, preview: {header: x, value: z}");
     let arguments = ["blue-green-root", "green", "--no-wait", "-o", "json"];
     let output = switch(&folder, &arguments, NOWHERE);
@@ -412,7 +412,7 @@ fn switch_reports_the_canary_that_it_ended_as_json() {
 }
 
 #[test]
-fn switch_leaves_a_canary_to_another_branch_as_it_is() {
+fn switch_keeps_a_canary_to_another_branch() {
     let folder = demo_with("standby: [blue, green], canary: {percent: 25, branch: blue}");
     let before = routes(&folder);
     let output = switch(&folder, &["blue-green-root", "green", "--no-wait"], NOWHERE);
@@ -425,7 +425,7 @@ fn switch_leaves_a_canary_to_another_branch_as_it_is() {
 }
 
 #[test]
-fn tree_and_explain_tell_what_has_no_effect_and_check_finds_nothing() {
+fn tree_and_explain_show_ineffective_canary_and_check_passes() {
     let folder = demo_with("standby: [blue, green], canary: {percent: 25, branch: blue}");
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
@@ -451,7 +451,7 @@ fn tree_and_explain_tell_what_has_no_effect_and_check_finds_nothing() {
 }
 
 #[test]
-fn switch_finds_names_in_the_namespace_that_it_is_told() {
+fn switch_resolves_names_in_the_given_namespace() {
     let folder = demo();
     for (namespace, want) in [
         ("default", Ok("blue -> green")),

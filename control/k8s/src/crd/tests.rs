@@ -40,7 +40,7 @@ fn floating(value: Value) -> Value {
 }
 
 #[test]
-fn nothing_is_said_that_a_definition_has_no_place_for() {
+fn definitions_have_only_known_crd_fields() {
     for definition in definitions() {
         let read: CustomResourceDefinition = serde_json::from_value(definition.clone()).unwrap();
         let read = serde_json::to_value(read).unwrap();
@@ -66,7 +66,7 @@ fn schemas_are_structural() {
 }
 
 #[test]
-fn every_field_has_a_description_of_whole_sentences() {
+fn every_field_description_is_a_sentence() {
     for (kind, schema) in schemas() {
         each_part(&kind, &schema, &mut |path, part| {
             if path.ends_with("[]") && part["type"] == "string" {
@@ -82,7 +82,7 @@ fn every_field_has_a_description_of_whole_sentences() {
 }
 
 #[test]
-fn what_is_required_has_no_default() {
+fn required_fields_have_no_default() {
     for (kind, schema) in schemas() {
         each_part(&kind, &schema, &mut |path, part| {
             for required in part["required"].as_array().into_iter().flatten() {
@@ -133,7 +133,7 @@ const POLICY: [&str; 21] = [
 ];
 
 #[test]
-fn required_is_what_an_object_cannot_do_without() {
+fn required_fields_match_the_list() {
     let mut got = Vec::new();
     for (kind, schema) in schemas() {
         each_part(&kind, &schema, &mut |path, part| {
@@ -182,7 +182,7 @@ fn required_is_what_an_object_cannot_do_without() {
 }
 
 #[test]
-fn defaults_are_those_of_the_program() {
+fn schema_defaults_match_the_program() {
     let mut got = Vec::new();
     let [(_, schema), _] = schemas();
     each_part("", &schema["properties"]["spec"], &mut |path, part| {
@@ -242,7 +242,7 @@ fn defaults_are_those_of_the_program() {
 }
 
 #[test]
-fn the_kinds_are_those_that_are_watched() {
+fn defined_kinds_match_watched_kinds() {
     let kinds = [Kind::IngressRoute, Kind::TlsCertificateDelegation];
     for (definition, kind) in definitions().iter().zip(kinds) {
         let watched = watch::resource(kind).unwrap();
@@ -260,14 +260,14 @@ fn the_kinds_are_those_that_are_watched() {
 }
 
 #[test]
-fn a_definition_from_before_schemas_is_told_to_prune() {
+fn definitions_do_not_preserve_unknown_fields() {
     for definition in definitions() {
         assert_eq!(definition["spec"]["preserveUnknownFields"], false);
     }
 }
 
 #[test]
-fn the_page_of_fields_says_what_is_allowed() {
+fn fields_page_lists_allowed_values() {
     let page = fields::page(&definitions());
     for line in [
         "| `spec.routes[].rateLimits[].key` | list of object | What has a count of its own, such as each address, or each path \

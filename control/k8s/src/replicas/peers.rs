@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proxies_of_all_others_are_summed_by_what_they_have() {
+    fn peer_proxies_are_summed_by_version() {
         let start = Instant::now();
         let mut peers = peers();
         for (identity, proxies) in [
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_refuses_a_version_does_not_have_it() {
+    fn proxy_with_nack_does_not_have_the_version() {
         let start = Instant::now();
         let mut peers = peers();
         let one = [refused(3, 3, 1), refused(6, 7, 2)];
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_renew_is_gone_and_later_removed_once() {
+    fn stale_peer_is_ignored_and_later_removed_once() {
         let start = Instant::now();
         let mut peers = peers();
         let dead = lease("dead", &[(1, 1)]);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_new_list_is_without_is_gone() {
+    fn peer_missing_from_relist_is_gone() {
         let start = Instant::now();
         let mut peers = peers();
         for identity in ["one", "two", "three"] {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_nothing() {
+    fn unreadable_progress_is_empty() {
         for text in [
             "",
             "[]",
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_what_others_claim_does_not_overflow() {
+    fn sum_of_peer_counts_does_not_overflow() {
         let start = Instant::now();
         let mut peers = peers();
         for identity in ["one", "two"] {

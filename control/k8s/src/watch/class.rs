@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_that_was_not_asked_for_is_another_controllers() {
+    fn unlisted_ingress_class_is_excluded() {
         let asked = |names: &[&str]| IngressClasses::new(names.iter().map(ToString::to_string).collect());
         for (names, class, want) in [
             (&[][..], None, true),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_of_one_class_whichever_annotation_says_it() {
+    fn class_is_equal_across_annotation_prefixes() {
         let of = |key: &str, class: &str| BTreeMap::from([(key.to_owned(), class.to_owned())]);
         let edge = ANNOTATIONS.map(|key| of(key, "edge"));
         let none = of("other", "edge");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_annotation_counts() {
+    fn newer_class_annotation_wins() {
         let annotations = [(ANNOTATIONS[0], "edge"), (ANNOTATIONS[2], "nginx")];
         let annotations = annotations
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -80,7 +80,7 @@ fn all_connect(server: &Holdings, client: &Holdings, now: OffsetDateTime) -> boo
 }
 
 #[test]
-fn what_is_there_is_kept_made_anew_or_renewed_when_it_is_due() {
+fn existing_certificates_are_kept_renewed_or_overwritten() {
     use Outcome::{Kept, KeptEnded, Made, Renewed};
     for (mode, after, want) in [
         (Mode::Keep, days(1), [Kept, Kept, Kept]),
@@ -108,7 +108,7 @@ fn what_is_there_is_kept_made_anew_or_renewed_when_it_is_due() {
 }
 
 #[test]
-fn what_is_missing_is_made_from_the_ca_that_is_there() {
+fn missing_leaf_is_issued_by_the_existing_ca() {
     use Outcome::{Kept, Made};
     for mode in [Mode::Keep, RENEW] {
         let mut holdings = mk_holdings(start());
@@ -120,7 +120,7 @@ fn what_is_missing_is_made_from_the_ca_that_is_there() {
 }
 
 #[test]
-fn where_both_leaves_are_there_no_ca_is_made_for_nothing() {
+fn no_ca_is_created_when_both_leaves_exist() {
     let mut holdings = mk_holdings(start());
     holdings.remove(&Role::Authority);
     let want = [(Role::Server, Outcome::Kept), (Role::Client, Outcome::Kept)];
@@ -129,7 +129,7 @@ fn where_both_leaves_are_there_no_ca_is_made_for_nothing() {
 }
 
 #[test]
-fn without_the_ca_a_new_one_is_trusted_beside_the_one_that_is_known() {
+fn new_ca_is_trusted_beside_the_known_one() {
     use Outcome::{Made, Trusting};
     let mut holdings = mk_holdings(start());
     holdings.remove(&Role::Authority);
@@ -140,7 +140,7 @@ fn without_the_ca_a_new_one_is_trusted_beside_the_one_that_is_known() {
 }
 
 #[test]
-fn a_server_that_lacks_a_name_is_renewed_and_no_other() {
+fn only_a_server_certificate_missing_a_name_is_renewed() {
     let mut holdings = mk_holdings(start());
     let mut wish = mk_wish(RENEW);
     wish.names.push("xds.example.com".to_owned());
@@ -152,7 +152,7 @@ fn a_server_that_lacks_a_name_is_renewed_and_no_other() {
 }
 
 #[test]
-fn overwriting_ends_the_trust_in_what_was_there() {
+fn overwrite_drops_trust_in_the_old_ca() {
     let old = mk_holdings(start());
     let mut new = old.clone();
     run(&mut new, Mode::Overwrite, start());
@@ -164,7 +164,7 @@ fn overwriting_ends_the_trust_in_what_was_there() {
 
 /// Each side may have the files of this run, or of the one before.
 #[test]
-fn in_thirty_years_of_weekly_runs_no_connection_fails() {
+fn weekly_renewal_never_breaks_a_connection() {
     let mut before = mk_holdings(start());
     let mut renewed = [0; 3];
     // Leaves are short-lived, so that some are due in the run that renews the CA.
@@ -194,7 +194,7 @@ fn in_thirty_years_of_weekly_runs_no_connection_fails() {
 }
 
 #[test]
-fn a_ca_that_nobody_renewed_in_time_signs_while_it_can_and_never_beyond_its_end() {
+fn late_ca_never_signs_beyond_its_expiry() {
     let mut holdings = mk_holdings(start());
     let late = start() + LIFETIME - days(100);
     run(&mut holdings, RENEW, late);
@@ -214,7 +214,7 @@ fn a_ca_that_nobody_renewed_in_time_signs_while_it_can_and_never_beyond_its_end(
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_not_replaced_unless_all_is() {
+fn unreadable_certificate_fails_unless_overwriting() {
     for role in Role::ALL {
         let mut holdings = mk_holdings(start());
         holdings.entry(role).or_default().certificate = "-----BEGIN".to_owned();
@@ -229,7 +229,7 @@ fn what_cannot_be_read_is_told_and_not_replaced_unless_all_is() {
 }
 
 #[test]
-fn a_line_says_what_became_of_it_and_until_when_it_is_good() {
+fn entry_line_shows_outcome_and_expiry() {
     for (outcome, want) in [
         (Outcome::Made, "created, valid until 2027-01-15"),
         (Outcome::Kept, "kept, valid until 2027-01-15"),

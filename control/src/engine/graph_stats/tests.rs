@@ -58,7 +58,7 @@ impl World {
 }
 
 #[test]
-fn a_tally_follows_what_comes_moves_and_goes() {
+fn graph_stats_follow_added_changed_and_deleted_objects() {
     let mut world = World {
         graph: Graph::new(Settings::default()),
         event_log: EventLog::default(),

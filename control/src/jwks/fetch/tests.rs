@@ -11,7 +11,7 @@ fn kid(fetched: Result<Fetched<FetchedKeys>, FetchError>) -> String {
 }
 
 #[tokio::test]
-async fn keys_are_got_with_a_plain_get() {
+async fn keys_are_fetched_with_a_plain_get() {
     let issuer = IssuerServer::start(ok("a")).await;
     let uri = format!("http://localhost:{}/jwks?tenant=1", issuer.address.port());
     assert_eq!(kid(fetcher().fetch(&uri).await), "a");
@@ -28,7 +28,7 @@ async fn keys_are_got_with_a_plain_get() {
 }
 
 #[tokio::test]
-async fn an_issuer_is_known_by_its_certificate() {
+async fn issuer_certificate_is_verified() {
     let (issuer, ca) = IssuerServer::start_tls(ok("a")).await;
     let file = NamedTempFile::new().unwrap();
     std::fs::write(&file, ca).unwrap();
@@ -63,7 +63,7 @@ async fn an_issuer_is_known_by_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_file_of_cas_has_to_be_one() {
+async fn invalid_ca_file_is_rejected() {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(
         &file,
@@ -80,7 +80,7 @@ async fn a_file_of_cas_has_to_be_one() {
 }
 
 #[tokio::test]
-async fn special_addresses_are_not_connected_to() {
+async fn special_addresses_are_blocked() {
     let issuer = IssuerServer::start(ok("a")).await;
     let fetcher = Fetcher::new(AddressRule::new(vec![], false), None).unwrap();
     let port = issuer.address.port();
@@ -101,7 +101,7 @@ async fn special_addresses_are_not_connected_to() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirects_are_not_followed() {
     let target = IssuerServer::start(ok("a")).await;
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
         let location = format!("location: {}\r\n", target.uri());
@@ -113,7 +113,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_set_of_keys_is_refused() {
+async fn response_without_valid_keys_is_rejected() {
     let garbage = |body: &str| answer("200 OK", "", body);
     let gzip = answer("200 OK", "content-encoding: gzip\r\n", "....");
     let large = format!("{}{}", " ".repeat(jwks::MAX_SIZE), key_set("a"));
@@ -158,7 +158,7 @@ async fn whatever_is_no_set_of_keys_is_refused() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_not_waited_for_long() {
+async fn silent_issuer_times_out() {
     let issuer = IssuerServer::start(vec![]).await;
     let started = std::time::Instant::now();
     let fetched = fetcher().fetch(&issuer.uri()).await;
@@ -167,7 +167,7 @@ async fn who_says_nothing_is_not_waited_for_long() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_told_of() {
+async fn connection_failure_is_reported() {
     let issuer = IssuerServer::start(vec![]).await;
     issuer.say(None);
     let closed = fetcher().fetch(&issuer.uri()).await;
@@ -181,7 +181,7 @@ async fn who_is_not_there_is_told_of() {
 }
 
 #[test]
-fn a_uri_says_where_to_go() {
+fn target_is_parsed_from_the_uri() {
     for (uri, want) in [
         ("https://a.com", "https://a.com/"),
         ("http://a.com/b?c", "http://a.com/b?c"),
@@ -205,7 +205,7 @@ fn a_uri_says_where_to_go() {
 }
 
 #[test]
-fn how_long_keys_are_good_is_read_from_cache_control() {
+fn max_age_is_read_from_cache_control() {
     for (values, want) in [
         (&["public, max-age=21600, must-revalidate"][..], Some(21_600)),
         (&["Max-Age=\"60\""], Some(60)),

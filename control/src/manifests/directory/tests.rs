@@ -77,7 +77,7 @@ fn service(name: &str, port: u16) -> String {
 }
 
 #[test]
-fn what_is_read_is_what_kubectl_would_apply() {
+fn same_files_are_read_as_by_kubectl_apply() {
     let mut at = Fixture::new();
     at.write("a.yaml", &service("a", 1));
     at.write("b.yml", &service("b", 2));
@@ -93,7 +93,7 @@ fn what_is_read_is_what_kubectl_would_apply() {
 }
 
 #[test]
-fn only_what_differs_is_told() {
+fn only_differences_are_sent() {
     let mut at = Fixture::new();
     at.write("a.yaml", &[service("a", 1), service("b", 2)].join("---\n"));
     assert_eq!(at.everything(), "+a=1 +b=2");
@@ -105,7 +105,7 @@ fn only_what_differs_is_told() {
 }
 
 #[test]
-fn a_bad_file_keeps_its_last_good_state_until_it_reads_again() {
+fn bad_file_keeps_last_good_state_until_fixed() {
     let mut at = Fixture::new();
     at.write("a.yaml", &service("a", 1));
     at.write("b.yaml", &service("b", 2));
@@ -126,7 +126,7 @@ fn a_bad_file_keeps_its_last_good_state_until_it_reads_again() {
 }
 
 #[test]
-fn of_a_file_that_was_never_good_what_can_be_read_counts() {
+fn never_good_file_yields_its_readable_objects() {
     let mut at = Fixture::new();
     at.write(
         "a.yaml",
@@ -136,7 +136,7 @@ fn of_a_file_that_was_never_good_what_can_be_read_counts() {
 }
 
 #[test]
-fn a_file_that_is_moved_away_and_written_anew_is_never_gone() {
+fn file_moved_away_and_rewritten_is_not_deleted() {
     let mut at = Fixture::new();
     at.write("a.yaml", &service("a", 1));
     at.everything();
@@ -148,7 +148,7 @@ fn a_file_that_is_moved_away_and_written_anew_is_never_gone() {
 }
 
 #[test]
-fn a_file_that_is_gone_or_empty_for_a_while_takes_its_objects_along() {
+fn removed_or_empty_file_drops_its_objects_after_a_delay() {
     for remove in [true, false] {
         let mut at = Fixture::new();
         at.write("a.yaml", &service("a", 1));
@@ -166,7 +166,7 @@ fn a_file_that_is_gone_or_empty_for_a_while_takes_its_objects_along() {
 }
 
 #[test]
-fn a_renamed_file_keeps_its_objects() {
+fn renamed_file_keeps_its_objects() {
     let mut at = Fixture::new();
     at.write("b.yaml", &service("a", 1));
     at.everything();
@@ -180,7 +180,7 @@ fn a_renamed_file_keeps_its_objects() {
 }
 
 #[test]
-fn others_see_in_which_file_an_ingressroute_stands_now() {
+fn published_locations_follow_the_current_file() {
     let mut at = Fixture::new();
     let locations = at.directory.published();
     let name = Name::new("default", "r");
@@ -217,7 +217,7 @@ fn others_see_in_which_file_an_ingressroute_stands_now() {
 }
 
 #[test]
-fn of_one_object_in_two_files_the_first_by_name_counts_and_both_are_named() {
+fn duplicate_object_uses_first_file_and_names_both() {
     let mut at = Fixture::new();
     at.write("b.yaml", &service("s", 2));
     assert_eq!(at.everything(), "+s=2");
@@ -235,7 +235,7 @@ fn of_one_object_in_two_files_the_first_by_name_counts_and_both_are_named() {
 }
 
 #[test]
-fn a_mounted_config_map_changes_when_its_link_is_swapped() {
+fn mounted_config_map_changes_on_symlink_swap() {
     let mut at = Fixture::new();
     for (version, port) in [("..1", 1), ("..2", 2)] {
         fs::create_dir(at.path(version)).unwrap();
@@ -250,7 +250,7 @@ fn a_mounted_config_map_changes_when_its_link_is_swapped() {
 }
 
 #[test]
-fn a_poll_leaves_alone_what_was_just_written() {
+fn poll_skips_recently_written_files() {
     let mut at = Fixture::new();
     at.write("a.yaml", &service("a", 1));
     at.everything();
@@ -267,7 +267,7 @@ fn a_poll_leaves_alone_what_was_just_written() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_listed_keeps_everything() {
+fn unlistable_directory_keeps_all_objects() {
     let mut at = Fixture::new();
     at.write("a.yaml", &service("a", 1));
     at.everything();
@@ -285,7 +285,7 @@ fn a_directory_that_cannot_be_listed_keeps_everything() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_a_bad_file() {
+fn non_utf8_file_is_a_bad_file() {
     let mut at = Fixture::new();
     at.write("a.yaml", &service("a", 1));
     at.everything();

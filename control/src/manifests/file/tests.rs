@@ -15,7 +15,7 @@ fn diagnostics(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_list_gives_its_items() {
+fn list_yields_its_items() {
     let list = "apiVersion: v1\nkind: List\nitems:\n\
                 - {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 80}]}}\n\
                 - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n\
@@ -38,7 +38,7 @@ fn a_list_gives_its_items() {
 }
 
 #[test]
-fn every_error_tells_file_line_object_field_and_what_to_do() {
+fn errors_name_file_line_object_field_and_remedy() {
     let route =
         "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r, namespace: shop}\n";
     for (text, want) in [
@@ -69,21 +69,21 @@ fn every_error_tells_file_line_object_field_and_what_to_do() {
 }
 
 #[test]
-fn a_warning_leaves_a_file_good_and_an_error_does_not() {
+fn warnings_keep_a_file_good_and_errors_do_not() {
     let route = "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {name: r}\n";
     assert!(file("f.yaml", &format!("{route}spec: {{strategy: Random}}\n")).is_good());
     assert!(!file("f.yaml", &format!("{route}spec: {{routes: 1}}\n")).is_good());
 }
 
 #[test]
-fn an_empty_file_says_nothing() {
+fn empty_file_has_no_objects_and_no_diagnostics() {
     for text in ["", "---\n", "# a comment\n", "---\n---\n"] {
         assert_eq!(file("f.yaml", text), File::default(), "{text:?}");
     }
 }
 
 #[test]
-fn json_is_read_whatever_it_is_indented_with() {
+fn tab_indented_json_is_read() {
     let text = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Service\",\n\t\"metadata\": {\"name\": \"s\"},\n\
                 \t\"spec\": {\"ports\": [{\"port\": 0}]}\n}\n";
     let File { diagnostics, .. } = file("f.json", text);
@@ -95,7 +95,7 @@ fn json_is_read_whatever_it_is_indented_with() {
 }
 
 #[test]
-fn a_certificate_or_key_that_envoy_would_refuse_is_an_error_of_its_secret() {
+fn invalid_certificate_or_key_is_an_error_of_its_secret() {
     let [one, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["a.com".to_owned()]).unwrap());
     let written = |pem: String| pem.replace('\r', "").replace('\n', "\\n");
     let (certificate, key) = (written(one.cert.pem()), written(one.signing_key.serialize_pem()));

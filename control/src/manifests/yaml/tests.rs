@@ -18,7 +18,7 @@ fn refusal(text: &str) -> SyntaxError {
 }
 
 #[test]
-fn a_field_is_found_at_its_line_or_at_the_nearest_that_encloses_it() {
+fn field_position_falls_back_to_the_enclosing_field() {
     let text =
         "spec:\n  routes:\n  - match: /\n  - match: /b\n    services:\n    - name: s\n  \"a.b/c\": 1\n";
     let positions = Positions::of(&one(text));
@@ -37,7 +37,7 @@ fn a_field_is_found_at_its_line_or_at_the_nearest_that_encloses_it() {
 }
 
 #[test]
-fn a_span_begins_where_the_value_does() {
+fn span_starts_at_the_value() {
     for (text, want) in [
         ("a: blue\n", "blue"),
         ("b: 1\r\na:   'blue'\r\n", "'blue'"),
@@ -52,7 +52,7 @@ fn a_span_begins_where_the_value_does() {
 }
 
 #[test]
-fn merge_keys_add_what_is_not_there() {
+fn merge_keys_add_missing_fields() {
     let document = one("a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: [*a, *b], x: 0}\nd: {<<: *a}\n");
     let value = document.to_value();
     assert_eq!(value["c"], json!({"x": 0, "y": 2, "z": 4}));
@@ -60,7 +60,7 @@ fn merge_keys_add_what_is_not_there() {
 }
 
 #[test]
-fn documents_before_the_fault_are_read() {
+fn documents_before_the_error_are_read() {
     let Documents { documents, error } = documents("a: 1\n---\n# nothing\n---\nb: 2\n---\nc: [1\n", false);
     let values: Vec<_> = documents.iter().map(Node::to_value).collect();
     assert_eq!(values, [json!({"a": 1}), json!(null), json!({"b": 2})]);
@@ -68,7 +68,7 @@ fn documents_before_the_fault_are_read() {
 }
 
 #[test]
-fn what_is_hostile_or_ambiguous_is_refused() {
+fn hostile_or_ambiguous_yaml_is_rejected() {
     let bomb = |level: usize| {
         format!(
             "a{}: &a{0} [{}]\n",
@@ -95,14 +95,14 @@ fn what_is_hostile_or_ambiguous_is_refused() {
 }
 
 #[test]
-fn deep_anchors_cannot_be_stacked_by_aliases() {
+fn alias_nesting_counts_towards_the_depth_limit() {
     let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(60), "]".repeat(60));
     let text = format!("a: &a {}\nb: {}\n", deep("x"), deep("*a"));
     assert!(refusal(&text).message.contains("values are nested more than"));
 }
 
 #[test]
-fn json_may_have_tabs_escapes_and_several_values() {
+fn json_accepts_tabs_escapes_and_several_values() {
     for (text, want) in [
         (
             "{\n\t\"a\":\t[1, true, null]\n}\n",

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_is_named_with_the_reason() {
+    fn unusable_file_is_named_with_the_reason() {
         let (pair, other) = (mk_pair(), mk_pair());
         let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (name, text, reason) in [
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn new_files_are_used_once_they_fit_together() {
+    fn new_files_are_loaded_once_they_match() {
         let (old, new) = (mk_pair(), mk_pair());
         let dir = tempfile::tempdir().unwrap();
         let mut credentials = Credentials::load(mk_files(&dir, &old)).unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_told_when_it_lasts_and_then_once() {
+    fn lasting_credentials_error_is_reported_once() {
         let mut faults = Faults::default();
         let told = |fault: &str| Some(CredentialsEvent::Fault(fault.to_owned()));
         let looks = [

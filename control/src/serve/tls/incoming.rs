@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_told_once_a_second_with_how_many_were_not() {
+    fn handshake_failures_are_logged_at_most_once_per_second() {
         let mut failures = Failures::default();
         let start = Instant::now();
         for (millis, want) in [
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_the_limit_the_oldest_handshake_makes_room() {
+    async fn oldest_handshake_is_aborted_beyond_the_limit() {
         let mut under_way = UnderWay::default();
         let mut alive = Vec::new();
         for _ in 0..MOST + 2 {

@@ -21,7 +21,7 @@ fn refused(since: u64, until: u64, proxies: usize, example: &str) -> Refused {
 }
 
 #[test]
-fn proxies_here_are_counted_by_generation_and_elsewhere_by_version() {
+fn local_proxies_count_by_generation_and_remote_by_version() {
     let mut fleet = Fleet::of(&[3, 5], &[]);
     fleet.hear(elsewhere(&[(70, 1), (90, 2)], &[]));
     for (want, of) in [
@@ -36,7 +36,7 @@ fn proxies_here_are_counted_by_generation_and_elsewhere_by_version() {
 }
 
 #[test]
-fn who_refused_it_has_it_not() {
+fn proxy_with_nack_does_not_count_as_live() {
     let mut fleet = Fleet::of(&[9, 9], &[4]);
     fleet.hear(elsewhere(&[(90, 3)], &[refused(40, 50, 2, "")]));
     for (of, want, programmed) in [
@@ -57,7 +57,7 @@ fn who_refused_it_has_it_not() {
 }
 
 #[test]
-fn a_text_names_who_has_it_not_and_why() {
+fn message_names_missing_proxies_and_reasons() {
     let mut fleet = Fleet::of(&[7, 7, 6], &[7]);
     assert_eq!(
         fleet.told(mark(7, 0)),
@@ -80,7 +80,7 @@ fn a_text_names_who_has_it_not_and_why() {
 }
 
 #[test]
-fn a_proxy_has_the_version_that_its_generation_came_to() {
+fn proxy_generation_maps_to_its_version() {
     let mut versions = Versions::default();
     for (generation, version) in [(1, 10), (4, 20), (4, 25), (6, 30)] {
         versions.reached(mark(generation, version));
@@ -90,7 +90,7 @@ fn a_proxy_has_the_version_that_its_generation_came_to() {
 }
 
 #[test]
-fn others_are_told_of_each_version_that_a_proxy_refused_once() {
+fn each_nacked_version_is_shared_once() {
     let mut versions = Versions::default();
     for generation in 1..=9 {
         versions.reached(mark(generation, generation * 10));
@@ -107,7 +107,7 @@ fn others_are_told_of_each_version_that_a_proxy_refused_once() {
 }
 
 #[test]
-fn what_no_proxy_needs_is_forgotten() {
+fn unneeded_versions_are_dropped() {
     let mut versions = Versions::default();
     for generation in 1..=100 {
         versions.reached(mark(generation, generation * 10));

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_uses_its_file_only_if_it_is_the_same_code() {
+    fn node_uses_its_file_only_if_the_hash_matches() {
         let wasm = WasmCode {
             bytes: Bytes::from_static(b"\0asm"),
             sha256: "ab12".to_owned(),

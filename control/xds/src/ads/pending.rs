@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_as_old_as_its_oldest_name() {
+    fn pending_age_is_that_of_the_oldest_name() {
         let mut pending = Pending::default();
         assert_eq!(pending.since(), None);
         pending.add("b".into(), 7);

@@ -171,7 +171,7 @@ impl Client {
 }
 
 #[tokio::test]
-async fn a_client_is_told_what_is_there_and_what_changes() {
+async fn client_receives_resources_and_changes() {
     let server = mk_ready();
     server.publish(mk_set(Cluster, "a", 1, 3));
     let mut client = Client::named(listen(&server).await, "envoy-1", Cluster, &[]).await;
@@ -195,7 +195,7 @@ async fn a_client_is_told_what_is_there_and_what_changes() {
 }
 
 #[tokio::test]
-async fn no_answer_comes_before_the_server_is_ready() {
+async fn no_response_is_sent_before_the_server_is_ready() {
     let server = mk_server();
     let mut client = Client::named(listen(&server).await, "envoy-1", Cluster, &[]).await;
     server.publish(mk_set(Cluster, "a", 1, 3));
@@ -205,7 +205,7 @@ async fn no_answer_comes_before_the_server_is_ready() {
 }
 
 #[tokio::test]
-async fn only_the_first_request_says_who_sends_it() {
+async fn only_the_first_request_identifies_the_node() {
     let server = mk_ready();
     let mut client = Client::named(listen(&server).await, "envoy-1", Cluster, &[]).await;
     client.next().await;
@@ -227,7 +227,7 @@ async fn only_the_first_request_says_who_sends_it() {
 }
 
 #[tokio::test]
-async fn a_filter_gets_its_code_as_the_node_says() {
+async fn filter_code_follows_node_metadata() {
     let server = mk_ready();
     let sections = Arc::new(crate::sections::Sections::new(Shard::of_host("bar.com"), false));
     let resource = Resource {
@@ -249,7 +249,7 @@ async fn a_filter_gets_its_code_as_the_node_says() {
 }
 
 #[tokio::test]
-async fn a_generation_is_waited_for_until_every_client_has_its_say() {
+async fn waiting_for_a_generation_ends_when_all_clients_answer() {
     let server = mk_ready();
     let address = listen(&server).await;
     let mut accepting = Client::named(address, "accepting", Cluster, &[]).await;
@@ -301,7 +301,7 @@ async fn a_generation_is_waited_for_until_every_client_has_its_say() {
 }
 
 #[tokio::test]
-async fn the_acked_generation_is_that_of_the_last_client_but_for_silent_ones() {
+async fn acked_generation_ignores_silent_clients() {
     let silence = Duration::from_millis(500);
     let server = Server::new(Config {
         silence,
@@ -326,7 +326,7 @@ async fn the_acked_generation_is_that_of_the_last_client_but_for_silent_ones() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_holds_nobody_up_and_gets_the_newest() {
+async fn stalled_client_blocks_nobody_and_gets_the_newest() {
     let server = mk_ready();
     let address = listen(&server).await;
     let mut stalled = Client::named(address, "stalled", Cluster, &[]).await;
@@ -352,7 +352,7 @@ async fn a_client_that_reads_nothing_holds_nobody_up_and_gets_the_newest() {
 }
 
 #[tokio::test]
-async fn a_response_may_be_huge() {
+async fn huge_response_is_delivered() {
     let server = mk_ready();
     server.publish(mk_set(Cluster, "a", 1, 40 << 20));
     let mut client = Client::named(listen(&server).await, "envoy-1", Cluster, &[]).await;
@@ -360,7 +360,7 @@ async fn a_response_may_be_huge() {
 }
 
 #[tokio::test]
-async fn a_client_may_list_many_names() {
+async fn client_may_subscribe_to_many_names() {
     let server = mk_ready();
     let many: Vec<_> = (0..30_000).map(|name| format!("{name:0200}")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
@@ -369,7 +369,7 @@ async fn a_client_may_list_many_names() {
 }
 
 #[tokio::test]
-async fn a_request_beyond_all_limits_ends_its_stream_alone() {
+async fn request_beyond_limits_ends_only_its_stream() {
     let server = mk_ready();
     let address = listen(&server).await;
     let mut other = Client::named(address, "other", Cluster, &[]).await;
@@ -384,7 +384,7 @@ async fn a_request_beyond_all_limits_ends_its_stream_alone() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_forgotten_and_one_that_comes_back_is_sent_what_differs() {
+async fn disconnected_client_is_forgotten_and_resumes_with_changes() {
     let server = mk_ready();
     let address = listen(&server).await;
     server.publish(mk_set(Cluster, "a", 1, 3));
@@ -402,7 +402,7 @@ async fn a_client_that_leaves_is_forgotten_and_one_that_comes_back_is_sent_what_
 }
 
 #[tokio::test]
-async fn closing_ends_every_stream_and_lets_no_other_begin() {
+async fn close_ends_all_streams_and_rejects_new_ones() {
     let server = mk_ready();
     let address = listen(&server).await;
     let mut client = Client::named(address, "envoy-1", Listener, &[]).await;
@@ -420,7 +420,7 @@ async fn closing_ends_every_stream_and_lets_no_other_begin() {
 }
 
 #[tokio::test]
-async fn the_state_of_the_world_variant_is_refused_with_advice() {
+async fn state_of_the_world_is_rejected_with_advice() {
     let server = mk_ready();
     let mut client = connect(listen(&server).await).await;
     let requests = async_stream::stream! { yield DiscoveryRequest::default(); };
@@ -433,7 +433,7 @@ async fn the_state_of_the_world_variant_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn what_went_over_the_streams_is_counted_by_type() {
+async fn stream_traffic_is_counted_by_type() {
     let server = mk_ready();
     let counted = || {
         let traffic = server.traffic().into_iter();

@@ -49,7 +49,7 @@ fn refusal_of(fields: &str) -> String {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_written_reads_back() {
+fn config_round_trips() {
     let config = Config::from_json(FULL.as_bytes()).unwrap();
     let json = serde_json::to_vec(&config).unwrap();
     assert_eq!(Config::from_json(&json).unwrap(), config);
@@ -60,7 +60,7 @@ fn what_is_written_reads_back() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_refusal_names_its_place() {
+fn error_names_the_field_path() {
     let bad_weight = FULL.replace(r#""weight": 3"#, r#""weight": -3"#);
     let got = refusal(&bad_weight);
     let place = r#"switches."a.com/shop".branches."default/blue"[0].leaf.clusters[1].weight: invalid value: integer `-3`"#;
@@ -68,7 +68,7 @@ fn a_refusal_names_its_place() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_unknown_doubled_or_missing_is_refused() {
+fn unknown_duplicate_or_missing_fields_are_rejected() {
     for (json, want) in [
         (r#"{"switch": {}}"#, "switch: unknown field"),
         (r#"{"switches": {}} x"#, "trailing characters"),
@@ -140,7 +140,7 @@ fn what_is_unknown_doubled_or_missing_is_refused() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_has_the_right_shape_and_makes_no_sense_is_refused() {
+fn well_formed_but_invalid_config_is_rejected() {
     let standby = r#""standby": ["green"]"#;
     for (fields, want) in [
         (r#""active": "red""#.to_owned(), r#"active: "red" is no key of branches"#),
@@ -185,7 +185,7 @@ fn what_has_the_right_shape_and_makes_no_sense_is_refused() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_leaf_that_makes_no_sense_is_refused() {
+fn invalid_leaf_is_rejected() {
     for (leaf, want) in [
         (r#"{"route": ""}"#, "route: must not be empty"),
         (
@@ -215,7 +215,7 @@ fn a_leaf_that_makes_no_sense_is_refused() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_circle_of_switches_is_refused_and_a_long_chain_is_not() {
+fn switch_cycle_is_rejected_and_a_long_chain_is_not() {
     let chain = |length: usize, last: &str| {
         let target = |at: usize| match at + 1 {
             next if next < length => format!(r#""switch": "{next}""#),
@@ -240,7 +240,7 @@ fn a_circle_of_switches_is_refused_and_a_long_chain_is_not() {
 /// The example that users start from, together with the schema of these types.
 #[cfg(not(target_arch = "wasm32"))]
 #[test]
-fn the_static_example_is_a_configuration() {
+fn static_example_is_valid() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/static/ecds.yaml");
     let text = std::fs::read_to_string(path).unwrap();
     // The block is the last of the file.
@@ -251,7 +251,7 @@ fn the_static_example_is_a_configuration() {
 
 #[cfg(feature = "schema")]
 #[test]
-fn the_schema_beside_the_static_example_is_this_one() {
+fn static_example_schema_is_current() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../deploy/static/switchyard.schema.json"

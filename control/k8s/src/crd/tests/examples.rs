@@ -48,7 +48,7 @@ fn example(path: &str, schema: &Value) -> Value {
 }
 
 #[test]
-fn every_field_of_a_policy_has_an_example_that_its_schema_takes() {
+fn policy_field_examples_pass_their_schema() {
     let examples = examples();
     for (path, schema, example) in &examples {
         let errors = validate::errors(schema, example);
@@ -59,7 +59,7 @@ fn every_field_of_a_policy_has_an_example_that_its_schema_takes() {
 
 /// Examples survive a round trip through the Rust type: no field is lost or changes its type.
 #[test]
-fn examples_of_whole_policies_are_read_as_they_are_written() {
+fn whole_policy_examples_round_trip() {
     let whole = |(path, ..): &(String, Value, Value)| path.split('.').count() == 2;
     for (path, _, example) in examples().into_iter().filter(whole) {
         let (at, policy) = path.split_once('.').unwrap();
@@ -81,7 +81,7 @@ fn examples_of_whole_policies_are_read_as_they_are_written() {
 
 /// Invalid values have to be rejected; otherwise the tests above prove nothing.
 #[test]
-fn what_a_schema_does_not_take_is_found() {
+fn schema_validation_rejects_bad_values() {
     let limits = examples()
         .into_iter()
         .find(|(path, ..)| path == "routes[].rateLimits");

@@ -22,7 +22,7 @@ fn found_of_tls(certificate: &str, key: &str) -> Vec<PemFault> {
 }
 
 #[test]
-fn a_certificate_goes_with_its_own_key_alone_whatever_its_kind() {
+fn certificate_matches_only_its_own_key() {
     let pairs = [
         &rcgen::PKCS_ECDSA_P256_SHA256,
         &PKCS_ECDSA_P384_SHA384,
@@ -45,7 +45,7 @@ fn a_certificate_goes_with_its_own_key_alone_whatever_its_kind() {
 }
 
 #[test]
-fn of_a_chain_the_first_has_the_key_and_none_may_be_damaged() {
+fn first_chain_certificate_has_key_and_all_must_parse() {
     let [one, other] = [(); 2].map(|()| pair(&rcgen::PKCS_ECDSA_P256_SHA256));
     let ([certificate, key], [issuer, _]) = (one, other);
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -60,7 +60,7 @@ fn of_a_chain_the_first_has_the_key_and_none_may_be_damaged() {
 }
 
 #[test]
-fn what_is_no_certificate_or_key_is_told_and_what_is_missing_is_not() {
+fn invalid_pem_is_reported_and_missing_data_is_not() {
     let [certificate, key] = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
     let damaged = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     for (certificate, key, want) in [
@@ -80,7 +80,7 @@ fn what_is_no_certificate_or_key_is_told_and_what_is_missing_is_not() {
 }
 
 #[test]
-fn authorities_are_looked_at_in_every_secret_and_certificates_where_its_type_has_them() {
+fn ca_is_checked_in_all_secrets_certificate_by_type() {
     let [certificate, _] = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
     for (type_, data, want) in [
         ("Opaque", &[("tls.crt", "text"), ("tls.key", "text")][..], &[][..]),

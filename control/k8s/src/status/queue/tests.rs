@@ -45,7 +45,7 @@ fn due(queue: &mut StatusQueue, now: Instant) -> Option<String> {
 }
 
 #[test]
-fn what_is_there_already_is_not_written() {
+fn current_status_is_not_written() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     queue.saw(&name(), observed("valid"), now);
     queue.want(&name(), desired(status("valid")), now);
@@ -59,7 +59,7 @@ fn what_is_there_already_is_not_written() {
 }
 
 #[test]
-fn the_newest_that_is_wanted_is_written() {
+fn newest_desired_status_is_written() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     queue.saw(&name(), observed(""), now);
     for description in ["one", "two", "three"] {
@@ -73,7 +73,7 @@ fn the_newest_that_is_wanted_is_written() {
 }
 
 #[test]
-fn what_is_gone_is_not_written_and_forgotten() {
+fn deleted_object_is_not_written_and_is_forgotten() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     queue.want(&name(), desired(status("valid")), now);
     assert_eq!(due(&mut queue, now), None, "never seen");
@@ -87,7 +87,7 @@ fn what_is_gone_is_not_written_and_forgotten() {
 }
 
 #[test]
-fn who_fights_for_a_status_is_answered_ever_more_seldom() {
+fn overwritten_status_is_rewritten_with_backoff() {
     let (mut queue, start) = (StatusQueue::default(), Instant::now());
     queue.want(&name(), desired(status("ours")), start);
     let mut now = start;
@@ -108,7 +108,7 @@ fn who_fights_for_a_status_is_answered_ever_more_seldom() {
 }
 
 #[test]
-fn what_failed_is_tried_again() {
+fn failed_write_is_retried() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     queue.saw(&name(), observed(""), now);
     queue.want(&name(), desired(status("valid")), now);
@@ -121,7 +121,7 @@ fn what_failed_is_tried_again() {
 }
 
 #[test]
-fn a_condition_keeps_its_time_until_its_status_changes() {
+fn condition_keeps_transition_time_until_status_changes() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     let with = |description: &str, condition| IngressRouteStatus {
         conditions: vec![condition],
@@ -147,7 +147,7 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
 }
 
 #[test]
-fn what_cannot_be_read_says_so_and_what_it_said_before_goes_on() {
+fn unreadable_object_is_marked_and_keeps_previous_status() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     let switch = SwitchStatus {
         host: "a.com".to_owned(),
@@ -174,7 +174,7 @@ fn what_cannot_be_read_says_so_and_what_it_said_before_goes_on() {
 }
 
 #[test]
-fn proxies_that_were_not_counted_are_no_reason_to_write() {
+fn uncounted_proxies_do_not_cause_a_write() {
     let (mut queue, now) = (StatusQueue::default(), Instant::now());
     let with = |active: &str, proxies: &str| IngressRouteStatus {
         switches: vec![SwitchStatus {
@@ -202,7 +202,7 @@ fn proxies_that_were_not_counted_are_no_reason_to_write() {
 }
 
 #[test]
-fn what_was_active_before_outlives_a_control_that_saw_it() {
+fn previous_branch_survives_a_control_restart() {
     let moved = |active: &str, previous: &str| IngressRouteStatus {
         switches: vec![SwitchStatus {
             active: active.to_owned(),
@@ -233,7 +233,7 @@ fn what_was_active_before_outlives_a_control_that_saw_it() {
 }
 
 #[test]
-fn a_status_is_contended_when_somebody_else_changed_it_and_not_when_a_write_failed() {
+fn foreign_write_marks_status_contended() {
     for (written, is_contended) in [(Written::Done, true), (Written::Failed, false)] {
         let (mut queue, now) = (StatusQueue::default(), Instant::now());
         queue.saw(&name(), observed(""), now);
@@ -252,7 +252,7 @@ fn a_status_is_contended_when_somebody_else_changed_it_and_not_when_a_write_fail
 }
 
 #[test]
-fn the_manager_is_whoever_wrote_the_routes_last() {
+fn manager_is_last_writer_of_the_routes() {
     let entry = |manager: &str, time: i64, subresource: &str, fields: serde_json::Value| {
         let time = Timestamp::from_second(time).unwrap().to_string();
         serde_json::json!({

@@ -94,7 +94,7 @@ fn started() -> Collector {
 }
 
 #[test]
-fn nothing_is_told_until_every_watch_has_listed() {
+fn first_batch_waits_for_every_watch_to_list() {
     let mut collector = collector();
     collector.routes([Event::Init, Event::InitApply(plain("a"))]);
     assert_eq!(collector.told(), None);
@@ -106,7 +106,7 @@ fn nothing_is_told_until_every_watch_has_listed() {
 }
 
 #[test]
-fn nothing_is_told_until_the_secrets_of_the_first_list_are_there() {
+fn first_batch_waits_for_referenced_secrets() {
     let mut collector = collector();
     collector
         .routes([
@@ -125,7 +125,7 @@ fn nothing_is_told_until_the_secrets_of_the_first_list_are_there() {
 }
 
 #[test]
-fn an_empty_cluster_is_told_too() {
+fn empty_cluster_sends_an_empty_batch() {
     let mut collector = collector();
     collector
         .routes([Event::Init, Event::InitDone])
@@ -134,7 +134,7 @@ fn an_empty_cluster_is_told_too() {
 }
 
 #[test]
-fn a_watch_that_starts_anew_deletes_only_what_a_whole_list_is_without() {
+fn only_a_complete_relist_deletes_missing_objects() {
     let mut collector = started();
     collector.routes([Event::Apply(plain("b"))]);
     assert_eq!(collector.told(), some(&["+b"]));
@@ -148,14 +148,14 @@ fn a_watch_that_starts_anew_deletes_only_what_a_whole_list_is_without() {
 }
 
 #[test]
-fn what_is_made_and_gone_between_two_batches_is_gone() {
+fn object_created_and_deleted_between_batches_is_deleted() {
     let mut collector = started();
     collector.routes([Event::Apply(plain("b")), Event::Delete(plain("b"))]);
     assert_eq!(collector.told(), some(&["-b"]));
 }
 
 #[test]
-fn what_cannot_be_read_goes_on_as_it_was() {
+fn unreadable_object_keeps_its_last_good_state() {
     let mut collector = started();
     let broken = route("a", &json!({"routes": "none"}));
     collector.routes([Event::Apply(broken.clone())]);
@@ -165,7 +165,7 @@ fn what_cannot_be_read_goes_on_as_it_was() {
 }
 
 #[test]
-fn an_ingressroute_that_becomes_another_controllers_is_gone() {
+fn route_moved_to_another_class_is_deleted() {
     let mut collector = started();
     let mut other = plain("a");
     other.metadata.annotations =
@@ -175,7 +175,7 @@ fn an_ingressroute_that_becomes_another_controllers_is_gone() {
 }
 
 #[test]
-fn only_secrets_that_routes_name_are_got() {
+fn only_referenced_secrets_are_fetched() {
     let mut collector = started();
     collector.secrets([Event::Apply(metadata("cert")), Event::Apply(metadata("other"))]);
     assert_eq!(collector.fetching(), <[&str; 0]>::default());
@@ -189,7 +189,7 @@ fn only_secrets_that_routes_name_are_got() {
 }
 
 #[test]
-fn a_secret_that_no_route_names_any_longer_is_let_go() {
+fn unreferenced_secret_is_released() {
     let mut collector = started();
     collector.routes([Event::Apply(with_tls("a", "cert"))]);
     collector.fetching();
@@ -201,7 +201,7 @@ fn a_secret_that_no_route_names_any_longer_is_let_go() {
 }
 
 #[test]
-fn a_secret_that_is_deleted_is_gone() {
+fn deleted_secret_is_removed() {
     let mut collector = started();
     collector.routes([Event::Apply(with_tls("a", "cert"))]);
     collector.fetching();
@@ -217,7 +217,7 @@ fn a_secret_that_is_deleted_is_gone() {
 }
 
 #[test]
-fn a_secret_that_may_not_be_read_is_missing_and_asked_for_again() {
+fn forbidden_secret_is_missing_and_retried() {
     let mut collector = started();
     collector.routes([Event::Apply(with_tls("a", "cert"))]);
     assert_eq!(collector.fetching(), ["cert"]);
@@ -234,7 +234,7 @@ fn a_secret_that_may_not_be_read_is_missing_and_asked_for_again() {
 }
 
 #[test]
-fn a_watch_that_breaks_is_counted_once_until_it_is_back() {
+fn broken_watch_is_counted_once_until_it_recovers() {
     let mut collector = started();
     let counted = |collector: &Collector| -> Vec<u64> {
         let counts: BTreeMap<_, _> = collector.restarts.counts().collect();

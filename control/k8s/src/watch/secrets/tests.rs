@@ -9,7 +9,7 @@ fn set(wanted: &mut SecretReferences, route: &str, secrets: &[&str]) -> Wants {
 }
 
 #[test]
-fn a_secret_is_wanted_while_any_route_names_it() {
+fn secret_is_wanted_while_any_route_references_it() {
     let mut wanted = SecretReferences::default();
     for (route, secrets, new, over) in [
         ("a", &["s", "t"][..], &["s", "t"][..], &[][..]),
@@ -31,7 +31,7 @@ fn a_secret_is_wanted_while_any_route_names_it() {
 }
 
 #[test]
-fn what_changes_while_it_is_fetched_is_fetched_again() {
+fn change_during_fetch_triggers_another_fetch() {
     let mut fetches = Fetches::default();
     let s = Name::new("default", "s");
     let once = BTreeSet::from([s.clone()]);

@@ -400,7 +400,7 @@ proptest! {
     #![proptest_config(ProptestConfig { rng_seed: seed(), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_client_ends_with_what_the_store_has_for_it(events in events()) {
+    fn client_converges_to_the_store(events in events()) {
         let mut world = World::new();
         for event in events {
             world.run(event);

@@ -225,7 +225,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_named_before_it_is_there_nor_gone_before_it_is_no_longer_named(
+    fn references_never_dangle_during_a_rollout(
         first in switches(),
         events in events(),
     ) {

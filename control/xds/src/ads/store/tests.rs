@@ -29,7 +29,7 @@ fn changes(store: &Store, since: u64) -> Option<Vec<(u64, &str)>> {
 }
 
 #[test]
-fn only_a_real_change_makes_a_generation() {
+fn only_a_real_change_creates_a_generation() {
     let mut store = Store::default();
     for (update, generation) in [
         (mk_set("a", 1), 1),
@@ -48,7 +48,7 @@ fn only_a_real_change_makes_a_generation() {
 }
 
 #[test]
-fn the_log_is_bounded_and_says_when_it_no_longer_tells_all() {
+fn log_is_bounded_and_reports_truncation() {
     let mut store = Store::default();
     for version in 1..=1030 {
         store.apply(mk_set("a", version));

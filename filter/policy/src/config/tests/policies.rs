@@ -273,7 +273,7 @@ fn refusal_of(fields: &str) -> String {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_written_reads_back() {
+fn policy_round_trips() {
     let config = Config::from_json(config(FULL).as_bytes()).unwrap();
     let json = serde_json::to_vec(&config).unwrap();
     assert_eq!(Config::from_json(&json).unwrap(), config);
@@ -290,7 +290,7 @@ fn what_is_written_reads_back() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_policy_that_is_named_is_there() {
+fn named_policy_must_exist() {
     for (json, want) in [
         (
             r#"{"switches": {}, "routes": {"r": {"policies": ["p"]}}}"#,
@@ -312,7 +312,7 @@ fn a_policy_that_is_named_is_there() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_missing_is_refused_with_its_place() {
+fn missing_field_is_rejected_with_its_path() {
     for (fields, want) in [
         (
             r#""cors": {"allowOrigins": []}"#,
@@ -364,7 +364,7 @@ fn what_is_missing_is_refused_with_its_place() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn each_value_that_makes_no_sense_is_refused_with_its_place() {
+fn each_invalid_value_is_rejected_with_its_path() {
     for (valid, invalid, want) in CASES {
         assert!(FULL.contains(valid), "{valid}");
         let got = refusal(&config(&FULL.replacen(valid, invalid, 1)));
@@ -374,7 +374,7 @@ fn each_value_that_makes_no_sense_is_refused_with_its_place() {
 
 /// Errors that show when a policy is prepared are told as the others are.
 #[wasm_bindgen_test(unsupported = test)]
-fn an_error_of_a_hash_a_key_or_a_network_has_its_path() {
+fn hash_key_and_network_errors_have_a_path() {
     for (valid, invalid, want) in [
         (
             "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=",

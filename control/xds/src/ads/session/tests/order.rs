@@ -22,7 +22,7 @@ fn mk_world() -> Harness {
 }
 
 #[test]
-fn a_first_answer_waits_for_no_other_type() {
+fn first_response_waits_for_no_other_type() {
     let mut harness = Harness::new();
     let updates = [
         mk_set(Cluster, "c", 1),
@@ -45,7 +45,7 @@ fn a_first_answer_waits_for_no_other_type() {
 }
 
 #[test]
-fn a_toggle_is_one_response() {
+fn switch_is_one_response() {
     let mut harness = mk_world();
     harness.publish(mk_filter(&["s=d"]));
     assert_eq!(harness.poll(), ["TypedExtensionConfig +switchyard(s=d)"]);
@@ -54,7 +54,7 @@ fn a_toggle_is_one_response() {
 }
 
 #[test]
-fn what_is_named_is_live_before_what_names_it() {
+fn referenced_resources_are_sent_before_their_referrers() {
     let mut harness = mk_world();
     for kind in [Extension, Route, Listener, Cluster] {
         let update = match kind {
@@ -73,7 +73,7 @@ fn what_is_named_is_live_before_what_names_it() {
 }
 
 #[test]
-fn old_and_new_switches_are_there_while_the_routes_change() {
+fn overlap_keeps_old_and_new_switches_during_route_update() {
     let mut harness = mk_world();
     harness.publish(mk_set(Route, "r", 2));
     harness.publish(mk_filter(&["t=d"]));
@@ -90,7 +90,7 @@ fn old_and_new_switches_are_there_while_the_routes_change() {
 }
 
 #[test]
-fn no_bridge_is_built_when_no_switch_is_new_or_no_route_changes() {
+fn overlap_is_skipped_without_new_switches_or_route_changes() {
     for (updates, lines) in [
         (
             vec![mk_set(Route, "r", 2), mk_filter(&["s=d"])],
@@ -109,7 +109,7 @@ fn no_bridge_is_built_when_no_switch_is_new_or_no_route_changes() {
 }
 
 #[test]
-fn what_is_gone_goes_last_and_backwards() {
+fn removals_are_sent_last_in_reverse_order() {
     let mut harness = mk_world();
     harness.publish(mk_set(Route, "r", 2));
     harness.publish(mk_filter(&["s=d"]));
@@ -127,7 +127,7 @@ fn what_is_gone_goes_last_and_backwards() {
 }
 
 #[test]
-fn what_comes_back_before_it_was_sent_away_stays() {
+fn resource_restored_before_its_removal_is_kept() {
     let mut harness = mk_world();
     harness.publish(mk_set(Cluster, "new", 1));
     assert_eq!(harness.poll(), ["Cluster +new@1"]);
@@ -138,14 +138,14 @@ fn what_comes_back_before_it_was_sent_away_stays() {
 }
 
 #[test]
-fn endpoints_follow_their_updated_cluster_unasked() {
+fn endpoints_are_resent_after_their_cluster_update() {
     let mut harness = mk_world();
     harness.publish(mk_set(Cluster, "c", 2));
     assert_eq!(harness.poll(), ["Cluster +c@2", "ClusterLoadAssignment +c@1"]);
 }
 
 #[test]
-fn a_new_cluster_is_asked_for_by_envoy_itself() {
+fn endpoints_of_a_new_cluster_wait_for_subscription() {
     let mut harness = mk_world();
     harness.publish(mk_set(Cluster, "d", 1));
     harness.publish(mk_set(Endpoint, "d", 1));
@@ -155,7 +155,7 @@ fn a_new_cluster_is_asked_for_by_envoy_itself() {
 }
 
 #[test]
-fn endpoints_and_secrets_wait_for_nothing() {
+fn endpoints_and_secrets_are_sent_immediately() {
     let mut harness = mk_world();
     for kind in [Cluster, Listener, Route] {
         harness.publish(mk_set(kind, "x", 1));
@@ -167,7 +167,7 @@ fn endpoints_and_secrets_wait_for_nothing() {
 }
 
 #[test]
-fn changes_go_live_though_clusters_never_stop_changing() {
+fn changes_go_live_despite_constant_cluster_updates() {
     let mut harness = mk_world();
     let mut lines = vec![];
     for version in 1..20 {
@@ -187,7 +187,7 @@ fn changes_go_live_though_clusters_never_stop_changing() {
 }
 
 #[test]
-fn a_silent_client_holds_itself_up_for_no_longer_than_patience() {
+fn silent_client_delays_its_rollout_up_to_patience() {
     let mut harness = mk_world();
     harness.publish(mk_set(Cluster, "slow", 1));
     harness.publish(mk_filter(&["s=d"]));
@@ -199,7 +199,7 @@ fn a_silent_client_holds_itself_up_for_no_longer_than_patience() {
 }
 
 #[test]
-fn a_generation_is_settled_when_all_of_it_has_a_verdict() {
+fn generation_is_acked_when_all_its_changes_are_answered() {
     let mut harness = mk_world();
     let before = harness.store.generation();
     assert_eq!(harness.acked(), before);
@@ -216,7 +216,7 @@ fn a_generation_is_settled_when_all_of_it_has_a_verdict() {
 }
 
 #[test]
-fn a_filter_that_is_asked_for_anew_is_answered_with_what_it_was_until_its_turn_comes() {
+fn resubscribed_filter_gets_old_version_until_its_turn() {
     let mut harness = mk_world();
     harness.publish(mk_set(Cluster, "d", 1));
     harness.publish(mk_filter(&["s=d"]));

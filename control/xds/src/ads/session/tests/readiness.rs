@@ -25,7 +25,7 @@ fn readiness_sent(lines: &[String]) -> usize {
 }
 
 #[test]
-fn a_client_is_ready_once_it_has_accepted_its_routes() {
+fn client_is_ready_after_acking_its_routes() {
     let mut harness = mk_client(mk_updates());
     assert_eq!(readiness_sent(&harness.settle()), 0);
     harness.ask(Route, &["web"]);
@@ -37,7 +37,7 @@ fn a_client_is_ready_once_it_has_accepted_its_routes() {
 }
 
 #[test]
-fn a_client_that_refuses_its_routes_from_the_start_is_not_ready() {
+fn client_that_nacks_its_first_routes_is_not_ready() {
     let mut harness = mk_client(mk_updates());
     harness.ask(Route, &["web"]);
     harness.poll();
@@ -50,7 +50,7 @@ fn a_client_that_refuses_its_routes_from_the_start_is_not_ready() {
 }
 
 #[test]
-fn a_client_that_refuses_an_update_stays_ready() {
+fn client_that_nacks_an_update_stays_ready() {
     let mut harness = mk_client(mk_updates());
     harness.ask(Route, &["web"]);
     assert_eq!(readiness_sent(&harness.settle()), 1);
@@ -62,7 +62,7 @@ fn a_client_that_refuses_an_update_stays_ready() {
 }
 
 #[test]
-fn a_client_that_comes_back_stays_ready_whatever_changed() {
+fn reconnected_client_stays_ready() {
     let mut request = mk_ask(Cluster, &[]);
     request.initial_resource_versions = [(READY, 1), ("c", 7)]
         .map(|(name, version)| (name.to_owned(), Resource::version_text(version)))

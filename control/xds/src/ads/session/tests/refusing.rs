@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_refused_version_is_not_sent_again_and_a_newer_one_is() {
+fn nacked_version_is_not_resent_but_a_newer_one_is() {
     for kind in ResourceType::ALL {
         let mut harness = Harness::connected([mk_set(kind, "a", 1)], &[(kind, &["a"])]);
         harness.publish(mk_set(kind, "a", 2));
@@ -25,7 +25,7 @@ fn missed(harness: &Harness) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn a_refusal_is_of_the_changes_that_the_client_has_not_for_it() {
+fn nack_covers_the_changes_the_client_misses() {
     let mut harness = Harness::connected([mk_set(Cluster, "a", 1)], &[(Cluster, &[])]);
     harness.publish(mk_set(Cluster, "b", 1));
     harness.settle();
@@ -43,7 +43,7 @@ fn a_refusal_is_of_the_changes_that_the_client_has_not_for_it() {
 }
 
 #[test]
-fn a_client_that_went_back_to_the_newest_lacks_only_what_it_refuses_then() {
+fn client_restored_to_newest_misses_only_later_nacks() {
     let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
     for (section, generation) in [("s=2", 2), ("s=3", 4)] {
         harness.publish(mk_filter(&[section]));
@@ -58,7 +58,7 @@ fn a_client_that_went_back_to_the_newest_lacks_only_what_it_refuses_then() {
 }
 
 #[test]
-fn what_was_refused_and_comes_back_is_lacked_since_it_came_back() {
+fn reintroduced_nacked_change_is_missed_since_its_return() {
     let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
     harness.publish(mk_filter(&["s=2"]));
     harness.poll();
@@ -77,7 +77,7 @@ fn what_was_refused_and_comes_back_is_lacked_since_it_came_back() {
 }
 
 #[test]
-fn a_filter_that_is_asked_for_anew_is_refused_since_it_changed() {
+fn resubscribed_filter_is_nacked_since_its_change() {
     let mut harness = Harness::connected([mk_filter(&["s=1"])], &[(Extension, &["switchyard"])]);
     harness.publish(mk_filter(&["s=2"]));
     harness.poll();
@@ -95,7 +95,7 @@ fn a_filter_that_is_asked_for_anew_is_refused_since_it_changed() {
 }
 
 #[test]
-fn a_refused_name_that_is_asked_for_anew_is_answered() {
+fn resubscribed_nacked_name_is_answered() {
     let mut harness = Harness::new();
     harness.publish(mk_set(Endpoint, "a", 1));
     harness.ask(Endpoint, &["a"]);
@@ -106,7 +106,7 @@ fn a_refused_name_that_is_asked_for_anew_is_answered() {
 }
 
 #[test]
-fn one_bad_resource_is_found_and_holds_no_good_one_back() {
+fn bad_resource_is_isolated_and_good_ones_are_delivered() {
     let mut harness = Harness::connected([], &[(Cluster, &[])]);
     for name in 0..100 {
         harness.publish(mk_set(Cluster, &format!("{name:03}"), 1));
@@ -129,7 +129,7 @@ fn one_bad_resource_is_found_and_holds_no_good_one_back() {
 }
 
 #[test]
-fn what_changes_while_the_bad_one_is_sought_is_sent_in_its_newest_version_alone() {
+fn change_during_nack_bisection_sends_only_the_newest() {
     let mut harness = Harness::connected([], &[(Cluster, &[])]);
     for name in ["a", "b"] {
         harness.publish(mk_set(Cluster, name, 1));
@@ -141,7 +141,7 @@ fn what_changes_while_the_bad_one_is_sought_is_sent_in_its_newest_version_alone(
 }
 
 #[test]
-fn an_answer_overtakes_the_search_for_the_bad_one_for_good() {
+fn subscription_answer_overtakes_nack_bisection() {
     let mut harness = Harness::connected([], &[(Cluster, &[])]);
     for name in ["a", "b"] {
         harness.publish(mk_set(Cluster, name, 1));
@@ -154,7 +154,7 @@ fn an_answer_overtakes_the_search_for_the_bad_one_for_good() {
 }
 
 #[test]
-fn a_refusal_holds_no_other_type_up() {
+fn nack_does_not_block_other_types() {
     let mut harness = mk_filtered();
     harness.publish(mk_set(Cluster, "c", 2));
     harness.publish(mk_set(Route, "r", 2));
@@ -180,7 +180,7 @@ fn mk_filtered() -> Harness {
 }
 
 #[test]
-fn after_a_refused_filter_the_last_good_one_is_restored() {
+fn nacked_filter_is_replaced_by_the_last_good_one() {
     let mut harness = mk_filtered();
     harness.publish(mk_filter(&["s=bad"]));
     assert_eq!(harness.poll(), ["TypedExtensionConfig +switchyard(s=bad)"]);
@@ -193,7 +193,7 @@ fn after_a_refused_filter_the_last_good_one_is_restored() {
 }
 
 #[test]
-fn a_filter_that_is_refused_even_as_it_was_is_not_sent_for_ever() {
+fn filter_nacked_twice_is_not_resent() {
     let mut harness = mk_filtered();
     harness.publish(mk_filter(&["s=bad"]));
     let mut responses = 0;
@@ -205,7 +205,7 @@ fn a_filter_that_is_refused_even_as_it_was_is_not_sent_for_ever() {
 }
 
 #[test]
-fn a_bad_filter_does_not_keep_its_repaired_self_away() {
+fn repaired_filter_clears_the_nack() {
     let mut harness = mk_filtered();
     harness.publish(mk_filter(&["s=bad"]));
     harness.poll();
@@ -217,7 +217,7 @@ fn a_bad_filter_does_not_keep_its_repaired_self_away() {
 }
 
 #[test]
-fn refused_routes_keep_the_switches_that_they_name() {
+fn nacked_routes_keep_their_switches() {
     let mut harness = mk_filtered();
     harness.publish(mk_set(Route, "r", 2));
     harness.publish(mk_filter(&["t=d"]));
@@ -231,7 +231,7 @@ fn refused_routes_keep_the_switches_that_they_name() {
 }
 
 #[test]
-fn nothing_is_taken_away_from_a_client_that_clings_to_something_old() {
+fn client_with_nack_keeps_its_old_resources() {
     let mut harness = mk_filtered();
     harness.publish(mk_filter(&["s=bad"]));
     harness.poll();
@@ -247,7 +247,7 @@ fn nothing_is_taken_away_from_a_client_that_clings_to_something_old() {
 }
 
 #[test]
-fn a_long_reason_is_cut_between_characters() {
+fn long_nack_reason_is_cut_at_a_character_boundary() {
     let refusal = Refusal::now(None, 1, 1, &"ü".repeat(1000));
     assert_eq!(&*refusal.reason, "ü".repeat(512));
 }

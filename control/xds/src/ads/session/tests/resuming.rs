@@ -22,7 +22,7 @@ fn mk_harness(updates: impl IntoIterator<Item = Update>) -> Harness {
 }
 
 #[test]
-fn a_client_that_comes_back_is_sent_what_differs() {
+fn reconnected_client_is_sent_the_differences() {
     for (held, lines) in [
         (&["a@1", "b@2"][..], &["Cluster"][..]),
         (&["a@1", "b@1"], &["Cluster +b@2"]),
@@ -42,7 +42,7 @@ fn a_client_that_comes_back_is_sent_what_differs() {
 }
 
 #[test]
-fn a_name_that_a_client_comes_back_with_is_not_answered_when_nothing_changed() {
+fn unchanged_name_is_not_answered_after_reconnect() {
     let mut harness = mk_harness([mk_set(Route, "r", 1)]);
     harness.request(&mk_resume(Cluster, &[], &[]));
     harness.request(&mk_resume(Route, &["r", "s"], &["r@1"]));
@@ -50,7 +50,7 @@ fn a_name_that_a_client_comes_back_with_is_not_answered_when_nothing_changed() {
 }
 
 #[test]
-fn endpoints_are_answered_whole_when_a_warming_cluster_keeps_clusters_from_being_asked_for() {
+fn endpoints_are_answered_whole_while_a_cluster_warms() {
     let mut harness = mk_harness([mk_set(Endpoint, "a", 1)]);
     harness.request(&mk_resume(Endpoint, &["a", "b"], &["a@1", "b@1"]));
     assert_eq!(harness.poll(), ["ClusterLoadAssignment +a@1 -b"]);
@@ -62,7 +62,7 @@ fn endpoints_are_answered_whole_when_a_warming_cluster_keeps_clusters_from_being
 }
 
 #[test]
-fn changes_are_ordered_for_a_client_that_comes_back() {
+fn changes_are_ordered_for_a_reconnected_client() {
     let updates = [
         mk_set(Cluster, "new", 1),
         mk_set(Listener, "l", 1),
@@ -93,7 +93,7 @@ fn changes_are_ordered_for_a_client_that_comes_back() {
 }
 
 #[test]
-fn a_client_that_comes_back_without_all_types_is_waited_for_briefly() {
+fn reconnected_client_missing_types_is_awaited_briefly() {
     let mut harness = mk_harness([mk_filter(&["s=c"])]);
     harness.request(&mk_resume(Extension, &["switchyard"], &["switchyard@7"]));
     assert_eq!(harness.poll(), [""; 0]);
@@ -102,7 +102,7 @@ fn a_client_that_comes_back_without_all_types_is_waited_for_briefly() {
 }
 
 #[test]
-fn a_filter_that_was_refused_on_an_earlier_stream_is_not_sent_to_the_client_that_comes_back() {
+fn filter_nacked_on_an_earlier_stream_is_not_resent() {
     for (held, lines) in [
         (&["c@1"][..], &["Cluster"][..]),
         (&[], &["Cluster +c@1", "TypedExtensionConfig +switchyard(s=bad)"]),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn nothing_is_answered_before_the_world_is_whole() {
+fn requests_wait_until_the_store_is_ready() {
     let mut harness = Harness::new();
     harness.store = Store::default();
     harness.publish(mk_set(Cluster, "a", 1));
@@ -13,7 +13,7 @@ fn nothing_is_answered_before_the_world_is_whole() {
 }
 
 #[test]
-fn the_first_answer_to_a_wildcard_is_sent_even_if_it_is_empty() {
+fn first_wildcard_response_is_sent_even_if_empty() {
     for kind in [Cluster, Listener] {
         let mut harness = Harness::new();
         harness.ask(kind, &[]);
@@ -24,7 +24,7 @@ fn the_first_answer_to_a_wildcard_is_sent_even_if_it_is_empty() {
 }
 
 #[test]
-fn only_the_first_request_of_a_type_and_only_of_clusters_and_listeners_makes_a_wildcard_of_nothing() {
+fn empty_first_request_is_a_wildcard_for_cds_and_lds_only() {
     for (kind, first, then, lines) in [
         (Cluster, &[][..], &[][..], &["Cluster +a@1"][..]),
         (Listener, &[], &[], &["Listener +a@1"]),
@@ -48,7 +48,7 @@ fn only_the_first_request_of_a_type_and_only_of_clusters_and_listeners_makes_a_w
 }
 
 #[test]
-fn a_wildcard_stays_when_a_name_is_added_and_goes_when_it_is_dropped() {
+fn wildcard_survives_added_names_and_ends_when_dropped() {
     let mut harness = Harness::connected([mk_set(Cluster, "a", 1)], &[(Cluster, &[])]);
     harness.ask(Cluster, &["a"]);
     assert_eq!(harness.settle(), ["Cluster +a@1"]);
@@ -61,14 +61,14 @@ fn a_wildcard_stays_when_a_name_is_added_and_goes_when_it_is_dropped() {
 }
 
 #[test]
-fn a_name_that_is_dropped_while_the_wildcard_covers_it_is_answered() {
+fn name_dropped_under_a_wildcard_is_answered() {
     let mut harness = Harness::connected([mk_set(Cluster, "a", 1)], &[(Cluster, &["*", "a", "b"])]);
     harness.drop_names(Cluster, &["a", "b"]);
     assert_eq!(harness.settle(), ["Cluster +a@1 -b"]);
 }
 
 #[test]
-fn a_resubscribed_name_is_answered_even_when_its_version_is_known() {
+fn resubscribed_name_is_answered_with_a_known_version() {
     for kind in ResourceType::ALL {
         let mut harness = Harness::connected([mk_set(kind, "a", 1)], &[(kind, &["a"])]);
         assert_eq!(harness.settle(), [""; 0]);
@@ -78,14 +78,14 @@ fn a_resubscribed_name_is_answered_even_when_its_version_is_known() {
 }
 
 #[test]
-fn a_resubscribed_wildcard_is_answered_whole() {
+fn resubscribed_wildcard_is_answered_whole() {
     let mut harness = Harness::connected([mk_set(Cluster, "a", 1)], &[(Cluster, &["*"])]);
     harness.ask(Cluster, &["*"]);
     assert_eq!(harness.settle(), ["Cluster +a@1"]);
 }
 
 #[test]
-fn a_missing_name_is_answered_as_gone_and_remembered() {
+fn missing_name_is_answered_as_removed_and_remembered() {
     for kind in ResourceType::ALL {
         let mut harness = Harness::new();
         harness.ask(kind, &["a"]);
@@ -96,7 +96,7 @@ fn a_missing_name_is_answered_as_gone_and_remembered() {
 }
 
 #[test]
-fn a_name_that_is_not_subscribed_is_not_sent() {
+fn unsubscribed_name_is_not_sent() {
     let mut harness = Harness::connected([mk_set(Endpoint, "a", 1)], &[(Endpoint, &["a"])]);
     harness.drop_names(Endpoint, &["a"]);
     harness.publish(mk_set(Endpoint, "a", 2));
@@ -106,7 +106,7 @@ fn a_name_that_is_not_subscribed_is_not_sent() {
 }
 
 #[test]
-fn an_acceptance_carries_subscriptions() {
+fn ack_can_carry_subscriptions() {
     let mut harness = Harness::new();
     harness.publish(mk_set(Endpoint, "b", 1));
     harness.ask(Endpoint, &["a"]);
@@ -120,7 +120,7 @@ fn an_acceptance_carries_subscriptions() {
 }
 
 #[test]
-fn a_subscription_with_a_stale_nonce_counts_but_its_verdict_does_not() {
+fn stale_nonce_keeps_subscription_but_not_ack() {
     let mut harness = Harness::new();
     harness.ask(Endpoint, &["a"]);
     assert_eq!(harness.poll(), ["ClusterLoadAssignment -a"]);
@@ -135,7 +135,7 @@ fn a_subscription_with_a_stale_nonce_counts_but_its_verdict_does_not() {
 }
 
 #[test]
-fn an_equal_version_is_not_sent_again() {
+fn equal_version_is_not_resent() {
     let mut harness = Harness::connected([mk_set(Listener, "a", 1)], &[(Listener, &[])]);
     harness.publish(mk_set(Listener, "a", 2));
     harness.publish(mk_set(Listener, "a", 1));
@@ -143,7 +143,7 @@ fn an_equal_version_is_not_sent_again() {
 }
 
 #[test]
-fn one_response_of_a_type_is_out_at_a_time_and_what_changes_meanwhile_is_sent_once() {
+fn one_response_per_type_is_in_flight_and_changes_are_merged() {
     let mut harness = Harness::connected([], &[(Cluster, &[])]);
     harness.publish(mk_set(Cluster, "a", 1));
     assert_eq!(harness.poll(), ["Cluster +a@1"]);
@@ -156,7 +156,7 @@ fn one_response_of_a_type_is_out_at_a_time_and_what_changes_meanwhile_is_sent_on
 }
 
 #[test]
-fn a_session_that_fell_behind_the_log_compares_everything() {
+fn session_behind_the_log_compares_everything() {
     let mut harness = Harness::connected([mk_set(Endpoint, "a", 1)], &[(Endpoint, &["a", "b"])]);
     for version in 0..2000 {
         harness.publish(mk_set(Endpoint, "other", version));
@@ -173,7 +173,7 @@ fn a_session_that_fell_behind_the_log_compares_everything() {
 }
 
 #[test]
-fn a_type_that_is_not_served_is_ignored() {
+fn unserved_type_is_ignored() {
     let mut harness = Harness::new();
     harness.request(&DeltaDiscoveryRequest {
         type_url: "type.googleapis.com/envoy.service.runtime.v3.Runtime".to_owned(),
@@ -184,7 +184,7 @@ fn a_type_that_is_not_served_is_ignored() {
 }
 
 #[test]
-fn a_client_cannot_make_the_server_keep_any_amount_of_names() {
+fn number_of_names_per_client_is_limited() {
     let limits = Limits {
         names: 3,
         name_length: 5,
