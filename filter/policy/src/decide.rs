@@ -181,7 +181,7 @@ impl<'a> RouteResolver<'a> {
                 RouteKind::Plain(_) => return Err(RouteError::NoSwitch(key.into_owned())),
             };
             self.add_scopes(&resolved.policies)?;
-            let branch = self.choose_branch((&key, switch), chance);
+            let branch = self.choose_branch(&key, switch, chance);
             let (prefix, target) = self.route(switch, &branch)?;
             match target {
                 Target::Leaf(leaf) => {
@@ -226,11 +226,7 @@ impl<'a> RouteResolver<'a> {
     }
 
     /// Chooses a branch of the switch.
-    fn choose_branch(
-        &mut self,
-        (key, switch): (&str, &PreparedSwitch),
-        chance: &mut impl Chance,
-    ) -> Rc<Branch> {
+    fn choose_branch(&mut self, key: &str, switch: &PreparedSwitch, chance: &mut impl Chance) -> Rc<Branch> {
         let (branch, choice) = choose(switch, self.request, chance);
         chance.chose(key, &branch.name, choice);
         self.add_branch(switch, &branch.name);

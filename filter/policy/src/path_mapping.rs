@@ -49,7 +49,7 @@ impl PathMapping {
         };
         if prefix != mount {
             let (visible, upstream) = self.innermost();
-            let rewrite = Rewrite::below((visible, upstream), prefix, mount);
+            let rewrite = Rewrite::below(visible, upstream, prefix, mount);
             self.rewrites.extend(rewrite);
         }
         self
@@ -133,7 +133,7 @@ impl PathMapping {
 
 impl Rewrite {
     /// Combines the two sides of a level with a rewrite below; `None` if they do not overlap.
-    fn below((visible, upstream): (&str, &str), prefix: &str, mount: &str) -> Option<Self> {
+    fn below(visible: &str, upstream: &str, prefix: &str, mount: &str) -> Option<Self> {
         if let Some(visible) = path::rebase_prefix(prefix, upstream, visible) {
             return Some(Self {
                 visible,

@@ -203,7 +203,10 @@ impl Place {
     }
 
     async fn ask(&self, id: String, asked: Asked) -> Result<Case> {
-        let ports = (self.world.http(), self.world.https());
+        let ports = requests::Ports {
+            http: self.world.http(),
+            https: self.world.https(),
+        };
         let before = self.asked();
         let seen = asked.send(ports, &self.authority, &id).await?;
         let attempts = self.asked() - before;

@@ -12,6 +12,13 @@ use super::{
 use crate::{header::Use, path};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The branches that a preview or a canary may name.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    active: &'a str,
+    standby: &'a [String],
+}
+
 // === impl Config ===
 
 impl Config {
@@ -99,7 +106,7 @@ fn check_switch(switch: &Switch, at: &FieldPath<'_>) -> Result<(), Error> {
         check_outgoing(mount, &at)?;
     }
     check_names(active, standby, branches, at)?;
-    let named = (active.as_str(), standby.as_slice());
+    let named = Named { active, standby };
     if let Some(preview) = preview {
         check_preview(preview, named, &at.field("preview"))?;
     }
@@ -220,7 +227,7 @@ fn check_names(
     check_each(standby, "standby", at, |name, at| known(name, at))
 }
 
-fn check_preview(preview: &Preview, named: (&str, &[String]), at: &FieldPath<'_>) -> Result<(), Error> {
+fn check_preview(preview: &Preview, named: Named<'_>, at: &FieldPath<'_>) -> Result<(), Error> {
     let Preview {
         header,
         value,
@@ -233,7 +240,7 @@ fn check_preview(preview: &Preview, named: (&str, &[String]), at: &FieldPath<'_>
 
 fn check_canary(
     Canary { percent, branch }: &Canary,
-    named: (&str, &[String]),
+    named: Named<'_>,
     at: &FieldPath<'_>,
 ) -> Result<(), Error> {
     check_choice(branch.as_deref(), named, at)?;
@@ -243,7 +250,7 @@ fn check_canary(
 /// Checks the branch of a preview or a canary.
 fn check_choice(
     branch: Option<&str>,
-    (active, standby): (&str, &[String]),
+    Named { active, standby }: Named<'_>,
     at: &FieldPath<'_>,
 ) -> Result<(), Error> {
     match branch {

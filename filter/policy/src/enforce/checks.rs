@@ -33,6 +33,13 @@ pub(super) struct Task {
     pub(super) part: PolicyPart,
 }
 
+/// A task, with the policy that it is a part of.
+#[derive(Clone, Copy)]
+struct PolicyTask<'a> {
+    policy: &'a PreparedPolicy,
+    task: Task,
+}
+
 /// The progress of a request through its tasks.
 #[derive(Debug, Default)]
 pub(super) struct EnforcementProgress {
@@ -92,14 +99,14 @@ impl EnforcementProgress {
         match task.part {
             PolicyPart::Auth(at) => policy.auth.get(at).map_or(Ok(()), |requirement| {
                 let scopes = scopes.get(..=task.scope).unwrap_or_default();
-                self.check_auth(context, scopes, (policy, task), requirement)
+                self.check_auth(context, scopes, PolicyTask { policy, task }, requirement)
             }),
             PolicyPart::RateLimit(at) => {
                 let limit = policy.limits.get(at);
                 let limit = limit.filter(|limit| context.matches(limit.when.as_ref(), scope));
                 let above = scopes.get(..task.scope).unwrap_or_default();
                 limit.map_or(Ok(()), |limit| {
-                    self.check_limit(context, above, (policy, task), limit)
+                    self.check_limit(context, above, PolicyTask { policy, task }, limit)
                 })
             }
             PolicyPart::Concurrency => policy.concurrency.as_ref().map_or(Ok(()), |concurrency| {
@@ -137,9 +144,10 @@ impl EnforcementProgress {
         &mut self,
         context: &mut PolicyContext<'_>,
         scopes: &[PolicyScope],
-        (policy, task): (&PreparedPolicy, Task),
+        policy_task: PolicyTask<'_>,
         requirement: &AuthRequirement,
     ) -> TaskResult {
+        let PolicyTask { policy, task } = policy_task;
         let protected: SmallVec<[&ProtectedFields; 3]> = protected_fields(scopes).collect();
         let request = AuthRequest {
             headers: context.request.headers,
@@ -179,9 +187,10 @@ impl EnforcementProgress {
         &mut self,
         context: &mut PolicyContext<'_>,
         above: &[PolicyScope],
-        (policy, task): (&PreparedPolicy, Task),
+        policy_task: PolicyTask<'_>,
         limit: &PolicyLimit,
     ) -> TaskResult {
+        let PolicyTask { policy, task } = policy_task;
         let result = match &limit.counted {
             Counted::Local(local) => {
                 let key = self.attributes(context).key(&local.key);
@@ -203,7 +212,7 @@ impl EnforcementProgress {
                 }
             },
         };
-        self.apply_limit(context, policy, task, (limit, result))
+        self.apply_limit(context, policy_task, limit, result)
     }
 
     /// Calls a rate limit service; `None` if it did not answer and the policy allows that.
@@ -239,10 +248,11 @@ impl EnforcementProgress {
     fn apply_limit(
         &mut self,
         context: &mut PolicyContext<'_>,
-        policy: &PreparedPolicy,
-        task: Task,
-        (limit, result): (&PolicyLimit, LimitResult),
+        policy_task: PolicyTask<'_>,
+        limit: &PolicyLimit,
+        result: LimitResult,
     ) -> TaskResult {
+        let PolicyTask { policy, task } = policy_task;
         let LimitResult {
             quota,
             refused,

@@ -22,6 +22,13 @@ const SPELLINGS: [&str; 21] = [
     "%2f", "%5C..", "\\", "a\"<>", "%zz", "v1",
 ];
 
+/// The listeners of Envoy.
+#[derive(Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
+}
+
 /// alice:wonderland
 const ALICE: &str = "Basic YWxpY2U6d29uZGVybGFuZA==";
 /// The credential that authorization services accept.
@@ -149,12 +156,8 @@ impl Asked {
     }
 
     /// Sends the request on a new connection.
-    pub(super) async fn send(
-        &self,
-        (http, https): (SocketAddr, SocketAddr),
-        authority: &Authority,
-        id: &str,
-    ) -> Result<Outcome> {
+    pub(super) async fn send(&self, ports: Ports, authority: &Authority, id: &str) -> Result<Outcome> {
+        let Ports { http, https } = ports;
         let text = self.text(id);
         let exchanged = async {
             if !self.https {
