@@ -110,7 +110,7 @@ impl Crate {
         edges.collect()
     }
 
-    /// What modules of circles, and those between circles, use of one another.
+    /// The uses among modules of circles, and of those between circles.
     fn circles(&self) -> Vec<String> {
         let mut edges = self.edges();
         loop {

@@ -46,7 +46,7 @@ const SPECIAL_V4: [(Ipv4Addr, u8, SpecialUse); 4] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4, SpecialUse::Reserved),
     (Ipv4Addr::new(100, 100, 100, 200), 32, SpecialUse::Metadata),
 ];
-/// Where clouds (AWS, Google) tell secrets.
+/// Addresses of the metadata services of clouds (AWS, Google), which reveal secrets.
 const METADATA_V6: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),

@@ -81,7 +81,7 @@ pub struct IngressRoute {
 /// Fields below a part of a spec that there are none of. One may be a guard that is misspelt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownFields {
-    /// What has one of them is not served.
+    /// Errors: an object with one is not served.
     pub refused: Vec<UnknownField>,
     /// Fields that whoever stores the object has left out: its owner is told.
     pub left_out: Vec<UnknownField>,
@@ -94,7 +94,7 @@ pub struct UnknownField {
     pub part: SpecPart,
     /// As kubectl writes it: `spec.routes[2].Auth`.
     pub path: String,
-    /// What is wrong, and what to do.
+    /// The error, and the remedy.
     pub message: String,
 }
 

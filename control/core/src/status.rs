@@ -8,7 +8,7 @@ pub struct Status {
     pub state: State,
     /// Every error, in the order of the fields they stand at; empty if valid.
     pub errors: Vec<StatusError>,
-    /// What its owner should know, and does not keep it from being served as it is.
+    /// Warnings for its owner, which do not keep it from being served.
     pub warnings: Vec<StatusError>,
 }
 

@@ -91,7 +91,7 @@ pub struct Branch {
 pub struct Choices {
     /// The header of its preview.
     pub preview: Option<Arc<str>>,
-    /// How many of a hundred new sessions its canary gets.
+    /// The number of a hundred new sessions that its canary gets.
     pub canary: Option<u8>,
 }
 

@@ -26,7 +26,7 @@ static CONSTRAINTS: LazyLock<Result<HashMap<String, MessageRules>, Violation>> =
 pub(crate) struct Violation {
     /// The field, from the message down: `health_checks[0].interval`.
     field: String,
-    /// What the field must be.
+    /// The requirement of the field.
     constraint: String,
 }
 
@@ -87,7 +87,7 @@ fn check_message(
     Ok(())
 }
 
-/// What is inside of an `Any`. One without a type holds nothing.
+/// The content of an `Any`. One without a type holds nothing.
 fn check_any(constraints: &HashMap<String, MessageRules>, any: &DynamicMessage) -> Result<(), Violation> {
     let type_url = any.get_field_by_name("type_url");
     let value = any.get_field_by_name("value");

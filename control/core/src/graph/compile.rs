@@ -43,7 +43,7 @@ pub(crate) struct Compiled {
     pub(crate) tcp: Option<Tcp>,
     /// What is wrong whoever delegates to it.
     pub(crate) problems: BTreeSet<Problem>,
-    /// What its owner should know of it.
+    /// Warnings for its owner.
     pub(crate) warnings: BTreeSet<Problem>,
     /// Every service that it names and that exists.
     pub(crate) clusters: BTreeMap<ClusterName, Arc<Cluster>>,

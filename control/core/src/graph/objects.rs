@@ -136,7 +136,7 @@ pub(crate) fn service_of(slice: &EndpointSlice) -> Name {
     Name::new(slice.name.namespace.clone(), slice.service.clone())
 }
 
-/// Whether a slice is of addressType FQDN.
+/// Returns true if a slice is of addressType FQDN.
 pub(crate) fn is_fqdn(slice: &EndpointSlice) -> bool {
     let mut addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
     addresses.any(|address| matches!(address, Address::Fqdn(_)))

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     Plain,
     Terminate(EdgeTls),
     Passthrough,
-    /// What it asks for is reported already: nothing is served.
+    /// A refusal that is reported already: nothing is served.
     Refused,
     /// It asks for a certificate that it cannot have: nothing is served, least of all without TLS.
     Down(Fault),

@@ -35,7 +35,7 @@ pub enum CanaryEdit {
 // === impl Delegate ===
 
 impl Delegate {
-    /// Whether it is one of the branches.
+    /// Returns true if it is one of the branches.
     #[must_use]
     pub fn has_branch(&self, branch: &str) -> bool {
         self.name == branch || self.lists(branch)

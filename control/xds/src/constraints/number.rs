@@ -10,7 +10,7 @@ pub(super) enum Number {
     Float(f64),
 }
 
-/// What a number is to be. A range whose end lies before its start is what lies outside of the two.
+/// The range of a number. One whose end lies before its start is all that lies outside of the two.
 #[derive(Debug, Default)]
 pub(super) struct Range {
     pub(super) above: Option<Limit>,
@@ -49,7 +49,7 @@ impl Number {
     }
 }
 
-/// How long a `google.protobuf.Duration` is.
+/// The length of a `google.protobuf.Duration`.
 pub(super) fn nanoseconds(duration: &DynamicMessage) -> i128 {
     let part = |name: &str| match duration.get_field_by_name(name).as_deref() {
         Some(Value::I64(value)) => i128::from(*value),

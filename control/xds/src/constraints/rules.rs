@@ -63,7 +63,7 @@ enum Check {
     Unique,
 }
 
-/// What a length counts.
+/// The unit of a length.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
     Characters,
@@ -83,7 +83,7 @@ pub(super) enum Error {
 /// A field whose constraints are being read.
 struct Reading<'a> {
     field: &'a FieldDescriptor,
-    /// What kind of rules they are: `string`, `repeated` and so on.
+    /// The kind of the rules: `string`, `repeated` and so on.
     of: &'a str,
     rules: &'a DynamicMessage,
 }
@@ -163,7 +163,7 @@ impl MessageRules {
 // === impl Rules ===
 
 impl Rules {
-    /// Whether what is in the field is not checked.
+    /// Returns true if the content of the field is not checked.
     pub(super) fn is_skipped(&self) -> bool {
         self.skipped
     }
@@ -264,7 +264,7 @@ impl Rules {
     }
 }
 
-/// What a wrapper holds, such as a `google.protobuf.StringValue`; and the type of an `Any`, which rules are about.
+/// The value in a wrapper, such as a `google.protobuf.StringValue`; and the type of an `Any`, which rules are about.
 fn held(value: &Value) -> Option<Value> {
     let message = value.as_message()?;
     let descriptor = message.descriptor();

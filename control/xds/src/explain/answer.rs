@@ -197,7 +197,7 @@ pub struct Upstream {
     pub port: u16,
     /// Its share, of those of all.
     pub weight: u32,
-    /// How many there are that are ready. None: they are at names that have no address yet, or that are not resolved here.
+    /// The number of ready ones. None: they are at names that have no address yet, or that are not resolved here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<usize>,
 }

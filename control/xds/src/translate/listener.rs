@@ -86,7 +86,7 @@ impl Https {
         }
     }
 
-    /// Whether Envoy takes what is in the listener for this host alone.
+    /// Returns true if Envoy takes the content of the listener for this host alone.
     fn admits(&mut self, settings: &Settings, fqdn: &Arc<str>, place: &Place) -> bool {
         let Some(chain) = tcp_chain(settings, fqdn, place) else {
             self.forget_refusal(fqdn);

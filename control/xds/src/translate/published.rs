@@ -17,7 +17,7 @@ pub(super) struct Published {
     update: Update,
 }
 
-/// What a resource is made of. None of those that need no check: each host of a route configuration was checked by
+/// The source of a resource. None of those that need no check: each host of a route configuration was checked by
 /// itself, the filter's configuration by the filter's own check, and an assignment has nothing but addresses and ports.
 fn origin(kind: ResourceType, name: &Arc<str>) -> Option<Origin> {
     match kind {

@@ -5,7 +5,7 @@ use crate::constraints::{self, Violation};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use switchyard_core::table::ClusterName;
 
-/// What a refused resource was made of.
+/// The source of a refused resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A host, by its fqdn: it answers 503 instead.

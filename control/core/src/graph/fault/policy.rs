@@ -6,7 +6,7 @@ use crate::{
 use std::sync::Arc;
 use switchyard_policy::config::value::ValueError;
 
-/// What is wrong, and what to do.
+/// The error, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub(crate) enum PolicyFault {
     #[error("must have {0} entries at most")]

@@ -6,7 +6,7 @@ use crate::{
     table::{HostRoute, HostTls, TlsVersion, Vhost},
 };
 
-/// What is left of the host.
+/// The rest of the host.
 #[derive(Debug, PartialEq, Eq)]
 enum Left {
     /// No TLS, and 503 for every route on the plain port.
@@ -152,7 +152,7 @@ fn guard_that_could_have_no_effect_is_an_error_and_nothing_is_served_without_it(
     }
 }
 
-/// What could be taken for a guard without effect, and is none.
+/// Fields that could be taken for a guard without effect, and are none.
 #[test]
 fn what_says_nothing_more_than_the_default_is_no_guard() {
     let passthrough = |version: &str| json!({"passthrough": true, "minimumProtocolVersion": version});

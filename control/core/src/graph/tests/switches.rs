@@ -133,7 +133,7 @@ fn a_listed_branch_stands_by_while_it_is_not_active() {
     assert_eq!(graph.status(&name("blue")).unwrap().state, State::Orphaned);
 }
 
-/// What a preview and a canary with these fields lead to while `active` is.
+/// The branches that a preview and a canary with these fields lead to while `active` is.
 fn chosen(active: &str, standby: Value, branches: [&str; 2]) -> [Option<Name>; 2] {
     let [preview, canary] = branches;
     let graph = switching(json!({

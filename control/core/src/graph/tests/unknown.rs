@@ -1,4 +1,4 @@
-//! What has a field that there is none of answers 503, and nothing else changes.
+//! Parts of a spec with an unknown field answer 503, and nothing else changes.
 
 use super::{
     oracle::{Answer, Request, by_table},

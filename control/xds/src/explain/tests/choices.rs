@@ -1,4 +1,4 @@
-//! Where previews and canaries lead, by the filter's own code and sections.
+//! The branches that previews and canaries lead to, by the filter's own code and sections.
 
 use super::*;
 use proptest::{prelude::*, sample::select};

@@ -318,7 +318,7 @@ fn cors() -> BoxedStrategy<Value> {
     ])
 }
 
-/// What every level may ask.
+/// The fields that every level may have.
 fn level() -> Vec<(&'static str, BoxedStrategy<Value>)> {
     let mirror = all(vec![
         ("service", Just(json!("web")).boxed()),

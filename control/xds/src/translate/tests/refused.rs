@@ -1,4 +1,4 @@
-//! What Envoy would refuse is not sent.
+//! Resources that Envoy would refuse are not sent.
 
 use super::*;
 use crate::translate::Origin;
